@@ -1,0 +1,60 @@
+# The two commands to know: `make run` and `make test`. Either one is the whole set-up
+# on a machine with Go.
+
+FUZZTIME ?= 5s
+TOOL := go tool -modfile=.ci/tools/go.mod
+
+.PHONY: help run build test test-full fuzz bench lint fmt deps clean
+
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+# Secrets for trying things out, and for nothing else. Those in the environment win.
+run: export OKRAPDF_TOKEN ?= demo-only-okrapdf-token
+run: export STRUKTR_SECRET ?= demo-only-struktr-secret
+run: export DOCINTELL_SECRET ?= demo-only-docintell-secret
+run: export OCRIVA_SECRET ?= demo-only-ocriva-secret
+run: export DOCROUTER_SECRET ?= demo-only-docrouter-secret
+run: build ## Start the gateway on :8080, with demo secrets and a receiver that shows what arrives
+	bin/caddy run --config Caddyfile
+
+build: ## Build bin/caddy: stock Caddy plus this module
+	go build -trimpath -o bin/caddy ./cmd/caddy
+
+test: deps ## Run what must always pass
+	go vet ./...
+	go test -race -count=1 -timeout 12m ./...
+	@$(MAKE) --no-print-directory fuzz
+
+test-full: deps ## Run everything, the long runs too
+	go vet -tags full ./...
+	go test -race -count=1 -tags full -timeout 60m ./...
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=2m
+
+fuzz: ## Run each fuzz target for FUZZTIME
+	@set -e; \
+	for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -r -n 1 dirname | sort -u); do \
+		listed=$$(go test -list '^Fuzz' "$$dir"); \
+		for target in $$(echo "$$listed" | grep '^Fuzz'); do \
+			echo "go test -fuzz $$target -fuzztime $(FUZZTIME) $$dir"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$dir"; \
+		done; \
+	done
+
+bench: deps ## Run the benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
+lint: ## Check form and the usual mistakes
+	@unformatted=$$(gofmt -l $$(find . -name '*.go' -not -path '*/node_modules/*')); \
+	if [ -n "$$unformatted" ]; then echo "Run make fmt for:"; echo "$$unformatted"; exit 1; fi
+	$(TOOL) golangci-lint run
+
+fmt: ## Format the Go files and the Caddyfiles
+	gofmt -w $$(find . -name '*.go' -not -path '*/node_modules/*')
+	for file in Caddyfile examples/*/Caddyfile; do go run ./cmd/caddy fmt --overwrite $$file; done
+
+deps: ## Install what the tests need and this machine lacks
+	@.ci/deps
+
+clean: ## Remove what was built and installed in this directory
+	rm -rf bin examples/express/node_modules
