@@ -1,0 +1,124 @@
+package testbed
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"syscall"
+	"testing"
+)
+
+// Caddy returns the path of a Caddy built from this tree, with the race
+// detector when the test has it too. WEBHOOK_GUARD_CADDY names another one.
+func Caddy(tb testing.TB) string {
+	tb.Helper()
+	if path := os.Getenv("WEBHOOK_GUARD_CADDY"); path != "" {
+		return path
+	}
+	path, err := buildCaddy()
+	if err != nil {
+		tb.Fatalf("%v", err)
+	}
+	return path
+}
+
+// buildCaddy builds once per test process. The binary stands in bin/, which is
+// not under version control, so that the test processes of one `go test ./...`
+// share it: linking Caddy takes far longer than finding it up to date.
+var buildCaddy = sync.OnceValues(func() (string, error) {
+	root, err := moduleRoot()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(root, "bin", "testbed")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", fmt.Errorf("making room for the gateway: %w", err)
+	}
+	unlock, err := lock(filepath.Join(dir, "lock"))
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+
+	path := filepath.Join(dir, "caddy")
+	args := []string{"build", "-buildvcs=false"}
+	if raceDetector {
+		path += "-race"
+		args = append(args, "-race")
+	}
+	cmd := exec.Command("go", append(args, "-o", path, "./cmd/caddy")...)
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building the gateway: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+// lock waits until no other process holds the file.
+func lock(path string) (unlock func(), err error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("opening the build lock: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("taking the build lock: %w", err)
+	}
+	return func() { _ = f.Close() }, nil // closing releases it
+}
+
+// moduleRoot is found upwards from this file, so that it does not matter which
+// directory a test runs in; with -trimpath, upwards from that directory.
+func moduleRoot() (string, error) {
+	_, file, _, _ := runtime.Caller(0)
+	dir := filepath.Dir(file)
+	if !filepath.IsAbs(dir) {
+		var err error
+		if dir, err = os.Getwd(); err != nil {
+			return "", fmt.Errorf("looking for the module: %w", err)
+		}
+	}
+	for ; ; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir, nil
+		}
+		if dir == filepath.Dir(dir) {
+			return "", fmt.Errorf("no go.mod above %s", file)
+		}
+	}
+}
+
+// Command returns a short-lived run of Caddy in a home of its own, for its
+// subcommands. It ends with the test's context; the rest is the caller's.
+func Command(tb testing.TB, args ...string) *exec.Cmd {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	tb.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, Caddy(tb), args...)
+	cmd.Dir = tb.TempDir()
+	cmd.Env = append(os.Environ(), homeEnv(cmd.Dir)...)
+	return cmd
+}
+
+// RunCaddy runs a subcommand of Caddy to its end, with env added, and returns
+// what it printed on both streams and how it ended.
+func RunCaddy(tb testing.TB, env []string, args ...string) (string, error) {
+	tb.Helper()
+	cmd := Command(tb, args...)
+	cmd.Env = append(cmd.Env, env...)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// homeEnv keeps Caddy's data and autosaved configuration out of the user's own.
+func homeEnv(dir string) []string {
+	return []string{
+		"HOME=" + dir,
+		"XDG_DATA_HOME=" + filepath.Join(dir, "data"),
+		"XDG_CONFIG_HOME=" + filepath.Join(dir, "config"),
+	}
+}

@@ -1,0 +1,16 @@
+// Package testbed runs real processes for tests and benchmarks: a gateway built
+// from this tree, the example apps, and an upstream that records what reaches
+// it. Everything listens on the loopback interface and dies with the test.
+//
+// It needs a Unix system: processes are frozen and ended by signals.
+package testbed
+
+import "time"
+
+// patience is how long anything here may take before it counts as stuck. It is
+// far longer than any of it needs, since tests run with the race detector on
+// machines that are busy with other tests.
+const patience = 60 * time.Second
+
+// pollEvery is how often a condition is looked at again that nothing announces.
+const pollEvery = 5 * time.Millisecond

@@ -1,0 +1,207 @@
+package testbed
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// Gateway is a running Caddy. Its methods are for the test's own goroutine,
+// apart from URL, AdminURL and Output.
+type Gateway struct {
+	tb     testing.TB
+	dir    string
+	env    []string
+	port   int
+	admin  int
+	listen bool // whether something is to answer on the port
+	out    *output
+	proc   *Process
+	ended  bool // by the test, so that the exit status is the test's to judge
+}
+
+// Option changes how a gateway is started.
+type Option func(*Gateway)
+
+// WithEnv adds variables, each as NAME=value, to the gateway's environment.
+func WithEnv(env ...string) Option {
+	return func(g *Gateway) { g.env = append(g.env, env...) }
+}
+
+// WithPort has the gateway use a port of the caller's choice, for Caddyfiles
+// that take it from somewhere else than {$PORT}.
+func WithPort(port int) Option {
+	return func(g *Gateway) { g.port, g.listen = port, true }
+}
+
+// StartGateway runs Caddy with the Caddyfile and waits until it serves. The
+// text may use {$PORT} and {$ADMIN}, which are free ports; the admin API
+// listens on the latter even if the text does not say so. The test fails if the
+// gateway panics, races, or does not end properly.
+func StartGateway(tb testing.TB, caddyfile string, opts ...Option) *Gateway {
+	tb.Helper()
+	g := &Gateway{
+		tb:     tb,
+		dir:    tb.TempDir(),
+		port:   FreePort(tb),
+		admin:  FreePort(tb),
+		listen: strings.Contains(caddyfile, "{$PORT"),
+		out:    newOutput(),
+	}
+	for _, opt := range opts {
+		opt(g)
+	}
+	if err := os.WriteFile(g.configPath(), []byte(caddyfile), 0o600); err != nil {
+		tb.Fatalf("writing the Caddyfile: %v", err)
+	}
+	tb.Cleanup(g.finish)
+	g.Start()
+	return g
+}
+
+// Start runs the gateway again after Kill or Stop: same ports, same home, and
+// the Caddyfile it was started with first.
+func (g *Gateway) Start() {
+	g.tb.Helper()
+	env := append(homeEnv(g.dir),
+		"PORT="+strconv.Itoa(g.port),
+		"ADMIN="+strconv.Itoa(g.admin),
+		// The admin address where the configuration names none.
+		"CADDY_ADMIN="+loopback(g.admin),
+	)
+	proc, err := startProcess(g.tb, g.out, g.dir, append(env, g.env...),
+		Caddy(g.tb), "run", "--adapter", "caddyfile", "--config", g.configPath())
+	if err != nil {
+		g.tb.Fatalf("%v", err)
+	}
+	g.proc, g.ended = proc, false
+	g.waitReady()
+}
+
+func (g *Gateway) configPath() string { return filepath.Join(g.dir, "Caddyfile") }
+
+// waitReady waits for the admin API and then for the port: Caddy opens the
+// former before it loads the configuration.
+func (g *Gateway) waitReady() {
+	g.tb.Helper()
+	exited := false
+	up := poll(patience, func() bool {
+		select {
+		case <-g.proc.Exited():
+			exited = true
+			return true
+		default:
+			return g.answers()
+		}
+	})
+	switch {
+	case exited:
+		g.ended = true
+		g.tb.Fatalf("the gateway did not start: %v\n%s", g.proc.exitErr, g.Output())
+	case !up:
+		g.tb.Fatalf("the gateway does not answer after %v:\n%s", patience, g.Output())
+	}
+}
+
+func (g *Gateway) answers() bool {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, g.AdminURL()+"/config/", nil)
+	if err != nil {
+		return false
+	}
+	if resp, err := Try(req); err != nil || resp.Status != http.StatusOK {
+		return false
+	}
+	if !g.listen {
+		return true
+	}
+	conn, err := net.Dial("tcp", loopback(g.port))
+	if err != nil {
+		return false
+	}
+	_ = conn.Close()
+	return true
+}
+
+// URL is the address of a path behind the gateway.
+func (g *Gateway) URL(path string) string { return "http://" + loopback(g.port) + path }
+
+// AdminURL is the base URL of the admin API.
+func (g *Gateway) AdminURL() string { return "http://" + loopback(g.admin) }
+
+// Output is everything the gateway has printed, over all its starts.
+func (g *Gateway) Output() string { return g.out.String() }
+
+// WaitOutput waits until the gateway has printed the text.
+func (g *Gateway) WaitOutput(text string) {
+	g.tb.Helper()
+	g.proc.WaitOutput(text)
+}
+
+// Pid is the number of the running process.
+func (g *Gateway) Pid() int { return g.proc.Pid() }
+
+// Kill ends the gateway as a crash would.
+func (g *Gateway) Kill() {
+	g.ended = true
+	g.proc.Kill()
+}
+
+// Stop lets the gateway finish its work and end; the error tells how it ended.
+func (g *Gateway) Stop() error {
+	g.ended = true
+	return g.proc.Stop()
+}
+
+// Freeze stops the gateway where it is, until Thaw.
+func (g *Gateway) Freeze() { g.proc.Freeze() }
+
+// Thaw lets a frozen gateway go on.
+func (g *Gateway) Thaw() { g.proc.Thaw() }
+
+// Reload gives the running gateway another Caddyfile. The error is Caddy's own
+// if it refuses it. The old configuration's requests may still be running.
+func (g *Gateway) Reload(caddyfile string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, g.AdminURL()+"/load", strings.NewReader(caddyfile))
+	if err != nil {
+		return fmt.Errorf("reloading: %w", err)
+	}
+	req.Header.Set("Content-Type", "text/caddyfile")
+	resp, err := Try(req)
+	if err != nil {
+		return fmt.Errorf("reloading: %w", err)
+	}
+	if resp.Status != http.StatusOK {
+		return fmt.Errorf("reloading: status %d: %s", resp.Status, resp.Body)
+	}
+	return nil
+}
+
+// disaster is what no gateway may ever print.
+var disaster = regexp.MustCompile(`WARNING: DATA RACE|panic:|(?m:^fatal error: )`)
+
+func (g *Gateway) finish() {
+	if g.proc == nil {
+		return
+	}
+	err := g.proc.Stop()
+	printed := g.Output()
+	switch {
+	case disaster.MatchString(printed):
+		g.tb.Errorf("the gateway printed %q:\n%s", disaster.FindString(printed), printed)
+	case err != nil && !g.ended:
+		g.tb.Errorf("the gateway ended badly: %v\n%s", err, printed)
+	case g.tb.Failed():
+		g.tb.Logf("the gateway printed:\n%s", printed)
+	}
+}

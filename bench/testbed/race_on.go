@@ -1,0 +1,7 @@
+//go:build race
+
+package testbed
+
+// raceDetector is whether the test itself runs with the race detector, so that
+// the gateway it starts is built with it as well.
+const raceDetector = true

@@ -1,0 +1,26 @@
+package testbed
+
+import (
+	"errors"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// dieWithParent has the kernel kill the child when the thread that started it
+// ends; see spawn for why that means the test process.
+func dieWithParent() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+}
+
+// awaitStop returns when a child that got SIGSTOP has stopped with all its
+// threads, which the signal alone does not wait for. The child's exit, should
+// it come instead, is left for Wait to collect.
+func awaitStop(pid int) error {
+	for {
+		err := unix.Waitid(unix.P_PID, pid, nil, unix.WSTOPPED|unix.WNOWAIT, nil)
+		if !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}
