@@ -1,0 +1,190 @@
+package signature
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"gopkg.in/yaml.v3"
+)
+
+// catalogueEntry is how one provider signs.
+type catalogueEntry struct {
+	Name      string `yaml:"name"`
+	Named     string `yaml:"named"`
+	Signed    string `yaml:"signed"`
+	Signature *struct {
+		Header    string   `yaml:"header"`
+		Algorithm string   `yaml:"algorithm"`
+		Encoding  string   `yaml:"encoding"`
+		Format    string   `yaml:"format"`
+		Split     []string `yaml:"split"`
+	} `yaml:"signature"`
+	Timestamp      string `yaml:"timestamp"`
+	SecretEncoding string `yaml:"secret_encoding"`
+	SecretPrefix   string `yaml:"secret_prefix"`
+	// Later is what the language does not have yet, and why.
+	Later string `yaml:"later"`
+}
+
+func readCatalogue(tb testing.TB) []catalogueEntry {
+	tb.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", "catalogue.yaml"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	decoder.KnownFields(true)
+	var entries []catalogueEntry
+	if err := decoder.Decode(&entries); err != nil {
+		tb.Fatal(err)
+	}
+	return entries
+}
+
+// TestCatalogue: every provider known to us can be described, compiled, signed
+// for and verified, or says what it lacks.
+func TestCatalogue(t *testing.T) {
+	entries := readCatalogue(t)
+	carried := 0
+	for _, e := range entries {
+		t.Run(e.Name, func(t *testing.T) {
+			if e.Later != "" {
+				if e.Signed != "" {
+					mustTemplate(t, e.Signed)
+				}
+				return
+			}
+			e.roundTrip(t)
+		})
+		if e.Later == "" {
+			carried++
+		}
+	}
+	if len(entries) != 168 || carried != 148 {
+		t.Errorf("%d of %d providers are carried: has testdata/catalogue.yaml lost some?", carried, len(entries))
+	}
+}
+
+func (e catalogueEntry) spec(tb testing.TB) Spec {
+	spec := Spec{
+		Named:     e.Named,
+		Timestamp: testStamp(tb, e.Timestamp), SecretEncoding: e.SecretEncoding, SecretPrefix: e.SecretPrefix,
+		Params: map[string]string{"app_key": "app"},
+	}
+	if e.Signature != nil {
+		spec.Signatures = []SignatureSpec{SignatureSpec(*e.Signature)}
+	}
+	if e.Signed != "" {
+		spec.Signed = []string{e.Signed}
+	}
+	return spec
+}
+
+func (e catalogueEntry) roundTrip(t *testing.T) {
+	spec := e.spec(t)
+	scheme := mustCompile(t, spec)
+	secret := "secret"
+	switch e.SecretEncoding {
+	case "base64":
+		secret = e.SecretPrefix + base64.StdEncoding.EncodeToString([]byte(secret))
+	case "hex":
+		secret = hex.EncodeToString([]byte(secret))
+	}
+	key, err := scheme.NewKey(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Unix(1764000000, 0)
+	r := requestFor(t, scheme, now)
+	if err := scheme.Sign(r, key, now, "id-1"); err != nil {
+		t.Fatal(err)
+	}
+	verify := func(r *Request, key *Key) error {
+		_, err := scheme.Verify(r, []Secret{{Key: key}}, vectorWindow, now)
+		return err
+	}
+	if err := verify(r, key); err != nil {
+		t.Fatal(err)
+	}
+	wantReason(t, verify(r, testKey(t, "other")), SignatureInvalid)
+	if scheme.Covers(Source{Kind: SourceBody, Name: "x"}) {
+		changed := *r
+		changed.Body = append([]byte(" "), r.Body...)
+		if verify(&changed, key) == nil {
+			t.Error("a changed body was accepted")
+		}
+	}
+}
+
+// requestFor fills in everything that the scheme reads and a signer does not set.
+func requestFor(tb testing.TB, s *Scheme, now time.Time) *Request {
+	tb.Helper()
+	r := testRequest("POST", "https://example.com/hook?k=v", "")
+	body := map[string]any{"amount": 12}
+	var sources []Source
+	for _, c := range s.signed {
+		t, ok := c.(templateContent)
+		if !ok {
+			r.Header["Content-Type"] = []string{"application/x-www-form-urlencoded"}
+			r.Body = []byte("b=2&a=1")
+			return r
+		}
+		for _, p := range t.pieces {
+			switch ph := p.placeholder; {
+			case ph == nil:
+			case ph.variable == varHeader:
+				sources = append(sources, Source{Kind: SourceHeader, Name: ph.name})
+			case ph.variable == varBodyPath:
+				sources = append(sources, Source{Kind: SourceBody, Name: ph.name})
+			}
+		}
+	}
+	for _, source := range append(sources, s.spec.ID...) {
+		setSource(r, body, source, "value")
+	}
+	if stamp := s.spec.Timestamp; stamp != nil {
+		setSource(r, body, stamp.Source, FormatStamp(now, stamp.Format))
+	}
+	text, err := json.Marshal(body)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	r.Body = text
+	return r
+}
+
+func setSource(r *Request, body map[string]any, s Source, value string) {
+	switch s.Kind {
+	case SourceHeader:
+		r.Header[canonical(s.Name)] = []string{value}
+	case SourceQuery:
+		r.Query += "&" + s.Name + "=" + value
+	case SourceBody:
+		keys := strings.Split(s.Name, ".")
+		for _, key := range keys[:len(keys)-1] {
+			inner, ok := body[key].(map[string]any)
+			if !ok {
+				inner = map[string]any{}
+				body[key] = inner
+			}
+			body = inner
+		}
+		body[keys[len(keys)-1]] = value
+	}
+}
+
+func mustTemplate(tb testing.TB, text string) *Template {
+	tb.Helper()
+	template, err := ParseTemplate(text)
+	if err != nil {
+		tb.Fatalf("%q: %v", text, err)
+	}
+	return template
+}

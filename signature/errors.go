@@ -1,0 +1,37 @@
+package signature
+
+import "fmt"
+
+// Reason says in one word why a request was refused. The words are the
+// results that users see.
+type Reason string
+
+// The reasons that this package gives.
+const (
+	SignatureMissing   Reason = "signature_missing"
+	SignatureMalformed Reason = "signature_malformed"
+	SignatureInvalid   Reason = "signature_invalid"
+	TimestampMissing   Reason = "timestamp_missing"
+	TimestampMalformed Reason = "timestamp_malformed"
+	TimestampStale     Reason = "timestamp_stale"
+	TimestampFuture    Reason = "timestamp_future"
+	EventExpired       Reason = "event_expired"
+)
+
+// Error is a refusal. Detail is for logs: it names headers, sources and
+// counts, and never holds a signature, a secret or a part of the body.
+type Error struct {
+	Reason Reason
+	Detail string
+}
+
+func (e *Error) Error() string {
+	if e.Detail == "" {
+		return string(e.Reason)
+	}
+	return string(e.Reason) + ": " + e.Detail
+}
+
+func refuse(reason Reason, format string, args ...any) *Error {
+	return &Error{Reason: reason, Detail: fmt.Sprintf(format, args...)}
+}

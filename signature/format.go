@@ -1,0 +1,226 @@
+package signature
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// format is the shape of a signature header: items of text and parts.
+type format struct {
+	// separators, outer first: none, one between items, or one between
+	// groups and one between the items of a group.
+	separators []string
+	patterns   []pattern
+}
+
+// pattern is the shape of one item.
+type pattern struct {
+	pieces []formatPiece
+	// positional patterns have no text that they could be known by, so they
+	// stand for the item at their place: Recurly sends <time>,<mac>,<mac>.
+	positional bool
+}
+
+// formatPiece is text, or a part where text is empty.
+type formatPiece struct {
+	text string
+	part variable
+}
+
+const formatParts = "{signature} {timestamp} {id} {nonce}"
+
+var formatVariables = map[string]variable{
+	"signature": varSignature, "timestamp": varTimestamp, "id": varID, "nonce": varNonce,
+}
+
+// parseFormat compiles a header format, for example t={timestamp},v1={signature}.
+func parseFormat(text string, separators []string) (*format, error) {
+	f := &format{separators: separators}
+	if len(separators) > 2 {
+		return nil, errors.New("split takes one separator, or two for groups of items: the outer one first")
+	}
+	items := []string{text}
+	if n := len(separators); n > 0 {
+		for _, sep := range separators {
+			if sep == "" {
+				return nil, errors.New("split needs a separator that is not empty")
+			}
+		}
+		items = strings.Split(text, separators[n-1])
+	}
+	for _, item := range items {
+		if len(separators) > 0 {
+			item = strings.TrimSpace(item)
+		}
+		p, err := parsePattern(item)
+		if err != nil {
+			return nil, fmt.Errorf("format %q: %w", text, err)
+		}
+		f.patterns = append(f.patterns, p)
+	}
+	if err := f.check(); err != nil {
+		return nil, fmt.Errorf("format %q %w", text, err)
+	}
+	return f, nil
+}
+
+func parsePattern(text string) (pattern, error) {
+	p := pattern{positional: true}
+	literal := ""
+	endLiteral := func() {
+		if literal != "" {
+			p.pieces = append(p.pieces, formatPiece{text: literal})
+			p.positional = false
+		}
+		literal = ""
+	}
+	for i := 0; i < len(text); i++ {
+		switch text[i] {
+		case '{':
+			end := closingBrace(text, i)
+			if end < 0 {
+				return p, errors.New(`has no closing brace: write \{ for a brace in the text`)
+			}
+			part, ok := formatVariables[text[i+1:end]]
+			if !ok {
+				return p, fmt.Errorf("unknown placeholder %s: there are %s", text[i:end+1], formatParts)
+			}
+			endLiteral()
+			if n := len(p.pieces); n > 0 && p.pieces[n-1].text == "" {
+				return p, errors.New("two placeholders need text between them, else nobody can tell where one ends")
+			}
+			p.pieces = append(p.pieces, formatPiece{part: part})
+			i = end
+		case '}':
+			return p, errors.New(`a closing brace without an opening one: write \} for a brace in the text`)
+		case '\\':
+			c, err := unescapeText(text, i)
+			if err != nil {
+				return p, err
+			}
+			literal += string(c)
+			i++
+		default:
+			literal += text[i : i+1]
+		}
+	}
+	endLiteral()
+	if len(p.pieces) == 0 {
+		return p, errors.New("has an empty item")
+	}
+	return p, nil
+}
+
+// check wants one {signature}, and each other part at most once: a header
+// that says twice when it was sent says nothing.
+func (f *format) check() error {
+	if f.count(varSignature) == 0 {
+		return errors.New("has no {signature}")
+	}
+	for name, v := range formatVariables {
+		// Several signatures come from repeated items, not from the format.
+		if f.count(v) > 1 {
+			return fmt.Errorf("has {%s} twice", name)
+		}
+	}
+	return nil
+}
+
+func (f *format) count(v variable) int {
+	n := 0
+	for _, p := range f.patterns {
+		n += p.count(v)
+	}
+	return n
+}
+
+func (f *format) has(v variable) bool { return f.count(v) > 0 }
+
+func (p pattern) count(v variable) int {
+	n := 0
+	for _, piece := range p.pieces {
+		if piece.text == "" && piece.part == v {
+			n++
+		}
+	}
+	return n
+}
+
+// write prints a header value: the inverse of reading one.
+func (f *format) write(signature string, p Parts) string {
+	values := map[variable]string{
+		varSignature: signature, varTimestamp: p.Timestamp, varID: p.ID, varNonce: p.Nonce,
+	}
+	var items []string
+	for _, pattern := range f.patterns {
+		item := ""
+		for _, piece := range pattern.pieces {
+			if piece.text != "" {
+				item += piece.text
+			} else {
+				item += values[piece.part]
+			}
+		}
+		items = append(items, item)
+	}
+	if n := len(f.separators); n > 0 {
+		return strings.Join(items, f.separators[n-1])
+	}
+	return items[0]
+}
+
+// item is what one item of a header holds.
+type item struct {
+	signature string
+	parts     Parts
+}
+
+// match reads text as the pattern says, wholly or not at all. Parts are
+// never empty.
+func (p pattern) match(text string) (item, bool) {
+	var found item
+	for i, piece := range p.pieces {
+		if piece.text != "" {
+			rest, ok := strings.CutPrefix(text, piece.text)
+			if !ok {
+				return item{}, false
+			}
+			text = rest
+			continue
+		}
+		end := len(text)
+		if i+1 < len(p.pieces) {
+			// Text always follows a part. At the end of the pattern it is
+			// the end of the item, before that the first place where it is.
+			next := p.pieces[i+1].text
+			if i+2 == len(p.pieces) {
+				if !strings.HasSuffix(text, next) {
+					return item{}, false
+				}
+				end -= len(next)
+			} else if end = strings.Index(text, next); end < 0 {
+				return item{}, false
+			}
+		}
+		if end == 0 {
+			return item{}, false
+		}
+		found.set(piece.part, text[:end])
+		text = text[end:]
+	}
+	return found, text == ""
+}
+
+func (it *item) set(part variable, value string) {
+	switch part {
+	case varSignature:
+		it.signature = value
+	case varTimestamp:
+		it.parts.Timestamp = value
+	case varID:
+		it.parts.ID = value
+	case varNonce:
+		it.parts.Nonce = value
+	}
+}

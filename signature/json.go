@@ -1,0 +1,133 @@
+package signature
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/tidwall/gjson"
+)
+
+// jsonKind is what stands at a path.
+type jsonKind int
+
+const (
+	jsonMissing jsonKind = iota // absent or null
+	jsonScalar                  // a string or a number
+	jsonBool
+	jsonNested // an object or an array
+)
+
+// splitPath cuts a dotted path into keys. A backslash takes the next
+// character literally.
+func splitPath(path string) ([]string, error) {
+	var keys []string
+	var key strings.Builder
+	for i := 0; i < len(path); i++ {
+		switch c := path[i]; {
+		case c == '\\' && i+1 == len(path):
+			return nil, fmt.Errorf(`body path %q ends in a single backslash`, path)
+		case c == '\\':
+			i++
+			key.WriteByte(path[i])
+		case c == '.':
+			keys = append(keys, key.String())
+			key.Reset()
+		default:
+			key.WriteByte(c)
+		}
+	}
+	keys = append(keys, key.String())
+	for _, k := range keys {
+		if k == "" {
+			return nil, errors.New(`a body path has an empty key: write keys with dots between them, as in data.id`)
+		}
+	}
+	return keys, nil
+}
+
+// plainPath says whether gjson reads the path exactly as we do. Everything
+// else has a meaning of its own there: wildcards, queries, modifiers, pipes.
+func plainPath(path string) bool {
+	for _, c := range []byte(path) {
+		letter := c|0x20 >= 'a' && c|0x20 <= 'z'
+		digit := c >= '0' && c <= '9'
+		if !letter && !digit && c != '_' && c != '-' && c != '.' {
+			return false
+		}
+	}
+	return true
+}
+
+// readJSON returns the text at a path of the body. A string gives its
+// content, everything else what was written: 9007199254740993 must not become
+// 9007199254740992, and 1.0 must not become 1.
+//
+// The body is not validated: what is read is either under a MAC or only used
+// once one has matched.
+func readJSON(body []byte, path string) (string, jsonKind) {
+	if !isObject(body) && !isArray(body) {
+		return "", jsonMissing // gjson would search on for the first brace
+	}
+	var v gjson.Result
+	if plainPath(path) {
+		v = gjson.GetBytes(body, path)
+	} else {
+		v = walkJSON(body, path)
+	}
+	switch v.Type {
+	case gjson.String:
+		return v.Str, jsonScalar
+	case gjson.Number:
+		return v.Raw, jsonScalar
+	case gjson.True, gjson.False:
+		return v.Raw, jsonBool
+	case gjson.JSON:
+		return v.Raw, jsonNested
+	default:
+		return "", jsonMissing
+	}
+}
+
+// walkJSON takes a path with special characters key by key. gjson knows
+// escapes in the keys of objects only: for an array, `\#` is still its length.
+func walkJSON(body []byte, path string) gjson.Result {
+	keys, err := splitPath(path)
+	if err != nil {
+		return gjson.Result{}
+	}
+	var v gjson.Result
+	for i, key := range keys {
+		// The first step reads the body itself, so that only the part that
+		// is asked for is copied.
+		array := isArray(body)
+		if i > 0 {
+			array = v.IsArray()
+		}
+		step := gjson.Escape(key)
+		if array && strings.Trim(key, "0123456789") != "" {
+			return gjson.Result{}
+		}
+		if i == 0 {
+			v = gjson.GetBytes(body, step)
+		} else {
+			v = gjson.Get(v.Raw, step)
+		}
+		if i+1 < len(keys) && !v.IsObject() && !v.IsArray() {
+			return gjson.Result{}
+		}
+	}
+	return v
+}
+
+func isObject(body []byte) bool { return firstByte(body) == '{' }
+func isArray(body []byte) bool  { return firstByte(body) == '[' }
+
+func firstByte(body []byte) byte {
+	body = bytes.TrimLeft(body, " \t\r\n")
+	if len(body) == 0 {
+		return 0
+	}
+	return body[0]
+}

@@ -1,0 +1,113 @@
+package signature
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Key is the bytes of one secret, with HMAC states ready for use. It may be
+// used by many goroutines at once and never prints.
+type Key struct {
+	bytes  []byte
+	states [len(algorithms)]sync.Pool // of *macState
+}
+
+// macState is an HMAC under one key and room for what is written to it.
+type macState struct {
+	hash hash.Hash
+	buf  []byte
+	sum  [maxMAC]byte
+}
+
+// NewKey makes a key of a secret's text: prefix is taken off where it is
+// there, the rest is raw, base64 (with or without padding) or hex. An empty
+// encoding is raw. Errors name the encoding and never hold the text. A key of
+// no bytes is an error: anyone could sign with it.
+func NewKey(text, encoding, prefix string) (*Key, error) {
+	text = strings.TrimPrefix(text, prefix)
+	var key []byte
+	var err error
+	switch encoding {
+	case "", "raw":
+		key = []byte(text)
+	case "base64":
+		if strings.HasSuffix(text, "=") {
+			key, err = base64.StdEncoding.DecodeString(text)
+		} else {
+			key, err = base64.RawStdEncoding.DecodeString(text)
+		}
+	case "hex":
+		key, err = hex.DecodeString(text)
+	default:
+		return nil, fmt.Errorf("unknown secret encoding %q: use raw, base64 or hex", encoding)
+	}
+	if err != nil {
+		// Not wrapped: the decoders quote the character that they stumble over.
+		return nil, fmt.Errorf("the secret is malformed: it is not %s", encoding)
+	}
+	if len(key) == 0 {
+		return nil, errors.New("the secret is empty")
+	}
+	return &Key{bytes: key}, nil
+}
+
+// Equal says whether two keys verify the same signatures. The time it takes
+// depends on their lengths only.
+func (k *Key) Equal(other *Key) bool {
+	// HMAC pads a short key with zero bytes (RFC 2104 section 2), so keys
+	// that differ only in those are one key.
+	return hmac.Equal(bytes.TrimRight(k.bytes, "\x00"), bytes.TrimRight(other.bytes, "\x00"))
+}
+
+const redacted = "[redacted]"
+
+// String, GoString, MarshalText and Format keep the key out of every log.
+func (k *Key) String() string { return redacted }
+
+// GoString is what %#v prints.
+func (k *Key) GoString() string { return redacted }
+
+// MarshalText serves JSON and other encoders.
+func (k *Key) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+// Format serves every verb, %x too.
+func (k *Key) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
+
+// state takes a ready HMAC from the pool. Making one costs two hash blocks
+// and some allocations, resetting one a copy.
+func (k *Key) state(a algorithm) *macState {
+	if st, ok := k.states[a].Get().(*macState); ok {
+		st.hash.Reset() // back to the keyed state, not to an empty one
+		return st
+	}
+	return &macState{hash: hmac.New(algorithms[a].new, k.bytes)}
+}
+
+func (k *Key) done(a algorithm, st *macState) {
+	// A request must not leave its megabyte of rendered text behind.
+	if cap(st.buf) > 64<<10 {
+		st.buf = nil
+	}
+	k.states[a].Put(st)
+}
+
+func (k *Key) usable() bool { return k != nil && len(k.bytes) > 0 }
+
+// Secret is a key and the time until which it is taken.
+type Secret struct {
+	Key *Key
+	// Until is the end of the secret's time, exclusive. Zero is never.
+	Until time.Time
+}
+
+func (s Secret) inForce(now time.Time) bool {
+	return s.Key.usable() && (s.Until.IsZero() || now.Before(s.Until))
+}

@@ -1,0 +1,56 @@
+package signature
+
+// Request is what a scheme may sign or read.
+//
+// The parts of the URL are text as the sender sent it: Path and Query are
+// still escaped, Query has no "?", Host may have a port. Senders sign that
+// text, and a URL that was parsed and printed again is not always the same.
+type Request struct {
+	Method, Scheme, Host, Path, Query string
+	// Header has canonical keys, as net/http makes them.
+	Header map[string][]string
+	// Body is the raw body. It is only read.
+	Body []byte
+}
+
+// uri is the path and the query, as in the request line.
+func (r *Request) appendURI(dst []byte) []byte {
+	dst = append(dst, r.Path...)
+	if r.Query != "" {
+		dst = append(dst, '?')
+		dst = append(dst, r.Query...)
+	}
+	return dst
+}
+
+func (r *Request) appendURL(dst []byte) []byte {
+	return r.appendURLWithHost(dst, r.Host)
+}
+
+func (r *Request) appendURLWithHost(dst []byte, host string) []byte {
+	dst = append(dst, r.Scheme...)
+	dst = append(dst, "://"...)
+	dst = append(dst, host...)
+	return r.appendURI(dst)
+}
+
+// Parts are the texts that {timestamp}, {id} and {nonce} stand for, verbatim:
+// Stripe and others sign the header's text, and a number that was parsed and
+// printed again is not always the same text.
+type Parts struct {
+	Timestamp, ID, Nonce string
+}
+
+// Value is what a source holds in one request.
+type Value struct {
+	// Text is the value: a header's, a decoded query or form value, a JSON
+	// string's content or a JSON number as it was written.
+	Text string
+	// Found is false where the source is absent, null or empty.
+	Found bool
+	// Bad: there is something, but it is not a string or a number.
+	Bad bool
+	// Repeated: given more than once, so nobody can say which one is meant.
+	// Text is the first.
+	Repeated bool
+}

@@ -1,0 +1,156 @@
+package signature
+
+import (
+	"errors"
+	"fmt"
+	"net/textproto"
+	"strings"
+)
+
+// Kind is where a [Source] looks.
+type Kind string
+
+// The kinds of [Source], in the words of a config line.
+const (
+	SourceHeader    Kind = "header"
+	SourceQuery     Kind = "query"
+	SourceBody      Kind = "body"
+	SourceForm      Kind = "form"
+	SourceSignature Kind = "signature"
+)
+
+// Source is a place in a request: header <name>, query <key>, body <path>,
+// form <field>, or signature, which is a part of the signature header.
+//
+// Name is what follows the kind. For a body it is a dotted path
+// (data.job_id, items.0.id) with `\.` for a dot in a key. Sources can be
+// compared with ==.
+type Source struct {
+	Kind Kind   `json:"kind,omitempty"`
+	Name string `json:"name,omitempty"`
+}
+
+// ParseSource takes one source off the front of words and returns the rest,
+// so that lines of several sources or with options can be read in turns.
+func ParseSource(words []string) (Source, []string, error) {
+	if len(words) == 0 {
+		return Source{}, nil, errors.New("a source is missing: header <name>, query <key>, body <path>, form <field> or signature")
+	}
+	kind := Kind(words[0])
+	if kind == SourceSignature {
+		return Source{Kind: kind}, words[1:], nil
+	}
+	if len(words) < 2 {
+		if err := (Source{Kind: kind, Name: "x"}).check(); err != nil {
+			return Source{}, nil, err
+		}
+		return Source{}, nil, fmt.Errorf("source %q needs a name after it", words[0])
+	}
+	s := Source{Kind: kind, Name: words[1]}
+	if err := s.check(); err != nil {
+		return Source{}, nil, err
+	}
+	if kind == SourceHeader {
+		s.Name = canonical(s.Name)
+	}
+	return s, words[2:], nil
+}
+
+// check says whether the source can be read at all. Sources also come from
+// JSON configuration, so Compile checks them again.
+func (s Source) check() error {
+	switch s.Kind {
+	case SourceHeader:
+		return checkHeaderName(s.Name)
+	case SourceBody:
+		_, err := splitPath(s.Name)
+		return err
+	case SourceQuery, SourceForm:
+		if s.Name == "" {
+			return fmt.Errorf("source %q needs a name after it", s.Kind)
+		}
+		return nil
+	case SourceSignature:
+		if s.Name != "" {
+			return fmt.Errorf("source signature takes no name, got %q", s.Name)
+		}
+		return nil
+	}
+	return fmt.Errorf("unknown source %q: use header <name>, query <key>, body <path>, form <field> or signature", s.Kind)
+}
+
+// checkHeaderName accepts the token characters of RFC 9110 section 5.6.2.
+func checkHeaderName(name string) error {
+	if name == "" {
+		return errors.New("a header name is missing")
+	}
+	for _, c := range []byte(name) {
+		letter := c|0x20 >= 'a' && c|0x20 <= 'z'
+		digit := c >= '0' && c <= '9'
+		if !letter && !digit && !strings.ContainsRune("!#$%&'*+-.^_`|~", rune(c)) {
+			return fmt.Errorf("%q cannot be a header name", name)
+		}
+	}
+	// Go keeps the Host header apart from the others, so it would never be found.
+	if strings.EqualFold(name, "Host") {
+		return errors.New("the Host header is not among the headers: use {host}")
+	}
+	return nil
+}
+
+// String is the source as it stands in a config line.
+func (s Source) String() string {
+	if s.Kind == SourceSignature {
+		return string(s.Kind)
+	}
+	name := s.Name
+	if strings.ContainsAny(name, " \t\"`{}#") {
+		name = `"` + strings.NewReplacer(`"`, `\"`).Replace(name) + `"`
+	}
+	return string(s.Kind) + " " + name
+}
+
+// Read returns what the source holds in r. The source signature stands for
+// the {id} of the signature that matched, so it reads p.ID.
+func (s Source) Read(r *Request, p Parts) Value {
+	return s.read(r, p.ID)
+}
+
+// read is Read with part as the value of the source signature: the ID where
+// an ID is wanted, the timestamp where a stamp is.
+func (s Source) read(r *Request, part string) Value {
+	switch s.Kind {
+	case SourceHeader:
+		return readHeader(r.Header, s.Name)
+	case SourceQuery:
+		return readForm([]byte(r.Query), s.Name)
+	case SourceForm:
+		return readForm(r.Body, s.Name)
+	case SourceBody:
+		text, kind := readJSON(r.Body, s.Name)
+		return Value{
+			Text:  text,
+			Found: text != "" && kind == jsonScalar,
+			Bad:   kind == jsonBool || kind == jsonNested,
+		}
+	case SourceSignature:
+		return Value{Text: part, Found: part != ""}
+	}
+	return Value{}
+}
+
+// inBody says whether the source can only be read once the body is there.
+func (s Source) inBody() bool {
+	return s.Kind == SourceBody || s.Kind == SourceForm
+}
+
+// canonical is free for a name that is canonical already.
+func canonical(name string) string { return textproto.CanonicalMIMEHeaderKey(name) }
+
+func readHeader(header map[string][]string, name string) Value {
+	values := header[canonical(name)]
+	if len(values) == 0 {
+		return Value{}
+	}
+	return Value{Text: values[0], Found: values[0] != "", Repeated: len(values) > 1}
+}

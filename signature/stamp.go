@@ -1,0 +1,138 @@
+package signature
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The formats of a stamp. An empty format is told from the value.
+const (
+	formatUnix    = "unix"
+	formatUnixMS  = "unix_ms"
+	formatRFC3339 = "rfc3339"
+)
+
+// msFrom is where a bare number is milliseconds: as seconds it is the year
+// 5138, as milliseconds March 1973.
+const msFrom = 100_000_000_000
+
+// lastSecond is the end of the year 9999, the last that RFC 3339 can write.
+const lastSecond = 253_402_300_799
+
+var errStamp = errors.New("not a time")
+
+func checkStampFormat(format string) error {
+	switch format {
+	case "", formatUnix, formatUnixMS, formatRFC3339:
+		return nil
+	}
+	return fmt.Errorf("unknown format %q: use unix, unix_ms or rfc3339, or none to tell it from the value", format)
+}
+
+// ParseStamp reads a stamp: digits with an optional fraction (seconds for
+// unix, milliseconds for unix_ms) or RFC 3339. Signs, spaces, exponents and
+// years after 9999 are refused. The error does not quote the text.
+func ParseStamp(text, format string) (time.Time, error) {
+	if format == "" {
+		format = guessFormat(text)
+	}
+	switch format {
+	case formatUnix:
+		return parseNumber(text, time.Second)
+	case formatUnixMS:
+		return parseNumber(text, time.Millisecond)
+	case formatRFC3339:
+		return parseRFC3339(text)
+	}
+	return time.Time{}, checkStampFormat(format)
+}
+
+func parseRFC3339(text string) (time.Time, error) {
+	// time.Parse takes an hour of one digit and a comma before the fraction
+	// (golang.org/issue/54580), RFC 3339 does not.
+	if len(text) < len("2006-01-02T15:04:05Z") || text[len("2006-01-02T15")] != ':' || strings.Contains(text, ",") {
+		return time.Time{}, errStamp
+	}
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return time.Time{}, errStamp // the other quotes the text
+	}
+	return t, nil
+}
+
+func guessFormat(text string) string {
+	whole, _, _ := strings.Cut(text, ".")
+	n, err := strconv.ParseUint(whole, 10, 63)
+	switch {
+	case err != nil:
+		return formatRFC3339 // or nothing, which that will tell
+	case n >= msFrom:
+		return formatUnixMS
+	}
+	return formatUnix
+}
+
+// parseNumber reads digits[.digits] in units since 1970, exactly: a float
+// would round the milliseconds of a fraction.
+func parseNumber(text string, unit time.Duration) (time.Time, error) {
+	whole, fraction, dotted := strings.Cut(text, ".")
+	if !allDigits(whole) || dotted && !allDigits(fraction) {
+		return time.Time{}, errStamp
+	}
+	n, err := strconv.ParseInt(whole, 10, 64)
+	perSecond := int64(time.Second / unit)
+	if err != nil || n/perSecond > lastSecond {
+		return time.Time{}, errStamp
+	}
+	nanos := time.Duration(n%perSecond) * unit
+	for _, digit := range []byte(fraction) {
+		unit /= 10
+		nanos += time.Duration(digit-'0') * unit
+	}
+	return time.Unix(n/perSecond, int64(nanos)), nil
+}
+
+func allDigits(text string) bool {
+	for _, c := range []byte(text) {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	return text != ""
+}
+
+// FormatStamp writes a time as a sender would. An empty format is unix.
+func FormatStamp(t time.Time, format string) string {
+	switch format {
+	case formatUnixMS:
+		return strconv.FormatInt(t.UnixMilli(), 10)
+	case formatRFC3339:
+		return t.UTC().Format(time.RFC3339Nano)
+	}
+	return strconv.FormatInt(t.Unix(), 10)
+}
+
+// Window bounds the age of a request. Zero is no allowance at all, not no
+// limit: the caller sets all of them.
+type Window struct {
+	// MaxAge is the greatest age of the stamp; just that age still passes.
+	MaxAge time.Duration
+	// MaxSkew is how far in the future stamp and event time may be.
+	MaxSkew time.Duration
+	// EventTTL is the greatest age of the event time.
+	EventTTL time.Duration
+}
+
+// check judges a time that must not be older than maxAge.
+func (w Window) check(t, now time.Time, maxAge time.Duration, stale Reason, what string) error {
+	switch age := now.Sub(t); { // saturates, so no distance overflows
+	case age > maxAge:
+		return refuse(stale, "%s is %s old, the limit is %s", what, age.Round(time.Second), maxAge)
+	case age < -w.MaxSkew:
+		return refuse(TimestampFuture, "%s is %s ahead, the limit is %s", what, (-age).Round(time.Second), w.MaxSkew)
+	}
+	return nil
+}

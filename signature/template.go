@@ -1,0 +1,196 @@
+package signature
+
+import (
+	"errors"
+	"fmt"
+	"hash"
+	"slices"
+	"strings"
+)
+
+// Template is text with placeholders: the bytes under a MAC.
+type Template struct {
+	pieces []piece
+}
+
+// piece is either text or a placeholder.
+type piece struct {
+	text        []byte
+	placeholder *placeholder
+}
+
+// ParseTemplate reads a template: literal text, with \n \t \\ \{ \} for the
+// characters that cannot stand for themselves, and placeholders:
+//
+//	{body}                     the raw body
+//	{timestamp} {id}           the text of the stamp's and the ID's source
+//	{nonce}                    a part of the signature header
+//	{method} {scheme} {host} {path} {query}
+//	{uri} {url}                path and query; scheme, host, path and query
+//	{header.NAME} {query.KEY} {form.FIELD} {body.PATH}
+//	{param.NAME}               a constant of the provider
+//
+// Functions follow a bar: {body|sha256|hex}. There are sha256, hex, base64,
+// lower, unescape_reserved and optional. What is missing in a request is an
+// error when the template is written, unless it is optional.
+func ParseTemplate(text string) (*Template, error) {
+	t := &Template{}
+	var literal []byte
+	for i := 0; i < len(text); {
+		switch text[i] {
+		case '{':
+			end := closingBrace(text, i)
+			if end < 0 {
+				return nil, fmt.Errorf("%q has no closing brace: write \\{ for a brace in the text", text[i:])
+			}
+			ph, err := parsePlaceholder(text[i+1 : end])
+			if err != nil {
+				return nil, err
+			}
+			t.addText(literal)
+			literal = nil
+			t.pieces = append(t.pieces, piece{placeholder: &ph})
+			i = end + 1
+		case '}':
+			return nil, errors.New("a closing brace without an opening one: write \\} for a brace in the text")
+		case '\\':
+			c, err := unescapeText(text, i)
+			if err != nil {
+				return nil, err
+			}
+			literal = append(literal, c)
+			i += 2
+		default:
+			literal = append(literal, text[i])
+			i++
+		}
+	}
+	t.addText(literal)
+	if len(t.pieces) == 0 {
+		return nil, errors.New("the template is empty")
+	}
+	return t, nil
+}
+
+func (t *Template) addText(text []byte) {
+	if len(text) > 0 {
+		t.pieces = append(t.pieces, piece{text: text})
+	}
+}
+
+// closingBrace finds the brace that ends the placeholder starting at i, or -1.
+func closingBrace(text string, i int) int {
+	for j := i + 1; j < len(text); j++ {
+		switch text[j] {
+		case '\\':
+			j++
+		case '}':
+			return j
+		}
+	}
+	return -1
+}
+
+func unescapeText(text string, i int) (byte, error) {
+	if i+1 < len(text) {
+		switch c := text[i+1]; c {
+		case 'n':
+			return '\n', nil
+		case 't':
+			return '\t', nil
+		case '\\', '{', '}':
+			return c, nil
+		}
+	}
+	return 0, errors.New(`a backslash that escapes nothing: there are \n \t \\ \{ \}`)
+}
+
+var escapeText = strings.NewReplacer("\n", `\n`, "\t", `\t`, `\`, `\\`, `{`, `\{`, `}`, `\}`)
+
+// String prints the template with short placeholder names. It parses to the
+// same template.
+func (t *Template) String() string {
+	var b strings.Builder
+	for _, p := range t.pieces {
+		if p.placeholder != nil {
+			b.WriteString(p.placeholder.String())
+		} else {
+			b.WriteString(escapeText.Replace(string(p.text)))
+		}
+	}
+	return b.String()
+}
+
+// Covers says whether changing what s reads must change the template's bytes.
+// {timestamp} and {id} count for nothing here, as only a [Scheme] knows what
+// they stand for.
+func (t *Template) Covers(s Source) bool {
+	return t.hasPlaceholder(func(ph placeholder) bool { return ph.covers(s) })
+}
+
+// Uses says whether the template has the placeholder of this name, which is
+// written as in a template and without braces: timestamp, header.X-Topic.
+func (t *Template) Uses(name string) bool {
+	want, err := parsePlaceholder(name)
+	if err != nil {
+		return false
+	}
+	return t.hasPlaceholder(func(ph placeholder) bool {
+		return ph.variable == want.variable && ph.name == want.name
+	})
+}
+
+func (t *Template) uses(v variable) bool {
+	return t.hasPlaceholder(func(ph placeholder) bool { return ph.variable == v })
+}
+
+func (t *Template) hasPlaceholder(match func(placeholder) bool) bool {
+	return slices.ContainsFunc(t.pieces, func(p piece) bool {
+		return p.placeholder != nil && match(*p.placeholder)
+	})
+}
+
+// Append appends the template's bytes for one request to dst. params are the
+// constants of {param.NAME}. The error is an [*Error] that says what the
+// request lacks; dst is then of no use.
+func (t *Template) Append(dst []byte, r *Request, p Parts, params map[string]string) ([]byte, error) {
+	for _, piece := range t.pieces {
+		if piece.placeholder == nil {
+			dst = append(dst, piece.text...)
+			continue
+		}
+		var err error
+		if dst, err = piece.placeholder.append(dst, r, p, params); err != nil {
+			return nil, err
+		}
+	}
+	return dst, nil
+}
+
+// Hash writes the template's bytes for one request into h, the body without a
+// copy. Errors are those of Append.
+func (t *Template) Hash(h hash.Hash, r *Request, p Parts, params map[string]string) error {
+	_, err := t.hash(h, nil, r, p, params)
+	return err
+}
+
+// hash is Hash with a scratch buffer to reuse.
+func (t *Template) hash(h hash.Hash, buf []byte, r *Request, p Parts, params map[string]string) ([]byte, error) {
+	for _, piece := range t.pieces {
+		ph := piece.placeholder
+		switch {
+		case ph == nil:
+			h.Write(piece.text)
+		case ph.variable == varBody && len(ph.funcs) == 0:
+			// The one part that can be megabytes goes in as it is.
+			h.Write(r.Body)
+		default:
+			var err error
+			if buf, err = ph.append(buf[:0], r, p, params); err != nil {
+				return buf, err
+			}
+			h.Write(buf)
+		}
+	}
+	return buf, nil
+}

@@ -1,0 +1,133 @@
+package signature
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"mime"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// namedTwilio is Twilio's scheme, which sorts a form and so is no template:
+// https://www.twilio.com/docs/usage/webhooks/webhooks-security
+const namedTwilio = "twilio"
+
+var twilioSignature = SignatureSpec{Header: "X-Twilio-Signature", Algorithm: "sha1", Encoding: "base64"}
+
+// twilioContent is the URL and the sorted form, for one spelling of the host.
+// Twilio signs some URLs without the port that they were registered with, and
+// some with a port that they do not have, so its libraries try them all.
+type twilioContent struct {
+	host func(scheme, host string) string
+}
+
+func twilioContents() []content {
+	return []content{
+		twilioContent{func(_, host string) string { return host }},
+		twilioContent{func(_, host string) string { return hostWithoutPort(host) }},
+		twilioContent{hostWithDefaultPort},
+	}
+}
+
+func (c twilioContent) hash(st *macState, r *Request, _ Parts) error {
+	if r.Scheme == "" || r.Host == "" {
+		return refuse(SignatureMalformed, "the request has no {url}, which is signed")
+	}
+	st.buf = r.appendURLWithHost(st.buf[:0], c.host(r.Scheme, r.Host))
+	st.hash.Write(st.buf)
+	form := isForm(r)
+	if form {
+		params, err := sortedParams(r.Body)
+		if err != nil {
+			return err
+		}
+		st.hash.Write(params)
+	}
+	return checkBodySHA256(r, form)
+}
+
+// covers: the URL always is under the MAC, and the body either as the form or
+// through its digest in the URL. Nothing separates keys from values there, so
+// "a=bc" and "ab=c" have one MAC; that is Twilio's to mend.
+func (twilioContent) covers(s Source) bool {
+	return s.Kind == SourceQuery || s.Kind == SourceForm || s.Kind == SourceBody
+}
+
+func (twilioContent) uses(variable) bool { return false }
+
+func isForm(r *Request) bool {
+	mediaType, _, err := mime.ParseMediaType(single(readHeader(r.Header, "Content-Type")))
+	return err == nil && mediaType == "application/x-www-form-urlencoded"
+}
+
+// sortedParams writes key and value of each field, sorted by key. The values
+// of one key are sorted too, and those given twice count once.
+func sortedParams(body []byte) ([]byte, error) {
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		// The error would quote the body.
+		return nil, refuse(SignatureMalformed, "the form cannot be read")
+	}
+	keys := make([]string, 0, len(form))
+	for key := range form {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	var out []byte
+	for _, key := range keys {
+		values := form[key]
+		slices.Sort(values)
+		for _, value := range slices.Compact(values) {
+			out = append(out, key...)
+			out = append(out, value...)
+		}
+	}
+	return out, nil
+}
+
+// checkBodySHA256 ties a body to the digest in the signed URL. Where the body
+// is no form nothing else does, and any body could follow a captured URL. A
+// digest counts for forms too: else a body of "&", called a form, would be
+// good for every URL that was signed for JSON.
+func checkBodySHA256(r *Request, form bool) error {
+	v := readForm([]byte(r.Query), "bodySHA256")
+	switch {
+	case v.Repeated || v.Bad:
+		return refuse(SignatureMalformed, "query bodySHA256 cannot be read")
+	case !v.Found && (form || len(r.Body) == 0):
+		return nil
+	case !v.Found:
+		return refuse(SignatureMalformed, "the body is no form and query has no bodySHA256, so nothing signs it")
+	}
+	digest, err := hex.DecodeString(v.Text)
+	if err != nil || len(digest) != sha256.Size {
+		return refuse(SignatureMalformed, "query bodySHA256 is not a SHA-256")
+	}
+	sum := sha256.Sum256(r.Body)
+	if subtle.ConstantTimeCompare(sum[:], digest) != 1 {
+		return refuse(SignatureInvalid, "the body is not the one of query bodySHA256")
+	}
+	return nil
+}
+
+func hostWithoutPort(host string) string {
+	name, _, err := net.SplitHostPort(host)
+	if err != nil {
+		return host
+	}
+	if strings.HasPrefix(host, "[") { // IPv6
+		return "[" + name + "]"
+	}
+	return name
+}
+
+func hostWithDefaultPort(scheme, host string) string {
+	port := ":443"
+	if scheme == "http" {
+		port = ":80"
+	}
+	return hostWithoutPort(host) + port
+}

@@ -1,0 +1,178 @@
+package signature
+
+import (
+	"fmt"
+	"strings"
+)
+
+// variable is what one placeholder stands for.
+type variable int
+
+const (
+	varBody variable = iota
+	varTimestamp
+	varID
+	varNonce
+	varMethod
+	varScheme
+	varURL
+	varHost
+	varPath
+	varQuery
+	varURI
+	varHeader
+	varParam
+	varBodyPath
+	varFormField
+	varQueryKey
+	varSignature // in header formats only
+)
+
+// plainVariables stand alone, namedVariables take a name after a dot.
+var plainVariables = map[string]variable{
+	"body": varBody, "timestamp": varTimestamp, "id": varID, "nonce": varNonce,
+	"method": varMethod, "scheme": varScheme, "url": varURL, "host": varHost,
+	"path": varPath, "query": varQuery, "uri": varURI,
+}
+
+var namedVariables = map[string]variable{
+	"header": varHeader, "param": varParam, "body": varBodyPath,
+	"form": varFormField, "query": varQueryKey,
+}
+
+const variableList = "{body} {timestamp} {id} {nonce} {method} {scheme} {url} {host} {path} {query} {uri} " +
+	"{header.NAME} {param.NAME} {body.PATH} {form.FIELD} {query.KEY}"
+
+// caddyNames are the long forms that Caddy makes of some placeholders inside
+// site blocks, before any module sees them.
+var caddyNames = []struct{ long, short string }{
+	{"http.request.uri.query.", "query."},
+	{"http.request.header.", "header."},
+	{"http.request.uri.query", "query"},
+	{"http.request.uri.path", "path"},
+	{"http.request.uri", "uri"},
+	{"http.request.method", "method"},
+	{"http.request.scheme", "scheme"},
+	{"http.request.host", "host"},
+}
+
+func shortName(name string) string {
+	for _, c := range caddyNames {
+		rest, ok := strings.CutPrefix(name, c.long)
+		if ok && (rest == "" || strings.HasSuffix(c.long, ".")) {
+			return c.short + rest
+		}
+	}
+	return name
+}
+
+// placeholder is one {…} of a template.
+type placeholder struct {
+	variable variable
+	name     string   // of a header, param, query key or form field; a body path
+	funcs    []string // applied in this order
+}
+
+// parsePlaceholder reads what is between the braces.
+func parsePlaceholder(text string) (placeholder, error) {
+	words := splitUnescaped(text, '|')
+	full := shortName(words[0])
+	base, name, named := strings.Cut(full, ".")
+	table := plainVariables
+	if named {
+		table = namedVariables
+	}
+	v, ok := table[base]
+	if !ok {
+		return placeholder{}, fmt.Errorf("unknown placeholder {%s}: there are %s", full, variableList)
+	}
+	ph := placeholder{variable: v, name: name, funcs: words[1:]}
+	if err := ph.checkName(); err != nil {
+		return placeholder{}, fmt.Errorf("placeholder {%s}: %w", full, err)
+	}
+	for _, f := range ph.funcs {
+		if _, ok := functions[f]; !ok {
+			return placeholder{}, fmt.Errorf("placeholder {%s}: unknown function %q: there are %s", full, f, functionList)
+		}
+	}
+	return ph, nil
+}
+
+func (ph *placeholder) checkName() error {
+	switch ph.variable {
+	case varHeader:
+		if err := checkHeaderName(ph.name); err != nil {
+			return err
+		}
+		ph.name = canonical(ph.name)
+	case varBodyPath:
+		// Stays as it was written: the path has escapes of its own.
+		_, err := splitPath(ph.name)
+		return err
+	case varParam, varFormField, varQueryKey:
+		ph.name = unescapeName(ph.name)
+		if ph.name == "" {
+			return fmt.Errorf("a name is missing after the dot")
+		}
+	}
+	return nil
+}
+
+// String prints the short form, which parses to the same placeholder.
+func (ph placeholder) String() string {
+	var b strings.Builder
+	b.WriteByte('{')
+	for name, v := range plainVariables {
+		if v == ph.variable {
+			b.WriteString(name)
+		}
+	}
+	for name, v := range namedVariables {
+		if v != ph.variable {
+			continue
+		}
+		b.WriteString(name)
+		b.WriteByte('.')
+		if v == varBodyPath || v == varHeader {
+			b.WriteString(ph.name)
+		} else {
+			b.WriteString(escapeName.Replace(ph.name))
+		}
+	}
+	for _, f := range ph.funcs {
+		b.WriteByte('|')
+		b.WriteString(f)
+	}
+	b.WriteByte('}')
+	return b.String()
+}
+
+var escapeName = strings.NewReplacer(`\`, `\\`, `|`, `\|`, `{`, `\{`, `}`, `\}`)
+
+func unescapeName(name string) string {
+	var b strings.Builder
+	for i := 0; i < len(name); i++ {
+		if name[i] == '\\' && i+1 < len(name) {
+			i++
+		}
+		b.WriteByte(name[i])
+	}
+	return b.String()
+}
+
+// splitUnescaped cuts text at sep, except where a backslash precedes it. The
+// backslashes stay.
+func splitUnescaped(text string, sep byte) []string {
+	var parts []string
+	start := 0
+	for i := 0; i < len(text); i++ {
+		switch text[i] {
+		case '\\':
+			i++
+		case sep:
+			parts = append(parts, text[start:i])
+			start = i + 1
+		}
+	}
+	return append(parts, text[start:])
+}

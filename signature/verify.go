@@ -1,0 +1,262 @@
+package signature
+
+import (
+	"crypto/hmac"
+	"time"
+)
+
+// Verdict is what a verified request proved.
+type Verdict struct {
+	// Secret is the index of the secret that matched.
+	Secret int
+	// Time is the stamp, EventTime the event's own; zero where there is none.
+	Time, EventTime time.Time
+	// Parts are the stamp's text, and the ID and nonce of the signature
+	// header or of what is signed.
+	Parts Parts
+}
+
+// Verify judges a whole request: Inspect, then Authenticate.
+func (s *Scheme) Verify(r *Request, secrets []Secret, w Window, now time.Time) (Verdict, error) {
+	var in Inspection
+	if err := s.inspect(&in, r, w, now); err != nil {
+		return Verdict{}, err
+	}
+	return s.Authenticate(&in, r, secrets, w, now)
+}
+
+// Inspect judges what the request line and the headers tell, before a body
+// is read: that signatures are there and well-formed, and that the stamp is
+// fresh where it is not in the body. r.Body may be nil.
+//
+// A scheme without signatures refuses everything here: for a provider that
+// sends a token, [Scheme.Signed] is false and the caller checks the token,
+// [Scheme.CheckHeaderStamps] and [Scheme.CheckStamps] instead.
+func (s *Scheme) Inspect(r *Request, w Window, now time.Time) (Inspection, error) {
+	var in Inspection
+	err := s.inspect(&in, r, w, now)
+	return in, err
+}
+
+func (s *Scheme) inspect(in *Inspection, r *Request, w Window, now time.Time) error {
+	if len(s.headers) == 0 {
+		return refuse(SignatureMissing, "the provider has no signature to check")
+	}
+	if err := s.readHeaders(in, r); err != nil {
+		return err
+	}
+	t := s.spec.Timestamp
+	if t == nil || t.Source.inBody() {
+		return nil
+	}
+	// Each group of a Persona header has its own timestamp: one that is fresh
+	// is enough here, and the one that matches is judged again.
+	var first error
+	for i := range in.groupCount {
+		_, _, err := s.stamp(r, in.groups[i], w, now)
+		if err == nil {
+			return nil
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+// Authenticate computes the MACs of an inspected request whose body is there
+// now, and then judges the stamp and the event time. in comes from Inspect on
+// the same request.
+func (s *Scheme) Authenticate(in *Inspection, r *Request, secrets []Secret, w Window, now time.Time) (Verdict, error) {
+	if len(s.headers) == 0 || in.count == 0 {
+		return Verdict{}, refuse(SignatureMissing, "no signature to check")
+	}
+	verdict, err := s.match(in, r, secrets, now)
+	if err != nil {
+		return Verdict{}, err
+	}
+	// From here on the parts are those of the group that matched: a fresh time
+	// next to another signature proves nothing about this one.
+	if s.spec.Timestamp != nil {
+		verdict.Time, verdict.Parts.Timestamp, err = s.stamp(r, verdict.Parts, w, now)
+		if err != nil {
+			return Verdict{}, err
+		}
+	}
+	verdict.EventTime, err = s.eventTime(r, w, now)
+	if err != nil {
+		return Verdict{}, err
+	}
+	return verdict, nil
+}
+
+// CheckHeaderStamps judges the stamp where it is not in the body, for
+// providers that send a token and no signature.
+func (s *Scheme) CheckHeaderStamps(r *Request, w Window, now time.Time) error {
+	if t := s.spec.Timestamp; t == nil || t.Source.inBody() {
+		return nil
+	}
+	_, _, err := s.stamp(r, Parts{}, w, now)
+	return err
+}
+
+// CheckStamps judges the stamp and the event time, wherever they are, of a
+// request that was authenticated by other means: nothing here proves who sent
+// it. The verdict holds the times.
+func (s *Scheme) CheckStamps(r *Request, w Window, now time.Time) (Verdict, error) {
+	var v Verdict
+	var err error
+	if s.spec.Timestamp != nil {
+		if v.Time, v.Parts.Timestamp, err = s.stamp(r, Parts{}, w, now); err != nil {
+			return Verdict{}, err
+		}
+	}
+	if v.EventTime, err = s.eventTime(r, w, now); err != nil {
+		return Verdict{}, err
+	}
+	return v, nil
+}
+
+// match finds the secret and the candidate that belong together.
+func (s *Scheme) match(in *Inspection, r *Request, secrets []Secret, now time.Time) (Verdict, error) {
+	var unusable error // why a MAC could not be computed at all
+	// Leaving at the first match tells a sender which of its own secrets it
+	// used, and nobody else anything.
+	computed, tried := false, false
+	for i, secret := range secrets {
+		if !secret.inForce(now) {
+			continue
+		}
+		tried = true
+		for g := range in.groupCount {
+			parts := s.resolve(r, in.groups[g])
+			for _, c := range s.signed {
+				ok, err := s.matchGroup(in, g, secret.Key, c, r, parts)
+				if ok {
+					return Verdict{Secret: i, Parts: parts}, nil
+				}
+				if err != nil {
+					unusable = err
+				} else {
+					computed = true
+				}
+			}
+		}
+	}
+	switch {
+	case !tried:
+		return Verdict{}, refuse(SignatureInvalid, "no secret is in force")
+	case !computed && unusable != nil:
+		return Verdict{}, unusable
+	}
+	return Verdict{}, refuse(SignatureInvalid, "no secret matches")
+}
+
+// matchGroup compares the candidates of one group with the MACs of one key
+// and one content: one MAC per algorithm, not per candidate.
+func (s *Scheme) matchGroup(in *Inspection, group int, key *Key, c content, r *Request, p Parts) (bool, error) {
+	for a := range algorithm(len(algorithms)) {
+		if !s.hasCandidate(in, group, a) {
+			continue
+		}
+		st := key.state(a)
+		err := c.hash(st, r, p)
+		matched := false
+		if err == nil {
+			mac := st.hash.Sum(st.sum[:0])
+			for i := range in.count {
+				cand := &in.candidates[i]
+				if cand.group == group && s.headers[cand.header].algorithm == a {
+					// All of them, in constant time, whatever has matched.
+					matched = hmac.Equal(mac, cand.mac[:len(mac)]) || matched
+				}
+			}
+		}
+		key.done(a, st)
+		if matched || err != nil {
+			return matched, err
+		}
+	}
+	return false, nil
+}
+
+func (s *Scheme) hasCandidate(in *Inspection, group int, a algorithm) bool {
+	for i := range in.count {
+		c := &in.candidates[i]
+		if c.group == group && s.headers[c.header].algorithm == a {
+			return true
+		}
+	}
+	return false
+}
+
+// resolve puts the texts that {timestamp} and {id} stand for into the parts
+// of a group. What is missing stays empty, and is refused where it is signed.
+func (s *Scheme) resolve(r *Request, p Parts) Parts {
+	// Only what is signed: a body is not parsed before its MAC has matched.
+	if s.signsTimestamp {
+		p.Timestamp = single(s.spec.Timestamp.Source.read(r, p.Timestamp))
+	}
+	if s.signsID {
+		p.ID = single(s.spec.ID[0].read(r, p.ID))
+	}
+	return p
+}
+
+// single is the text of a value that can only mean one thing.
+func single(v Value) string {
+	if !v.Found || v.Bad || v.Repeated {
+		return ""
+	}
+	return v.Text
+}
+
+// stamp reads and judges the timestamp. p holds the parts of the signature
+// header's group.
+func (s *Scheme) stamp(r *Request, p Parts, w Window, now time.Time) (time.Time, string, error) {
+	t := s.spec.Timestamp
+	v := t.Source.read(r, p.Timestamp)
+	if !v.Found && !v.Bad && !v.Repeated {
+		return time.Time{}, "", refuse(TimestampMissing, "no %s", t.Source)
+	}
+	at, err := readStamp(t, v)
+	if err != nil {
+		return time.Time{}, "", err
+	}
+	return at, v.Text, w.check(at, now, w.MaxAge, TimestampStale, "the timestamp")
+}
+
+// eventTime reads and judges the event's own time; many events have none.
+func (s *Scheme) eventTime(r *Request, w Window, now time.Time) (time.Time, error) {
+	e := s.spec.EventTime
+	if e == nil {
+		return time.Time{}, nil
+	}
+	v := e.Source.read(r, "")
+	if !v.Found && !v.Bad && !v.Repeated {
+		return time.Time{}, nil
+	}
+	at, err := readStamp(e, v)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return at, w.check(at, now, w.EventTTL, EventExpired, "the event")
+}
+
+func readStamp(spec *StampSpec, v Value) (time.Time, error) {
+	switch {
+	case v.Repeated:
+		return time.Time{}, refuse(TimestampMalformed, "%s was sent more than once", spec.Source)
+	case v.Bad:
+		return time.Time{}, refuse(TimestampMalformed, "%s is not a string or a number", spec.Source)
+	}
+	at, err := ParseStamp(v.Text, spec.Format)
+	if err != nil {
+		format := spec.Format
+		if format == "" {
+			format = "unix, unix_ms or rfc3339"
+		}
+		return time.Time{}, refuse(TimestampMalformed, "%s is not %s", spec.Source, format)
+	}
+	return at, nil
+}
