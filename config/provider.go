@@ -1,0 +1,199 @@
+// Package config says what a sender of webhooks is: how it signs, what its
+// events are called, how often it tries again. A [Provider] is written in the
+// lines that users type; the built-in catalogue under providers/ is written in
+// the same lines, so a preset can be read, copied and changed.
+//
+// A Provider goes through three steps: lines are parsed into it, a guard's own
+// lines are laid over it ([Provider.Over]), and [Provider.Resolve] checks the
+// whole and fills in every default, deriving them from the sender's own facts.
+package config
+
+import (
+	"fmt"
+	"reflect"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/webhookguard/caddy-webhook-guard/signature"
+)
+
+// Provider describes a sender. Every field is one line of the Caddyfile and
+// has the same name there. The zero value of a field means "not said": the
+// catalogue entry's value, or the default, applies.
+type Provider struct {
+	// Where the sender documents its webhooks.
+	Docs string `json:"docs,omitempty"`
+
+	// The secret itself is sent, instead of a signature: `bearer`, `basic`
+	// (the secret is `user:password`) or a source such as
+	// `header X-Api-Token` or `query token`. Taken out of what the app gets.
+	Token string `json:"token,omitempty"`
+
+	// The headers that carry the signature. Any one that is present may match.
+	Signature []signature.SignatureSpec `json:"signature,omitempty"`
+
+	// Templates of the bytes under the MAC; each is tried. Default: `{body}`.
+	Signed []string `json:"signed,omitempty"`
+
+	// A scheme with a name, for senders whose signed bytes no template can
+	// say: `twilio`.
+	Scheme string `json:"scheme,omitempty"`
+
+	// How a secret's text becomes key bytes: `raw`, `base64` or `hex`.
+	// Default: `raw`.
+	SecretEncoding string `json:"secret_encoding,omitempty"`
+
+	// A prefix to take off a secret's text before it is decoded, where it is
+	// there, such as `whsec_`.
+	SecretPrefix string `json:"secret_prefix,omitempty"`
+
+	// The URL registered with the sender, where it signs that. A bare
+	// `scheme://host` keeps the request's own path and query. Default: the
+	// URL of the original request.
+	PublicURL string `json:"public_url,omitempty"`
+
+	// Constants that templates use as `{param.name}`.
+	Param map[string]string `json:"param,omitempty"`
+
+	// When the request was sent.
+	Timestamp *Stamp `json:"timestamp,omitempty"`
+
+	// When the event happened, from signed bytes. Bounds replay: an event
+	// older than `dedupe_ttl` is refused. Absent in a request: not checked.
+	EventTime *Stamp `json:"event_time,omitempty"`
+
+	// The sources of the event or delivery ID. Several make one composite ID;
+	// a missing part counts as a missing ID.
+	ID []string `json:"id,omitempty"`
+
+	// The source of the event's type.
+	Event string `json:"event,omitempty"`
+
+	// What makes two deliveries the same where the ID is missing or not
+	// signed: a template, or `off`. Default: the body, together with the event
+	// type where that comes from an unsigned header.
+	Content string `json:"content,omitempty"`
+
+	// Older requests are refused. Default: 5m, plus the sender's retry span
+	// where the timestamp is `per_event`.
+	MaxAge caddy.Duration `json:"max_age,omitempty"`
+
+	// How far in the future a stamp or an event time may be. Default: 1m.
+	MaxSkew caddy.Duration `json:"max_skew,omitempty"`
+
+	// How long a finished event is remembered. Default: the longer of 72h and
+	// the sender's retry span plus 24h.
+	DedupeTTL caddy.Duration `json:"dedupe_ttl,omitempty"`
+
+	// The methods that are taken. Default: POST.
+	Methods []string `json:"methods,omitempty"`
+
+	// The largest body taken, in bytes. Default: 10 MiB.
+	MaxBody int64 `json:"max_body,omitempty"`
+
+	// How long a sender may take over its body. Default: 10s.
+	BodyTimeout caddy.Duration `json:"body_timeout,omitempty"`
+
+	// How long a claim outlives a gateway that died holding it; it is renewed
+	// while the app works. Default: 10s, shorter where the sender's retries
+	// are over sooner, and never under 3s.
+	Lease caddy.Duration `json:"lease,omitempty"`
+
+	// The longest that the app may work on one event. Default: 5m.
+	Timeout caddy.Duration `json:"timeout,omitempty"`
+
+	// What a copy does that arrives while the first is handled. Default: it
+	// waits for 5s, less where the sender's own time-out is shorter.
+	InFlight *InFlight `json:"in_flight,omitempty"`
+
+	// The app's answers that finish the event: `2xx`, `202`, `200-204`.
+	// Default: `2xx`.
+	Success []string `json:"success,omitempty"`
+
+	// What a duplicate gets. Default: the first success's status, no body.
+	Answer *Answer `json:"answer,omitempty"`
+
+	// The delays before each retry of the sender.
+	Retries []caddy.Duration `json:"retries,omitempty"`
+
+	// How long the sender goes on retrying, where the delays are not known.
+	RetrySpan caddy.Duration `json:"retry_span,omitempty"`
+
+	// The sender's own time-out: how long it waits for an answer.
+	AnswerWithin caddy.Duration `json:"answer_within,omitempty"`
+
+	// Answers after which the sender gives up: `4xx`, `410`, `400-407`.
+	Final []string `json:"final,omitempty"`
+}
+
+// Stamp says where a time is found.
+type Stamp struct {
+	// The source, as in `header X-Timestamp` or `body created_at`.
+	Source string `json:"source"`
+
+	// unix, unix_ms or rfc3339. Default: told from the value.
+	Format string `json:"format,omitempty"`
+
+	// The stamp stays the same across the sender's retries.
+	PerEvent bool `json:"per_event,omitempty"`
+}
+
+// InFlight says what a copy of an event does while the first is handled.
+type InFlight struct {
+	// Wait this long for the first one's outcome.
+	Wait caddy.Duration `json:"wait,omitempty"`
+
+	// Answer 503 at once.
+	Reject bool `json:"reject,omitempty"`
+}
+
+// Answer is a fixed reply.
+type Answer struct {
+	Status int    `json:"status"`
+	Body   string `json:"body,omitempty"`
+}
+
+// Over lays p over base: what p says replaces what base says, field by field.
+//
+// A token replaces a signature and the other way round, and a template replaces
+// a named scheme, since each pair are two answers to the same question.
+func (p Provider) Over(base Provider) Provider {
+	switch {
+	case p.Token != "":
+		base.Signature, base.Signed, base.Scheme = nil, nil, ""
+	case len(p.Signature) > 0:
+		base.Token = ""
+	}
+	if len(p.Signed) > 0 {
+		base.Scheme = ""
+	}
+	if p.Scheme != "" {
+		base.Signed = nil
+	}
+	if p.SecretEncoding != "" {
+		base.SecretPrefix = "" // they are one line
+	}
+	if len(p.Retries) > 0 {
+		base.RetrySpan = 0
+	}
+	if p.RetrySpan > 0 {
+		base.Retries = nil
+	}
+	over, under := reflect.ValueOf(p), reflect.ValueOf(&base).Elem()
+	for i := range over.NumField() {
+		if f := over.Field(i); !f.IsZero() {
+			under.Field(i).Set(f)
+		}
+	}
+	return base
+}
+
+// Unsigned reports whether nothing authenticates the sender's requests.
+func (p Provider) Unsigned() bool {
+	return p.Token == "" && len(p.Signature) == 0 && p.Scheme == ""
+}
+
+// lineError names the line that is wrong. The text must hold no secret.
+func lineError(line, format string, args ...any) error {
+	return fmt.Errorf(line+": "+format, args...)
+}
