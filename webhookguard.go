@@ -5,4 +5,4 @@
 // finds them all. It has no code of its own.
 package webhookguard
 
-import _ "github.com/redis/go-redis/v9"
+import _ "github.com/webhookguard/caddy-webhook-guard/caddymodule"

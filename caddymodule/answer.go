@@ -1,0 +1,116 @@
+package caddymodule
+
+import (
+	"maps"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// maxHeld is how much of the app's answer is held back until the event is
+// settled. Webhook answers are tiny.
+const maxHeld = 64 << 10
+
+// heldAnswer holds the app's answer back until the event is committed, so that
+// no sender is told of a success which a crash could forget. Of an answer that
+// is longer than maxHeld the beginning goes out early, but its last maxHeld
+// bytes never do: the sender cannot take it for whole before the commit.
+//
+// Writes to a sender that has gone succeed: its hang-up must not look like the
+// app's failure. It is deliberately not an Unwrapper: a flush or a hijack past
+// it would break its one promise.
+type heldAnswer struct {
+	w       http.ResponseWriter
+	success func(status int) bool
+	noBody  bool        // the answer to HEAD has a length and no body
+	header  http.Header // what the app sets
+	status  int         // the app's; 0 until it has answered
+	sent    http.Header // header as it was when the app wrote its status
+	held    []byte
+	written int64 // bytes of the answer's body, held or not
+	started bool  // something has gone out
+}
+
+func newHeldAnswer(w http.ResponseWriter, method string, success func(status int) bool) *heldAnswer {
+	return &heldAnswer{w: w, success: success, noBody: method == http.MethodHead, header: w.Header().Clone()}
+}
+
+// Header implements http.ResponseWriter.
+func (a *heldAnswer) Header() http.Header { return a.header }
+
+// WriteHeader implements http.ResponseWriter. Informational answers are dropped.
+func (a *heldAnswer) WriteHeader(status int) {
+	if a.status != 0 || status < 200 {
+		return
+	}
+	a.status = status
+	a.sent = a.header.Clone()
+}
+
+// Write implements http.ResponseWriter. It never fails.
+func (a *heldAnswer) Write(p []byte) (int, error) {
+	a.WriteHeader(http.StatusOK)
+	a.written += int64(len(p))
+	a.held = append(a.held, p...)
+	if excess := len(a.held) - maxHeld; excess > 0 {
+		a.start()
+		_, _ = a.w.Write(a.held[:excess])
+		a.held = append(a.held[:0], a.held[excess:]...)
+	}
+	return len(p), nil
+}
+
+// FlushError takes the place of http.Flusher: there is nothing to flush before
+// the event is settled.
+func (a *heldAnswer) FlushError() error { return nil }
+
+// complete reports whether the body is as long as its headers say.
+func (a *heldAnswer) complete() bool {
+	length := a.sent.Get("Content-Length")
+	if length == "" || a.noBody || a.status == http.StatusNotModified {
+		return true
+	}
+	n, err := strconv.ParseInt(length, 10, 64)
+	return err == nil && n == a.written
+}
+
+// result names what the answer's status means for the event.
+func (a *heldAnswer) result() Result {
+	if a.success(a.status) {
+		return ResultForwarded
+	}
+	return ResultUpstreamFailed
+}
+
+func (a *heldAnswer) start() {
+	if a.started {
+		return
+	}
+	a.started = true
+	header := a.w.Header()
+	clear(header)
+	maps.Copy(header, a.sent)
+	setResult(header, a.result())
+	a.w.WriteHeader(a.status)
+}
+
+// release sends what was held, with the trailers that the app set after its body.
+func (a *heldAnswer) release() {
+	a.start()
+	_, _ = a.w.Write(a.held)
+	a.held = nil
+	header := a.w.Header()
+	for name, values := range a.header {
+		if strings.HasPrefix(name, http.TrailerPrefix) {
+			header[name] = values
+		}
+	}
+	for _, names := range a.sent["Trailer"] {
+		for name := range strings.SplitSeq(names, ",") {
+			name = http.CanonicalHeaderKey(strings.TrimSpace(name))
+			if values, ok := a.header[name]; ok {
+				header[name] = values
+			}
+		}
+	}
+}

@@ -1,0 +1,251 @@
+package caddymodule
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/webhookguard/caddy-webhook-guard/config"
+	"github.com/webhookguard/caddy-webhook-guard/dedupe"
+)
+
+const (
+	appID = "webhook_guard"
+
+	defaultMaxBuffered = 256 << 20
+)
+
+func init() {
+	caddy.RegisterModule((*App)(nil))
+	caddy.OnExit(waitForWork)
+}
+
+// App holds what all `webhook_guard` handlers of a configuration share: the
+// store that remembers events, providers beyond the built-in catalogue, and the
+// bound on memory for bodies. Everything in it has a default, and the app need
+// not be configured at all.
+type App struct {
+	// The store that remembers which events have been handled. Default:
+	// `memory`.
+	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=webhook_guard.stores inline_key=kind"`
+
+	// Providers of your own, by name. The names of the built-in catalogue are
+	// taken.
+	Providers map[string]config.Provider `json:"providers,omitempty"`
+
+	// The bound on all request bodies held in memory at once, in bytes. Bodies
+	// that are not verified yet may take half of it. Beyond it the answer is
+	// 503. Default: 268435456 (256 MiB).
+	MaxBuffered int64 `json:"max_buffered,omitempty"`
+
+	ctx     caddy.Context
+	logger  *zap.Logger
+	metrics *metrics
+	module  StoreModule
+
+	mu     sync.Mutex
+	store  *sharedStore // nil until it is opened
+	key    string       // the reference to it that this app holds
+	ended  bool
+	scopes map[string][sha256.Size]byte
+}
+
+// CaddyModule implements caddy.Module.
+func (*App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  appID,
+		New: func() caddy.Module { return new(App) },
+	}
+}
+
+// Provision implements caddy.Provisioner. It opens nothing.
+func (a *App) Provision(ctx caddy.Context) error {
+	a.ctx, a.logger = ctx, ctx.Logger()
+	a.scopes = make(map[string][sha256.Size]byte)
+	var err error
+	if a.metrics, err = registerMetrics(ctx.GetMetricsRegistry()); err != nil {
+		return err
+	}
+	if a.MaxBuffered == 0 {
+		a.MaxBuffered = defaultMaxBuffered
+	}
+	if a.MaxBuffered < 0 {
+		return fmt.Errorf("webhook_guard: max_buffered: %d is not positive", a.MaxBuffered)
+	}
+	for name, provider := range a.Providers {
+		if _, taken := config.Builtin()[name]; taken {
+			return fmt.Errorf("webhook_guard: provider %s is built in: give yours another name, or change single lines in the webhook_guard block that uses it", name)
+		}
+		if _, err := provider.Resolve(); err != nil {
+			return fmt.Errorf("webhook_guard: provider %s: %w", name, err)
+		}
+	}
+	if a.StoreRaw == nil {
+		a.StoreRaw = json.RawMessage(`{"kind":"memory"}`)
+	}
+	module, err := ctx.LoadModule(a, "StoreRaw")
+	if err != nil {
+		return fmt.Errorf("webhook_guard: store: %w", err)
+	}
+	a.module = module.(StoreModule)
+	return nil
+}
+
+// provider finds a provider by name, the app's own or a built-in one.
+func (a *App) provider(name string) (config.Provider, error) {
+	if p, ok := a.Providers[name]; ok {
+		return p, nil
+	}
+	return config.Builtin().Get(name)
+}
+
+// claimScope makes sure that guards which share a provider's default scope mean
+// the same sender. With other secrets behind one scope, one of two tenants could
+// use up the event IDs of the other.
+func (a *App) claimScope(scope string, fingerprint [sha256.Size]byte) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if other, taken := a.scopes[scope]; taken && other != fingerprint {
+		return errors.New("another webhook_guard of this provider has other secrets, signed bytes or id: give each one a scope of its own, scope <name>")
+	}
+	a.scopes[scope] = fingerprint
+	return nil
+}
+
+// Start implements caddy.App.
+func (a *App) Start() error {
+	store, err := a.open()
+	if err != nil {
+		return err
+	}
+	bodies.setLimit(a.MaxBuffered)
+	exitWait.Store(int64(a.gracePeriod()))
+	a.logger.Info("remembering events", zap.String("store", store.kind))
+	if checked, ok := store.Store.(interface {
+		Warnings(ctx context.Context) ([]string, error)
+	}); ok && store.enter() {
+		go func() {
+			defer store.leave()
+			a.warnOfStore(checked.Warnings)
+		}()
+	}
+	return nil
+}
+
+// warnOfStore says at start what will matter later. A store that is down is no
+// reason not to start: until it is back, on_store_error decides.
+func (a *App) warnOfStore(warnings func(context.Context) ([]string, error)) {
+	found, err := warnings(a.ctx)
+	if err != nil {
+		a.logger.Warn("the store does not answer; until it does, requests are handled by on_store_error", zap.Error(err))
+	}
+	for _, warning := range found {
+		a.logger.Warn(warning)
+	}
+}
+
+// open returns the store and opens it first where that has not been done. Apps
+// start in no particular order, so the first request may be here before Start.
+func (a *App) open() (*sharedStore, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case a.store != nil:
+		return a.store, nil
+	case a.ended:
+		return nil, dedupe.ErrClosed
+	}
+	key := a.module.PoolKey()
+	value, loaded, err := stores.LoadOrNew(key, func() (caddy.Destructor, error) {
+		opened, err := a.module.Open()
+		if err != nil {
+			return nil, err
+		}
+		return &sharedStore{Store: opened, kind: string(a.module.CaddyModule().ID.Name()), metrics: a.metrics}, nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("webhook_guard: opening the store: %w", err)
+	}
+	a.store, a.key = value.(*sharedStore), key
+	if loaded {
+		a.module.Adopt(a.store.Store)
+	}
+	return a.store, nil
+}
+
+// enter opens the store for one request and counts it in.
+func (a *App) enter() (*sharedStore, error) {
+	store, err := a.open()
+	if err != nil {
+		return nil, err
+	}
+	if !store.enter() {
+		return nil, dedupe.ErrClosed
+	}
+	return store, nil
+}
+
+// Stop implements caddy.App. Requests in flight go on: see waitForWork.
+func (a *App) Stop() error { return nil }
+
+// Cleanup implements caddy.CleanerUpper. It also runs after a failed Provision.
+// The requests of an old configuration may still be running; they keep using
+// the store, which closes when the last of them is done.
+func (a *App) Cleanup() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.ended = true
+	if a.key == "" {
+		return nil
+	}
+	_, err := stores.Delete(a.key)
+	a.key = ""
+	return err
+}
+
+// exitWait is how long the process may wait for the guard's work when it exits,
+// in nanoseconds.
+var exitWait atomic.Int64
+
+// gracePeriod is the http app's, or, where that is endless, the longest that an
+// app may work on one event by default.
+func (a *App) gracePeriod() time.Duration {
+	if app, err := a.ctx.AppIfConfigured("http"); err == nil {
+		if grace := time.Duration(app.(*caddyhttp.App).GracePeriod); grace > 0 {
+			return grace
+		}
+	}
+	return config.DefaultTimeout
+}
+
+// lastTries is how long a store that does not answer is tried on at exit.
+const lastTries = 3 * time.Second
+
+// waitForWork runs when the process exits, after every app has stopped. The
+// servers have waited for the requests whose senders are still there; this waits
+// for the others, which are settled as well. What cannot be is left to its
+// lease: the app behind may still be working on it.
+func waitForWork(ctx context.Context) {
+	limit := time.Duration(exitWait.Load())
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	defer time.AfterFunc(lastTries, endBackground).Stop()
+	if !work.Wait(ctx) {
+		caddy.Log().Named(appID).Warn("exiting with events in flight; their claims end with their leases", zap.Duration("waited", limit))
+	}
+}
+
+var (
+	_ caddy.Provisioner  = (*App)(nil)
+	_ caddy.App          = (*App)(nil)
+	_ caddy.CleanerUpper = (*App)(nil)
+)

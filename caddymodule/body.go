@@ -1,0 +1,141 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+)
+
+// firstChunk is how much is set aside for a body before any of it has arrived,
+// whatever its sender claims that it will send.
+const firstChunk = 8 << 10
+
+// body is a request's body, held in memory once and counted against the budget.
+// Copies of one event that wait for the first share its body.
+type body struct {
+	data   []byte
+	budget *budget
+
+	mu       sync.Mutex
+	users    int
+	counted  int64 // bytes of the budget that it holds
+	verified bool
+}
+
+// readBody reads a request's body within limit bytes and timeout.
+func readBody(w http.ResponseWriter, r *http.Request, limit int64, timeout time.Duration, budget *budget) (*body, *refusal) {
+	if r.ContentLength > limit {
+		return nil, refuse(ResultBodyTooLarge, "the body has %d bytes, more than max_body, %d", r.ContentLength, limit)
+	}
+	control := http.NewResponseController(w)
+	// Not every listener can do this; there the server's own time-outs hold.
+	deadlineSet := control.SetReadDeadline(time.Now().Add(timeout)) == nil
+	b := &body{budget: budget, users: 1}
+	err := b.read(r.Body, r.ContentLength, limit)
+	if deadlineSet {
+		// The server goes on reading, to learn of a hang-up.
+		_ = control.SetReadDeadline(time.Time{})
+	}
+	if err == nil {
+		return b, nil
+	}
+	b.drop()
+	return nil, refuseBody(err, limit, timeout)
+}
+
+var errTooLarge = errors.New("too large")
+
+func refuseBody(err error, limit int64, timeout time.Duration) *refusal {
+	var tooLarge *http.MaxBytesError // of request_body's max_size, or the like
+	switch {
+	case errors.As(err, &tooLarge):
+		return refuse(ResultBodyTooLarge, "the body has more than %d bytes", tooLarge.Limit)
+	case errors.Is(err, errTooLarge):
+		return refuse(ResultBodyTooLarge, "the body has more bytes than max_body, %d", limit)
+	case errors.Is(err, errOverBudget):
+		return &refusal{ResultOverloaded, err}
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return refuse(ResultBodyTimeout, "the body took longer than body_timeout, %s", timeout)
+	}
+	return refuse(ResultBodyUnreadable, "reading the body: %w", err)
+}
+
+// read fills b. Its buffer grows with what has arrived, so that a sender who
+// announces much and sends little holds little.
+func (b *body) read(from io.Reader, announced, limit int64) error {
+	if from == nil || announced == 0 {
+		return nil
+	}
+	most := limit + 1 // one more byte tells that it is too large
+	if announced > 0 {
+		most = announced + 1
+	}
+	if err := b.grow(min(firstChunk, most)); err != nil {
+		return err
+	}
+	for {
+		n, err := from.Read(b.data[len(b.data):cap(b.data)])
+		b.data = b.data[:len(b.data)+n]
+		switch {
+		case int64(len(b.data)) > limit:
+			return errTooLarge
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		case len(b.data) < cap(b.data):
+			continue
+		}
+		if err := b.grow(min(2*int64(cap(b.data)), most)); err != nil {
+			return err
+		}
+	}
+}
+
+// grow makes room for size bytes in all.
+func (b *body) grow(size int64) error {
+	if size <= int64(cap(b.data)) {
+		return fmt.Errorf("more bytes than were announced")
+	}
+	if err := b.budget.take(size - b.counted); err != nil {
+		return err
+	}
+	b.counted = size
+	larger := make([]byte, len(b.data), size)
+	copy(larger, b.data)
+	b.data = larger
+	return nil
+}
+
+// markVerified moves the body out of the share of unverified ones.
+func (b *body) markVerified() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.verified {
+		b.verified = true
+		b.budget.verify(b.counted)
+	}
+}
+
+// share adds a user.
+func (b *body) share() *body {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.users++
+	return b
+}
+
+// drop takes a user away; with the last one the budget gets its bytes back.
+func (b *body) drop() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.users--
+	if b.users == 0 {
+		b.budget.give(b.counted, b.verified)
+		b.counted = 0
+	}
+}

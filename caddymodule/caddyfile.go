@@ -1,0 +1,242 @@
+package caddymodule
+
+import (
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/webhookguard/caddy-webhook-guard/config"
+)
+
+func init() {
+	httpcaddyfile.RegisterHandlerDirective("webhook_guard", parseDirective)
+	// Before every rewrite; signed URLs are taken from the original request all
+	// the same, since a route may have its own order.
+	httpcaddyfile.RegisterDirectiveOrder("webhook_guard", httpcaddyfile.Before, "redir")
+	httpcaddyfile.RegisterGlobalOption("webhook_guard", parseGlobalOption)
+}
+
+func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	guard := new(Guard)
+	return guard, guard.UnmarshalCaddyfile(h.Dispenser)
+}
+
+// UnmarshalCaddyfile sets up the handler from Caddyfile tokens:
+//
+//	webhook_guard [<matcher>] <provider> {
+//		secret         <value> [until <RFC 3339>] | <value> per_request
+//		insecure_unsigned
+//		scope          <name>
+//		on_store_error reject|forward
+//		…
+//	}
+//
+// and every line that a provider has; see docs/caddyfile.md.
+func (g *Guard) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the directive's name
+	if !d.AllArgs(&g.ProviderName) {
+		return d.Errf("name one provider: webhook_guard <provider> { … }")
+	}
+	return eachLine(d, func(name string) error {
+		switch name {
+		case "secret":
+			return g.parseSecret(d)
+		case "insecure_unsigned":
+			g.InsecureUnsigned = true
+			return noMoreArgs(d)
+		case "scope":
+			return parseWord(d, &g.Scope)
+		case "on_store_error":
+			return parseWord(d, &g.OnStoreError)
+		}
+		return parseLine(d, &g.Provider)
+	})
+}
+
+// parseSecret reads a secret line. Its errors never hold the value.
+func (g *Guard) parseSecret(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	secret := Secret{}
+	switch {
+	case len(args) == 1:
+	case len(args) == 2 && args[1] == "per_request":
+		secret.PerRequest = true
+	case len(args) == 3 && args[1] == "until":
+		until, err := time.Parse(time.RFC3339, args[2])
+		if err != nil {
+			return d.Errf("secret: until takes a time such as 2026-12-31T00:00:00Z")
+		}
+		secret.Until = &until
+	default:
+		return d.Errf("secret: write secret <value>, secret <value> until <time> or secret <value> per_request, and quote a value that holds spaces")
+	}
+	secret.Value = args[0]
+	g.Secret = append(g.Secret, secret)
+	return nil
+}
+
+// later are lines of the public syntax that this version does not have.
+var later = map[string]bool{"resign": true, "mode": true, "handshake": true, "public_key": true}
+
+func parseLine(d *caddyfile.Dispenser, provider *config.Provider) error {
+	name := d.Val()
+	err := provider.ParseLine(d)
+	switch {
+	case errors.Is(err, config.ErrUnknownLine) && later[name]:
+		return d.Errf("%s: not supported yet: leave the line out", name)
+	case errors.Is(err, config.ErrUnknownLine):
+		return d.Errf("unknown line %q", name)
+	}
+	return err
+}
+
+// parseGlobalOption sets up the app from the Caddyfile's global options:
+//
+//	webhook_guard {
+//		store        memory|redis …
+//		max_buffered <size>
+//		provider <name> {
+//			…
+//		}
+//	}
+func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
+	if existing != nil {
+		return nil, d.Errf("the webhook_guard option is set twice: put everything into one block")
+	}
+	app := new(App)
+	if err := app.unmarshal(d); err != nil {
+		return nil, err
+	}
+	return httpcaddyfile.App{Name: appID, Value: caddyconfig.JSON(app, nil)}, nil
+}
+
+func (a *App) unmarshal(d *caddyfile.Dispenser) error {
+	d.Next() // the option's name
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	return eachLine(d, func(name string) error {
+		switch name {
+		case "store":
+			return a.parseStore(d)
+		case "provider":
+			return a.parseProvider(d)
+		case "max_buffered":
+			var word string
+			if err := parseWord(d, &word); err != nil {
+				return err
+			}
+			size, err := config.ParseSize(word)
+			if err != nil {
+				return d.Errf("max_buffered: %v", err)
+			}
+			a.MaxBuffered = size
+			return nil
+		}
+		return d.Errf("unknown line %q: there are store, provider and max_buffered", name)
+	})
+}
+
+func (a *App) parseStore(d *caddyfile.Dispenser) error {
+	if !d.NextArg() {
+		return d.Errf("name the store: store memory, or store redis <url>")
+	}
+	kind := d.Val()
+	if kind == "disk" {
+		return d.Errf("store disk: not supported yet: use store memory, or store redis <url>")
+	}
+	module, err := caddyfile.UnmarshalModule(d, "webhook_guard.stores."+kind)
+	if err != nil {
+		return err
+	}
+	a.StoreRaw = caddyconfig.JSONModuleObject(module, "kind", kind, nil)
+	return nil
+}
+
+func (a *App) parseProvider(d *caddyfile.Dispenser) error {
+	var name string
+	if err := parseWord(d, &name); err != nil {
+		return err
+	}
+	if _, twice := a.Providers[name]; twice {
+		return d.Errf("provider %s is described twice", name)
+	}
+	var provider config.Provider
+	err := eachLine(d, func(line string) error {
+		switch line {
+		case "secret", "scope", "insecure_unsigned", "on_store_error":
+			return d.Errf("%s says whose the events are: it belongs into the webhook_guard block that uses the provider", line)
+		}
+		return parseLine(d, &provider)
+	})
+	if err != nil {
+		return err
+	}
+	if a.Providers == nil {
+		a.Providers = make(map[string]config.Provider)
+	}
+	a.Providers[name] = provider
+	return nil
+}
+
+// eachLine calls parse at the first word of each line of the block that begins
+// here, if one does.
+func eachLine(d *caddyfile.Dispenser, parse func(name string) error) error {
+	once := make(config.Once)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if err := once.Check(d); err != nil {
+			return err
+		}
+		if err := parse(d.Val()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func noMoreArgs(d *caddyfile.Dispenser) error {
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	return nil
+}
+
+// parseWord reads a line's one value.
+func parseWord(d *caddyfile.Dispenser, into *string) error {
+	if !d.AllArgs(into) {
+		return d.ArgErr()
+	}
+	return nil
+}
+
+// parseNumber reads a line's one number, 0 or more.
+func parseNumber(d *caddyfile.Dispenser, into *int) error {
+	var word string
+	if err := parseWord(d, &word); err != nil {
+		return err
+	}
+	n, err := strconv.Atoi(word)
+	if err != nil || n < 0 {
+		return d.Errf("%q is not a number", word)
+	}
+	*into = n
+	return nil
+}
+
+// parseCount reads a line's one number, 1 or more.
+func parseCount(d *caddyfile.Dispenser, into *int) error {
+	if err := parseNumber(d, into); err != nil {
+		return err
+	}
+	if *into == 0 {
+		return d.Errf("0 is not positive")
+	}
+	return nil
+}
+
+var _ caddyfile.Unmarshaler = (*Guard)(nil)

@@ -1,0 +1,200 @@
+package caddymodule
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/webhookguard/caddy-webhook-guard/config"
+	"github.com/webhookguard/caddy-webhook-guard/dedupe"
+)
+
+// Another gateway's claim is asked for again at these intervals while a copy
+// waits: soon at first, since most apps answer fast.
+const (
+	firstPoll = 25 * time.Millisecond
+	lastPoll  = 250 * time.Millisecond
+)
+
+// claim is the right to forward one event.
+type claim struct {
+	event dedupe.Event
+	token dedupe.Token
+	lease time.Duration
+	// taken is when the claim was first asked for, by the local monotonic
+	// clock: the lease in the store cannot have begun earlier.
+	taken  time.Time
+	flight *flight
+	// inStore is false where the store could not be asked and on_store_error
+	// said to forward all the same.
+	inStore bool
+}
+
+// finished is how an event that is done already answers.
+type finished struct {
+	status   int
+	conflict bool // the ID was known with other content
+}
+
+// keys derives the event's keys in the store from what identifies it.
+func eventKeys(scope string, event config.Identified) dedupe.Event {
+	var keys dedupe.Event
+	if len(event.ID) > 0 {
+		parts := make([][]byte, 0, len(event.ID)+1)
+		parts = append(parts, []byte(scope))
+		for _, part := range event.ID {
+			parts = append(parts, []byte(part))
+		}
+		keys.ID = dedupe.NewKey("id", parts...)
+	}
+	if event.Content != nil {
+		keys.Content = dedupe.NewKey("content", append([][]byte{[]byte(scope)}, event.Content...)...)
+	}
+	return keys
+}
+
+// claim gets the right to forward the delivery's event. One of its results is
+// not nil: the claim; the answer of an event that is finished; or why neither
+// can be said. All are nil where nothing identifies the event: it is forwarded
+// without dedupe.
+func (d *delivery) claim() (*claim, *finished, *refusal) {
+	if d.keys == (dedupe.Event{}) {
+		return nil, nil, nil
+	}
+	var err error
+	if d.store, err = d.guard.app.enter(); err != nil {
+		return nil, nil, refuse(ResultStoreUnavailable, "opening the store: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(d.r.Context(), d.guard.rules.Wait)
+	defer cancel()
+	for {
+		flight, lead := d.store.flights.join(d.keys, d.body)
+		if lead {
+			return d.lead(ctx, flight)
+		}
+		if d.guard.rules.Wait == 0 {
+			return nil, nil, errInFlight()
+		}
+		if err := d.follow(ctx, flight); err != nil {
+			return nil, nil, errInFlight()
+		}
+		if flight.succeeded {
+			return nil, &finished{
+				status:   flight.status,
+				conflict: d.keys.ID == flight.event.ID && d.keys.Content != flight.event.Content,
+			}, nil
+		}
+	}
+}
+
+// follow waits for the outcome of a copy that came first, with its body in place
+// of the copy's own.
+func (d *delivery) follow(ctx context.Context, flight *flight) error {
+	d.body = d.store.flights.sameBody(flight, d.body)
+	d.facts.Body = d.body.data
+	start := d.guard.now()
+	defer func() { d.inApp += d.guard.now().Sub(start) }()
+	return d.store.flights.follow(ctx, flight)
+}
+
+func errInFlight() *refusal {
+	return refuse(ResultInFlight, "another copy of the event is still being handled")
+}
+
+// lead asks the store on behalf of every copy of the event in this process.
+func (d *delivery) lead(ctx context.Context, flight *flight) (*claim, *finished, *refusal) {
+	c := &claim{event: d.keys, token: dedupe.NewToken(), lease: d.guard.rules.Lease, flight: flight}
+	for poll := firstPoll; ; poll = min(2*poll, lastPoll) {
+		c.taken = d.guard.now()
+		answer, err := d.store.Claim(context.WithoutCancel(ctx), c.event, c.token, c.lease)
+		switch {
+		case err != nil:
+			return d.leadWithoutStore(c, err)
+		case answer.State == dedupe.Claimed:
+			c.inStore = true
+			return c, nil, nil
+		case answer.State == dedupe.Done:
+			d.store.flights.land(flight, answer.Status)
+			return nil, &finished{status: answer.Status, conflict: answer.Conflict}, nil
+		}
+		if !waitFor(ctx, poll) {
+			d.store.flights.land(flight, 0)
+			return nil, nil, errInFlight()
+		}
+	}
+}
+
+// leadWithoutStore decides what a store that cannot answer means. The claim may
+// have reached it all the same, so it is given back as well as possible.
+func (d *delivery) leadWithoutStore(c *claim, err error) (*claim, *finished, *refusal) {
+	full := errors.Is(err, dedupe.ErrFull)
+	if d.guard.OnStoreError == storeErrorForward && !full {
+		d.guard.metrics.withoutDedupe.WithLabelValues(d.guard.ProviderName).Inc()
+		d.guard.logger.Warn("forwarding without dedupe: the store does not answer", d.logFields(zap.Error(err))...)
+		return c, nil, nil
+	}
+	d.store.flights.land(c.flight, 0)
+	if !full {
+		d.store.background(func(ctx context.Context) { _ = d.store.Release(ctx, c.event, c.token) })
+	}
+	return nil, nil, refuse(ResultStoreUnavailable, "claiming the event: %w", err)
+}
+
+// waitFor returns false when the context ends first, or has ended.
+func waitFor(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return ctx.Err() == nil
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// fresh reports whether at least half of the lease is surely left. Nothing is
+// forwarded otherwise: a process that was stopped, or a store that was slow,
+// could forward an event that another gateway has taken over meanwhile.
+func (c *claim) fresh(now time.Time) bool {
+	return !c.inStore || now.Sub(c.taken) <= c.lease/2
+}
+
+// keep renews the claim until stop is called, which waits for a renewal that is
+// under way: none may follow the claim's release.
+func (d *delivery) keep(c *claim) (stop func()) {
+	if c == nil || !c.inStore {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for waitFor(ctx, c.lease/3) {
+			d.renew(c)
+		}
+	}()
+	return func() {
+		cancel()
+		<-ended
+	}
+}
+
+// renew extends the claim. Where its lease has run out but nobody else has
+// taken the event, after an outage of the store for instance, it is claimed
+// again: the app is still working on it. Where somebody has, there is nothing
+// left to do: the app may well be done first, and its success counts.
+func (d *delivery) renew(c *claim) {
+	// Not the stop's context: a command that is cut off may still have been
+	// carried out, and the store's own deadline is short.
+	ctx := context.Background()
+	err := d.store.Renew(ctx, c.event, c.token, c.lease)
+	if !errors.Is(err, dedupe.ErrLost) {
+		return // renewed, or the store is away and the next turn comes soon
+	}
+	answer, err := d.store.Claim(ctx, c.event, c.token, c.lease)
+	if err == nil && answer.State != dedupe.Claimed {
+		d.guard.logger.Warn("lost the claim on an event that the app is still working on; it may be handled twice", d.logFields()...)
+	}
+}

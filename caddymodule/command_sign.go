@@ -1,0 +1,90 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// signOptions are what the flags of `sign` say.
+type signOptions struct {
+	secret               secretFlags
+	body, id, event, url string
+	time                 string
+}
+
+func signCommand() *cobra.Command {
+	var o signOptions
+	cmd := &cobra.Command{
+		Use:   "sign <provider>",
+		Short: "Prints the headers that the provider would send with a body",
+		Example: `  caddy webhook-guard sign struktr --secret-env STRUKTR_SECRET --body event.json
+  echo -n '{}' | caddy webhook-guard sign stripe --secret-file secret.txt`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cmd.SilenceUsage = true
+			return o.run(args[0], cmd.InOrStdin(), cmd.OutOrStdout())
+		},
+	}
+	o.secret.add(cmd)
+	flags := cmd.Flags()
+	flags.StringVar(&o.body, "body", "-", "the file that holds the body, - for standard input")
+	flags.StringVar(&o.id, "id", "", "the event or delivery ID, where that is sent in a header; default: a new one")
+	flags.StringVar(&o.event, "event", "", "the event's type, where that is sent in a header")
+	flags.StringVar(&o.time, "time", "", "the time to sign, RFC 3339 or unix seconds; default: now")
+	flags.StringVar(&o.url, "url", "https://localhost/", "the URL, where the provider signs that")
+	return cmd
+}
+
+func (o signOptions) run(provider string, stdin io.Reader, stdout io.Writer) error {
+	if o.body == "-" && o.secret.file == "-" {
+		return errors.New("body and secret cannot both come from standard input: name a file for one of them")
+	}
+	m, err := newMessenger(provider, o.secret, stdin)
+	if err != nil {
+		return err
+	}
+	if m.key == nil {
+		return fmt.Errorf("%s signs nothing: it sends a token in its URL or in a header", provider)
+	}
+	msg := message{id: o.id, event: o.event, at: time.Now(), contentType: "application/json"}
+	if msg.id == "" {
+		msg.id = randomID()
+	}
+	if o.time != "" {
+		if msg.at, err = parseTime(o.time); err != nil {
+			return err
+		}
+	}
+	if msg.url, err = url.Parse(o.url); err != nil {
+		return fmt.Errorf("--url: %w", err)
+	}
+	if msg.body, err = readFile(o.body, stdin); err != nil {
+		return fmt.Errorf("--body: %w", err)
+	}
+	header, err := m.sign(msg, m.key)
+	if err != nil {
+		return err
+	}
+	delete(header, "Content-Type")
+	for _, name := range sortedKeys(header) {
+		if _, err := fmt.Fprintf(stdout, "%s: %s\n", name, header[name][0]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func sortedKeys(header map[string][]string) []string {
+	names := make([]string, 0, len(header))
+	for name := range header {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}

@@ -1,0 +1,148 @@
+package caddymodule
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/webhookguard/caddy-webhook-guard/config"
+	"github.com/webhookguard/caddy-webhook-guard/dedupe"
+	"github.com/webhookguard/caddy-webhook-guard/signature"
+)
+
+// delivery is one request on its way through a guard. Each step fills in what
+// the next ones need.
+type delivery struct {
+	guard *Guard
+	w     http.ResponseWriter
+	r     *http.Request
+	repl  *caddy.Replacer
+	begun time.Time
+	inApp time.Duration // time spent in the app, or waiting for it
+
+	// receive and authenticate
+	facts   signature.Request
+	body    *body
+	verdict signature.Verdict
+	when    time.Time // the event's own time, or else its request's
+
+	// identify
+	event config.Identified
+	scope string
+	keys  dedupe.Event
+
+	// claim
+	store *sharedStore // nil until then, and where nothing identifies the event
+
+	result Result
+}
+
+func (g *Guard) newDelivery(w http.ResponseWriter, r *http.Request) *delivery {
+	repl, _ := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	work.Add(1)
+	return &delivery{guard: g, w: w, r: r, repl: repl, begun: g.now(), scope: g.scope()}
+}
+
+// end gives back what the delivery holds and counts what became of it.
+func (d *delivery) end() {
+	if d.body != nil {
+		d.body.drop()
+	}
+	if d.store != nil {
+		d.store.leave()
+	}
+	work.Done()
+	g := d.guard
+	g.metrics.requests.WithLabelValues(g.ProviderName, g.scope(), string(d.result)).Inc()
+	g.metrics.duration.WithLabelValues(g.ProviderName).Observe((g.now().Sub(d.begun) - d.inApp).Seconds())
+}
+
+// setResult makes the result known to placeholders, metrics and access logs.
+func (d *delivery) setResult(result Result) {
+	d.result = result
+	d.repl.Set("http.webhook_guard.result", string(result))
+	d.repl.Set("http.webhook_guard.provider", d.guard.ProviderName)
+	d.repl.Set("http.webhook_guard.scope", d.scope)
+	if extra, ok := d.r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
+		extra.Add(zap.String("webhook_guard", string(result)))
+	}
+}
+
+// setFacts makes what was verified known to placeholders.
+func (d *delivery) setFacts() {
+	d.repl.Set("http.webhook_guard.id", d.id())
+	d.repl.Set("http.webhook_guard.event", d.event.Event)
+	if !d.when.IsZero() {
+		age := d.guard.now().Sub(d.when).Seconds()
+		d.repl.Set("http.webhook_guard.age", strconv.FormatFloat(age, 'f', 0, 64))
+	}
+	if d.guard.authenticates() {
+		d.repl.Set("http.webhook_guard.secret", d.verdict.Secret)
+	}
+}
+
+// logFields say which event a log entry is about. None of them is secret.
+func (d *delivery) logFields(more ...zap.Field) []zap.Field {
+	return append([]zap.Field{
+		zap.String("provider", d.guard.ProviderName),
+		zap.String("scope", d.scope),
+		zap.String("id", d.id()),
+	}, more...)
+}
+
+// refuse answers a request that goes no further.
+func (d *delivery) refuse(refused *refusal) error {
+	d.setResult(refused.result)
+	level := zap.InfoLevel
+	switch refused.result {
+	case ResultMisconfigured, ResultSecretUnavailable:
+		level = zap.ErrorLevel // somebody must act
+	case ResultStoreUnavailable, ResultOverloaded:
+		level = zap.WarnLevel
+	}
+	if entry := d.guard.logger.Check(level, "refused"); entry != nil {
+		entry.Write(d.logFields(zap.String("result", string(refused.result)), zap.NamedError("reason", refused.cause))...)
+	}
+	return refused.answer(d.w, d.guard.methods)
+}
+
+// duplicate answers a copy of an event that is finished.
+func (d *delivery) duplicate(done *finished) error {
+	d.setResult(ResultDuplicate)
+	if done.conflict {
+		d.guard.metrics.idConflicts.WithLabelValues(d.guard.ProviderName).Inc()
+		d.guard.logger.Warn("a known event ID came with other content and was refused as a duplicate", d.logFields()...)
+	}
+	header := d.w.Header()
+	setResult(header, ResultDuplicate)
+	status, text := done.status, ""
+	if fixed := d.guard.rules.Answer; fixed != nil {
+		status, text = fixed.Status, fixed.Body
+	}
+	if text != "" {
+		header.Set("Content-Type", "text/plain; charset=utf-8")
+	}
+	d.w.WriteHeader(status)
+	_, _ = d.w.Write([]byte(text)) // the sender may have gone
+	return nil
+}
+
+// answer passes on what the app answered, or the error that took its place.
+func (d *delivery) answer(out outcome) error {
+	d.setResult(out.result)
+	switch {
+	case out.err == nil:
+		out.answer.release()
+		return nil
+	case out.answer.started:
+		// Part of the answer is out: only a broken connection tells the sender
+		// that the rest will not come.
+		panic(http.ErrAbortHandler)
+	}
+	setResult(d.w.Header(), out.result)
+	return out.err
+}

@@ -1,0 +1,142 @@
+package caddymodule
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/webhookguard/caddy-webhook-guard/dedupe"
+)
+
+// maxWaiting bounds the copies that wait for others, over all events of one
+// store. What is beyond it gets `in_flight` at once.
+const maxWaiting = 4096
+
+// flights knows the events that this process is handling. Copies that arrive
+// meanwhile follow the first one instead of asking the store: a burst of copies
+// costs one claim, and they learn of its outcome at once.
+//
+// A flight is no claim. It only orders the attempts of one process; the store
+// decides between processes.
+type flights struct {
+	mu      sync.Mutex
+	byKey   map[dedupe.Key]*flight
+	waiting int
+}
+
+// flight is one attempt in progress. Everything but done is guarded by
+// flights.mu until done is closed, and fixed from then on.
+type flight struct {
+	event dedupe.Event
+	body  *body
+	done  chan struct{}
+
+	succeeded bool
+	status    int // of the app's success
+}
+
+// join makes the caller the leader for the event, unless somebody already
+// handles one with either of its keys: then it returns that flight to follow.
+// Nobody ever leads with one key and waits for the other.
+func (fs *flights) join(event dedupe.Event, body *body) (f *flight, lead bool) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	for _, key := range []dedupe.Key{event.Content, event.ID} {
+		if other := fs.byKey[key]; other != nil {
+			return other, false
+		}
+	}
+	f = &flight{event: event, body: body, done: make(chan struct{})}
+	if fs.byKey == nil {
+		fs.byKey = make(map[dedupe.Key]*flight)
+	}
+	for _, key := range []dedupe.Key{event.Content, event.ID} {
+		if !key.IsZero() {
+			fs.byKey[key] = f
+		}
+	}
+	return f, true
+}
+
+// land ends a flight that the caller leads: it wakes the followers and makes
+// room for another attempt. A status other than 0 is that of the app's success;
+// otherwise one of the followers takes over.
+func (fs *flights) land(f *flight, status int) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	fs.concludeLocked(f, status)
+	fs.removeLocked(f)
+}
+
+// conclude makes the outcome known but leaves the flight where copies find it,
+// for as long as the store does not know of the success.
+func (fs *flights) conclude(f *flight, status int) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	fs.concludeLocked(f, status)
+}
+
+// remove ends a flight that has been concluded.
+func (fs *flights) remove(f *flight) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	fs.removeLocked(f)
+}
+
+func (fs *flights) concludeLocked(f *flight, status int) {
+	f.succeeded, f.status = status != 0, status
+	f.body = nil
+	close(f.done)
+}
+
+func (fs *flights) removeLocked(f *flight) {
+	for _, key := range []dedupe.Key{f.event.Content, f.event.ID} {
+		if fs.byKey[key] == f {
+			delete(fs.byKey, key)
+		}
+	}
+}
+
+var errTooManyWaiting = errors.New("too many copies are waiting")
+
+// follow waits until the flight has landed or the context is done.
+func (fs *flights) follow(ctx context.Context, f *flight) error {
+	fs.mu.Lock()
+	if fs.waiting >= maxWaiting {
+		fs.mu.Unlock()
+		return errTooManyWaiting
+	}
+	fs.waiting++
+	fs.mu.Unlock()
+	defer func() {
+		fs.mu.Lock()
+		fs.waiting--
+		fs.mu.Unlock()
+	}()
+	select {
+	case <-f.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// sameBody returns the flight's body in place of the caller's where they are
+// equal, so that the copies of one event hold its body once.
+func (fs *flights) sameBody(f *flight, own *body) *body {
+	fs.mu.Lock()
+	leaders := f.body
+	if leaders == nil || leaders == own || len(leaders.data) != len(own.data) {
+		fs.mu.Unlock()
+		return own
+	}
+	leaders.share()
+	fs.mu.Unlock()
+	if bytes.Equal(leaders.data, own.data) {
+		own.drop()
+		return leaders
+	}
+	leaders.drop()
+	return own
+}

@@ -1,0 +1,110 @@
+package caddymodule
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"runtime/debug"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+)
+
+// guardedKey marks a request that a guard has forwarded.
+type guardedKey struct{}
+
+// outcome is what really happened to a forwarded event.
+type outcome struct {
+	answer *heldAnswer
+	// success is true only for a whole answer with one of the statuses that
+	// finish an event. A nil error alone says nothing.
+	success bool
+	result  Result
+	err     error // what to hand to Caddy instead of the app's answer
+}
+
+// forward hands the request to the rest of the route and waits for the end of
+// it, whether its sender does or not: a hang-up is not a failure.
+func (d *delivery) forward(c *claim, next caddyhttp.Handler) outcome {
+	if c != nil && !c.fresh(d.guard.now()) {
+		refused := refuse(ResultStoreUnavailable, "less than half of the lease is left: the store was slow, or the process stood still")
+		return outcome{result: refused.result, err: refused.answer(d.w, "")}
+	}
+	d.prepare()
+	ctx := context.WithValue(context.WithoutCancel(d.r.Context()), guardedKey{}, true)
+	ctx, cancel := context.WithTimeout(ctx, d.guard.rules.Timeout)
+	defer cancel()
+	defer d.keep(c)()
+
+	inFlight := d.guard.metrics.inFlight.WithLabelValues(d.guard.ProviderName)
+	inFlight.Inc()
+	defer inFlight.Dec()
+	start := d.guard.now()
+	answer := newHeldAnswer(d.w, d.r.Method, d.guard.rules.Success.Has)
+	err := d.runNext(next, answer, d.r.WithContext(ctx))
+	d.inApp += d.guard.now().Sub(start)
+	return d.judge(answer, err, ctx.Err())
+}
+
+// prepare makes the request what the app is to see.
+func (d *delivery) prepare() {
+	d.r.Body = io.NopCloser(bytes.NewReader(d.body.data))
+	d.r.ContentLength = int64(len(d.body.data)) // with 0 or -1 the proxy would drop or chunk the body
+	d.r.TransferEncoding = nil
+	d.r.Trailer = nil // trailers are not signed
+	d.r.GetBody = nil // else the transport may send the event twice by itself
+	if len(d.body.data) == 0 {
+		d.r.Body = http.NoBody
+	}
+	d.guard.removeToken(d.r)
+	d.setVerified(d.r.Header)
+}
+
+// errBroken is an answer that the app did not finish.
+var errBroken = errors.New("the app broke off its answer")
+
+// runNext turns the panic with which the proxy ends a broken answer into an
+// error. Any other panic is a bug in a handler behind us: it is logged, and the
+// event is settled as failed like any other.
+func (d *delivery) runNext(next caddyhttp.Handler, w http.ResponseWriter, r *http.Request) (err error) {
+	defer func() {
+		switch v := recover(); v {
+		case nil:
+		case http.ErrAbortHandler:
+			err = errBroken
+		default:
+			d.guard.logger.Error("a handler behind the guard panicked",
+				d.logFields(zap.Any("panic", v), zap.ByteString("stack", debug.Stack()))...)
+			err = fmt.Errorf("a handler behind the guard panicked: %w", errBroken)
+		}
+	}()
+	return next.ServeHTTP(w, r)
+}
+
+// judge decides from what the app did whether the event is finished.
+func (d *delivery) judge(answer *heldAnswer, err, ctxErr error) outcome {
+	failed := outcome{answer: answer, result: ResultUpstreamFailed}
+	if err == nil && answer.status != 0 && !answer.complete() {
+		err = errBroken
+	}
+	switch {
+	case err != nil && errors.Is(ctxErr, context.DeadlineExceeded):
+		failed.err = caddyhttp.Error(http.StatusGatewayTimeout,
+			fmt.Errorf("the app worked on the event for longer than timeout, %s: %w", d.guard.rules.Timeout, err))
+	case errors.Is(err, errBroken):
+		failed.err = caddyhttp.Error(http.StatusBadGateway, err)
+	case err != nil:
+		failed.err = err
+	case answer.status == 0:
+		d.guard.logger.Error("nothing behind the guard answered: put a reverse_proxy after webhook_guard in the same route", d.logFields()...)
+		refused := refuse(ResultMisconfigured, "nothing behind the guard answered")
+		failed.result = ResultMisconfigured
+		failed.err = refused.answer(d.w, "")
+	case answer.result() == ResultForwarded:
+		return outcome{answer: answer, success: true, result: ResultForwarded}
+	}
+	return failed
+}

@@ -1,0 +1,201 @@
+// Package caddymodule is the Caddy adapter of Webhook Guard: the handler that
+// stands in front of an app, the app module that its handlers share, the dedupe
+// stores as guest modules, the Caddyfile syntax and the command line.
+//
+// The handler walks a request through receive → authenticate → identify → claim
+// → forward → settle, one file each. What it decides is decided in the packages
+// below: config says what a sender is, signature verifies, dedupe remembers.
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/webhookguard/caddy-webhook-guard/config"
+)
+
+func init() {
+	caddy.RegisterModule((*Guard)(nil))
+}
+
+// Guard lets a webhook through only when its signature, its age and its event
+// ID check out, and lets each event through once.
+//
+// It verifies the sender's signature over the exact bytes received, refuses what
+// is too old, recognises events that have been handled by their ID and content,
+// and hands the rest to the next handler, usually a `reverse_proxy`. The app's
+// answer is held until the event is recorded as finished; if the app fails, the
+// sender's retry is forwarded. Every answer says in its `Webhook-Guard` header
+// what became of the request.
+//
+// It sets these placeholders, for the rest of the route, error routes and logs:
+//
+// Placeholder | Description
+// ------------|------------
+// `{http.webhook_guard.result}` | `forwarded`, `duplicate`, `signature_invalid`, …
+// `{http.webhook_guard.provider}` | The provider's name
+// `{http.webhook_guard.scope}` | The namespace of the event's ID
+// `{http.webhook_guard.id}` | The event or delivery ID
+// `{http.webhook_guard.event}` | The event's type
+// `{http.webhook_guard.age}` | The event's or request's age in seconds
+// `{http.webhook_guard.secret}` | The index, from 0, of the secret that matched
+type Guard struct {
+	// The sender: a name from the built-in catalogue, or one of the app's own
+	// `providers`.
+	ProviderName string `json:"provider,omitempty"`
+
+	// The shared secrets; any one that is in force may match.
+	Secret []Secret `json:"secret,omitempty"`
+
+	// Take an unsigned provider's requests without any token. Whoever knows the
+	// URL can then send events.
+	InsecureUnsigned bool `json:"insecure_unsigned,omitempty"`
+
+	// The namespace of event IDs. Tenants must never share one: with it, a
+	// tenant could use up another's event ID. May hold placeholders. Default:
+	// the provider's name.
+	Scope string `json:"scope,omitempty"`
+
+	// What to do when the store cannot answer: `reject` with 503, or `forward`
+	// without dedupe and count it. Default: `reject`.
+	OnStoreError string `json:"on_store_error,omitempty"`
+
+	// Everything that a provider has, laid over the provider's own.
+	config.Provider
+
+	app         *App
+	rules       *config.Resolved
+	fixed       secretSet // secrets that were resolved when the configuration was loaded
+	perRequest  []string  // the others, with their placeholders
+	scopeVaries bool
+	methods     string // as the Allow header has them
+
+	now     func() time.Time
+	logger  *zap.Logger
+	metrics *metrics
+}
+
+// Secret is one of a guard's shared secrets.
+type Secret struct {
+	// The secret. Placeholders such as `{env.X}` and `{file./path}` are resolved
+	// when the configuration is loaded; the result is never written back.
+	Value string `json:"value"`
+
+	// The secret is not taken any more from this time on. Default: always taken.
+	Until *time.Time `json:"until,omitempty"`
+
+	// Resolve the placeholders for each request, as for a `map` that knows the
+	// tenants. Needs a `scope` with a placeholder.
+	PerRequest bool `json:"per_request,omitempty"`
+}
+
+const (
+	storeErrorReject  = "reject"
+	storeErrorForward = "forward"
+)
+
+// CaddyModule implements caddy.Module.
+func (*Guard) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.webhook_guard",
+		New: func() caddy.Module { return new(Guard) },
+	}
+}
+
+// Provision implements caddy.Provisioner. It never touches the network.
+func (g *Guard) Provision(ctx caddy.Context) error {
+	g.logger = ctx.Logger()
+	if g.now == nil {
+		g.now = time.Now
+	}
+	app, err := ctx.App(appID)
+	if err != nil {
+		return err
+	}
+	g.app = app.(*App)
+	g.metrics = g.app.metrics
+	if err := g.provision(); err != nil {
+		return fmt.Errorf("webhook_guard: provider %q, scope %q: %w", g.ProviderName, g.scope(), err)
+	}
+	server, _ := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if err := g.checkHeaderNames(server); err != nil {
+		return fmt.Errorf("webhook_guard: provider %q: %w", g.ProviderName, err)
+	}
+	g.warnOfLogs()
+	return nil
+}
+
+func (g *Guard) provision() error {
+	if g.ProviderName == "" {
+		return errors.New("name the provider: webhook_guard <provider> { … }")
+	}
+	base, err := g.app.provider(g.ProviderName)
+	if err != nil {
+		return err
+	}
+	g.Provider = g.Over(base)
+	if g.rules, err = g.Resolve(); err != nil {
+		return err
+	}
+	switch g.OnStoreError {
+	case "":
+		g.OnStoreError = storeErrorReject
+	case storeErrorReject, storeErrorForward:
+	default:
+		return fmt.Errorf("on_store_error: %q is neither reject nor forward", g.OnStoreError)
+	}
+	g.methods = strings.Join(g.rules.Methods, ", ")
+	g.scopeVaries = strings.Contains(g.Scope, "{")
+	if err := g.resolveSecrets(); err != nil {
+		return err
+	}
+	if g.Scope == "" {
+		return g.app.claimScope(g.ProviderName, g.fingerprint())
+	}
+	return nil
+}
+
+// scope is the configured text of the namespace of event IDs.
+func (g *Guard) scope() string {
+	if g.Scope == "" {
+		return g.ProviderName
+	}
+	return g.Scope
+}
+
+// authenticates reports whether a request that got through is known to be from
+// the sender.
+func (g *Guard) authenticates() bool { return !g.Unsigned() }
+
+// ServeHTTP implements caddyhttp.MiddlewareHandler.
+func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	d := g.newDelivery(w, r)
+	defer d.end()
+	for _, check := range []func() *refusal{d.receive, d.authenticate, d.identify} {
+		if refused := check(); refused != nil {
+			return d.refuse(refused)
+		}
+	}
+	claim, done, refused := d.claim()
+	switch {
+	case refused != nil:
+		return d.refuse(refused)
+	case done != nil:
+		return d.duplicate(done)
+	}
+	outcome := d.forward(claim, next)
+	d.settle(claim, outcome)
+	return d.answer(outcome)
+}
+
+var (
+	_ caddy.Provisioner           = (*Guard)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Guard)(nil)
+)

@@ -1,0 +1,113 @@
+package caddymodule
+
+import (
+	"net/http"
+	"net/textproto"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The headers that the guard sets: headerResult on answers, where it holds the
+// result, and on forwarded requests, where it says `verified`.
+const (
+	headerResult   = "Webhook-Guard"
+	headerProvider = "Webhook-Guard-Provider"
+	headerID       = "Webhook-Guard-Id"
+	headerEvent    = "Webhook-Guard-Event"
+	headerTime     = "Webhook-Guard-Time"
+
+	verified = "verified"
+)
+
+// stripOwnHeaders removes whatever the sender put into headers of the guard's
+// names, so that an app can believe what it finds there. Apps behind CGI-like
+// interfaces (WSGI, PHP) fold `-`, `_` and `.` into one, so every spelling that
+// could fold to a name of ours goes. A Connection header would make the proxy
+// drop the named headers, ours among them, as hop-by-hop.
+func stripOwnHeaders(r *http.Request) {
+	for name := range r.Header {
+		if isOwnHeader(name) {
+			delete(r.Header, name)
+		}
+	}
+	if values, ok := r.Header["Connection"]; ok {
+		r.Header["Connection"] = withoutOwnNames(values)
+	}
+}
+
+func withoutOwnNames(values []string) []string {
+	kept := make([]string, 0, len(values))
+	for _, value := range values {
+		var names []string
+		for name := range strings.SplitSeq(value, ",") {
+			if name = textproto.TrimString(name); name != "" && !isOwnHeader(name) {
+				names = append(names, name)
+			}
+		}
+		if len(names) > 0 {
+			kept = append(kept, strings.Join(names, ", "))
+		}
+	}
+	return kept
+}
+
+const ownPrefix = "webhook-guard"
+
+// isOwnHeader folds a name as the least careful app would.
+func isOwnHeader(name string) bool {
+	if len(name) < len(ownPrefix) {
+		return false
+	}
+	for i := range len(ownPrefix) {
+		if fold(name[i]) != ownPrefix[i] {
+			return false
+		}
+	}
+	return len(name) == len(ownPrefix) || fold(name[len(ownPrefix)]) == '-'
+}
+
+func fold(c byte) byte {
+	switch {
+	case 'A' <= c && c <= 'Z':
+		return c + 'a' - 'A'
+	case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
+		return c
+	}
+	return '-'
+}
+
+// setVerified tells the app what was verified.
+func (d *delivery) setVerified(header http.Header) {
+	if d.guard.authenticates() {
+		header[headerResult] = []string{verified}
+	}
+	header[headerProvider] = []string{d.guard.ProviderName}
+	if len(d.event.ID) > 0 {
+		header[headerID] = []string{headerSafe(strings.Join(d.event.ID, ":"))}
+	}
+	if d.event.Event != "" {
+		header[headerEvent] = []string{headerSafe(d.event.Event)}
+	}
+	if !d.when.IsZero() {
+		header[headerTime] = []string{d.when.UTC().Format(time.RFC3339Nano)}
+	}
+}
+
+// headerSafe makes any text fit for a header: bytes that are not printable
+// ASCII, spaces at the ends, and `%` itself are percent-encoded. Usual IDs come
+// through as they are.
+func headerSafe(text string) string {
+	var b strings.Builder
+	for i := range len(text) {
+		c := text[i]
+		edge := c == ' ' && (i == 0 || i == len(text)-1)
+		if c < ' ' || c > '~' || c == '%' || edge {
+			b.WriteByte('%')
+			b.WriteString(strings.ToUpper(strconv.FormatUint(uint64(c)|0x100, 16)[1:]))
+			continue
+		}
+		b.WriteByte(c)
+	}
+	return b.String()
+}

@@ -1,0 +1,101 @@
+package caddymodule
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/webhookguard/caddy-webhook-guard/config"
+	"github.com/webhookguard/caddy-webhook-guard/signature"
+)
+
+// warnOfLogs says where Caddy's own logs would show the token: they copy the
+// request before any handler runs, so the guard cannot take it out of them.
+func (g *Guard) warnOfLogs() {
+	if g.rules.Token == nil || !g.rules.Token.Logged() {
+		return
+	}
+	source := g.rules.Token.Source
+	filter := "request>headers>" + source.Name + " delete"
+	if source.Kind == signature.SourceQuery {
+		filter = "request>uri query { replace " + source.Name + " REDACTED }"
+	}
+	g.logger.Warn("the token travels where Caddy's access and error logs show it: filter it in the `log` of the site and in the global one",
+		zap.String("provider", g.ProviderName), zap.String("filter", filter))
+}
+
+// checkHeaderNames refuses headers that the server would drop before the guard
+// ever saw them: those with an underscore or a dot, unless it lists them.
+func (g *Guard) checkHeaderNames(server *caddyhttp.Server) error {
+	for _, name := range g.headerNames() {
+		option, allowed := "", []string(nil)
+		switch {
+		case strings.Contains(name, "."):
+			option = "expected_dot_headers"
+			if server != nil {
+				allowed = server.ExpectedDotHeaders
+			}
+		case strings.Contains(name, "_"):
+			option = "expected_underscore_headers"
+			if server != nil {
+				allowed = server.ExpectedUnderscoreHeaders
+			}
+		default:
+			continue
+		}
+		// A name with both is kept only under its exact spelling.
+		both := strings.Contains(name, ".") && strings.Contains(name, "_")
+		if both && server != nil {
+			allowed = append(slices.Clone(allowed), server.ExpectedUnderscoreHeaders...)
+		}
+		if !listed(allowed, name, !both) {
+			return fmt.Errorf("header %s: Caddy drops headers with such names before any handler sees them: add `servers { %s %s }` to the global options", name, option, name)
+		}
+	}
+	return nil
+}
+
+func listed(allowed []string, name string, globs bool) bool {
+	return slices.ContainsFunc(allowed, func(entry string) bool {
+		prefix, glob := strings.CutSuffix(entry, "*")
+		if glob {
+			return globs && len(name) >= len(prefix) && strings.EqualFold(name[:len(prefix)], prefix)
+		}
+		return strings.EqualFold(entry, name)
+	})
+}
+
+var headerVariable = regexp.MustCompile(`\{(?:http\.request\.)?header\.([^{}|]+)`)
+
+// headerNames lists the headers that the guard reads.
+func (g *Guard) headerNames() []string {
+	var names []string
+	for _, s := range g.Signature {
+		names = append(names, strings.TrimSuffix(s.Header, "*"))
+	}
+	if token := g.rules.Token; token != nil && token.Source.Kind == signature.SourceHeader {
+		names = append(names, token.Source.Name)
+	}
+	sources := append([]string{g.Event}, g.ID...)
+	if g.Timestamp != nil {
+		sources = append(sources, g.Timestamp.Source)
+	}
+	if g.EventTime != nil {
+		sources = append(sources, g.EventTime.Source)
+	}
+	for _, text := range sources {
+		if source, err := config.ParseSource(text); err == nil && source.Kind == signature.SourceHeader {
+			names = append(names, source.Name)
+		}
+	}
+	for _, template := range append(slices.Clone(g.Signed), g.Content) {
+		for _, match := range headerVariable.FindAllStringSubmatch(template, -1) {
+			names = append(names, match[1])
+		}
+	}
+	return names
+}

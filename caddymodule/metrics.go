@@ -1,0 +1,79 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics are made once in a process and registered with the registry of every
+// configuration, since each reload brings a new registry: their values survive
+// it. Labels come from closed sets only: provider, configured scope, result,
+// store, operation and the index of a secret.
+type metrics struct {
+	requests      *prometheus.CounterVec
+	duration      *prometheus.HistogramVec
+	bodyBytes     *prometheus.HistogramVec
+	eventAge      *prometheus.HistogramVec
+	secretMatches *prometheus.CounterVec
+	storeDuration *prometheus.HistogramVec
+	storeErrors   *prometheus.CounterVec
+	withoutDedupe *prometheus.CounterVec
+	commitRetries *prometheus.CounterVec
+	idConflicts   *prometheus.CounterVec
+	inFlight      *prometheus.GaugeVec
+	bufferedBytes prometheus.GaugeFunc
+}
+
+// bodies is the budget of all bodies in the process, whatever configuration
+// their requests belong to.
+var bodies = &budget{limit: defaultMaxBuffered}
+
+var sharedMetrics = sync.OnceValue(newMetrics)
+
+func newMetrics() *metrics {
+	const ns = "webhook_guard"
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: ns, Name: name, Help: help}, labels)
+	}
+	histogram := func(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+		return prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: ns, Name: name, Help: help, Buckets: buckets}, labels)
+	}
+	fast := prometheus.ExponentialBuckets(0.00005, 3, 12) // 50 µs … 9 s
+	return &metrics{
+		requests: counter("requests_total", "Requests by what became of them.", "provider", "scope", "result"),
+		duration: histogram("request_duration_seconds", "The guard's own time per request, without the app's.", fast, "provider"),
+		bodyBytes: histogram("body_bytes", "Sizes of the bodies that were read.",
+			prometheus.ExponentialBuckets(256, 4, 9), "provider"), // 256 B … 16 MiB
+		eventAge: histogram("event_age_seconds", "Ages of verified events on arrival, by their own or their request's time.",
+			[]float64{1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 12 * 3600, 24 * 3600, 72 * 3600}, "provider"),
+		secretMatches: counter("secret_matches_total", "Verified requests by the secret that matched, its index from 0.", "provider", "scope", "secret"),
+		storeDuration: histogram("store_duration_seconds", "Durations of store operations.", fast, "store", "op"),
+		storeErrors:   counter("store_errors_total", "Store operations that failed.", "store", "op"),
+		withoutDedupe: counter("forwarded_without_dedupe_total", "Events forwarded although the store did not answer (on_store_error forward).", "provider"),
+		commitRetries: counter("commit_retries_total", "Commits tried again after the sender had its answer.", "store"),
+		idConflicts:   counter("id_conflicts_total", "Known event IDs that came with other content; refused as duplicates.", "provider"),
+		inFlight: prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: ns, Name: "in_flight",
+			Help: "Events that the app is working on."}, []string{"provider"}),
+		bufferedBytes: prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: ns, Name: "buffered_bytes",
+			Help: "Bytes of bodies held in memory."}, func() float64 { return float64(bodies.bytes()) }),
+	}
+}
+
+// registerMetrics puts the metrics into a configuration's registry. Several
+// guards share one registry, so a second registration is no error.
+func registerMetrics(registry prometheus.Registerer) (*metrics, error) {
+	m := sharedMetrics()
+	for _, collector := range []prometheus.Collector{
+		m.requests, m.duration, m.bodyBytes, m.eventAge, m.secretMatches, m.storeDuration,
+		m.storeErrors, m.withoutDedupe, m.commitRetries, m.idConflicts, m.inFlight, m.bufferedBytes,
+	} {
+		var again prometheus.AlreadyRegisteredError
+		if err := registry.Register(collector); err != nil && !errors.As(err, &again) {
+			return nil, fmt.Errorf("registering metrics: %w", err)
+		}
+	}
+	return m, nil
+}

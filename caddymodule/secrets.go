@@ -1,0 +1,174 @@
+package caddymodule
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/webhookguard/caddy-webhook-guard/signature"
+)
+
+// secretSet holds a guard's secrets, ready for use: as keys where the provider
+// signs, as text where it sends the secret itself.
+type secretSet struct {
+	signing []signature.Secret
+	tokens  []tokenSecret
+}
+
+type tokenSecret struct {
+	text  string
+	until time.Time
+}
+
+// add makes a secret of its resolved text. An error never holds the text.
+func (s *secretSet) add(g *Guard, text string, until time.Time) error {
+	if text == "" {
+		return errors.New("it is empty")
+	}
+	if g.rules.Token != nil {
+		s.tokens = append(s.tokens, tokenSecret{text, until})
+		return nil
+	}
+	key, err := signature.NewKey(text, g.rules.SecretEncoding, g.rules.SecretPrefix)
+	if err != nil {
+		return err
+	}
+	s.signing = append(s.signing, signature.Secret{Key: key, Until: until})
+	return nil
+}
+
+// resolveSecrets makes the fixed secrets and checks the others as far as that
+// can be done before a request comes.
+func (g *Guard) resolveSecrets() error {
+	if err := g.checkAuthentication(); err != nil {
+		return err
+	}
+	past := 0
+	for i, secret := range g.Secret {
+		if secret.PerRequest {
+			if err := g.addPerRequest(secret); err != nil {
+				return fmt.Errorf("secret %d: %w", i+1, err)
+			}
+			continue
+		}
+		text, err := resolveSecret(secret.Value)
+		if err != nil {
+			return fmt.Errorf("secret %d: %w", i+1, err)
+		}
+		var until time.Time
+		if secret.Until != nil {
+			if until = *secret.Until; !g.now().Before(until) {
+				past++
+			}
+		}
+		if err := g.fixed.add(g, text, until); err != nil {
+			return fmt.Errorf("secret %d: %w", i+1, err)
+		}
+	}
+	if past > 0 && past == len(g.Secret) {
+		return errors.New("secret: every secret is past its until: add the one in force")
+	}
+	return nil
+}
+
+// checkAuthentication refuses a guard that would let strangers in.
+func (g *Guard) checkAuthentication() error {
+	switch {
+	case g.Unsigned() && g.InsecureUnsigned:
+		if len(g.Secret) > 0 {
+			return errors.New("secret: nothing is compared with it: name where it is sent, token <source>, or leave it out")
+		}
+		return nil
+	case g.Unsigned():
+		return errors.New("the provider does not sign: put a secret token into the URL registered with it and say `token query <key>`, or take anybody's requests with insecure_unsigned")
+	case g.InsecureUnsigned:
+		return errors.New("insecure_unsigned: the provider is authenticated, so leave the line out")
+	case len(g.Secret) == 0:
+		return errors.New("secret: none is set: add secret {env.NAME}")
+	}
+	return nil
+}
+
+// resolveSecret replaces the placeholders of a secret. A placeholder that stands
+// for nothing would leave an empty or a guessable key, so it is refused.
+func resolveSecret(value string) (string, error) {
+	if strings.Contains(value, "{http.request.uri.path.file.") {
+		return "", errors.New("a {file.…} with a relative path is Caddy's shorthand for a part of the request: write {file./absolute/path}")
+	}
+	text, err := caddy.NewReplacer().ReplaceOrErr(value, true, true)
+	if err != nil {
+		// The error names the placeholder, which is not the secret.
+		return "", fmt.Errorf("%w: set it before Caddy starts; a literal { is written \\{", err)
+	}
+	if text == "" {
+		return "", errors.New("it is empty")
+	}
+	return text, nil
+}
+
+// senderChosen are the placeholders that hold what the sender sent.
+var senderChosen = []string{"{http.request.", "{http.regexp."}
+
+// addPerRequest keeps a secret whose placeholders are resolved for each request.
+func (g *Guard) addPerRequest(secret Secret) error {
+	if !strings.Contains(secret.Value, "{") {
+		return errors.New("per_request without a placeholder: leave the word out")
+	}
+	for _, prefix := range senderChosen {
+		if strings.Contains(secret.Value, prefix) {
+			return fmt.Errorf("%s…} is chosen by the sender, who must not choose the key: use the output of a map", prefix)
+		}
+	}
+	if secret.Until != nil {
+		return errors.New("per_request and until do not go together: let the map end the old secret")
+	}
+	if !g.scopeVaries {
+		return errors.New("per_request needs a scope with a placeholder, such as scope {tenant}: tenants that share one could use up each other's event IDs")
+	}
+	g.perRequest = append(g.perRequest, secret.Value)
+	return nil
+}
+
+// secrets returns the secrets that may match this request.
+func (d *delivery) secrets() (secretSet, *refusal) {
+	g := d.guard
+	if len(g.perRequest) == 0 {
+		return g.fixed, nil
+	}
+	// The fixed ones come first and keep their index, as metrics name it.
+	set := secretSet{
+		signing: append([]signature.Secret(nil), g.fixed.signing...),
+		tokens:  append([]tokenSecret(nil), g.fixed.tokens...),
+	}
+	for _, value := range g.perRequest {
+		text := d.repl.ReplaceKnown(value, "")
+		if text == "" || strings.Contains(text, "{") {
+			return set, refuse(ResultSecretUnavailable, "a per_request secret has no value for this request: give its map a default, or guard only what it knows")
+		}
+		if err := set.add(g, text, time.Time{}); err != nil {
+			return set, refuse(ResultSecretUnavailable, "a per_request secret cannot be used: %w", err)
+		}
+	}
+	return set, nil
+}
+
+// fingerprint digests what must not differ between guards that share a scope:
+// the secrets, what is signed, and what the ID is.
+func (g *Guard) fingerprint() [sha256.Size]byte {
+	var values []string
+	for _, s := range g.Secret {
+		// Resolved once more, because two placeholders may hold one secret.
+		text := s.Value
+		if !s.PerRequest {
+			text, _ = resolveSecret(text)
+		}
+		values = append(values, text)
+	}
+	encoded, _ := json.Marshal([]any{values, g.Token, g.Signature, g.Signed, g.Scheme, g.ID}) // strings only: cannot fail
+	return sha256.Sum256(encoded)
+}

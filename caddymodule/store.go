@@ -1,0 +1,189 @@
+package caddymodule
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/webhookguard/caddy-webhook-guard/dedupe"
+)
+
+// StoreModule is a guest module of the namespace webhook_guard.stores.
+type StoreModule interface {
+	caddy.Module
+
+	// PoolKey names the store that the options describe. A store whose key is
+	// the same before and after a reload of the configuration stays open. It
+	// holds no secret.
+	PoolKey() string
+
+	// Open makes the store. It does not touch the network.
+	Open() (dedupe.Store, error)
+
+	// Adopt takes a store over that is open already, and gives it those of its
+	// options that are not part of the key.
+	Adopt(dedupe.Store)
+}
+
+// stores holds the open stores of this process, by their PoolKey.
+var stores = caddy.NewUsagePool()
+
+// sharedStore is a store together with what belongs to it for as long as it is
+// open, across reloads: the flights of its events, its users and its metrics.
+//
+// On a reload the old configuration is cleaned up while its requests are still
+// running, so the store closes when the last of its users leaves, not before.
+type sharedStore struct {
+	dedupe.Store
+	kind    string
+	flights flights
+	metrics *metrics
+
+	mu      sync.Mutex
+	users   int
+	closing bool
+}
+
+// enter counts a user in, one per request. It returns false once the store is
+// closed.
+func (s *sharedStore) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing && s.users == 0 {
+		return false
+	}
+	s.users++
+	work.Add(1)
+	return true
+}
+
+// leave counts a user out; the last one closes a store that nobody configures
+// any more.
+func (s *sharedStore) leave() {
+	defer work.Done()
+	s.mu.Lock()
+	s.users--
+	last := s.closing && s.users == 0
+	s.mu.Unlock()
+	if last {
+		_ = s.Store.Close()
+	}
+}
+
+// Destruct implements caddy.Destructor.
+func (s *sharedStore) Destruct() error {
+	s.mu.Lock()
+	s.closing = true
+	idle := s.users == 0
+	s.mu.Unlock()
+	if idle {
+		return s.Store.Close()
+	}
+	return nil
+}
+
+// background runs something that its request need not wait for. It must be
+// called by a user of the store, and is one itself.
+func (s *sharedStore) background(do func(ctx context.Context)) {
+	if !s.enter() {
+		return
+	}
+	go func() {
+		defer s.leave()
+		do(background)
+	}()
+}
+
+// background is the context of what goes on after its request. It ends shortly
+// after the process was told to exit.
+var background, endBackground = context.WithCancel(context.Background())
+
+// observe measures one operation.
+func (s *sharedStore) observe(op string, start time.Time, err error) {
+	s.metrics.storeDuration.WithLabelValues(s.kind, op).Observe(time.Since(start).Seconds())
+	if err != nil {
+		s.metrics.storeErrors.WithLabelValues(s.kind, op).Inc()
+	}
+}
+
+func (s *sharedStore) countCommitRetry() {
+	s.metrics.commitRetries.WithLabelValues(s.kind).Inc()
+}
+
+// Claim implements dedupe.Store.
+func (s *sharedStore) Claim(ctx context.Context, event dedupe.Event, token dedupe.Token, lease time.Duration) (dedupe.Answer, error) {
+	start := time.Now()
+	answer, err := s.Store.Claim(ctx, event, token, lease)
+	s.observe("claim", start, err)
+	return answer, err
+}
+
+// Renew implements dedupe.Store.
+func (s *sharedStore) Renew(ctx context.Context, event dedupe.Event, token dedupe.Token, lease time.Duration) error {
+	start := time.Now()
+	err := s.Store.Renew(ctx, event, token, lease)
+	s.observe("renew", start, err)
+	return err
+}
+
+// Commit implements dedupe.Store.
+func (s *sharedStore) Commit(ctx context.Context, event dedupe.Event, status int, ttl time.Duration) error {
+	start := time.Now()
+	err := s.Store.Commit(ctx, event, status, ttl)
+	s.observe("commit", start, err)
+	return err
+}
+
+// Release implements dedupe.Store.
+func (s *sharedStore) Release(ctx context.Context, event dedupe.Event, token dedupe.Token) error {
+	start := time.Now()
+	err := s.Store.Release(ctx, event, token)
+	s.observe("release", start, err)
+	return err
+}
+
+// work counts the guard's work in progress over all stores: requests, and what
+// goes on after their sender has hung up or got its answer.
+var work workGroup
+
+// workGroup is a sync.WaitGroup that one can stop waiting for, and that may be
+// added to while somebody waits.
+type workGroup struct {
+	mu   sync.Mutex
+	n    int
+	idle chan struct{} // closed when n falls to 0; nil while nobody waits
+}
+
+func (g *workGroup) Add(n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.n += n
+	if g.n == 0 && g.idle != nil {
+		close(g.idle)
+		g.idle = nil
+	}
+}
+
+func (g *workGroup) Done() { g.Add(-1) }
+
+// Wait returns when there is no work, or the context ends: then false.
+func (g *workGroup) Wait(ctx context.Context) bool {
+	g.mu.Lock()
+	if g.n == 0 {
+		g.mu.Unlock()
+		return true
+	}
+	if g.idle == nil {
+		g.idle = make(chan struct{})
+	}
+	idle := g.idle
+	g.mu.Unlock()
+	select {
+	case <-idle:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

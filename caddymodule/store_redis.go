@@ -1,0 +1,252 @@
+package caddymodule
+
+import (
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/webhookguard/caddy-webhook-guard/config"
+	"github.com/webhookguard/caddy-webhook-guard/dedupe"
+)
+
+func init() {
+	caddy.RegisterModule((*RedisStore)(nil))
+}
+
+// RedisStore remembers events in a Redis (6.2 or later) or Valkey server, which
+// any number of gateways may share. The gateway starts while the server is down;
+// until it is there, `on_store_error` decides what becomes of requests.
+//
+// How much a crash of the server can forget depends on its persistence, and its
+// `maxmemory-policy` must be `noeviction`; the log warns of either at start.
+type RedisStore struct {
+	// `redis://[user:password@]host[:port][/db]`, `rediss://` for TLS, or
+	// `unix:///path?db=n`. May hold placeholders such as `{env.REDIS_URL}`.
+	URL string `json:"url,omitempty"`
+
+	// Take the place of the URL's. May hold placeholders.
+	Username string `json:"username,omitempty"`
+	Password string `json:"password,omitempty"`
+
+	// Takes the place of the URL's database number. Default: 0.
+	DB *int `json:"db,omitempty"`
+
+	// Certificates for TLS, and TLS for `redis://` URLs too.
+	TLS *RedisTLS `json:"tls,omitempty"`
+
+	// The bound on connections. Default: 64, or 10 per CPU where that is more.
+	PoolSize int `json:"pool_size,omitempty"`
+
+	// The one deadline for a whole step of the store, dialling and both keys of
+	// an event included. Default: 500ms.
+	Timeout caddy.Duration `json:"timeout,omitempty"`
+
+	// Stands before every key. Default: `wg:`.
+	KeyPrefix string `json:"key_prefix,omitempty"`
+
+	options dedupe.RedisOptions
+	poolKey string
+}
+
+// RedisTLS says how to trust a server and how to be trusted by it. All are
+// paths of PEM files.
+type RedisTLS struct {
+	// The authority that signed the server's certificate. Default: the system's.
+	CA string `json:"ca,omitempty"`
+
+	// The client's certificate and its key, where the server asks for one.
+	Cert string `json:"cert,omitempty"`
+	Key  string `json:"key,omitempty"`
+}
+
+// CaddyModule implements caddy.Module.
+func (*RedisStore) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "webhook_guard.stores.redis",
+		New: func() caddy.Module { return new(RedisStore) },
+	}
+}
+
+// Provision implements caddy.Provisioner. It resolves placeholders and reads
+// certificates; it does not dial.
+func (s *RedisStore) Provision(caddy.Context) error {
+	if s.URL == "" {
+		return errors.New("redis: name the server: store redis redis://host:6379")
+	}
+	if s.Timeout < 0 || s.PoolSize < 0 {
+		return errors.New("redis: timeout and pool_size must be positive")
+	}
+	s.options = dedupe.RedisOptions{
+		DB:        s.DB,
+		PoolSize:  s.PoolSize,
+		Timeout:   time.Duration(s.Timeout),
+		KeyPrefix: s.KeyPrefix,
+	}
+	for _, field := range []struct {
+		name, value string
+		into        *string
+	}{
+		{"url", s.URL, &s.options.URL}, {"username", s.Username, &s.options.Username}, {"password", s.Password, &s.options.Password},
+	} {
+		if field.value == "" {
+			continue
+		}
+		resolved, err := resolveSecret(field.value)
+		if err != nil {
+			return fmt.Errorf("redis: %s: %w", field.name, err)
+		}
+		*field.into = resolved
+	}
+	if err := s.loadTLS(); err != nil {
+		return err
+	}
+	// What Open would refuse is refused when the configuration loads.
+	checked, err := dedupe.NewRedis(s.options)
+	if err != nil {
+		return err
+	}
+	s.poolKey, err = s.digest()
+	return errors.Join(err, checked.Close())
+}
+
+// digest names the server and how to reach it. The password is in it only as a
+// part of what is hashed.
+func (s *RedisStore) digest() (string, error) {
+	options := s.options
+	options.TLS = nil // the paths stand for it
+	encoded, err := json.Marshal([]any{options, s.TLS})
+	if err != nil {
+		return "", fmt.Errorf("redis: %w", err)
+	}
+	sum := sha256.Sum256(encoded)
+	return "redis:" + hex.EncodeToString(sum[:]), nil
+}
+
+func (s *RedisStore) loadTLS() error {
+	if s.TLS == nil {
+		return nil
+	}
+	settings := &tls.Config{MinVersion: tls.VersionTLS12}
+	if s.TLS.CA != "" {
+		pem, err := os.ReadFile(s.TLS.CA)
+		if err != nil {
+			return fmt.Errorf("redis: tls: ca: %w", err)
+		}
+		settings.RootCAs = x509.NewCertPool()
+		if !settings.RootCAs.AppendCertsFromPEM(pem) {
+			return fmt.Errorf("redis: tls: ca: %s holds no PEM certificate", s.TLS.CA)
+		}
+	}
+	if (s.TLS.Cert == "") != (s.TLS.Key == "") {
+		return errors.New("redis: tls: cert and key go together")
+	}
+	if s.TLS.Cert != "" {
+		pair, err := tls.LoadX509KeyPair(s.TLS.Cert, s.TLS.Key)
+		if err != nil {
+			return fmt.Errorf("redis: tls: cert: %w", err)
+		}
+		settings.Certificates = []tls.Certificate{pair}
+	}
+	s.options.TLS = settings
+	return nil
+}
+
+// PoolKey implements StoreModule.
+func (s *RedisStore) PoolKey() string { return s.poolKey }
+
+// Open implements StoreModule.
+func (s *RedisStore) Open() (dedupe.Store, error) { return dedupe.NewRedis(s.options) }
+
+// Adopt implements StoreModule: every option is part of the key.
+func (*RedisStore) Adopt(dedupe.Store) {}
+
+// UnmarshalCaddyfile sets up the store from Caddyfile tokens:
+//
+//	redis <url> {
+//		username   <name>
+//		password   <password>
+//		db         <number>
+//		tls {
+//			ca   <file>
+//			cert <file>
+//			key  <file>
+//		}
+//		pool_size  <count>
+//		timeout    <duration>
+//		key_prefix <prefix>
+//	}
+func (s *RedisStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the module's name
+	if !d.AllArgs(&s.URL) {
+		return d.Errf("store redis takes one URL; a Redis Cluster or a Sentinel set is not supported yet")
+	}
+	return eachLine(d, func(name string) error {
+		switch name {
+		case "username":
+			return parseWord(d, &s.Username)
+		case "password":
+			return parseWord(d, &s.Password)
+		case "db":
+			s.DB = new(int)
+			return parseNumber(d, s.DB)
+		case "tls":
+			s.TLS = new(RedisTLS)
+			return s.TLS.unmarshal(d)
+		case "pool_size":
+			return parseCount(d, &s.PoolSize)
+		case "timeout":
+			return parseDuration(d, &s.Timeout)
+		case "key_prefix":
+			return parseWord(d, &s.KeyPrefix)
+		case "cluster", "sentinel":
+			return d.Errf("%s: not supported yet: name one server", name)
+		}
+		return d.Errf("unknown line %q of store redis: there are username, password, db, tls, pool_size, timeout and key_prefix", name)
+	})
+}
+
+func (t *RedisTLS) unmarshal(d *caddyfile.Dispenser) error {
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	return eachLine(d, func(name string) error {
+		switch name {
+		case "ca":
+			return parseWord(d, &t.CA)
+		case "cert":
+			return parseWord(d, &t.Cert)
+		case "key":
+			return parseWord(d, &t.Key)
+		}
+		return d.Errf("unknown line %q of tls: there are ca, cert and key", name)
+	})
+}
+
+// parseDuration reads a line's one positive duration.
+func parseDuration(d *caddyfile.Dispenser, into *caddy.Duration) error {
+	var word string
+	if err := parseWord(d, &word); err != nil {
+		return err
+	}
+	duration, err := config.ParseDuration(word)
+	if err != nil {
+		return d.Errf("%v", err)
+	}
+	*into = duration
+	return nil
+}
+
+var (
+	_ StoreModule           = (*RedisStore)(nil)
+	_ caddy.Provisioner     = (*RedisStore)(nil)
+	_ caddyfile.Unmarshaler = (*RedisStore)(nil)
+)
