@@ -1,0 +1,31 @@
+"""A Flask app behind Webhook Guard.
+
+What arrives here is genuine, fresh and not a duplicate: the gateway has seen to
+that. The app listens on the loopback interface only, so that nobody gets past
+the gateway.
+"""
+
+import os
+
+from flask import Flask, request
+
+app = Flask(__name__)
+
+
+@app.post("/webhooks/<provider>")
+def webhook(provider):
+    event_type = request.headers.get("Webhook-Guard-Event", "-")
+    event_id = request.headers.get("Webhook-Guard-Id", "-")
+    event = request.get_json(force=True)  # whatever Content-Type the sender chose
+    handle(provider, event_type, event_id, event)
+    return "", 204  # the event is finished: from now on it is a duplicate
+
+
+def handle(provider, event_type, event_id, event):
+    """Your work. An exception becomes a 500, and the sender's next try gets through."""
+    print(f"handled {provider} {event_type} {event_id}", flush=True)
+
+
+if __name__ == "__main__":
+    # Flask's own server keeps the example short; use a WSGI server in production.
+    app.run(host="127.0.0.1", port=int(os.environ.get("PORT", "5000")))
