@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -51,6 +52,7 @@ type App struct {
 	logger  *zap.Logger
 	metrics *metrics
 	module  StoreModule
+	grace   time.Duration // from Start on
 
 	mu     sync.Mutex
 	store  *sharedStore // nil until it is opened
@@ -127,8 +129,8 @@ func (a *App) Start() error {
 	if err != nil {
 		return err
 	}
-	bodies.setLimit(a.MaxBuffered)
-	exitWait.Store(int64(a.gracePeriod()))
+	a.grace = a.gracePeriod()
+	inForce.add(a)
 	a.logger.Info("remembering events", zap.String("store", store.kind))
 	if checked, ok := store.Store.(interface {
 		Warnings(ctx context.Context) ([]string, error)
@@ -170,7 +172,7 @@ func (a *App) open() (*sharedStore, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &sharedStore{Store: opened, kind: string(a.module.CaddyModule().ID.Name()), metrics: a.metrics}, nil
+		return &sharedStore{Store: opened, kind: a.module.CaddyModule().ID.Name(), metrics: a.metrics}, nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("webhook_guard: opening the store: %w", err)
@@ -201,6 +203,7 @@ func (a *App) Stop() error { return nil }
 // The requests of an old configuration may still be running; they keep using
 // the store, which closes when the last of them is done.
 func (a *App) Cleanup() error {
+	defer inForce.remove(a)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.ended = true
@@ -210,6 +213,45 @@ func (a *App) Cleanup() error {
 	_, err := stores.Delete(a.key)
 	a.key = ""
 	return err
+}
+
+// inForce are the apps that have started and are not cleaned up, oldest first.
+// While the configuration changes there are two. What a process has only once
+// follows the newest: the new one's, or, after a reload that failed, the old
+// one's again.
+var inForce appList
+
+type appList struct {
+	mu   sync.Mutex
+	apps []*App
+}
+
+func (l *appList) add(a *App) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.apps = append(l.apps, a)
+	a.apply()
+}
+
+// remove must not be called with a.mu held: apply takes that of another app.
+func (l *appList) remove(a *App) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.apps = slices.DeleteFunc(l.apps, func(other *App) bool { return other == a })
+	if n := len(l.apps); n > 0 {
+		l.apps[n-1].apply()
+	}
+}
+
+// apply puts the app's bounds in force.
+func (a *App) apply() {
+	bodies.setLimit(a.MaxBuffered)
+	exitWait.Store(int64(a.grace))
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.key != "" {
+		a.module.Adopt(a.store.Store)
+	}
 }
 
 // exitWait is how long the process may wait for the guard's work when it exits,

@@ -31,28 +31,25 @@ func (g *Guard) warnOfLogs() {
 // checkHeaderNames refuses headers that the server would drop before the guard
 // ever saw them: those with an underscore or a dot, unless it lists them.
 func (g *Guard) checkHeaderNames(server *caddyhttp.Server) error {
+	var dots, underscores []string
+	if server != nil {
+		dots, underscores = server.ExpectedDotHeaders, server.ExpectedUnderscoreHeaders
+	}
 	for _, name := range g.headerNames() {
-		option, allowed := "", []string(nil)
+		dot, underscore := strings.Contains(name, "."), strings.Contains(name, "_")
+		var kept bool
+		option := "expected_dot_headers"
 		switch {
-		case strings.Contains(name, "."):
-			option = "expected_dot_headers"
-			if server != nil {
-				allowed = server.ExpectedDotHeaders
-			}
-		case strings.Contains(name, "_"):
-			option = "expected_underscore_headers"
-			if server != nil {
-				allowed = server.ExpectedUnderscoreHeaders
-			}
+		case dot && underscore: // kept only under its exact spelling, in either list
+			kept = listed(dots, name, false) || listed(underscores, name, false)
+		case dot:
+			kept = listed(dots, name, true)
+		case underscore:
+			kept, option = listed(underscores, name, true), "expected_underscore_headers"
 		default:
 			continue
 		}
-		// A name with both is kept only under its exact spelling.
-		both := strings.Contains(name, ".") && strings.Contains(name, "_")
-		if both && server != nil {
-			allowed = append(slices.Clone(allowed), server.ExpectedUnderscoreHeaders...)
-		}
-		if !listed(allowed, name, !both) {
+		if !kept {
 			return fmt.Errorf("header %s: Caddy drops headers with such names before any handler sees them: add `servers { %s %s }` to the global options", name, option, name)
 		}
 	}

@@ -210,8 +210,8 @@ func (v vector) request(tb testing.TB) *Request {
 // testRequest cuts a URL without decoding anything.
 func testRequest(method, url, body string) *Request {
 	r := &Request{Method: method, Header: map[string][]string{}, Body: []byte(body)}
-	rest := ""
-	r.Scheme, rest, _ = strings.Cut(url, "://")
+	scheme, rest, _ := strings.Cut(url, "://")
+	r.Scheme = scheme
 	rest, r.Query, _ = strings.Cut(rest, "?")
 	host, path, found := strings.Cut(rest, "/")
 	r.Host = host
