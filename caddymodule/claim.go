@@ -80,7 +80,7 @@ func (d *delivery) claim() (*claim, *finished, *refusal) {
 		if err := d.follow(ctx, flight); err != nil {
 			return nil, nil, errInFlight()
 		}
-		if flight.succeeded {
+		if flight.answers(d.keys) {
 			return nil, &finished{
 				status:   flight.status,
 				conflict: d.keys.ID == flight.event.ID && d.keys.Content != flight.event.Content,
@@ -116,11 +116,15 @@ func (d *delivery) lead(ctx context.Context, flight *flight) (*claim, *finished,
 			c.inStore = true
 			return c, nil, nil
 		case answer.State == dedupe.Done:
-			d.store.flights.land(flight, answer.Status)
+			done := dedupe.Event{ID: d.keys.ID}
+			if answer.ByContent {
+				done = dedupe.Event{Content: d.keys.Content}
+			}
+			d.store.flights.land(flight, done, answer.Status)
 			return nil, &finished{status: answer.Status, conflict: answer.Conflict}, nil
 		}
 		if !waitFor(ctx, poll) {
-			d.store.flights.land(flight, 0)
+			d.store.flights.land(flight, dedupe.Event{}, 0)
 			return nil, nil, errInFlight()
 		}
 	}
@@ -135,7 +139,7 @@ func (d *delivery) leadWithoutStore(c *claim, err error) (*claim, *finished, *re
 		d.guard.logger.Warn("forwarding without dedupe: the store does not answer", d.logFields(zap.Error(err))...)
 		return c, nil, nil
 	}
-	d.store.flights.land(c.flight, 0)
+	d.store.flights.land(c.flight, dedupe.Event{}, 0)
 	if !full {
 		d.store.background(func(ctx context.Context) { _ = d.store.Release(ctx, c.event, c.token) })
 	}

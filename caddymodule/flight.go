@@ -32,8 +32,16 @@ type flight struct {
 	body  *body
 	done  chan struct{}
 
-	succeeded bool
-	status    int // of the app's success
+	finished dedupe.Event // the keys that turned out to be finished, if any
+	status   int          // of the app's success
+}
+
+// answers reports whether the flight's outcome is also that of an event with
+// these keys. An event that only shares a key which is not finished, such as the
+// content of a delivery that was refused for its ID, has yet to be handled.
+func (f *flight) answers(event dedupe.Event) bool {
+	return f.finished.ID != dedupe.Key{} && f.finished.ID == event.ID ||
+		f.finished.Content != dedupe.Key{} && f.finished.Content == event.Content
 }
 
 // join makes the caller the leader for the event, unless somebody already
@@ -60,21 +68,22 @@ func (fs *flights) join(event dedupe.Event, body *body) (f *flight, lead bool) {
 }
 
 // land ends a flight that the caller leads: it wakes the followers and makes
-// room for another attempt. A status other than 0 is that of the app's success;
-// otherwise one of the followers takes over.
-func (fs *flights) land(f *flight, status int) {
+// room for another attempt. finished has the keys that are finished by now, and
+// status is that of the app's success. A follower whose event is not among them
+// takes over.
+func (fs *flights) land(f *flight, finished dedupe.Event, status int) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	fs.concludeLocked(f, status)
+	fs.concludeLocked(f, finished, status)
 	fs.removeLocked(f)
 }
 
 // conclude makes the outcome known but leaves the flight where copies find it,
 // for as long as the store does not know of the success.
-func (fs *flights) conclude(f *flight, status int) {
+func (fs *flights) conclude(f *flight, finished dedupe.Event, status int) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	fs.concludeLocked(f, status)
+	fs.concludeLocked(f, finished, status)
 }
 
 // remove ends a flight that has been concluded.
@@ -84,8 +93,8 @@ func (fs *flights) remove(f *flight) {
 	fs.removeLocked(f)
 }
 
-func (fs *flights) concludeLocked(f *flight, status int) {
-	f.succeeded, f.status = status != 0, status
+func (fs *flights) concludeLocked(f *flight, finished dedupe.Event, status int) {
+	f.finished, f.status = finished, status
 	f.body = nil
 	close(f.done)
 }

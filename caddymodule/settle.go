@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/webhookguard/caddy-webhook-guard/dedupe"
 )
 
 // A commit that failed is tried again this often, and for so long: any sender
@@ -32,7 +34,7 @@ func (d *delivery) settle(c *claim, out outcome) {
 			d.logFields(zap.Duration("lease", c.lease), zap.Error(err))...)
 		d.store.background(func(ctx context.Context) { _ = d.store.Release(ctx, c.event, c.token) })
 	}
-	d.store.flights.land(c.flight, 0)
+	d.store.flights.land(c.flight, dedupe.Event{}, 0)
 }
 
 // commit records the success. If the store does not take it, the sender is told
@@ -42,13 +44,13 @@ func (d *delivery) commit(ctx context.Context, c *claim, status int) {
 	ttl := d.ttl()
 	err := d.store.Commit(ctx, c.event, status, ttl)
 	if err == nil {
-		d.store.flights.land(c.flight, status)
+		d.store.flights.land(c.flight, c.event, status)
 		return
 	}
 	d.guard.logger.Warn("the event succeeded but could not be committed; trying on in the background",
 		d.logFields(zap.Error(err))...)
 	store, flight, event := d.store, c.flight, c.event
-	store.flights.conclude(flight, status)
+	store.flights.conclude(flight, event, status)
 	store.background(func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, commitRetryFor)
 		defer cancel()
