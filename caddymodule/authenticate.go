@@ -14,28 +14,18 @@ import (
 // authenticate makes sure that the request is the sender's, and recent. What
 // the headers alone can tell is told before any of the body is read.
 func (d *delivery) authenticate() *refusal {
-	secrets, refused := d.secrets()
-	if refused != nil {
-		return refused
-	}
 	now := d.guard.now()
 	rules := d.guard.rules
-	tokenFirst := rules.Token != nil && !rules.Token.InBody()
-	if tokenFirst {
-		if refused := d.checkToken(secrets, now); refused != nil {
-			return refused
-		}
-	}
-	inspection, err := d.inspect(now)
-	if err != nil {
-		return refuseVerdict(err)
+	secrets, inspection, refused := d.checkHeaders(now)
+	if refused != nil {
+		return refused
 	}
 	if d.body, refused = readBody(d.w, d.r, rules.MaxBody, rules.BodyTimeout, bodies); refused != nil {
 		return refused
 	}
 	d.facts.Body = d.body.data
 	d.guard.metrics.bodyBytes.WithLabelValues(d.guard.ProviderName).Observe(float64(len(d.body.data)))
-	if rules.Token != nil && !tokenFirst {
+	if rules.Token != nil && rules.Token.InBody() {
 		if refused := d.checkToken(secrets, now); refused != nil {
 			return refused
 		}
@@ -49,7 +39,28 @@ func (d *delivery) authenticate() *refusal {
 	return nil
 }
 
-// inspect judges what can be judged before the body is there.
+// checkHeaders judges what can be judged before the body is there. Secrets are
+// looked up as late as that allows: a request without a signature costs nothing.
+func (d *delivery) checkHeaders(now time.Time) (secretSet, signature.Inspection, *refusal) {
+	token := d.guard.rules.Token
+	if token != nil && !token.InBody() {
+		secrets, refused := d.secrets()
+		if refused == nil {
+			refused = d.checkToken(secrets, now)
+		}
+		if refused != nil {
+			return secrets, signature.Inspection{}, refused
+		}
+	}
+	inspection, err := d.inspect(now)
+	if err != nil {
+		return secretSet{}, inspection, refuseVerdict(err)
+	}
+	secrets, refused := d.secrets()
+	return secrets, inspection, refused
+}
+
+// inspect judges the signature's headers and the stamp, where it is a header.
 func (d *delivery) inspect(now time.Time) (signature.Inspection, error) {
 	scheme, window := d.guard.rules.Scheme, d.guard.rules.Window
 	if scheme.Signed() {

@@ -99,9 +99,9 @@ func (d *delivery) refuse(refused *refusal) error {
 	d.setResult(refused.result)
 	level := zap.InfoLevel
 	switch refused.result {
-	case ResultMisconfigured, ResultSecretUnavailable:
+	case ResultMisconfigured:
 		level = zap.ErrorLevel // somebody must act
-	case ResultStoreUnavailable, ResultOverloaded:
+	case ResultStoreUnavailable, ResultOverloaded, ResultSecretUnavailable:
 		level = zap.WarnLevel
 	}
 	if entry := d.guard.logger.Check(level, "refused"); entry != nil {
