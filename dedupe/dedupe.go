@@ -1,0 +1,247 @@
+// Package dedupe remembers which webhook events are being handled and which are
+// finished, so that no event reaches the app twice and none is lost.
+//
+// An event walks through three states:
+//
+//	absent --Claim--> in flight --Commit--> done
+//	             \--Release or lapsed lease--> absent
+//
+// A claim belongs to one attempt, named by its [Token], and ends with its lease.
+// Only the holder can renew or release it. A commit is not fenced: the app has done
+// the work, whoever holds the claim by now, so nothing ever undoes it but
+// [Store.Forget] and the end of its time to live.
+//
+// An event has up to two keys: one of its content and one of its ID. Stores look at
+// the content first, then at the ID, and nobody keeps one key while being refused the
+// other, so two events that share only one key cannot block each other for good.
+//
+// The package knows nothing of HTTP. Every [Store] passes the suite in storetest.
+package dedupe
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+)
+
+var (
+	// ErrLost is returned by Renew when the claim, or a part of it, has lapsed, was
+	// taken over or was finished by another attempt.
+	ErrLost = errors.New("claim is lost: its lease lapsed, or the event was finished elsewhere")
+	// ErrFull is returned by Claim when a bounded store has no room for a new event.
+	ErrFull = errors.New("store is full: raise max_entries, shorten dedupe_ttl or use another store")
+	// ErrInFlight is returned by Forget for an event that is being handled right now.
+	ErrInFlight = errors.New("event is in flight: try again when it is settled")
+	// ErrClosed is returned by every method of a store that has been closed.
+	ErrClosed = errors.New("store is closed")
+
+	errNoKey = errors.New("event has neither a content nor an id key")
+)
+
+// Key names one event by one of its identities. It is a digest, so neither the size
+// nor the content of its source ever matters to a store. The zero Key stands for an
+// identity that the event does not have.
+type Key [16]byte
+
+// NewKey digests kind (what sort of identity, for instance "id" or "content") and
+// parts into a Key. Kind and parts are length-prefixed, so no two different lists run
+// together into the same bytes.
+//
+// The digest is SHA-256 cut to 128 bits. Whoever can choose parts freely needs about
+// 2^64 events to find two with one key, and what they would gain is that one of their
+// own events counts as a copy of the other; to hit a key that exists takes 2^128
+// tries. Half the digest saves a third of the memory that a stored event takes.
+func NewKey(kind string, parts ...[]byte) Key {
+	h := sha256.New()
+	var size [8]byte
+	write := func(p []byte) {
+		binary.BigEndian.PutUint64(size[:], uint64(len(p)))
+		h.Write(size[:])
+		h.Write(p)
+	}
+	write([]byte(kind))
+	for _, p := range parts {
+		write(p)
+	}
+	var sum [sha256.Size]byte
+	return Key(h.Sum(sum[:0])[:16])
+}
+
+// IsZero reports whether k stands for a missing identity.
+func (k Key) IsZero() bool { return k == Key{} }
+
+// String returns k in base64url without padding, 22 characters.
+func (k Key) String() string { return base64.RawURLEncoding.EncodeToString(k[:]) }
+
+// Event is one event under the identities that it has. At least one is not zero.
+type Event struct {
+	// Content is the key of what makes two deliveries the same. Zero where the ID alone decides.
+	Content Key
+	// ID is the key of the sender's event or delivery ID. Zero where there is none.
+	ID Key
+}
+
+// keys yields the keys that ev has, in the order that every store works in.
+func (ev Event) keys() iter.Seq[Key] {
+	return func(yield func(Key) bool) {
+		if !ev.Content.IsZero() && !yield(ev.Content) {
+			return
+		}
+		if !ev.ID.IsZero() {
+			yield(ev.ID)
+		}
+	}
+}
+
+// Token names one attempt to handle an event.
+type Token [16]byte
+
+// NewToken returns a random token. It never fails.
+func NewToken() Token {
+	var t Token
+	rand.Read(t[:]) // documented to never return an error
+	return t
+}
+
+// State is where an event stands.
+type State uint8
+
+const (
+	// Absent events are unknown, or no longer known.
+	Absent State = iota
+	// Claimed events are in flight for the attempt that asked.
+	Claimed
+	// InFlight events are being handled by another attempt.
+	InFlight
+	// Done events are finished: the app has answered success.
+	Done
+)
+
+// String returns the state's name as it stands in logs.
+func (s State) String() string {
+	switch s {
+	case Absent:
+		return "absent"
+	case Claimed:
+		return "claimed"
+	case InFlight:
+		return "in_flight"
+	case Done:
+		return "done"
+	}
+	return fmt.Sprintf("state(%d)", uint8(s))
+}
+
+// Answer is what a Claim found. The fields beside State are set for Done only.
+type Answer struct {
+	// State is Claimed, InFlight or Done.
+	State State
+	// Status is the HTTP status of the app's first success.
+	Status int
+	// ByContent: the content key was found, not the ID.
+	ByContent bool
+	// Conflict: the ID was found, but it was finished with other content.
+	Conflict bool
+}
+
+// Record is what a store knows of one key.
+type Record struct {
+	// State is Absent, InFlight or Done; never Claimed, as nobody in particular asks.
+	State State
+	// Status is the HTTP status of the first success. Zero unless Done.
+	Status int
+	// Content is the content key that an ID was finished with. Zero unless Done, and
+	// zero for content keys themselves.
+	Content Key
+	// TTL is how long the record will last if nothing touches it: what is left of the
+	// lease, or of the time to live.
+	TTL time.Duration
+}
+
+// answer tells a claimant of ev about the finished record that stands in its way.
+func (r Record) answer(ev Event, byContent bool) Answer {
+	if r.State != Done {
+		return Answer{State: InFlight}
+	}
+	// Only an ID's record has a content, so what is found by content never conflicts.
+	known := !r.Content.IsZero() && !ev.Content.IsZero()
+	return Answer{
+		State:     Done,
+		Status:    r.Status,
+		ByContent: byContent,
+		Conflict:  known && r.Content != ev.Content,
+	}
+}
+
+// Store keeps claims and finished events. Its methods are safe for concurrent use, by
+// many gateways where the store is shared, and may all be repeated after an error: a
+// repeated call does no harm, whether or not the first one took effect.
+//
+// Leases and times to live must be positive; stores may round them up to a
+// millisecond. A context that ends early is an error, and leaves open whether the
+// call took effect.
+type Store interface {
+	// Claim takes ev for the attempt t until lease has passed. A finished or foreign
+	// content key decides before the ID is looked at, and an event that is a duplicate
+	// by content does not mark the ID that it came with. Claimed again under the same
+	// token, it is still that claim, with a new lease. Bounded stores answer ErrFull.
+	Claim(ctx context.Context, ev Event, t Token, lease time.Duration) (Answer, error)
+
+	// Renew gives the claim of t on ev a new lease, counted from now. It returns
+	// ErrLost when t does not hold every key of ev any more, and then renews none; it
+	// never revives a claim that has lapsed.
+	Renew(ctx context.Context, ev Event, t Token, lease time.Duration) error
+
+	// Commit marks ev as finished with the given HTTP status (three digits), for ttl.
+	// It overwrites claims, whoever holds them. Keys that are finished already keep
+	// their status and content, and their time to live is only ever lengthened.
+	Commit(ctx context.Context, ev Event, status int, ttl time.Duration) error
+
+	// Release ends what t holds of ev, at once. To hold nothing is not an error.
+	Release(ctx context.Context, ev Event, t Token) error
+
+	// Lookup returns what is known of k. An unknown key is Absent, not an error.
+	Lookup(ctx context.Context, k Key) (Record, error)
+
+	// Forget removes the finished record of id and the content key that it names, so
+	// that the event is let through again, and returns the record. It returns
+	// ErrInFlight, and removes nothing, while either of the two is in flight. An
+	// unknown ID is Absent, not an error.
+	Forget(ctx context.Context, id Key) (Record, error)
+
+	// Close lets go of what the store holds open; later calls return ErrClosed. It
+	// does not wait for calls that are under way.
+	Close() error
+}
+
+// checkClaim refuses what no store could keep. A lease of zero would be no claim.
+func checkClaim(ev Event, lease time.Duration) error {
+	if lease <= 0 {
+		return fmt.Errorf("lease is %s: it must be positive", lease)
+	}
+	return checkEvent(ev)
+}
+
+// checkCommit holds statuses to three digits, which is what records are parsed by.
+func checkCommit(ev Event, status int, ttl time.Duration) error {
+	if status < 100 || status > 999 {
+		return fmt.Errorf("status is %d: it must have three digits", status)
+	}
+	if ttl <= 0 {
+		return fmt.Errorf("time to live is %s: it must be positive", ttl)
+	}
+	return checkEvent(ev)
+}
+
+func checkEvent(ev Event) error {
+	if ev.Content.IsZero() && ev.ID.IsZero() {
+		return errNoKey
+	}
+	return nil
+}

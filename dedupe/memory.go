@@ -1,0 +1,336 @@
+package dedupe
+
+import (
+	"container/heap"
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// DefaultMaxEntries is the bound of a [Memory] store that names none.
+const DefaultMaxEntries = 1_000_000
+
+// reclaimBatch is how many expired entries one call removes at most. No call adds more
+// than two, so expiry keeps up, and none has to pay for a whole night's entries.
+const reclaimBatch = 64
+
+// MemoryOptions configures NewMemory. The zero value is ready to use.
+type MemoryOptions struct {
+	// MaxEntries bounds the number of keys held; an event has one or two.
+	// Default: 1,000,000.
+	MaxEntries int
+	// Now is the clock. Default: time.Now.
+	Now func() time.Time
+	// Warn is called when the store becomes 80% full, and again only after it was
+	// emptier in between. It is called without the store's lock. Default: nothing.
+	Warn func(entries, max int)
+}
+
+// Memory is a [Store] in this process: bounded, never dropping an entry before its
+// time, and gone when the process ends.
+type Memory struct {
+	now   func() time.Time
+	warn  func(entries, max int)
+	start time.Time // expiries count from here, so that a clock set back or forth moves none
+
+	mu      sync.Mutex
+	max     int
+	warned  bool
+	closed  bool
+	entries map[Key]*entry
+	expiry  expiryHeap
+}
+
+// entry is kept small, for there may be millions.
+type entry struct {
+	key     Key
+	owner   [16]byte      // in flight: the holder's token; finished: the content key or zero
+	expires time.Duration // since Memory.start
+	index   int32         // in the heap
+	status  int16         // 0: in flight
+}
+
+func (e *entry) heldBy(t Token) bool { return e.status == 0 && e.owner == [16]byte(t) }
+
+// NewMemory returns an empty store.
+func NewMemory(o MemoryOptions) *Memory {
+	m := &Memory{now: o.Now, warn: o.Warn, entries: make(map[Key]*entry)}
+	if m.now == nil {
+		m.now = time.Now
+	}
+	m.start = m.now()
+	m.SetMaxEntries(o.MaxEntries)
+	return m
+}
+
+// SetMaxEntries changes the bound; zero or less means the default. Entries beyond a
+// lower bound stay until they expire, only new events are refused.
+func (m *Memory) SetMaxEntries(n int) {
+	if n <= 0 {
+		n = DefaultMaxEntries
+	}
+	m.mu.Lock()
+	defer m.unlock()
+	m.max = n
+}
+
+// Len returns the number of keys held. Expired ones that are not reclaimed yet may be among them.
+func (m *Memory) Len() int {
+	m.mu.Lock()
+	defer m.unlock()
+	m.reclaim(m.elapsed(), reclaimBatch)
+	return len(m.entries)
+}
+
+// Claim implements [Store]. It returns ErrFull where ev needs more new entries than there is room for.
+func (m *Memory) Claim(ctx context.Context, ev Event, t Token, lease time.Duration) (Answer, error) {
+	if err := checkClaim(ev, lease); err != nil {
+		return Answer{}, fmt.Errorf("claim: %w", err)
+	}
+	now, err := m.lock(ctx)
+	if err != nil {
+		return Answer{}, fmt.Errorf("claim: %w", err)
+	}
+	defer m.unlock()
+
+	missing := 0
+	for k := range ev.keys() {
+		switch e := m.get(k, now); {
+		case e == nil:
+			missing++
+		case !e.heldBy(t):
+			m.free(ev, t)
+			return m.record(e, now).answer(ev, k == ev.Content), nil
+		}
+	}
+	if !m.room(missing, now) {
+		m.free(ev, t)
+		return Answer{}, fmt.Errorf("claim: %w", ErrFull)
+	}
+	for k := range ev.keys() {
+		m.put(k, now+lease).owner = t
+	}
+	return Answer{State: Claimed}, nil
+}
+
+// Renew implements [Store].
+func (m *Memory) Renew(ctx context.Context, ev Event, t Token, lease time.Duration) error {
+	if err := checkClaim(ev, lease); err != nil {
+		return fmt.Errorf("renew: %w", err)
+	}
+	now, err := m.lock(ctx)
+	if err != nil {
+		return fmt.Errorf("renew: %w", err)
+	}
+	defer m.unlock()
+
+	for k := range ev.keys() {
+		if e := m.get(k, now); e == nil || !e.heldBy(t) {
+			return fmt.Errorf("renew: %w", ErrLost)
+		}
+	}
+	for k := range ev.keys() {
+		m.put(k, now+lease)
+	}
+	return nil
+}
+
+// Commit implements [Store]. It stores beyond the bound rather than lose a success:
+// that takes a claim that has lapsed, so it cannot happen often.
+func (m *Memory) Commit(ctx context.Context, ev Event, status int, ttl time.Duration) error {
+	if err := checkCommit(ev, status, ttl); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	now, err := m.lock(ctx)
+	if err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	defer m.unlock()
+
+	for k := range ev.keys() {
+		e := m.get(k, now)
+		if e != nil && e.status != 0 {
+			m.put(k, max(e.expires, now+ttl))
+			continue
+		}
+		e = m.put(k, now+ttl)
+		e.status, e.owner = int16(status), Key{}
+		if k == ev.ID {
+			e.owner = ev.Content
+		}
+	}
+	return nil
+}
+
+// Release implements [Store].
+func (m *Memory) Release(ctx context.Context, ev Event, t Token) error {
+	if err := checkEvent(ev); err != nil {
+		return fmt.Errorf("release: %w", err)
+	}
+	if _, err := m.lock(ctx); err != nil {
+		return fmt.Errorf("release: %w", err)
+	}
+	defer m.unlock()
+	m.free(ev, t)
+	return nil
+}
+
+// Lookup implements [Store].
+func (m *Memory) Lookup(ctx context.Context, k Key) (Record, error) {
+	now, err := m.lock(ctx)
+	if err != nil {
+		return Record{}, fmt.Errorf("lookup: %w", err)
+	}
+	defer m.unlock()
+	return m.record(m.get(k, now), now), nil
+}
+
+// Forget implements [Store].
+func (m *Memory) Forget(ctx context.Context, id Key) (Record, error) {
+	now, err := m.lock(ctx)
+	if err != nil {
+		return Record{}, fmt.Errorf("forget: %w", err)
+	}
+	defer m.unlock()
+
+	e := m.get(id, now)
+	rec := m.record(e, now)
+	content := m.get(rec.Content, now)
+	if rec.State == InFlight || content != nil && content.status == 0 {
+		return Record{}, fmt.Errorf("forget: %w", ErrInFlight)
+	}
+	m.remove(content)
+	m.remove(e)
+	return rec, nil
+}
+
+// Close implements [Store]. It drops every entry.
+func (m *Memory) Close() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.closed, m.entries, m.expiry = true, nil, nil
+	return nil
+}
+
+// lock enters a call: with the lock held, some expired entries gone, and the time.
+func (m *Memory) lock(ctx context.Context) (now time.Duration, err error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	m.mu.Lock()
+	if m.closed {
+		m.mu.Unlock()
+		return 0, ErrClosed
+	}
+	// The clock is read under the lock, so that time never runs backwards between calls.
+	now = m.elapsed()
+	m.reclaim(now, reclaimBatch)
+	return now, nil
+}
+
+// unlock leaves a call, and warns when it has made the store 80% full.
+func (m *Memory) unlock() {
+	n, limit := len(m.entries), m.max
+	full := n >= limit-limit/5
+	warn := full && !m.warned
+	m.warned = full
+	m.mu.Unlock()
+	if warn && m.warn != nil {
+		m.warn(n, limit)
+	}
+}
+
+func (m *Memory) elapsed() time.Duration { return m.now().Sub(m.start) }
+
+// get returns the live entry of k, or nil.
+func (m *Memory) get(k Key, now time.Duration) *entry {
+	e := m.entries[k]
+	if e != nil && e.expires <= now {
+		m.remove(e)
+		return nil
+	}
+	return e
+}
+
+// put sets the expiry of k's entry, which it makes where there is none.
+func (m *Memory) put(k Key, expires time.Duration) *entry {
+	e := m.entries[k]
+	if e == nil {
+		e = &entry{key: k, expires: expires}
+		m.entries[k] = e
+		heap.Push(&m.expiry, e)
+		return e
+	}
+	e.expires = expires
+	heap.Fix(&m.expiry, int(e.index))
+	return e
+}
+
+func (m *Memory) remove(e *entry) {
+	if e != nil {
+		delete(m.entries, e.key)
+		heap.Remove(&m.expiry, int(e.index))
+	}
+}
+
+// free gives back whatever t holds of ev.
+func (m *Memory) free(ev Event, t Token) {
+	for k := range ev.keys() {
+		if e := m.entries[k]; e != nil && e.heldBy(t) {
+			m.remove(e)
+		}
+	}
+}
+
+// room reports whether n more entries fit, once all that has expired is gone.
+func (m *Memory) room(n int, now time.Duration) bool {
+	over := func() int { return len(m.entries) + n - m.max }
+	if n > 0 && over() > 0 {
+		m.reclaim(now, over())
+	}
+	return n == 0 || over() <= 0
+}
+
+// reclaim removes up to limit expired entries, oldest first.
+func (m *Memory) reclaim(now time.Duration, limit int) {
+	for ; limit > 0 && len(m.expiry) > 0 && m.expiry[0].expires <= now; limit-- {
+		m.remove(m.expiry[0])
+	}
+}
+
+func (m *Memory) record(e *entry, now time.Duration) Record {
+	switch {
+	case e == nil:
+		return Record{State: Absent}
+	case e.status == 0:
+		return Record{State: InFlight, TTL: e.expires - now}
+	}
+	return Record{State: Done, Status: int(e.status), Content: e.owner, TTL: e.expires - now}
+}
+
+// expiryHeap orders entries by expiry, the next one first.
+type expiryHeap []*entry
+
+func (h expiryHeap) Len() int           { return len(h) }
+func (h expiryHeap) Less(i, j int) bool { return h[i].expires < h[j].expires }
+
+func (h expiryHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].index, h[j].index = int32(i), int32(j)
+}
+
+func (h *expiryHeap) Push(x any) {
+	e := x.(*entry)
+	e.index = int32(len(*h))
+	*h = append(*h, e)
+}
+
+func (h *expiryHeap) Pop() any {
+	old := *h
+	last := len(old) - 1
+	e := old[last]
+	old[last] = nil // or the array would keep it alive
+	*h = old[:last]
+	return e
+}

@@ -1,0 +1,130 @@
+package dedupe
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/webhookguard/caddy-webhook-guard/bench/testbed"
+)
+
+// BenchmarkPipelining compares the ways to send commands that ADR 0001 chooses from,
+// on a loopback connection and with a round trip like that to another zone.
+func BenchmarkPipelining(b *testing.B) {
+	for _, way := range []struct {
+		name string
+		pool int
+		use  *redis.AutoPipelineOptions
+	}{
+		{name: "pool-20", pool: 20},
+		{name: "pool-64", pool: 64},
+		{name: "pool-128", pool: 128},
+		{name: "auto", use: redis.DefaultBlockingAutoPipelineOptions()},
+		{name: "auto-parallel", use: &redis.AutoPipelineOptions{
+			MaxBatchSize: 100, MaxConcurrentBatches: 4, Unordered: true,
+		}},
+		{name: "auto-duplex", use: &redis.AutoPipelineOptions{FullDuplex: true}},
+	} {
+		for _, rtt := range []time.Duration{0, 500 * time.Microsecond} {
+			for _, callers := range []int{1, 16, 128} {
+				b.Run(fmt.Sprintf("way=%s/rtt=%s/callers=%d", way.name, rtt, callers), func(b *testing.B) {
+					r := openWay(b, testbed.StartRedis(b).URL(), 20*time.Second, rtt, way.pool, way.use)
+					b.ReportAllocs()
+					before := cpu(b)
+					b.ResetTimer()
+					spread(b, callers, func() error { return settleOne(b.Context(), r) })
+					b.StopTimer()
+					b.ReportMetric(float64(cpu(b)-before)/float64(b.N), "cpu-ns/op")
+				})
+			}
+		}
+	}
+}
+
+// openWay returns a store that sends its scripts one way or another.
+func openWay(tb testing.TB, url string, timeout, rtt time.Duration, pool int, use *redis.AutoPipelineOptions) *Redis {
+	tb.Helper()
+	r, err := NewRedis(RedisOptions{URL: url, Timeout: timeout, PoolSize: pool})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	o := r.client.Options()
+	o.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		var d net.Dialer
+		conn, err := d.DialContext(ctx, network, addr)
+		if err == nil && rtt > 0 {
+			conn = &farConn{Conn: conn, rtt: rtt}
+		}
+		return conn, err
+	}
+	o.PipelinePoolSize = 10
+	r.client = redis.NewClient(o)
+	r.scripts = r.client
+	tb.Cleanup(func() { _ = r.Close() })
+	if use != nil {
+		if r.scripts, err = r.client.AutoPipelineWithOptions(use); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	return r
+}
+
+// farConn adds a round trip between the last write and the next read.
+type farConn struct {
+	net.Conn
+	rtt   time.Duration
+	ready atomic.Int64
+}
+
+func (c *farConn) Write(p []byte) (int, error) {
+	c.ready.Store(time.Now().Add(c.rtt).UnixNano())
+	return c.Conn.Write(p)
+}
+
+func (c *farConn) Read(p []byte) (int, error) {
+	time.Sleep(time.Until(time.Unix(0, c.ready.Load())))
+	return c.Conn.Read(p)
+}
+
+// spread runs f b.N times on the given number of goroutines.
+func spread(b *testing.B, callers int, f func() error) {
+	var todo atomic.Int64
+	todo.Store(int64(b.N))
+	var all sync.WaitGroup
+	for range callers {
+		all.Go(func() {
+			for todo.Add(-1) >= 0 {
+				if err := f(); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+func settleOne(ctx context.Context, r *Redis) error {
+	ev := Event{Content: Key(NewToken()), ID: Key(NewToken())}
+	if a, err := r.Claim(ctx, ev, NewToken(), 10*time.Second); err != nil || a.State != Claimed {
+		return fmt.Errorf("claim: %+v, %w", a, err)
+	}
+	return r.Commit(ctx, ev, 200, time.Minute)
+}
+
+// cpu returns what this process, so the client, has used.
+func cpu(tb testing.TB) time.Duration {
+	tb.Helper()
+	var use syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &use); err != nil {
+		tb.Fatal(err)
+	}
+	return time.Duration(use.Utime.Nano() + use.Stime.Nano())
+}

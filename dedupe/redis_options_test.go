@@ -1,0 +1,207 @@
+package dedupe_test
+
+import (
+	"crypto/tls"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/webhookguard/caddy-webhook-guard/bench/testbed"
+	"github.com/webhookguard/caddy-webhook-guard/dedupe"
+	"github.com/webhookguard/caddy-webhook-guard/dedupe/storetest"
+)
+
+func TestRedisURLs(t *testing.T) {
+	t.Parallel()
+	for url, addr := range map[string]string{
+		"redis://":                           "localhost:6379",
+		"redis://cache":                      "cache:6379",
+		"redis://cache:7000/":                "cache:7000",
+		"redis://:secret@cache:7000/4":       "cache:7000",
+		"rediss://user:secret@cache?db=3":    "cache:6379",
+		"redis://[::1]:7000":                 "[::1]:7000",
+		"redis://[fe80::1]":                  "[fe80::1]:6379",
+		"unix:///run/redis.sock":             "/run/redis.sock",
+		"unix://user:secret@/run/redis?db=1": "/run/redis",
+	} {
+		r, err := dedupe.NewRedis(dedupe.RedisOptions{URL: url})
+		if err != nil {
+			t.Errorf("%s: %v", url, err)
+			continue
+		}
+		if r.Addr() != addr {
+			t.Errorf("%s: address is %s, want %s", url, r.Addr(), addr)
+		}
+		if err := r.Close(); err != nil {
+			t.Errorf("%s: close: %v", url, err)
+		}
+	}
+}
+
+// Passwords with characters that mean something in a URL end up in its other parts.
+func TestRedisURLErrorsPrintNoPassword(t *testing.T) {
+	t.Parallel()
+	const canary = "hunter2"
+	for _, url := range []string{
+		"",
+		canary,
+		canary + ":6379",
+		canary + "://host",
+		"redis:" + canary,
+		"redis://:%zz" + canary + "@host",
+		"redis://:a/" + canary + "@host",
+		"redis://:12/" + canary + "@host",
+		"redis://:a#" + canary + "@host",
+		"redis://:12#" + canary + "@host",
+		"redis://:a?" + canary + "@host",
+		"redis://:12?" + canary + "@host",
+		"redis://:12?" + canary + "=1",
+		"redis://host:" + canary,
+		"redis://ho st:" + canary,
+		"redis://host/" + canary,
+		"redis://host/-1",
+		"redis://host/1/" + canary,
+		"redis://host?db=" + canary,
+		"redis://host?db=1;" + canary,
+		"redis://host?db=1&max_retries=9&x=" + canary,
+		"redis://host?read_timeout=" + canary,
+		"redis://user:" + canary + "@host\x7f",
+		"unix://",
+		"unix://" + canary + "/redis.sock",
+		"unix://:" + canary + "@host",
+		"http://:" + canary + "@host",
+	} {
+		r, err := dedupe.NewRedis(dedupe.RedisOptions{URL: url})
+		if err == nil {
+			t.Errorf("%q is taken, as %s", url, r.Addr())
+			_ = r.Close()
+			continue
+		}
+		if text := err.Error(); strings.Contains(text, canary) || !strings.Contains(text, "redis") || !strings.Contains(text, ":") {
+			t.Errorf("%q: message must name redis and the mend, and no part of the url: %s", url, text)
+		}
+	}
+}
+
+func TestRedisOptionErrors(t *testing.T) {
+	t.Parallel()
+	for name, o := range map[string]dedupe.RedisOptions{
+		"negative db":     {URL: "redis://host", DB: new(-1)},
+		"tls on a socket": {URL: "unix:///run/redis.sock", TLS: &tls.Config{}},
+	} {
+		if r, err := dedupe.NewRedis(o); err == nil {
+			t.Errorf("%s: no error", name)
+			_ = r.Close()
+		}
+	}
+}
+
+func TestRedisDeadlineHasADefault(t *testing.T) {
+	t.Parallel()
+	server := testbed.StartRedis(t)
+	r := newRedis(t, dedupe.RedisOptions{URL: server.URL()})
+	if _, err := r.Lookup(t.Context(), single(1).ID); err != nil {
+		t.Fatal(err)
+	}
+	server.Freeze()
+	took := storetest.Took(func() {
+		if _, err := r.Lookup(t.Context(), single(1).ID); err == nil {
+			t.Error("a frozen server answered")
+		}
+	})
+	if took < 300*time.Millisecond || took > 500*time.Millisecond+slack {
+		t.Errorf("gave up after %s, want 500ms", took)
+	}
+}
+
+func TestRedisWarnings(t *testing.T) {
+	t.Parallel()
+	persistent := []string{"--appendonly", "yes"}
+	for name, c := range map[string]struct {
+		args     []string
+		user     string
+		warnings [][]string // words of each
+	}{
+		"all is well":            {args: persistent},
+		"snapshots are enough":   {args: []string{"--save", "3600 1"}},
+		"no persistence":         {warnings: [][]string{{"persistence", "appendonly yes"}}},
+		"evicts what expires":    {args: append(persistent, "--maxmemory-policy", "volatile-ttl"), warnings: [][]string{{"volatile-ttl", "noeviction"}}},
+		"evicts anything":        {args: append(persistent, "--maxmemory-policy", "allkeys-lru"), warnings: [][]string{{"allkeys-lru", "noeviction"}}},
+		"both":                   {args: []string{"--maxmemory-policy", "allkeys-lfu"}, warnings: [][]string{{"allkeys-lfu"}, {"persistence"}}},
+		"CONFIG is renamed":      {args: []string{"--rename-command", "CONFIG", "", "--maxmemory-policy", "allkeys-lru"}, warnings: [][]string{{"allkeys-lru"}}},
+		"CONFIG is forbidden":    {args: append(acl("+@all", "-config"), "--maxmemory-policy", "allkeys-lru"), user: "guard", warnings: [][]string{{"allkeys-lru"}}},
+		"all of it is forbidden": {args: append(acl("+eval", "+evalsha"), "--maxmemory-policy", "allkeys-lru"), user: "guard"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := testbed.StartRedis(t, c.args...)
+			o := dedupe.RedisOptions{URL: server.URL(), Timeout: patient}
+			if c.user != "" {
+				o.Username, o.Password = c.user, "demo"
+			}
+			got, err := newRedis(t, o).Warnings(t.Context())
+			if err != nil || len(got) != len(c.warnings) {
+				t.Fatalf("warnings are %q, %v; want %d", got, err, len(c.warnings))
+			}
+			for i, words := range c.warnings {
+				for _, word := range words {
+					if !strings.Contains(got[i], word) {
+						t.Errorf("warning %q does not name %q", got[i], word)
+					}
+				}
+			}
+		})
+	}
+}
+
+func acl(rights ...string) []string {
+	return append([]string{"--user", "guard", "on", ">demo", "~*"}, rights...)
+}
+
+func TestRedisWarningsFailWithoutAnAnswer(t *testing.T) {
+	t.Parallel()
+	const timeout = 300 * time.Millisecond
+	down := testbed.StartRedis(t)
+	down.Stop()
+	frozen := testbed.StartRedis(t)
+	frozen.Freeze()
+	locked := testbed.StartRedis(t, "--requirepass", "demo")
+	for name, server := range map[string]*testbed.Redis{"down": down, "frozen": frozen, "wrong password": locked} {
+		r := newRedis(t, dedupe.RedisOptions{URL: server.URL(), Timeout: timeout, Password: "wrong"})
+		took := storetest.Took(func() {
+			if got, err := r.Warnings(t.Context()); err == nil {
+				t.Errorf("%s: no error, and the warnings %q", name, got)
+			}
+		})
+		if took > timeout+slack {
+			t.Errorf("%s: took %s with %s allowed", name, took, timeout)
+		}
+	}
+}
+
+// The scripts' headers are their contract: a second caller, such as a Cluster store,
+// calls them by it.
+func TestScriptsSayWhatTheyTake(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("*.lua")
+	if err != nil || len(files) != 6 {
+		t.Fatalf("scripts are %v, %v; want one per operation", files, err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		header, code, _ := strings.Cut(string(text), "\n\n")
+		for _, word := range []string{"KEYS", "Returns"} {
+			if !strings.Contains(header, word) {
+				t.Errorf("%s: header does not tell %s", file, word)
+			}
+		}
+		if strings.Contains(code, "ARGV") != strings.Contains(header, "ARGV") {
+			t.Errorf("%s: header and code differ about ARGV", file)
+		}
+	}
+}

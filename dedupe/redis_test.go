@@ -1,0 +1,74 @@
+package dedupe_test
+
+import (
+	"crypto/rand"
+	"testing"
+	"time"
+
+	"github.com/webhookguard/caddy-webhook-guard/bench/testbed"
+	"github.com/webhookguard/caddy-webhook-guard/dedupe"
+	"github.com/webhookguard/caddy-webhook-guard/dedupe/storetest"
+)
+
+const (
+	// patient is a deadline for tests that are not about deadlines, on busy machines.
+	patient = 20 * time.Second
+	// slack is what may be added to a deadline.
+	slack = 500 * time.Millisecond
+)
+
+func TestRedis(t *testing.T) {
+	t.Parallel()
+	server := testbed.StartRedis(t)
+	// A group of its own, so that the server outlives the parallel tests.
+	t.Run("store", func(t *testing.T) {
+		storetest.Run(t, func(*testing.T) storetest.Bench {
+			return redisBench(server, patient)
+		})
+	})
+}
+
+func TestRedisServer(t *testing.T) {
+	t.Parallel()
+	storetest.RunServer(t, func(t *testing.T, timeout time.Duration) storetest.ServerBench {
+		server := testbed.StartRedis(t)
+		return storetest.ServerBench{Bench: redisBench(server, timeout), Server: server, Timeout: timeout}
+	})
+}
+
+// redisBench gives one test a part of the server to itself, by its key prefix.
+func redisBench(server *testbed.Redis, timeout time.Duration) storetest.Bench {
+	prefix := rand.Text() + ":"
+	return storetest.Bench{
+		Open: func(t *testing.T) dedupe.Store {
+			return newRedis(t, dedupe.RedisOptions{
+				URL: server.URL(), KeyPrefix: prefix, Timeout: timeout, PoolSize: 16,
+			})
+		},
+		Short: 20 * time.Millisecond,
+		Lapse: func(t *testing.T, keys ...dedupe.Key) {
+			t.Helper()
+			r := newRedis(t, dedupe.RedisOptions{URL: server.URL(), KeyPrefix: prefix, Timeout: timeout})
+			for _, k := range keys {
+				testbed.Eventually(t, patient, func() bool {
+					rec, err := r.Lookup(t.Context(), k)
+					return err == nil && rec.State == dedupe.Absent
+				}, "the lease ends")
+			}
+		},
+	}
+}
+
+func newRedis(tb testing.TB, o dedupe.RedisOptions) *dedupe.Redis {
+	tb.Helper()
+	r, err := dedupe.NewRedis(o)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := r.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return r
+}
