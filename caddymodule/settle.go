@@ -9,11 +9,12 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
 )
 
-// A commit that failed is tried again this often, and for so long: any sender
-// has long stopped retrying an event that it got a 2xx for.
 const (
-	commitRetryPause = 250 * time.Millisecond
-	commitRetryFor   = 15 * time.Minute
+	// What the store did not take is tried again this often.
+	retryPause = 250 * time.Millisecond
+	// A commit is tried for so long: any sender has long stopped to retry an
+	// event that it got a 2xx for.
+	commitRetryFor = 15 * time.Minute
 )
 
 // settle makes the outcome known before anybody is told of it: success is
@@ -32,9 +33,19 @@ func (d *delivery) settle(c *claim, out outcome) {
 	if err := d.store.Release(ctx, c.event, c.token); err != nil && c.inStore {
 		d.guard.logger.Warn("the claim on a failed event could not be released; its lease ends it",
 			d.logFields(zap.Duration("lease", c.lease), zap.Error(err))...)
-		d.store.background(func(ctx context.Context) { _ = d.store.Release(ctx, c.event, c.token) })
+		d.store.releaseLater(c)
 	}
 	d.store.flights.land(c.flight, dedupe.Event{}, 0)
+}
+
+// releaseLater tries on to free a claim for as long as its lease could last.
+func (s *sharedStore) releaseLater(c *claim) {
+	s.background(func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, c.lease)
+		defer cancel()
+		for s.Release(ctx, c.event, c.token) != nil && waitFor(ctx, retryPause) {
+		}
+	})
 }
 
 // commit records the success. If the store does not take it, the sender is told
@@ -54,7 +65,7 @@ func (d *delivery) commit(ctx context.Context, c *claim, status int) {
 	store.background(func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, commitRetryFor)
 		defer cancel()
-		for waitFor(ctx, commitRetryPause) {
+		for waitFor(ctx, retryPause) {
 			store.countCommitRetry()
 			if store.Commit(ctx, event, status, ttl) == nil {
 				break
