@@ -63,9 +63,11 @@ func (d *delivery) claim() (*claim, *finished, *refusal) {
 	if d.keys == (dedupe.Event{}) {
 		return nil, nil, nil
 	}
-	var err error
-	if d.store, err = d.guard.app.enter(); err != nil {
-		return nil, nil, refuse(ResultStoreUnavailable, "opening the store: %w", err)
+	if d.store == nil {
+		var err error
+		if d.store, err = d.guard.app.enter(); err != nil {
+			return nil, nil, refuse(ResultStoreUnavailable, "opening the store: %w", err)
+		}
 	}
 	ctx, cancel := context.WithTimeout(d.r.Context(), d.guard.rules.Wait)
 	defer cancel()

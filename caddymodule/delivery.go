@@ -35,8 +35,7 @@ type delivery struct {
 	scope string
 	keys  dedupe.Event
 
-	// claim
-	store *sharedStore // nil until then, and where nothing identifies the event
+	store *sharedStore // nil where it could not be opened
 
 	result Result
 }
@@ -44,7 +43,11 @@ type delivery struct {
 func (g *Guard) newDelivery(w http.ResponseWriter, r *http.Request) *delivery {
 	repl, _ := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	work.Add(1)
-	return &delivery{guard: g, w: w, r: r, repl: repl, begun: g.now(), scope: g.scope()}
+	d := &delivery{guard: g, w: w, r: r, repl: repl, begun: g.now(), scope: g.scope()}
+	// From here on, since a reload must not close the store on a request whose body
+	// is still on its way. What is wrong with it is told by claim.
+	d.store, _ = g.app.enter()
+	return d
 }
 
 // end gives back what the delivery holds and counts what became of it.

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -13,6 +14,9 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/redis/go-redis/v9"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
@@ -20,6 +24,18 @@ import (
 
 func init() {
 	caddy.RegisterModule((*RedisStore)(nil))
+	redis.SetLogger(clientLog{})
+}
+
+// clientLog puts what the client library says into Caddy's log. It says the same
+// of every dial that fails, as plain text and beside the results that tell it.
+type clientLog struct{}
+
+// Printf implements the library's logger.
+func (clientLog) Printf(_ context.Context, format string, args ...any) {
+	if entry := caddy.Log().Named("redis").Check(zapcore.DebugLevel, "client"); entry != nil {
+		entry.Write(zap.String("text", fmt.Sprintf(format, args...)))
+	}
 }
 
 // RedisStore remembers events in a Redis (6.2 or later) or Valkey server, which
