@@ -90,6 +90,8 @@ func (a *heldAnswer) start() {
 	header := a.w.Header()
 	clear(header)
 	maps.Copy(header, a.sent)
+	// Known this early they make the server send chunks, as trailers need them.
+	a.copyUnannounced(header)
 	setResult(header, a.result())
 	a.w.WriteHeader(a.status)
 }
@@ -100,17 +102,22 @@ func (a *heldAnswer) release() {
 	_, _ = a.w.Write(a.held)
 	a.held = nil
 	header := a.w.Header()
-	for name, values := range a.header {
-		if strings.HasPrefix(name, http.TrailerPrefix) {
-			header[name] = values
-		}
-	}
+	a.copyUnannounced(header)
 	for _, names := range a.sent["Trailer"] {
 		for name := range strings.SplitSeq(names, ",") {
 			name = http.CanonicalHeaderKey(strings.TrimSpace(name))
 			if values, ok := a.header[name]; ok {
 				header[name] = values
 			}
+		}
+	}
+}
+
+// copyUnannounced passes on the trailers that the app did not announce.
+func (a *heldAnswer) copyUnannounced(header http.Header) {
+	for name, values := range a.header {
+		if strings.HasPrefix(name, http.TrailerPrefix) {
+			header[name] = values
 		}
 	}
 }

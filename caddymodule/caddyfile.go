@@ -216,13 +216,13 @@ func parseWord(d *caddyfile.Dispenser, into *string) error {
 
 // parseNumber reads a line's one number, 0 or more.
 func parseNumber(d *caddyfile.Dispenser, into *int) error {
-	var word string
+	name, word := d.Val(), ""
 	if err := parseWord(d, &word); err != nil {
 		return err
 	}
 	n, err := strconv.Atoi(word)
 	if err != nil || n < 0 {
-		return d.Errf("%q is not a number", word)
+		return d.Errf("%s: %q is not a number", name, word)
 	}
 	*into = n
 	return nil
@@ -230,11 +230,12 @@ func parseNumber(d *caddyfile.Dispenser, into *int) error {
 
 // parseCount reads a line's one number, 1 or more.
 func parseCount(d *caddyfile.Dispenser, into *int) error {
+	name := d.Val()
 	if err := parseNumber(d, into); err != nil {
 		return err
 	}
 	if *into == 0 {
-		return d.Errf("0 is not positive")
+		return d.Errf("%s: 0 is not positive", name)
 	}
 	return nil
 }

@@ -76,9 +76,6 @@ func (d *delivery) claim() (*claim, *finished, *refusal) {
 		if lead {
 			return d.lead(ctx, flight)
 		}
-		if d.guard.rules.Wait == 0 {
-			return nil, nil, errInFlight()
-		}
 		if err := d.follow(ctx, flight); err != nil {
 			return nil, nil, errInFlight()
 		}

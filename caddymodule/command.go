@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -156,6 +157,15 @@ func (m *messenger) setHeaders(r *signature.Request, msg message) {
 	if stamp := m.provider.Timestamp; stamp != nil {
 		set(stamp.Source, signature.FormatStamp(msg.at, stamp.Format))
 	}
+}
+
+// contentType tells JSON from a form, which some providers sign in another way.
+func contentType(body []byte) string {
+	body = bytes.TrimLeft(body, " \t\r\n")
+	if len(body) == 0 || body[0] == '{' || body[0] == '[' {
+		return "application/json"
+	}
+	return "application/x-www-form-urlencoded"
 }
 
 // randomID is new for each event.

@@ -105,7 +105,7 @@ func (o sendOptions) run(ctx context.Context, provider, target string, stdin io.
 func (o sendOptions) message(m *messenger, u *url.URL, given []byte) (message, error) {
 	msg := message{url: u, id: randomID(), event: o.event, at: time.Now().Add(-o.age).Truncate(time.Millisecond)}
 	if given != nil {
-		msg.body, msg.contentType = given, "application/json"
+		msg.body, msg.contentType = given, contentType(given)
 		return msg, nil
 	}
 	sample, err := config.NewSample(m.name, m.provider, o.event, msg.id, msg.at)

@@ -52,7 +52,7 @@ func (o signOptions) run(provider string, stdin io.Reader, stdout io.Writer) err
 	if m.key == nil {
 		return fmt.Errorf("%s signs nothing: it sends a token in its URL or in a header", provider)
 	}
-	msg := message{id: o.id, event: o.event, at: time.Now(), contentType: "application/json"}
+	msg := message{id: o.id, event: o.event, at: time.Now()}
 	if msg.id == "" {
 		msg.id = randomID()
 	}
@@ -67,6 +67,7 @@ func (o signOptions) run(provider string, stdin io.Reader, stdout io.Writer) err
 	if msg.body, err = readFile(o.body, stdin); err != nil {
 		return fmt.Errorf("--body: %w", err)
 	}
+	msg.contentType = contentType(msg.body)
 	header, err := m.sign(msg, m.key)
 	if err != nil {
 		return err

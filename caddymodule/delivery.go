@@ -35,6 +35,7 @@ type delivery struct {
 	scope string
 	keys  dedupe.Event
 
+	// from the start to the end
 	store *sharedStore // nil where it could not be opened
 
 	result Result
@@ -77,6 +78,8 @@ func (d *delivery) setResult(result Result) {
 
 // setFacts makes what was verified known to placeholders.
 func (d *delivery) setFacts() {
+	d.repl.Set("http.webhook_guard.provider", d.guard.ProviderName)
+	d.repl.Set("http.webhook_guard.scope", d.scope)
 	d.repl.Set("http.webhook_guard.id", d.id())
 	d.repl.Set("http.webhook_guard.event", d.event.Event)
 	if !d.when.IsZero() {
@@ -141,7 +144,7 @@ func (d *delivery) answer(out outcome) error {
 	case out.err == nil:
 		out.answer.release()
 		return nil
-	case out.answer.started:
+	case out.answer != nil && out.answer.started:
 		// Part of the answer is out: only a broken connection tells the sender
 		// that the rest will not come.
 		panic(http.ErrAbortHandler)

@@ -111,6 +111,11 @@ var errTooManyWaiting = errors.New("too many copies are waiting")
 
 // follow waits until the flight has landed or the context is done.
 func (fs *flights) follow(ctx context.Context, f *flight) error {
+	select {
+	case <-f.done:
+		return nil // whether there is time and room to wait or not
+	default:
+	}
 	fs.mu.Lock()
 	if fs.waiting >= maxWaiting {
 		fs.mu.Unlock()

@@ -90,12 +90,17 @@ func (d *delivery) judge(answer *heldAnswer, err, ctxErr error) outcome {
 	if err == nil && answer.status != 0 && !answer.complete() {
 		err = errBroken
 	}
+	var second *refusal // of another guard in the same route
 	switch {
-	case err != nil && errors.Is(ctxErr, context.DeadlineExceeded):
+	case (err != nil || answer.status == 0) && errors.Is(ctxErr, context.DeadlineExceeded):
+		// err is not wrapped: caddyhttp.Error would take over its status.
 		failed.err = caddyhttp.Error(http.StatusGatewayTimeout,
-			fmt.Errorf("the app worked on the event for longer than timeout, %s: %w", d.guard.rules.Timeout, err))
+			fmt.Errorf("the app worked on the event for longer than timeout, %s", d.guard.rules.Timeout))
 	case errors.Is(err, errBroken):
 		failed.err = caddyhttp.Error(http.StatusBadGateway, err)
+	case errors.As(err, &second):
+		// Its headers went into the answer that is not sent.
+		failed.result, failed.err = second.result, second.answer(d.w, "")
 	case err != nil:
 		failed.err = err
 	case answer.status == 0:

@@ -100,10 +100,14 @@ func resolveSecret(value string) (string, error) {
 	if strings.Contains(value, "{http.request.uri.path.file.") {
 		return "", errors.New("a {file.…} with a relative path is Caddy's shorthand for a part of the request: write {file./absolute/path}")
 	}
-	text, err := caddy.NewReplacer().ReplaceOrErr(value, true, true)
+	repl := caddy.NewReplacer()
+	if _, err := repl.ReplaceOrErr(value, false, true); err != nil {
+		// Not wrapped: what is no placeholder may be a part of a secret.
+		return "", errors.New("a {…} in it is no placeholder that is known when the configuration loads: write {env.NAME} or {file./absolute/path}; a literal { is written \\{")
+	}
+	text, err := repl.ReplaceOrErr(value, true, true)
 	if err != nil {
-		// The error names the placeholder, which is not the secret.
-		return "", fmt.Errorf("%w: set it before Caddy starts; a literal { is written \\{", err)
+		return "", fmt.Errorf("%w: set it before Caddy starts", err) // names the placeholder
 	}
 	if text == "" {
 		return "", errors.New("it is empty")

@@ -1,6 +1,8 @@
 package caddymodule
 
 import (
+	"fmt"
+
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"go.uber.org/zap"
@@ -28,6 +30,14 @@ func (*MemoryStore) CaddyModule() caddy.ModuleInfo {
 		ID:  "webhook_guard.stores.memory",
 		New: func() caddy.Module { return new(MemoryStore) },
 	}
+}
+
+// Validate implements caddy.Validator: JSON can say what the line cannot.
+func (m *MemoryStore) Validate() error {
+	if m.MaxEntries < 0 {
+		return fmt.Errorf("memory: max_entries: %d is not positive", m.MaxEntries)
+	}
+	return nil
 }
 
 // PoolKey implements StoreModule: a process has one such store.
@@ -70,5 +80,6 @@ func (m *MemoryStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 var (
 	_ StoreModule           = (*MemoryStore)(nil)
+	_ caddy.Validator       = (*MemoryStore)(nil)
 	_ caddyfile.Unmarshaler = (*MemoryStore)(nil)
 )

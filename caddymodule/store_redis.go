@@ -249,13 +249,13 @@ func (t *RedisTLS) unmarshal(d *caddyfile.Dispenser) error {
 
 // parseDuration reads a line's one positive duration.
 func parseDuration(d *caddyfile.Dispenser, into *caddy.Duration) error {
-	var word string
+	name, word := d.Val(), ""
 	if err := parseWord(d, &word); err != nil {
 		return err
 	}
 	duration, err := config.ParseDuration(word)
 	if err != nil {
-		return d.Errf("%v", err)
+		return d.Errf("%s: %v", name, err)
 	}
 	*into = duration
 	return nil

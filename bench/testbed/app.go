@@ -35,9 +35,12 @@ type Answer struct {
 	Status int
 	Header http.Header
 	Body   []byte
-	Wait   <-chan struct{} // answer only after this closes
-	Cut    bool            // send the head and part of the body, then drop the connection
-	Drop   bool            // drop the connection without any answer
+	// Chunked sends the body in chunks, without its length; so does a Trailer.
+	Chunked bool
+	Trailer http.Header
+	Wait    <-chan struct{} // answer only after this closes
+	Cut     bool            // send the head and part of the body, then drop the connection
+	Drop    bool            // drop the connection without any answer
 }
 
 // App is the upstream: a real server that records what reaches it.
@@ -192,8 +195,15 @@ func (a *App) serve(w http.ResponseWriter, r *http.Request, stopping <-chan stru
 		}
 	default:
 		maps.Copy(w.Header(), answer.Header)
+		for name := range answer.Trailer {
+			w.Header().Add("Trailer", name)
+		}
 		w.WriteHeader(answer.status())
+		if answer.Chunked {
+			_ = http.NewResponseController(w).Flush()
+		}
 		_, _ = w.Write(answer.Body) // the caller may be gone, which is its own affair
+		maps.Copy(w.Header(), answer.Trailer)
 	}
 }
 
@@ -247,11 +257,15 @@ func cut(w http.ResponseWriter, answer Answer) (err error) {
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
 	status := answer.status()
-	fmt.Fprintf(buf, "HTTP/1.1 %d %s\r\nContent-Length: %d\r\n", status, http.StatusText(status), len(answer.Body)+1)
+	length, half := fmt.Sprintf("Content-Length: %d", len(answer.Body)+1), answer.Body[:len(answer.Body)/2]
+	if answer.Chunked {
+		length, half = "Transfer-Encoding: chunked", fmt.Appendf(nil, "%x\r\n%s\r\n", len(half), half)
+	}
+	fmt.Fprintf(buf, "HTTP/1.1 %d %s\r\n%s\r\n", status, http.StatusText(status), length)
 	if err := answer.Header.Write(buf); err != nil {
 		return fmt.Errorf("writing the headers: %w", err)
 	}
-	fmt.Fprintf(buf, "\r\n%s", answer.Body[:len(answer.Body)/2])
+	fmt.Fprintf(buf, "\r\n%s", half)
 	if err := buf.Flush(); err != nil {
 		return fmt.Errorf("sending: %w", err)
 	}

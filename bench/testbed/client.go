@@ -16,10 +16,11 @@ import (
 
 // Response is an answer, read to its end.
 type Response struct {
-	Status int
-	Header http.Header
-	Body   []byte
-	Guard  string // the Webhook-Guard header: what the guard made of the request
+	Status  int
+	Header  http.Header
+	Trailer http.Header
+	Body    []byte
+	Guard   string // the Webhook-Guard header: what the guard made of the request
 }
 
 func (r Response) String() string {
@@ -57,10 +58,11 @@ func Try(req *http.Request) (Response, error) {
 	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(resp.Body)
 	return Response{
-		Status: resp.StatusCode,
-		Header: resp.Header,
-		Body:   body,
-		Guard:  resp.Header.Get("Webhook-Guard"),
+		Status:  resp.StatusCode,
+		Header:  resp.Header,
+		Trailer: resp.Trailer,
+		Body:    body,
+		Guard:   resp.Header.Get("Webhook-Guard"),
 	}, err
 }
 

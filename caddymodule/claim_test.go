@@ -1,0 +1,304 @@
+package caddymodule
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/webhookguard/caddy-webhook-guard/config"
+	"github.com/webhookguard/caddy-webhook-guard/dedupe"
+)
+
+var errAway = errors.New("the store is away")
+
+// claimed is a delivery that holds its claim.
+func (b *bench) claimed(body string) (*delivery, *claim) {
+	b.t.Helper()
+	d := b.delivery(body)
+	c, done, refused := d.claim()
+	if c == nil || done != nil || refused != nil {
+		b.t.Fatalf("%v, %v, %v", c, done, refused)
+	}
+	return d, c
+}
+
+func TestEventKeysNeverRunTogether(t *testing.T) {
+	type what struct {
+		scope string
+		event config.Identified
+	}
+	id := func(parts ...string) config.Identified { return config.Identified{ID: parts} }
+	content := func(parts ...string) config.Identified {
+		e := config.Identified{}
+		for _, p := range parts {
+			e.Content = append(e.Content, []byte(p))
+		}
+		return e
+	}
+	seen := make(map[dedupe.Event]what)
+	for _, w := range []what{
+		{"a", id("1")}, {"b", id("1")}, {"a", id("1", "2")}, {"a", id("12")}, {"a1", id("2")}, {"", id("a", "1")}, {"a", id("2", "1")},
+		{"a", content("1")}, {"b", content("1")}, {"a", content("1", "2")}, {"a", content("12")}, {"a", content("1", "")},
+	} {
+		keys := eventKeys(w.scope, w.event)
+		if other, taken := seen[keys]; taken || keys == (dedupe.Event{}) {
+			t.Errorf("%v and %v have the same keys", w, other)
+		}
+		seen[keys] = w
+	}
+	if keys := eventKeys("a", config.Identified{Event: "x"}); keys != (dedupe.Event{}) {
+		t.Errorf("an event without identity has the keys %v", keys)
+	}
+	if keys := eventKeys("a", id("1")); !keys.Content.IsZero() || keys.ID != eventKeys("a", config.Identified{ID: []string{"1"}, Event: "x"}).ID {
+		t.Error("more than the ID is in an ID's key")
+	}
+}
+
+func TestAClaimIsFreshForHalfOfItsLease(t *testing.T) {
+	taken := time.Now()
+	for after, want := range map[time.Duration]bool{
+		-time.Second: true, 0: true, 5*time.Second - 1: true, 5 * time.Second: true, 5*time.Second + 1: false, time.Hour: false,
+	} {
+		c := &claim{taken: taken, lease: 10 * time.Second, inStore: true}
+		if got := c.fresh(taken.Add(after)); got != want {
+			t.Errorf("after %s: fresh %v", after, got)
+		}
+		if c.inStore = false; !c.fresh(taken.Add(after)) {
+			t.Errorf("after %s: what was never claimed went stale", after)
+		}
+	}
+}
+
+// The clock of a claim starts before the store is asked, at each attempt.
+func TestAStaleClaimIsNotForwardedButGivenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, nil)
+		b.store.claim = func() (dedupe.Answer, error) {
+			time.Sleep(b.guard.rules.Lease/2 + 1)
+			return dedupe.Answer{State: dedupe.Claimed}, nil
+		}
+		w, err := b.serve(b.request(event("1")), func(http.ResponseWriter, *http.Request) error {
+			t.Error("forwarded on a claim that may have lapsed")
+			return nil
+		})
+		wantRefusal(t, w, err, ResultStoreUnavailable, http.StatusServiceUnavailable)
+		if n := b.store.count("release"); n != 1 {
+			t.Errorf("released %d times", n)
+		}
+		b.store.claim = nil
+		if _, err := b.serve(b.request(event("1")), says(200, "")); err != nil {
+			t.Errorf("the retry: %v", err)
+		}
+	})
+}
+
+func TestAClaimIsRenewedAtAThirdOfItsLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, nil)
+		d, c := b.claimed(event("1"))
+		stop := d.keep(c)
+		for i := range 4 {
+			synctest.Wait()
+			if n := b.store.count("renew"); n != i {
+				t.Fatalf("after %d thirds: renewed %d times", i, n)
+			}
+			time.Sleep(c.lease / 3)
+		}
+		stop()
+		n := b.store.count("renew")
+		time.Sleep(10 * c.lease)
+		if more := b.store.count("renew"); more != n {
+			t.Errorf("renewed %d times after the stop", more-n)
+		}
+	})
+}
+
+func TestStopWaitsForARenewalUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, nil)
+		d, c := b.claimed(event("1"))
+		ended := false
+		b.store.renew = func() error {
+			time.Sleep(time.Hour)
+			ended = true
+			return nil
+		}
+		stop := d.keep(c)
+		time.Sleep(c.lease/3 + 1)
+		stop()
+		if !ended {
+			t.Error("a renewal can follow the claim's release")
+		}
+	})
+}
+
+func TestNothingIsRenewedThatIsNotInTheStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, nil)
+		d := b.delivery(event("1"))
+		for _, c := range []*claim{nil, {lease: time.Second}} {
+			stop := d.keep(c)
+			time.Sleep(time.Hour)
+			stop()
+		}
+		if n := b.store.count("renew"); n > 0 {
+			t.Errorf("renewed %d times", n)
+		}
+	})
+}
+
+func TestALapsedClaimIsTakenAgainUnlessSomebodyElseHasIt(t *testing.T) {
+	for name, tc := range map[string]struct {
+		renew       error
+		claim       dedupe.State
+		claims, log int
+	}{
+		"renewed":      {nil, 0, 0, 0},
+		"away":         {errAway, 0, 0, 0},
+		"lapsed":       {dedupe.ErrLost, dedupe.Claimed, 1, 0},
+		"taken over":   {dedupe.ErrLost, dedupe.InFlight, 1, 1},
+		"finished":     {dedupe.ErrLost, dedupe.Done, 1, 1},
+		"away by then": {dedupe.ErrLost, dedupe.Absent, 1, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, nil)
+			d, c := b.claimed(event("1"))
+			before := b.store.count("claim")
+			b.store.renew = func() error { return tc.renew }
+			b.store.claim = func() (dedupe.Answer, error) {
+				if tc.claim == dedupe.Absent {
+					return dedupe.Answer{}, errAway
+				}
+				return dedupe.Answer{State: tc.claim}, nil
+			}
+			d.renew(c)
+			if n := b.store.count("claim") - before; n != tc.claims {
+				t.Errorf("claimed %d times", n)
+			}
+			if n := b.logs.FilterMessageSnippet("lost the claim").Len(); n != tc.log {
+				t.Errorf("logged %d times", n)
+			}
+		})
+	}
+}
+
+// The store of an app that works for longer than the lease keeps its event, so
+// another gateway's copy finds it in flight all the time.
+func TestALongWorkKeepsItsClaim(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, nil)
+		_, err := b.serve(b.request(event("1")), func(w http.ResponseWriter, r *http.Request) error {
+			for range 20 {
+				time.Sleep(b.guard.rules.Lease / 2)
+				answer, err := b.store.Store.Claim(t.Context(), eventKeys("docrouter", config.Identified{ID: []string{"1"}}), dedupe.NewToken(), time.Second)
+				if err != nil || answer.State != dedupe.InFlight {
+					t.Fatalf("another gateway found %s, %v", answer.State, err)
+				}
+			}
+			return says(200, "")(w, r)
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestWithoutAStoreTheEventIsRefusedAndTheClaimGivenBack(t *testing.T) {
+	b := newBench(t, nil)
+	b.store.claim = func() (dedupe.Answer, error) { return dedupe.Answer{}, errAway }
+	released := make(chan context.Context, 1)
+	b.store.release = func(ctx context.Context) error { released <- ctx; return nil }
+	w, err := b.serve(b.request(event("1")), says(200, ""))
+	wantRefusal(t, w, err, ResultStoreUnavailable, http.StatusServiceUnavailable)
+	if ctx := <-released; ctx.Err() != nil {
+		t.Errorf("released in a context that has ended: %v", ctx.Err())
+	}
+	if len(b.guard.app.store.flights.byKey) > 0 {
+		t.Error("copies would wait for ever")
+	}
+}
+
+func TestWithoutAStoreTheEventIsForwardedOnDemand(t *testing.T) {
+	b := newBench(t, func(g *Guard) { g.OnStoreError = storeErrorForward })
+	b.store.claim = func() (dedupe.Answer, error) { return dedupe.Answer{}, errAway }
+	count := b.guard.metrics.withoutDedupe.WithLabelValues("docrouter")
+	before := counted(t, count)
+	w, err := b.serve(b.request(event("1")), says(200, "done"))
+	if err != nil || w.Code != 200 || w.Body.String() != "done" || w.Header().Get(headerResult) != string(ResultForwarded) {
+		t.Errorf("%d %q, %v", w.Code, w.Body, err)
+	}
+	if n := counted(t, count) - before; n != 1 || b.store.count("renew") > 0 {
+		t.Errorf("counted %v times", n)
+	}
+	// The success is a fact, so it is recorded where that works again.
+	if n := b.store.count("commit"); n != 1 {
+		t.Errorf("committed %d times", n)
+	}
+}
+
+func TestAFullStoreIsNeverForwardedPast(t *testing.T) {
+	for _, mode := range []string{storeErrorReject, storeErrorForward} {
+		b := newBench(t, func(g *Guard) { g.OnStoreError = mode })
+		b.store.claim = func() (dedupe.Answer, error) { return dedupe.Answer{}, dedupe.ErrFull }
+		w, err := b.serve(b.request(event("1")), func(http.ResponseWriter, *http.Request) error {
+			t.Error("forwarded although the store is full")
+			return nil
+		})
+		wantRefusal(t, w, err, ResultStoreUnavailable, http.StatusServiceUnavailable)
+		if n := b.store.count("release"); n > 0 {
+			t.Errorf("%s: released %d times what was never claimed", mode, n)
+		}
+	}
+}
+
+func TestAStoreThatCannotBeOpenedIsUnavailable(t *testing.T) {
+	b := newBench(t, nil)
+	_ = b.guard.app.store.Destruct()
+	w, err := b.serve(b.request(event("1")), says(200, ""))
+	wantRefusal(t, w, err, ResultStoreUnavailable, http.StatusServiceUnavailable)
+}
+
+func TestACopyInAnotherGatewayIsWaitedFor(t *testing.T) {
+	for name, tc := range map[string]struct {
+		edit   func(*Guard)
+		states []dedupe.State // one for each time of asking; the last one stays
+		want   Result
+		asked  int
+		waited time.Duration
+	}{
+		"until it is done":    {nil, []dedupe.State{dedupe.InFlight, dedupe.InFlight, dedupe.Done}, ResultDuplicate, 3, 75 * time.Millisecond},
+		"until it has failed": {nil, []dedupe.State{dedupe.InFlight, dedupe.Claimed}, ResultForwarded, 2, 25 * time.Millisecond},
+		"until the wait is over": {func(g *Guard) { g.InFlight = &config.InFlight{Wait: 1e9} },
+			[]dedupe.State{dedupe.InFlight}, ResultInFlight, 7, time.Second},
+		"not at all": {func(g *Guard) { g.InFlight = &config.InFlight{Reject: true} },
+			[]dedupe.State{dedupe.InFlight}, ResultInFlight, 1, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, tc.edit)
+				states := tc.states
+				b.store.claim = func() (dedupe.Answer, error) {
+					answer := dedupe.Answer{State: states[0], Status: 204}
+					if len(states) > 1 {
+						states = states[1:]
+					}
+					return answer, nil
+				}
+				begun := time.Now()
+				w, _ := b.serve(b.request(event("1")), says(200, ""))
+				if got := w.Header().Get(headerResult); got != string(tc.want) {
+					t.Errorf("%s, want %s", got, tc.want)
+				}
+				if n, waited := b.store.count("claim"), time.Since(begun); n != tc.asked || waited != tc.waited {
+					t.Errorf("asked %d times, want %d; waited %s, want %s", n, tc.asked, waited, tc.waited)
+				}
+				if len(b.guard.app.store.flights.byKey) > 0 {
+					t.Error("a flight is left behind")
+				}
+			})
+		})
+	}
+}

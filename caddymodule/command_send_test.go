@@ -1,0 +1,276 @@
+package caddymodule
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/webhookguard/caddy-webhook-guard/config"
+)
+
+// gateway is a server that keeps what it was sent.
+type gateway struct {
+	*httptest.Server
+	mu   sync.Mutex
+	got  []*http.Request
+	sent [][]byte // their bodies
+}
+
+func newGateway(t *testing.T, handle http.HandlerFunc) *gateway {
+	g := new(gateway)
+	g.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		g.mu.Lock()
+		g.got, g.sent = append(g.got, r), append(g.sent, body)
+		g.mu.Unlock()
+		handle(w, r)
+	}))
+	t.Cleanup(g.Close)
+	return g
+}
+
+func takes(result Result, status int, body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		if result != "" {
+			setResult(w.Header(), result)
+		}
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, body)
+	}
+}
+
+// send runs the command against the gateway, for the provider's own secret.
+func (g *gateway) send(t *testing.T, provider string, flags ...string) string {
+	t.Helper()
+	t.Setenv("GUARD_SECRET", secretOf(provider))
+	args := append([]string{provider, g.URL + "/in?token=opens&x=1", "--secret-env", "GUARD_SECRET"}, flags...)
+	out, err := run(sendCommand(), strings.NewReader(""), args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// verify judges one of the requests as a guard of the provider would.
+func (g *gateway) verify(t *testing.T, provider string, i int, now time.Time) error {
+	t.Helper()
+	_, err := verifies(t, provider, secretOf(provider), g.URL+g.got[i].RequestURI, g.got[i].Header, g.sent[i], now)
+	return err
+}
+
+func TestSendSendsWhatVerifies(t *testing.T) {
+	for _, name := range config.Builtin().Names() {
+		t.Run(name, func(t *testing.T) {
+			g := newGateway(t, takes(ResultForwarded, 200, ""))
+			g.send(t, name)
+			if len(g.got) != 1 {
+				t.Fatalf("sent %d requests", len(g.got))
+			}
+			if !resolved(t, name).Scheme.Signed() {
+				return
+			}
+			if err := g.verify(t, name, 0, time.Now()); err != nil {
+				t.Errorf("%v\n%v\n%s", err, g.got[0].Header, g.sent[0])
+			}
+		})
+	}
+}
+
+func TestSendRepeatsToTheByteAndCountsAnew(t *testing.T) {
+	for _, name := range []string{"struktr", "stripe", "standard-webhooks", "twilio", "okrapdf", "shopify"} {
+		g := newGateway(t, takes(ResultForwarded, 200, ""))
+		out := g.send(t, name, "--count", "3", "--repeat", "2")
+		if len(g.got) != 6 || strings.Count(out, "\n") != 6 {
+			t.Fatalf("%s: sent %d requests, printed\n%s", name, len(g.got), out)
+		}
+		events := make(map[string]bool)
+		for i := 0; i < 6; i += 2 {
+			a, b := g.got[i], g.got[i+1]
+			if !reflect.DeepEqual(a.Header, b.Header) || !bytes.Equal(g.sent[i], g.sent[i+1]) || a.RequestURI != b.RequestURI {
+				t.Errorf("%s: the repetition differs:\n%v\n%v", name, a.Header, b.Header)
+			}
+			events[fmt.Sprint(a.Header, string(g.sent[i]))] = true
+		}
+		if len(events) != 3 {
+			t.Errorf("%s: %d of 3 events are different", name, len(events))
+		}
+	}
+}
+
+// A guard knows a sample's event again, and no two of them for one.
+func TestSendMakesEventsThatAGuardTellsApart(t *testing.T) {
+	b := newBench(t, func(g *Guard) {
+		g.ProviderName, g.Token, g.Secret = "docintell", "", []Secret{{Value: secretOf("docintell")}}
+	})
+	g := newGateway(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(200) })
+	g.send(t, "docintell", "--count", "2", "--repeat", "2")
+	for i, want := range []string{"forwarded", "duplicate", "forwarded", "duplicate"} {
+		r := httptest.NewRequest(http.MethodPost, "/in", bytes.NewReader(g.sent[i]))
+		r.Header = g.got[i].Header
+		w, err := b.serve(prepared(r, httptest.NewRecorder()), says(200, ""))
+		if err != nil || w.Header().Get(headerResult) != want {
+			t.Errorf("request %d: %s, want %s, %v", i, w.Header().Get(headerResult), want, err)
+		}
+	}
+}
+
+func TestForgeDoesNotVerify(t *testing.T) {
+	for _, name := range []string{"struktr", "stripe", "standard-webhooks", "hubspot-v3", "twilio"} {
+		g := newGateway(t, takes(ResultSignatureInvalid, 401, ""))
+		g.send(t, name, "--forge")
+		err := g.verify(t, name, 0, time.Now())
+		wantText(t, err, "signature_invalid")
+	}
+	g := newGateway(t, takes(ResultTokenInvalid, 401, ""))
+	g.send(t, "okrapdf", "--forge")
+	if query := g.got[0].URL.Query(); !strings.HasPrefix(query.Get("token"), "forged-") {
+		t.Errorf("the token is %q", query.Get("token"))
+	}
+}
+
+func TestAgeMovesStampAndEventTime(t *testing.T) {
+	then := time.Now().Add(-time.Hour)
+	for name, places := range map[string]struct{ header, body string }{
+		"struktr":   {"X-Struktr-Timestamp", "timestamp"},
+		"docintell": {"X-DocIntell-Timestamp", "timestamp"},
+		"docrouter": {"X-DocRouter-Timestamp", ""},
+		"okrapdf":   {"", "timestamp"},
+	} {
+		g := newGateway(t, takes("", 200, ""))
+		g.send(t, name, "--age", "1h")
+		check := func(text string) {
+			t.Helper()
+			at, err := parseTime(text)
+			if off := at.Sub(then); err != nil || off < -time.Second || off > 10*time.Second {
+				t.Errorf("%s: %q is %s off, %v", name, text, off, err)
+			}
+		}
+		if places.header != "" {
+			check(g.got[0].Header.Get(places.header))
+		}
+		if places.body != "" {
+			check(gjson.GetBytes(g.sent[0], places.body).String())
+		}
+		if !resolved(t, name).Scheme.Signed() {
+			continue
+		}
+		if err := g.verify(t, name, 0, then); err != nil {
+			t.Errorf("%s, at its time: %v", name, err)
+		}
+		if name == "docrouter" {
+			wantText(t, g.verify(t, name, 0, time.Now()), "timestamp_stale")
+		}
+	}
+}
+
+func TestSendSendsTheEventAsked(t *testing.T) {
+	g := newGateway(t, takes("", 200, ""))
+	g.send(t, "struktr", "--event", "document.failed")
+	if got := gjson.GetBytes(g.sent[0], "event").String(); got != "document.failed" {
+		t.Errorf("sent %q: %s", got, g.sent[0])
+	}
+	t.Setenv("GUARD_SECRET", "x")
+	_, err := run(sendCommand(), strings.NewReader(""), "struktr", g.URL, "--secret-env", "GUARD_SECRET", "--event", "nothing.of.theirs")
+	wantText(t, err, `no sample of event "nothing.of.theirs": there are `)
+	wantText(t, err, "document.failed")
+	if len(g.got) != 1 {
+		t.Error("something was sent all the same")
+	}
+}
+
+func TestSendSendsABodyAsGiven(t *testing.T) {
+	const given = "{ \"event\" :\t\"x\" }\r\n\n"
+	for name, send := range map[string]func(g *gateway) (string, error){
+		"file": func(g *gateway) (string, error) {
+			return run(sendCommand(), strings.NewReader(""), "github", g.URL, "--secret-env", "GUARD_SECRET", "--body", file(t, given))
+		},
+		"standard input": func(g *gateway) (string, error) {
+			return run(sendCommand(), strings.NewReader(given), "github", g.URL, "--secret-env", "GUARD_SECRET", "--body", "-", "--count", "2")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("GUARD_SECRET", secretOf("github"))
+			g := newGateway(t, takes("", 200, ""))
+			if _, err := send(g); err != nil {
+				t.Fatal(err)
+			}
+			for i, sent := range g.sent {
+				if string(sent) != given {
+					t.Errorf("sent %q", sent)
+				}
+				if err := g.verify(t, "github", i, time.Now()); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+}
+
+// Twilio signs a form's fields, and of any other body a digest in the URL.
+func TestAFormIsSignedAndSentAsOne(t *testing.T) {
+	t.Setenv("GUARD_SECRET", secretOf("twilio"))
+	g := newGateway(t, takes("", 200, ""))
+	if _, err := run(sendCommand(), strings.NewReader("b=2&a=1"), "twilio", g.URL, "--secret-env", "GUARD_SECRET", "--body", "-"); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.verify(t, "twilio", 0, time.Now()); err != nil {
+		t.Error(err)
+	}
+	for body, want := range map[string]string{
+		"a=1": "application/x-www-form-urlencoded", "": "application/json", "{": "application/json", "\r\n [1]": "application/json",
+	} {
+		if got := contentType([]byte(body)); got != want {
+			t.Errorf("%q is sent as %s", body, got)
+		}
+	}
+}
+
+func TestSendPrintsStatusResultAndTheFirstLine(t *testing.T) {
+	for want, handle := range map[string]http.HandlerFunc{
+		"200 forwarded  received it\n":                      takes(ResultForwarded, 200, "received it\nand more\n"),
+		"204 duplicate\n":                                   takes(ResultDuplicate, 204, ""),
+		"404 (no guard answered)  not here\n":               takes("", 404, "\n  not here  \n"),
+		"200 forwarded  " + strings.Repeat("x", 256) + "\n": takes(ResultForwarded, 200, strings.Repeat("x", 5000)),
+	} {
+		if got := newGateway(t, handle).send(t, "github"); got != want {
+			t.Errorf("printed %q, want %q", got, want)
+		}
+	}
+}
+
+func TestSendRefuses(t *testing.T) {
+	t.Setenv("GUARD_SECRET", "x")
+	secret := []string{"--secret-env", "GUARD_SECRET"}
+	for name, tc := range map[string]struct {
+		args []string
+		want string
+	}{
+		"both from standard input": {[]string{"github", "http://127.0.0.1:1", "--secret-file", "-", "--body", "-"}, "cannot both come from standard input"},
+		"no URL":                   {append([]string{"github"}, secret...), "accepts 2 arg"},
+		"half a URL":               {append([]string{"github", "localhost:8080/in"}, secret...), "the whole URL"},
+		"a path":                   {append([]string{"github", "/in"}, secret...), "the whole URL"},
+		"no secret":                {[]string{"github", "http://127.0.0.1:1"}, "name the secret"},
+		"a count of none":          {append([]string{"github", "http://127.0.0.1:1", "--count", "0"}, secret...), "1 or more"},
+		"a negative repeat":        {append([]string{"github", "http://127.0.0.1:1", "--repeat", "-1"}, secret...), "1 or more"},
+		"an unknown provider":      {append([]string{"nobody", "http://127.0.0.1:1"}, secret...), "unknown provider"},
+		"no body":                  {append([]string{"github", "http://127.0.0.1:1", "--body", "/nowhere"}, secret...), "--body: open"},
+		"nobody there":             {append([]string{"github", "http://127.0.0.1:1"}, secret...), "refused"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := run(sendCommand(), strings.NewReader(""), tc.args...)
+			wantText(t, err, tc.want)
+		})
+	}
+}

@@ -1,0 +1,224 @@
+package caddymodule
+
+import (
+	"context"
+	"crypto/tls"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/webhookguard/caddy-webhook-guard/config"
+	"github.com/webhookguard/caddy-webhook-guard/signature"
+)
+
+// arrived is a request as Caddy's server received it.
+func arrived(method, target string) *http.Request {
+	return prepared(httptest.NewRequest(method, target, nil), httptest.NewRecorder())
+}
+
+func TestFactsAreTheOriginalRequests(t *testing.T) {
+	forwarded := func(r *http.Request) {
+		r.Header.Set("X-Forwarded-Proto", "https")
+		r.Header.Set("X-Forwarded-Host", "public.example.com")
+	}
+	for name, tc := range map[string]struct {
+		target, public string
+		edit           func(*http.Request)
+		want           string // as a URL
+	}{
+		"as it came":             {target: "/in/a?b=1&c", want: "http://example.com/in/a?b=1&c"},
+		"without a query":        {target: "/in", want: "http://example.com/in"},
+		"escapes stay":           {target: "/a%2Fb%20c/%c3?q=%7e+x&&", want: "http://example.com/a%2Fb%20c/%c3?q=%7e+x&&"},
+		"an empty query":         {target: "/in?", want: "http://example.com/in"},
+		"TLS":                    {target: "/in", edit: func(r *http.Request) { r.TLS = new(tls.ConnectionState) }, want: "https://example.com/in"},
+		"a port":                 {target: "/in", edit: func(r *http.Request) { r.Host = "example.com:8443" }, want: "http://example.com:8443/in"},
+		"absolute form":          {target: "http://proxy.example.com/in%2F?x=1", want: "http://proxy.example.com/in%2F?x=1"},
+		"after a rewrite":        {target: "/in?a=1", edit: rewritten("/other", "b=2"), want: "http://example.com/in?a=1"},
+		"after handle_path":      {target: "/api/in?a=1", edit: rewritten("/in", "a=1"), want: "http://example.com/api/in?a=1"},
+		"a stranger's proxy":     {target: "/in", edit: forwarded, want: "http://example.com/in"},
+		"a trusted proxy":        {target: "/in", edit: inTurn(forwarded, trusted), want: "https://public.example.com/in"},
+		"a chain of proxies":     {target: "/in", edit: inTurn(chain, trusted), want: "https://first.example.com/in"},
+		"a proxy that adds none": {target: "/in", edit: trusted, want: "http://example.com/in"},
+		"public_url bare":        {target: "/in?a=1", public: "https://hooks.example.com", want: "https://hooks.example.com/in?a=1"},
+		"public_url, a path":     {target: "/in?a=1", public: "https://hooks.example.com/x%2Fy", want: "https://hooks.example.com/x%2Fy"},
+		"public_url, a slash":    {target: "/in?a=1", public: "https://hooks.example.com/", want: "https://hooks.example.com/"},
+		"public_url, a query":    {target: "/in?a=1", public: "https://hooks.example.com/x?k=%41", want: "https://hooks.example.com/x?k=%41"},
+		"public_url over a trusted proxy": {target: "/in", edit: inTurn(forwarded, trusted),
+			public: "http://hooks.example.com:81", want: "http://hooks.example.com:81/in"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := &Guard{rules: new(config.Resolved)}
+			if tc.public != "" {
+				g.rules.PublicURL, _ = url.Parse(tc.public)
+			}
+			r := arrived(http.MethodPost, tc.target)
+			if tc.edit != nil {
+				tc.edit(r)
+			}
+			f := g.facts(r)
+			got := f.Scheme + "://" + f.Host + f.Path
+			if f.Query != "" {
+				got += "?" + f.Query
+			}
+			if got != tc.want {
+				t.Errorf("%s, want %s", got, tc.want)
+			}
+		})
+	}
+}
+
+func inTurn(edits ...func(*http.Request)) func(*http.Request) {
+	return func(r *http.Request) {
+		for _, edit := range edits {
+			edit(r)
+		}
+	}
+}
+
+func trusted(r *http.Request) { caddyhttp.SetVar(r.Context(), caddyhttp.TrustedProxyVarKey, true) }
+
+func chain(r *http.Request) {
+	r.Header.Set("X-Forwarded-Proto", " https , http")
+	r.Header.Set("X-Forwarded-Host", "first.example.com,second.example.com")
+}
+
+// rewritten changes the request as handlers before the guard may.
+func rewritten(path, query string) func(*http.Request) {
+	return func(r *http.Request) {
+		r.Method = http.MethodPut
+		r.URL.Path, r.URL.RawQuery = path, query
+		r.RequestURI = r.URL.RequestURI()
+	}
+}
+
+func TestFactsKeepTheOriginalMethod(t *testing.T) {
+	r := arrived(http.MethodPost, "/in")
+	rewritten("/other", "")(r)
+	if f := (&Guard{rules: new(config.Resolved)}).facts(r); f.Method != http.MethodPost {
+		t.Errorf("method %s", f.Method)
+	}
+}
+
+func TestReceiveRefusesOtherMethodsAndSecondGuards(t *testing.T) {
+	b := newBench(t, func(g *Guard) { g.Methods = []string{"POST", "PUT"} })
+	for method, want := range map[string]Result{"POST": "", "PUT": "", "GET": ResultMethodNotAllowed, "post": ResultMethodNotAllowed, "HEAD": ResultMethodNotAllowed} {
+		w := httptest.NewRecorder()
+		d := b.guard.newDelivery(w, arrived(method, "/in"))
+		refused := d.receive()
+		if want == "" && refused != nil || want != "" && (refused == nil || refused.result != want) {
+			t.Errorf("%s: %v, want %q", method, refused, want)
+		}
+		if refused != nil {
+			if err := d.refuse(refused); err == nil || w.Header().Get("Allow") != "POST, PUT" {
+				t.Errorf("%s: Allow %q", method, w.Header().Get("Allow"))
+			}
+		}
+		d.end()
+	}
+	r := b.request(event("1"))
+	r = r.WithContext(context.WithValue(r.Context(), guardedKey{}, true))
+	w, err := b.serve(r, says(200, ""))
+	wantRefusal(t, w, err, ResultMisconfigured, http.StatusServiceUnavailable)
+}
+
+func TestWithoutKeyLeavesTheRestToTheByte(t *testing.T) {
+	for query, want := range map[string]string{
+		"":                           "",
+		"token=x":                    "",
+		"token":                      "",
+		"token=":                     "",
+		"a=1&token=x":                "a=1",
+		"token=x&a=1":                "a=1",
+		"a=1&token=x&b=2":            "a=1&b=2",
+		"token=x&token=y":            "",
+		"to%6ben=x&a":                "a",
+		"%74oken=x=y":                "",
+		"Token=x":                    "Token=x",
+		"tokens=x&mytoken=y":         "tokens=x&mytoken=y",
+		"a=%7e+%zz&&b=;c&token=x&=&": "a=%7e+%zz&&b=;c&=&",
+		"%zztoken=x":                 "%zztoken=x",
+		"a=token=x":                  "a=token=x",
+		"z=1&y=2&x=%41":              "z=1&y=2&x=%41",
+	} {
+		if got := withoutKey(query, "token"); got != want {
+			t.Errorf("%q became %q, want %q", query, got, want)
+		}
+	}
+	if got := withoutKey("my+key=1&my%20key=2&my_key=3", "my key"); got != "my_key=3" {
+		t.Errorf("a key with a space: %q", got)
+	}
+}
+
+// Whatever the guard accepts as a token is taken out.
+func TestRemoveTokenTakesOutWhatWasCompared(t *testing.T) {
+	for name, tc := range map[string]struct {
+		token, target string
+		header        http.Header
+		url, uri      string
+		left          http.Header
+	}{
+		"query":        {"query token", "/in?a=%41&token=x&b", nil, "/in?a=%41&b", "/in?a=%41&b", nil},
+		"query, alone": {"query token", "/in?token=x", nil, "/in", "/in", nil},
+		"query, none":  {"query token", "/in%20a", nil, "/in%20a", "/in%20a", nil},
+		"header": {"header X-Token", "/in?token=x", http.Header{"X-Token": {"x"}, "X-Tokens": {"y"}},
+			"/in?token=x", "/in?token=x", http.Header{"X-Tokens": {"y"}}},
+		"bearer": {"bearer", "/in", http.Header{"Authorization": {"Bearer x"}, "A": {"1"}}, "/in", "/in", http.Header{"A": {"1"}}},
+		"basic":  {"basic", "/in", http.Header{"Authorization": {"Basic eA=="}}, "/in", "/in", nil},
+		"body":   {"body token", "/in?token=x", http.Header{"Token": {"x"}}, "/in?token=x", "/in?token=x", http.Header{"Token": {"x"}}},
+		"none":   {"", "/in?token=x", http.Header{"Token": {"x"}}, "/in?token=x", "/in?token=x", http.Header{"Token": {"x"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := &Guard{rules: new(config.Resolved)}
+			if tc.token != "" {
+				token, err := config.ParseToken(tc.token)
+				if err != nil {
+					t.Fatal(err)
+				}
+				g.rules.Token = &token
+			}
+			r := httptest.NewRequest(http.MethodPost, tc.target, nil)
+			for name, values := range tc.header {
+				r.Header[name] = values
+			}
+			g.removeToken(r)
+			if r.URL.RequestURI() != tc.url || r.RequestURI != tc.uri {
+				t.Errorf("URL %s, RequestURI %s", r.URL.RequestURI(), r.RequestURI)
+			}
+			if len(r.Header) != len(tc.left) {
+				t.Errorf("headers %v, want %v", r.Header, tc.left)
+			}
+		})
+	}
+}
+
+func TestIdentifyNeedsAScopeThatHasAValue(t *testing.T) {
+	for value, want := range map[any]string{"acme": "t-acme", "": "t-", nil: "", "{not.mapped}": ""} {
+		g := newGuard()
+		g.ProviderName, g.Scope, g.Secret = "struktr", "t-{tenant}", []Secret{{Value: "x"}}
+		if err := g.provision(); err != nil {
+			t.Fatal(err)
+		}
+		repl := caddy.NewReplacer()
+		if value != nil {
+			repl.Set("tenant", value)
+		}
+		d := &delivery{guard: g, repl: repl, facts: signature.Request{Body: []byte(`{"event":"a"}`)}}
+		refused := d.identify()
+		if want == "" {
+			if refused == nil || refused.result != ResultMisconfigured || d.scope != g.Scope {
+				t.Errorf("%v: scope %q, %v", value, d.scope, refused)
+			}
+			continue
+		}
+		if refused != nil || d.scope != want {
+			t.Errorf("%v: scope %q, want %q, %v", value, d.scope, want, refused)
+		}
+		if d.event.Content != nil {
+			t.Error("the delivery keeps the body that a waiting copy gives up")
+		}
+	}
+}
