@@ -114,7 +114,7 @@ func TestSendMakesEventsThatAGuardTellsApart(t *testing.T) {
 	b := newBench(t, func(g *Guard) {
 		g.ProviderName, g.Token, g.Secret = "docintell", "", []Secret{{Value: secretOf("docintell")}}
 	})
-	g := newGateway(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(200) })
+	g := newGateway(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
 	g.send(t, "docintell", "--count", "2", "--repeat", "2")
 	for i, want := range []string{"forwarded", "duplicate", "forwarded", "duplicate"} {
 		r := httptest.NewRequest(http.MethodPost, "/in", bytes.NewReader(g.sent[i]))

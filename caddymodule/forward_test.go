@@ -40,7 +40,7 @@ func TestOnlyAWholeAnswerWithASuccessIsOne(t *testing.T) {
 		"an unlisted 200":  {[]string{"201-202"}, says(200, ""), ResultUpstreamFailed, 200, false, 0},
 		"a body alone":     {nil, func(w http.ResponseWriter, _ *http.Request) error { _, err := w.Write([]byte("x")); return err }, ResultForwarded, 200, false, 1},
 		"nothing":          {nil, func(http.ResponseWriter, *http.Request) error { return nil }, ResultMisconfigured, 503, true, 0},
-		"only a 1xx":       {nil, func(w http.ResponseWriter, _ *http.Request) error { w.WriteHeader(103); return nil }, ResultMisconfigured, 503, true, 0},
+		"only a 1xx":       {nil, func(w http.ResponseWriter, _ *http.Request) error { w.WriteHeader(http.StatusEarlyHints); return nil }, ResultMisconfigured, 503, true, 0},
 		"an error":         {nil, failing(0, errRefused), ResultUpstreamFailed, 0, true, 0},
 		"a Caddy error":    {nil, failing(0, caddyhttp.Error(502, errRefused)), ResultUpstreamFailed, 502, true, 0},
 		"200 and an error": {nil, failing(200, caddyhttp.Error(502, errRefused)), ResultUpstreamFailed, 502, true, 0},

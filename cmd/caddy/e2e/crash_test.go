@@ -112,9 +112,9 @@ func TestDocIntellRetriesOutliveACrash(t *testing.T) {
 				g.Start()
 			}
 			var answers []testbed.Response
-			for _, at := range []time.Duration{1, 3, 7, 15} {
+			for _, at := range []time.Duration{time.Second, 3 * time.Second, 7 * time.Second, 15 * time.Second} {
 				// An attempt that got a late answer leaves no pause before the next.
-				time.Sleep(time.Until(begun.Add(at * time.Second)))
+				time.Sleep(time.Until(begun.Add(at)))
 				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // DocIntell's own
 				resp, err := testbed.Try(testbed.DocIntell().Request(t, next.URL(""), e).WithContext(ctx))
 				cancel()

@@ -80,7 +80,7 @@ func TestSenderThatHangsUpInALongAnswerDoesNotStopTheApp(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if resp.StatusCode != 200 {
+		if resp.StatusCode != http.StatusOK {
 			t.Errorf("the long answer began with %d", resp.StatusCode)
 		}
 		_ = resp.Body.Close() // unread

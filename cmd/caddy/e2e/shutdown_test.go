@@ -115,7 +115,7 @@ func TestShutdownThatRunsOutOfTimeLeavesClaimsToTheirLease(t *testing.T) {
 	begun := time.Now()
 	hangUpAfter(t, testbed.Struktr().Request(t, g.URL(""), e), 300*time.Millisecond)
 	app.WaitCount(1)
-	<-stopAsync(g) // how it ends is its own affair, as long as it does
+	_ = <-stopAsync(g) // how it ends is its own affair, as long as it does
 	want(t, testbed.Do(t, testbed.Struktr().Request(t, other.URL("/reject"), e)), 503, "in_flight")
 	wantCalls(t, app, 1)
 	want(t, testbed.Do(t, testbed.Struktr().Request(t, other.URL(""), e)), 200, "forwarded")
@@ -123,4 +123,28 @@ func TestShutdownThatRunsOutOfTimeLeavesClaimsToTheirLease(t *testing.T) {
 		t.Errorf("taken over after %v, within the lease of %v", took, lease)
 	}
 	wantCalls(t, app, 2)
+}
+
+// An event that succeeded while Redis was away is committed before the process
+// ends, if Redis is back soon.
+func TestShutdownWaitsForACommitThatIsTriedOn(t *testing.T) {
+	t.Parallel()
+	redis := testbed.StartRedis(t)
+	hold := newGate(t)
+	app := testbed.StartApp(t, func(testbed.Delivery) testbed.Answer { return testbed.Answer{Wait: hold.c} })
+	conf := setup{store: "redis " + redis.URL(), app: app}
+	g := conf.start(t)
+	e := testbed.Event{}.Fill()
+	first := sendAsync(testbed.Struktr().Request(t, g.URL(""), e))
+	app.WaitCount(1)
+	redis.Stop()
+	hold.open()
+	want(t, wait(t, first), 200, "forwarded")
+	ended := stopAsync(g)
+	redis.Start()
+	if err := <-ended; err != nil {
+		t.Errorf("the gateway ended badly: %v", err)
+	}
+	want(t, testbed.Do(t, testbed.Struktr().Request(t, conf.start(t).URL(""), e)), 200, "duplicate")
+	wantCalls(t, app, 1)
 }

@@ -1,0 +1,216 @@
+package caddymodule
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/webhookguard/caddy-webhook-guard/dedupe"
+)
+
+// fakeModule is a store module of the tests' own store.
+type fakeModule struct {
+	key     string
+	open    func() (dedupe.Store, error)
+	adopted *int
+}
+
+func (*fakeModule) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "webhook_guard.stores.fake", New: func() caddy.Module { return new(fakeModule) }}
+}
+func (m *fakeModule) PoolKey() string             { return m.key }
+func (m *fakeModule) Open() (dedupe.Store, error) { return m.open() }
+func (m *fakeModule) Adopt(dedupe.Store)          { *m.adopted++ }
+
+// Across a reload a store stays open, and closes with the last configuration
+// that names it.
+func TestAStoreStaysOpenAcrossAReload(t *testing.T) {
+	fake, opened, adopted := newFakeStore(), 0, 0
+	module := func() *fakeModule {
+		return &fakeModule{"fake " + t.Name(), func() (dedupe.Store, error) { opened++; return fake, nil }, &adopted}
+	}
+	newApp := func() *App { return &App{module: module(), metrics: sharedMetrics()} }
+
+	before, after := newApp(), newApp()
+	first, err := before.enter()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := before.enter(); err != nil || again != first {
+		t.Fatalf("the second request has another store: %v", err)
+	}
+	second, err := after.enter()
+	if err != nil || second != first || opened != 1 || adopted != 1 {
+		t.Fatalf("opened %d times, adopted %d times, %v", opened, adopted, err)
+	}
+	first.leave()
+	second.leave()
+	for range 2 { // also when it runs twice
+		if err := before.Cleanup(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantClosed(t, fake, 0)
+	if _, err := before.enter(); err != nil { // a request of the old configuration
+		t.Fatal(err)
+	}
+	if err := after.Cleanup(); err != nil {
+		t.Fatal(err)
+	}
+	wantClosed(t, fake, 0) // two of its requests are still there
+	first.leave()
+	first.leave()
+	wantClosed(t, fake, 1)
+	if _, err := after.enter(); !errors.Is(err, dedupe.ErrClosed) {
+		t.Errorf("a request after the end: %v", err)
+	}
+	if _, held := stores.References(module().key); held {
+		t.Error("the pool still holds it")
+	}
+}
+
+func TestAnAppThatEndedOpensNothing(t *testing.T) {
+	app := &App{module: &fakeModule{key: t.Name(), open: func() (dedupe.Store, error) {
+		t.Error("opened")
+		return nil, nil
+	}}, metrics: sharedMetrics()}
+	if err := app.Cleanup(); err != nil { // as after a failed Provision
+		t.Fatal(err)
+	}
+	if _, err := app.enter(); !errors.Is(err, dedupe.ErrClosed) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestAStoreThatDoesNotOpenHoldsNothing(t *testing.T) {
+	app := &App{module: &fakeModule{key: t.Name(), open: func() (dedupe.Store, error) { return nil, errAway }}, metrics: sharedMetrics()}
+	if _, err := app.enter(); !errors.Is(err, errAway) {
+		t.Errorf("%v", err)
+	}
+	if err := app.Cleanup(); err != nil {
+		t.Error(err)
+	}
+	if _, held := stores.References(t.Name()); held {
+		t.Error("the pool holds a store that was never opened")
+	}
+}
+
+// After a reload that failed the old configuration's bounds are in force again.
+func TestBoundsFollowTheNewestAppInForce(t *testing.T) {
+	var list appList
+	wait, limit := exitWait.Load(), bodies.limit
+	defer func() { exitWait.Store(wait); bodies.setLimit(limit) }()
+	inForce := func(a *App) {
+		t.Helper()
+		if bodies.limit != a.MaxBuffered || exitWait.Load() != int64(a.grace) {
+			t.Errorf("limit %d, wait %d", bodies.limit, exitWait.Load())
+		}
+	}
+	a, b := &App{MaxBuffered: 1, grace: 2}, &App{MaxBuffered: 3, grace: 4}
+	list.add(a)
+	inForce(a)
+	list.add(b)
+	inForce(b)
+	list.remove(b)
+	inForce(a)
+	list.add(b)
+	list.remove(a)
+	inForce(b)
+	list.remove(b)
+	inForce(b) // the last word stays
+}
+
+func TestExitWaitsForWorkAndNoLongerThanItMay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		defer exitWait.Store(exitWait.Load())
+		exitWait.Store(int64(2 * time.Second))
+		begun := time.Now()
+		waitForWork(context.Background())
+		if waited := time.Since(begun); waited != 0 {
+			t.Errorf("waited %s for nothing", waited)
+		}
+		work.Add(1)
+		go func() {
+			time.Sleep(time.Second)
+			work.Done()
+		}()
+		waitForWork(context.Background())
+		if waited := time.Since(begun); waited != time.Second {
+			t.Errorf("waited %s for a second's work", waited)
+		}
+		work.Add(1)
+		waitForWork(context.Background())
+		if waited := time.Since(begun); waited != 3*time.Second {
+			t.Errorf("waited %s for work that does not end", waited)
+		}
+		work.Done()
+	})
+}
+
+// Several guards share a registry, and every reload brings a new one.
+func TestMetricsAreRegisteredAgainAndKeepTheirValues(t *testing.T) {
+	first, again := prometheus.NewPedanticRegistry(), prometheus.NewPedanticRegistry()
+	for _, registry := range []*prometheus.Registry{first, first, again} {
+		m, err := registerMetrics(registry)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.requests.WithLabelValues("test", "test", "forwarded").Inc()
+	}
+	families, err := again.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := false
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			if family.GetName() == "webhook_guard_requests_total" && m.GetLabel()[0].GetValue() == "test" {
+				found = m.GetCounter().GetValue() == 3
+			}
+		}
+	}
+	if !found {
+		t.Error("a value did not survive the reload")
+	}
+	clash := prometheus.NewPedanticRegistry()
+	clash.MustRegister(prometheus.NewCounter(prometheus.CounterOpts{Name: "webhook_guard_requests_total", Help: "another"}))
+	if _, err := registerMetrics(clash); err == nil {
+		t.Error("a registration that failed was no error")
+	}
+}
+
+// In JSON one can say what the lines refuse, and it is refused all the same.
+func TestTheAppRefusesWhatJSONCanSay(t *testing.T) {
+	for want, app := range map[string]any{
+		"max_buffered: -1 is not positive":           map[string]any{"max_buffered": -1},
+		"unknown field":                              map[string]any{"max_bufferd": 1},
+		"webhook_guard.stores.tape":                  map[string]any{"store": map[string]any{"kind": "tape"}},
+		"provider stripe is built in":                map[string]any{"providers": map[string]any{"stripe": map[string]any{}}},
+		"provider acme: lease: -1ns is not positive": map[string]any{"providers": map[string]any{"acme": map[string]any{"lease": -1}}},
+	} {
+		err := validate(string(caddyconfig.JSON(map[string]any{"apps": map[string]any{"webhook_guard": app}}, nil)))
+		wantText(t, err, want)
+	}
+	if err := validate(`{"apps":{"webhook_guard":{}}}`); err != nil {
+		t.Errorf("the defaults: %v", err)
+	}
+}
+
+// Two guards in one route are a mistake that the sender's retries survive.
+func TestASecondGuardIsRefusedWithItsHeaders(t *testing.T) {
+	outer, inner := newBench(t, nil), newBench(t, nil)
+	w, err := outer.serve(outer.request(event("1")), func(w http.ResponseWriter, r *http.Request) error {
+		return inner.guard.ServeHTTP(w, r, says(200, ""))
+	})
+	wantRefusal(t, w, err, ResultMisconfigured, http.StatusServiceUnavailable)
+	if w.Header().Get("Retry-After") == "" || outer.store.count("commit") > 0 || outer.store.count("release") != 1 {
+		t.Error("the event was not given back for a retry")
+	}
+}

@@ -1,0 +1,101 @@
+package caddymodule
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/webhookguard/caddy-webhook-guard/config"
+	"github.com/webhookguard/caddy-webhook-guard/signature"
+)
+
+// A header that Caddy drops would never reach the guard, so it is refused unless
+// the server keeps it.
+func TestHeadersThatCaddyDropsAreRefused(t *testing.T) {
+	for name, tc := range map[string]struct {
+		header            string
+		dots, underscores []string
+		want              string // in the error; "" where it is taken
+	}{
+		"usual":                        {"X-Acme", nil, nil, ""},
+		"a dot":                        {"X.Acme", nil, nil, "expected_dot_headers X.Acme"},
+		"an underscore":                {"X_Acme", nil, nil, "expected_underscore_headers X_Acme"},
+		"a dot, listed":                {"X.Acme", []string{"x.acme"}, nil, ""},
+		"a dot, in a pattern":          {"X.Acme", []string{"x.*"}, nil, ""},
+		"a dot, in the other list":     {"X.Acme", nil, []string{"X.Acme"}, "expected_dot_headers"},
+		"a dot, another listed":        {"X.Acme", []string{"X.Acme2", "X.Acm"}, nil, "expected_dot_headers"},
+		"an underscore, listed":        {"X_Acme", nil, []string{"X_Acme"}, ""},
+		"an underscore, in a pattern":  {"X_Acme", nil, []string{"X_Acme*"}, ""},
+		"both":                         {"X_A.B", nil, nil, "expected_dot_headers"},
+		"both, listed with the dots":   {"X_A.B", []string{"X_A.B"}, nil, ""},
+		"both, with the underscores":   {"X_A.B", nil, []string{"x_a.b"}, ""},
+		"both, in a pattern":           {"X_A.B", []string{"X_*"}, []string{"X_*"}, "expected_dot_headers"},
+		"a pattern longer than a name": {"X.", []string{"X.Acme*"}, nil, "expected_dot_headers"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := &Guard{rules: new(config.Resolved)}
+			g.Signature = []signature.SignatureSpec{{Header: tc.header}}
+			err := g.checkHeaderNames(&caddyhttp.Server{ExpectedDotHeaders: tc.dots, ExpectedUnderscoreHeaders: tc.underscores})
+			if tc.want != "" {
+				wantText(t, err, tc.want)
+			} else if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestHeaderNamesAreAllThatTheGuardReads(t *testing.T) {
+	token, err := config.ParseToken("header X-Token")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &Guard{rules: &config.Resolved{Token: &token}}
+	g.Provider = config.Provider{
+		Signature: []signature.SignatureSpec{{Header: "X-Sig"}, {Header: "X-Sig-*"}},
+		Event:     "header X-Event",
+		ID:        []string{"header X-Id", "body id", "query id"},
+		Timestamp: &config.Stamp{Source: "header X-At"},
+		EventTime: &config.Stamp{Source: "header X-Event-At"},
+		Signed:    []string{"{header.X-Signed}{body}", "{http.request.header.X-Long|lower}"},
+		Content:   "{header.X-Content}",
+	}
+	want := []string{"X-Sig", "X-Sig-", "X-Token", "X-Event", "X-Id", "X-At", "X-Event-At", "X-Signed", "X-Long", "X-Content"}
+	got := g.headerNames()
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestATokenThatLogsWouldShowIsWarnedOf(t *testing.T) {
+	for token, filter := range map[string]string{
+		"query token":    "request>uri query { replace token REDACTED }",
+		"header X-Token": "request>headers>X-Token delete",
+		"bearer":         "", // Caddy redacts Authorization by itself
+		"basic":          "",
+		"body token":     "",
+		"form token":     "",
+		"":               "",
+	} {
+		core, logs := observer.New(zap.DebugLevel)
+		g := newGuard()
+		g.logger = zap.New(core)
+		g.ProviderName, g.Secret, g.Token = "struktr", []Secret{{Value: "c4n4ry"}}, token
+		if err := g.provision(); err != nil {
+			t.Fatal(err)
+		}
+		g.warnOfLogs()
+		got := ""
+		for _, entry := range logs.All() {
+			got, _ = entry.ContextMap()["filter"].(string)
+		}
+		if got != filter || logs.Len() > 1 {
+			t.Errorf("token %s: filter %q, want %q", token, got, filter)
+		}
+	}
+}
