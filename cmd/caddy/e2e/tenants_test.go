@@ -137,6 +137,27 @@ func TestTenantsOfOneRouteShareNothing(t *testing.T) {
 	})
 }
 
+// A placeholder that stands for nothing is no key that somebody could guess.
+func TestSecretThatIsStillAPlaceholderIsNone(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, store string) {
+		app := testbed.StartApp(t, nil)
+		var routes strings.Builder
+		secrets := map[string]string{"/unknown": "{no.such.thing}", "/unset": "{http.vars.unset}", "/within": "prefix-{no.such.thing}"}
+		for prefix, secret := range secrets {
+			routes.WriteString(route(prefix, "docrouter", proxy(app), "secret "+secret+" per_request", "scope {http.request.host}-"+prefix[1:]))
+		}
+		g := site{store: store, routes: routes.String()}.start(t)
+		s := testbed.DocRouter()
+		for prefix, secret := range secrets {
+			for _, guess := range []string{secret, "", "prefix-"} {
+				wantRefused(t, testbed.Do(t, tenant(t, s, g.URL(prefix), guess, "a.example.com", testbed.Event{})), 503, "secret_unavailable")
+			}
+		}
+		wantCalls(t, app, 0)
+	})
+}
+
 // A tenant without a name has no namespace, though it may have a secret.
 func TestTenantWithoutAScopeIsNotServed(t *testing.T) {
 	t.Parallel()
