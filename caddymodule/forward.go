@@ -34,6 +34,7 @@ func (d *delivery) forward(c *claim, next caddyhttp.Handler) outcome {
 		return outcome{result: refused.result, err: refused.answer(d.w, "")}
 	}
 	d.prepare()
+	d.repl.Set("http.webhook_guard.result", string(ResultForwarded)) // unless the app fails
 	ctx := context.WithValue(context.WithoutCancel(d.r.Context()), guardedKey{}, true)
 	ctx, cancel := context.WithTimeout(ctx, d.guard.rules.Timeout)
 	defer cancel()
@@ -110,6 +111,10 @@ func (d *delivery) judge(answer *heldAnswer, err, ctxErr error) outcome {
 		failed.err = refused.answer(d.w, "")
 	case answer.result() == ResultForwarded:
 		return outcome{answer: answer, success: true, result: ResultForwarded}
+	case answer.status/100 == 2:
+		// The sender would take it for a success and never send the event again.
+		failed.err = caddyhttp.Error(http.StatusBadGateway,
+			fmt.Errorf("the app answered %d, which the success line does not list", answer.status))
 	}
 	return failed
 }

@@ -37,7 +37,7 @@ func TestOnlyAWholeAnswerWithASuccessIsOne(t *testing.T) {
 		"499":              {nil, says(499, ""), ResultUpstreamFailed, 499, false, 0},
 		"503":              {nil, says(503, ""), ResultUpstreamFailed, 503, false, 0},
 		"a listed 404":     {[]string{"2xx", "404"}, says(404, "gone"), ResultForwarded, 404, false, 1},
-		"an unlisted 200":  {[]string{"201-202"}, says(200, ""), ResultUpstreamFailed, 200, false, 0},
+		"an unlisted 200":  {[]string{"201-202"}, says(200, ""), ResultUpstreamFailed, 502, true, 0},
 		"a body alone":     {nil, func(w http.ResponseWriter, _ *http.Request) error { _, err := w.Write([]byte("x")); return err }, ResultForwarded, 200, false, 1},
 		"nothing":          {nil, func(http.ResponseWriter, *http.Request) error { return nil }, ResultMisconfigured, 503, true, 0},
 		"only a 1xx":       {nil, func(w http.ResponseWriter, _ *http.Request) error { w.WriteHeader(http.StatusEarlyHints); return nil }, ResultMisconfigured, 503, true, 0},

@@ -99,26 +99,27 @@ func TestSuccessAndAnswerLines(t *testing.T) {
 		for _, c := range []struct {
 			prefix    string
 			app       int    // the status of its answer
+			first     int    // what its sender gets
 			result    string // what it means
 			duplicate int    // what the next copy gets, and with which body
 			body      string
 		}{
-			{"/only202", 202, "forwarded", 202, ""},
-			{"/only202", 200, "upstream_failed", 0, ""},
-			{"/only202", 204, "upstream_failed", 0, ""},
-			{"/lenient", 404, "forwarded", 404, ""},
-			{"/lenient", 410, "forwarded", 410, ""},
-			{"/lenient", 201, "forwarded", 201, ""},
-			{"/lenient", 400, "upstream_failed", 0, ""},
-			{"/answer", 202, "forwarded", 200, "[accepted]"},
-			{"/answer", 500, "upstream_failed", 0, ""},
-			{"/answer-status", 200, "forwarded", 204, ""},
+			{"/only202", 202, 202, "forwarded", 202, ""},
+			{"/only202", 200, 502, "upstream_failed", 0, ""},
+			{"/only202", 204, 502, "upstream_failed", 0, ""},
+			{"/lenient", 404, 404, "forwarded", 404, ""},
+			{"/lenient", 410, 410, "forwarded", 410, ""},
+			{"/lenient", 201, 201, "forwarded", 201, ""},
+			{"/lenient", 400, 400, "upstream_failed", 0, ""},
+			{"/answer", 202, 202, "forwarded", 200, "[accepted]"},
+			{"/answer", 500, 500, "upstream_failed", 0, ""},
+			{"/answer-status", 200, 200, "forwarded", 204, ""},
 		} {
 			t.Run(fmt.Sprintf("%s, %d", c.prefix[1:], c.app), func(t *testing.T) {
 				calls := app.Count()
 				next.then(testbed.Answer{Status: c.app})
 				e := testbed.Event{}.Fill()
-				want(t, testbed.Do(t, s.Request(t, g.URL(c.prefix), e)), c.app, c.result)
+				want(t, testbed.Do(t, s.Request(t, g.URL(c.prefix), e)), c.first, c.result)
 				if c.result != "forwarded" {
 					next.then(testbed.Answer{Status: 202})
 					want(t, testbed.Do(t, s.Request(t, g.URL(c.prefix), e)), 202, "forwarded")
