@@ -156,6 +156,7 @@ func TestExitWaitsForWorkAndNoLongerThanItMay(t *testing.T) {
 
 // Several guards share a registry, and every reload brings a new one.
 func TestMetricsAreRegisteredAgainAndKeepTheirValues(t *testing.T) {
+	sharedMetrics().requests.DeleteLabelValues("test", "test", "forwarded") // of an earlier run
 	first, again := prometheus.NewPedanticRegistry(), prometheus.NewPedanticRegistry()
 	for _, registry := range []*prometheus.Registry{first, first, again} {
 		m, err := registerMetrics(registry)

@@ -244,6 +244,21 @@ func TestWaitingCopiesAreBounded(t *testing.T) {
 	}
 }
 
+// Where the outcome is known nobody needs time or room to wait for it.
+func TestAKnownOutcomeIsMetWithoutWaiting(t *testing.T) {
+	var fs flights
+	f, _ := fs.join(idOnly("1"), nil)
+	fs.conclude(f, f.event, 200)
+	fs.waiting = maxWaiting
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 50 { // a select would choose by chance
+		if err := fs.follow(ended, f); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func newBody(b *budget, text string) *body {
 	size := int64(len(text))
 	if err := b.take(size); err != nil {

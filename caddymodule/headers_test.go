@@ -188,6 +188,9 @@ func TestTheAppSeesOnlyTheGuardsOwnHeaders(t *testing.T) {
 			t.Errorf("the app got %s: %s", name, values)
 		}
 	}
+	if seen.Header.Get("X-Token") != "" {
+		t.Error("the app got the token")
+	}
 	if seen.Trailer != nil || seen.TransferEncoding != nil || seen.GetBody != nil {
 		t.Error("trailers, transfer encoding and GetBody are left to the app")
 	}

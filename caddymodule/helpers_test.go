@@ -22,6 +22,10 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
 )
 
+// A context makes its channel when that is first asked for. Made by a test in a
+// bubble of testing/synctest, it would be of no use to the others.
+var _ = background.Done()
+
 // fakeStore is a store whose operations a test can take over. Those that it
 // leaves alone go to memory.
 type fakeStore struct {

@@ -210,6 +210,25 @@ func TestPerRequestSecretsAreLookedUpForEachRequest(t *testing.T) {
 	}
 }
 
+// Requests run side by side: one must never see another tenant's secret.
+func TestPerRequestSecretsAreNotSharedBetweenRequests(t *testing.T) {
+	g := newGuard()
+	g.ProviderName, g.Scope = "struktr", "{tenant}"
+	g.Secret = []Secret{{Value: "1"}, {Value: "2"}, {Value: "3"}, {Value: "{tenant_secret}", PerRequest: true}}
+	if err := g.provision(); err != nil {
+		t.Fatal(err)
+	}
+	var sets [2]secretSet
+	for i, text := range []string{"a", "b"} {
+		repl := caddy.NewReplacer()
+		repl.Set("tenant_secret", text)
+		sets[i], _ = (&delivery{guard: g, repl: repl}).secrets()
+	}
+	if want, _ := signature.NewKey("a", "raw", ""); !sets[0].signing[3].Key.Equal(want) {
+		t.Error("the first request has the second one's secret")
+	}
+}
+
 func TestFingerprintTellsGuardsApart(t *testing.T) {
 	t.Setenv("GUARD_TEST_SECRET", "x")
 	base := func() *Guard { return &Guard{ProviderName: "struktr", Secret: []Secret{{Value: "x"}}} }
