@@ -4,97 +4,86 @@ import (
 	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/sha512"
-	"encoding/base64"
-	"encoding/hex"
 	"fmt"
 	"hash"
+	"strings"
 )
 
 // algorithm is an index into algorithms.
 type algorithm int
 
-// algorithms are the HMACs. SHA-1 is here because Twilio and old GitHub hooks
-// use it: HMAC does not need the collision resistance that SHA-1 lost
-// (RFC 6151 section 2 argues the same for MD5).
+// algorithmKind is what a key of an algorithm is and does.
+type algorithmKind int
+
+const (
+	keyedHash  algorithmKind = iota // an HMAC
+	plainHash                       // a hash of a text that holds the secret
+	asymmetric                      // a signature that a public key verifies
+)
+
+// algorithms in the words of a signature line. SHA-1 is here because Twilio
+// and old GitHub hooks use it: HMAC does not need the collision resistance
+// that SHA-1 lost (RFC 6151 section 2 argues the same for MD5).
 var algorithms = [...]struct {
 	name string
-	size int // of the MAC, in bytes
-	new  func() hash.Hash
+	kind algorithmKind
+	size int              // of the MAC, in bytes; zero where signatures differ in length
+	new  func() hash.Hash // of the MAC or of the digest that is signed
+	jwt  string           // its name in a token (RFC 7518 section 3.1, RFC 8037), if it has one
 }{
-	{"sha1", sha1.Size, sha1.New},
-	{"sha256", sha256.Size, sha256.New},
-	{"sha384", sha512.Size384, sha512.New384},
-	{"sha512", sha512.Size, sha512.New},
+	{"sha1", keyedHash, sha1.Size, sha1.New, ""},
+	{"sha256", keyedHash, sha256.Size, sha256.New, "HS256"},
+	{"sha384", keyedHash, sha512.Size384, sha512.New384, "HS384"},
+	{"sha512", keyedHash, sha512.Size, sha512.New, "HS512"},
+	{"plain-sha1", plainHash, sha1.Size, sha1.New, ""},
+	{"plain-sha256", plainHash, sha256.Size, sha256.New, ""},
+	{nameEd25519, asymmetric, 0, newMessage, "EdDSA"},
+	{nameECDSA, asymmetric, 0, sha256.New, "ES256"},
+	{nameRSA256, asymmetric, 0, sha256.New, "RS256"},
+	{nameRSA512, asymmetric, 0, sha512.New, "RS512"},
+	{nameRSAPSS, asymmetric, 0, sha512.New, "PS512"},
 }
 
-// maxMAC is the longest MAC in bytes, maxEncodedMAC its longest text: hex.
+// maxMAC is the longest MAC in bytes, maxEncodedMAC its longest text: the
+// base64 of its hex.
 const (
 	maxMAC        = sha512.Size
-	maxEncodedMAC = 2 * maxMAC
+	maxEncodedMAC = (2*maxMAC + 2) / 3 * 4
 )
 
 func findAlgorithm(name string) (algorithm, error) {
+	var names []string
 	for i, a := range algorithms {
 		if a.name == name {
 			return algorithm(i), nil
 		}
+		names = append(names, a.name)
 	}
-	return 0, fmt.Errorf("unknown algorithm %q: use sha1, sha256, sha384 or sha512", name)
+	return 0, fmt.Errorf("unknown algorithm %q: use %s", name, strings.Join(names, ", "))
 }
 
-// encoding turns MACs into text and back.
-type encoding struct {
-	name string
-	// padded and bare are nil for hex. Strict refuses texts that differ only
-	// in bits that no byte holds: there must be one text for one MAC.
-	padded, bare *base64.Encoding
+func (a algorithm) String() string      { return algorithms[a].name }
+func (a algorithm) kind() algorithmKind { return algorithms[a].kind }
+
+// message is the hash of Ed25519, which signs the text itself: what is
+// written is kept. It is the one algorithm that needs the body a second time
+// in memory.
+type message struct{ text []byte }
+
+func newMessage() hash.Hash { return &message{} }
+
+func (m *message) Write(p []byte) (int, error) {
+	m.text = append(m.text, p...)
+	return len(p), nil
 }
 
-var encodings = [...]encoding{
-	{name: "hex"},
-	{"base64", base64.StdEncoding.Strict(), base64.RawStdEncoding.Strict()},
-	{"base64url", base64.URLEncoding.Strict(), base64.RawURLEncoding.Strict()},
-}
+func (m *message) Sum(b []byte) []byte { return append(b, m.text...) }
+func (m *message) Reset()              { m.text = m.text[:0] }
+func (m *message) Size() int           { return len(m.text) }
+func (m *message) BlockSize() int      { return 1 }
 
-func findEncoding(name string) (*encoding, error) {
-	for i := range encodings {
-		if encodings[i].name == name {
-			return &encodings[i], nil
-		}
-	}
-	return nil, fmt.Errorf("unknown encoding %q: use hex, base64 or base64url", name)
-}
-
-// decodeMAC decodes a MAC of size bytes into dst. It is false for every text
-// that is not exactly one MAC; hex may be in either case.
-func (e *encoding) decodeMAC(dst *[maxMAC]byte, text string, size int) bool {
-	if len(text) > maxEncodedMAC {
-		return false
-	}
-	var room [maxEncodedMAC]byte
-	src := append(room[:0], text...)
-	var n int
-	var err error
-	switch {
-	case e.padded == nil:
-		if len(src) != hex.EncodedLen(size) {
-			return false
-		}
-		n, err = hex.Decode(dst[:], src)
-	case len(src) == e.padded.EncodedLen(size):
-		n, err = e.padded.Decode(dst[:], src)
-	case len(src) == e.bare.EncodedLen(size):
-		n, err = e.bare.Decode(dst[:], src)
-	default:
-		return false
-	}
-	// Go's base64 skips line breaks, so the length counts too.
-	return err == nil && n == size
-}
-
-func (e *encoding) encode(mac []byte) string {
-	if e.padded == nil {
-		return hex.EncodeToString(mac)
-	}
-	return e.padded.EncodeToString(mac)
+// IsAlgorithm says whether a signature line may name this algorithm.
+func IsAlgorithm(name string) bool {
+	_, err := findAlgorithm(name)
+	return err == nil
 }

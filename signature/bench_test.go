@@ -83,27 +83,6 @@ func (c benchCase) bench(b *testing.B, body []byte) {
 	}
 }
 
-// TestVerifyAllocations: memory for a verification must not grow with the
-// body, which senders choose the size of.
-func TestVerifyAllocations(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector empties pools at random")
-	}
-	for _, c := range benchCases(t) {
-		for _, size := range benchSizes {
-			r, secrets, now := c.request(t, make([]byte, size))
-			allocs := testing.AllocsPerRun(50, func() {
-				if _, err := c.scheme.Verify(r, secrets, vectorWindow, now); err != nil {
-					t.Fatal(err)
-				}
-			})
-			if allocs > 2 {
-				t.Errorf("%s with %d bytes: %v allocations", c.name, size, allocs)
-			}
-		}
-	}
-}
-
 func mustCompile(tb testing.TB, spec Spec) *Scheme {
 	tb.Helper()
 	scheme, err := Compile(spec)

@@ -7,16 +7,18 @@
 //
 // # How a scheme is described
 //
-// A [Spec] is what a provider's documentation says, as data: which headers
-// hold signatures and in what shape ([SignatureSpec]), which bytes are under
-// the MAC (templates, see [ParseTemplate]), where the stamp and the ID are
-// ([Source]). [Compile] checks it once and returns a [Scheme].
+// A [Spec] is what a provider's documentation says, as data: which headers or
+// fields hold signatures and in what shape ([SignatureSpec]), which bytes are
+// under the MAC (templates, see [ParseTemplate]) or what a token has to claim
+// ([Claim]), where the stamp and the ID are ([Source]). [Compile] checks it
+// once and returns a [Scheme]. Keys are secrets ([NewKey]) or the sender's
+// public keys ([NewPublicKey]); [Scheme.NewKey] makes the one that is needed.
 //
 // # How a request is judged
 //
-// [Scheme.Inspect] needs no body: it reads the signature headers and refuses
-// what is malformed or stale before a byte of the body is read.
-// [Scheme.Authenticate] computes the MACs and then judges the stamps that the
-// body holds. [Scheme.Verify] does both. Refusals are of type [*Error] and
+// [Scheme.Inspect] needs no body: it reads the signatures that are not in it
+// and refuses what is malformed or stale before a byte of the body is read.
+// [Scheme.Authenticate] reads those that are, computes the MACs and then judges
+// the claims of a token and the stamps that the body holds. [Scheme.Verify] does both. Refusals are of type [*Error] and
 // never hold a secret, a body or a signature.
 package signature

@@ -2,7 +2,13 @@ package signature
 
 import (
 	"bytes"
+	"errors"
+	"io"
+	"mime"
+	"mime/multipart"
 	"net/url"
+	"slices"
+	"strings"
 )
 
 // readForm returns one field of a query string or of a form body
@@ -39,4 +45,126 @@ func isFormKey(raw []byte, name string) bool {
 	}
 	key, err := url.QueryUnescape(string(raw))
 	return err == nil && key == name
+}
+
+// readFormBody returns one field of a body that is a form of either type.
+func readFormBody(r *Request, name string) Value {
+	mediaType, params := contentType(r)
+	if mediaType == "multipart/form-data" {
+		return readMultipart(r.Body, params["boundary"], name)
+	}
+	return readForm(r.Body, name)
+}
+
+// readMultipart walks the whole body, so that a field that is there twice is
+// not taken for one. A file of the field's name counts as the field: apps
+// differ in which of the two they would read.
+func readMultipart(body []byte, boundary, name string) Value {
+	var v Value
+	if boundary == "" {
+		return Value{Bad: true}
+	}
+	parts := multipart.NewReader(bytes.NewReader(body), boundary)
+	for {
+		part, err := parts.NextRawPart()
+		if errors.Is(err, io.EOF) {
+			return v
+		}
+		if err != nil {
+			return Value{Bad: true}
+		}
+		if part.FormName() != name {
+			continue
+		}
+		if v.Found || v.Bad {
+			v.Repeated = true
+			return v
+		}
+		text, err := io.ReadAll(part)
+		if err != nil {
+			return Value{Bad: true}
+		}
+		v.Text, v.Found = string(text), len(text) > 0
+	}
+}
+
+// splitFormJSON cuts field and path apart.
+func splitFormJSON(name string) (field, path string, err error) {
+	first := splitUnescaped(name, '.')[0]
+	if len(first) == len(name) || first == "" {
+		return "", "", errors.New("form_json needs a field and a path in its JSON, with a dot between them: form_json payload.event.id")
+	}
+	path = name[len(first)+1:]
+	_, err = splitPath(path)
+	return unescapeName(first), path, err
+}
+
+func readFormJSON(r *Request, name string) Value {
+	field, path, err := splitFormJSON(name)
+	if err != nil {
+		return Value{}
+	}
+	v := readFormBody(r, field)
+	if !v.Found || v.Bad || v.Repeated {
+		return v
+	}
+	return jsonValue([]byte(v.Text), path)
+}
+
+func contentType(r *Request) (string, map[string]string) {
+	mediaType, params, err := mime.ParseMediaType(single(readHeader(r.Header, "Content-Type")))
+	if err != nil {
+		return "", nil
+	}
+	return mediaType, params
+}
+
+func isForm(r *Request) bool {
+	mediaType, _ := contentType(r)
+	return mediaType == "application/x-www-form-urlencoded"
+}
+
+// formField is one field of a form, decoded.
+type formField struct {
+	key    string
+	values []string
+}
+
+// sortedForm is a form's fields by key, the values of one key as they came.
+func sortedForm(body []byte) ([]formField, error) {
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		// The error would quote the body.
+		return nil, refuse(SignatureMalformed, "the form cannot be read")
+	}
+	fields := make([]formField, 0, len(form))
+	for key, values := range form {
+		fields = append(fields, formField{key, values})
+	}
+	slices.SortFunc(fields, func(a, b formField) int { return strings.Compare(a.key, b.key) })
+	return fields, nil
+}
+
+// appendFormSorted writes key and value of each field, sorted by key, as
+// Mandrill signs them. A body of another type is no form, whatever it looks
+// like.
+func appendFormSorted(dst []byte, r *Request) ([]byte, error) {
+	if !isForm(r) {
+		if len(r.Body) == 0 {
+			return dst, nil
+		}
+		return dst, refuse(SignatureMalformed, "{form_sorted} is signed and the body is no form")
+	}
+	fields, err := sortedForm(r.Body)
+	if err != nil {
+		return dst, err
+	}
+	for _, f := range fields {
+		if len(f.values) > 1 {
+			return dst, refuse(SignatureMalformed, "{form_sorted} is signed and a field was sent more than once")
+		}
+		dst = append(dst, f.key...)
+		dst = append(dst, f.values[0]...)
+	}
+	return dst, nil
 }

@@ -16,6 +16,7 @@ var fuzzFormats = []SignatureSpec{
 	{Header: "Sig", Format: "{timestamp},{signature}", Split: []string{","}},
 	{Header: "Sig", Format: "t={timestamp},v1={signature}", Split: []string{" ", ","}},
 	{Header: "Sig", Algorithm: "sha512", Format: "i={id}:n={nonce}:[{signature}]"},
+	{Header: "Sig", Algorithm: "sha512", Encoding: "base64hex"},
 }
 
 // FuzzSignatureHeader: no header panics, none verifies under a key that did
@@ -80,7 +81,7 @@ func FuzzTemplate(f *testing.F) {
 		}
 		r := testRequest(value, "https://example.com/"+value+"?"+value, value)
 		r.Header["X"] = []string{value}
-		parts := Parts{value, value, value}
+		parts := Parts{Timestamp: value, ID: value, Nonce: value}
 		one, errOne := template.Append(nil, r, parts, map[string]string{"p": value})
 		two, errTwo := again.Append(nil, r, parts, map[string]string{"p": value})
 		if string(one) != string(two) || (errOne == nil) != (errTwo == nil) {

@@ -11,9 +11,10 @@ const maxCandidates = 16
 
 // candidate is one well-formed MAC of a request.
 type candidate struct {
-	mac    [maxMAC]byte
-	header int // of Scheme.headers: which algorithm and encoding
-	group  int // of Inspection.groups: which timestamp goes with it
+	mac   [maxMAC]byte
+	text  string // instead of mac, for signatures of any length
+	line  int    // of Scheme.lines: which algorithm and encoding
+	group int    // of Inspection.groups: which timestamp goes with it
 }
 
 // Inspection is what the headers of one request said. It refers to the
@@ -26,31 +27,42 @@ type Inspection struct {
 	groupCount int
 }
 
-// readHeaders collects the candidates of all signature headers. Malformed
-// ones are passed over as long as there is a well-formed one.
+// readHeaders collects the candidates of all signatures that are there before
+// the body is.
 func (s *Scheme) readHeaders(in *Inspection, r *Request) error {
+	return s.readSignatures(in, r, false)
+}
+
+// readSignatures collects the candidates of all signature lines that are in
+// the body, or of all that are not. Malformed ones are passed over as long as
+// there is a well-formed one.
+func (s *Scheme) readSignatures(in *Inspection, r *Request, inBody bool) error {
 	var malformed *Error
 	present := false
-	for i := range s.headers {
-		h := &s.headers[i]
-		// On the stack: a request without numbered headers allocates nothing.
-		var names [maxCandidates + 1]string
-		for _, name := range h.names(r, names[:0]) {
-			values := r.Header[name]
-			if len(values) == 0 {
-				continue
+	keep := func(i int, problem string) {
+		present = true
+		if problem != "" && malformed == nil {
+			malformed = refuse(SignatureMalformed, "%s %s", &s.lines[i], problem)
+		}
+	}
+	for i := range s.lines {
+		l := &s.lines[i]
+		if l.source.inBody() != inBody {
+			continue
+		}
+		if !l.isHeader() {
+			v := l.read(r)
+			switch {
+			case v.Repeated || v.Bad:
+				return refuse(SignatureMalformed, "%s was sent more than once or cannot be read", l)
+			case v.Found:
+				keep(i, s.readValue(in, i, v.Text))
 			}
-			present = true
-			if len(values) > 1 {
-				// Proxies and apps disagree on which of two headers counts.
-				return refuse(SignatureMalformed, "header %s was sent %d times", name, len(values))
-			}
-			if problem := s.readHeader(in, i, values[0]); problem != "" && malformed == nil {
-				malformed = refuse(SignatureMalformed, "header %s %s", name, problem)
-			}
-			if in.seen > maxCandidates {
-				return refuse(SignatureMalformed, "more than %d signatures", maxCandidates)
-			}
+		} else if err := s.readHeaderLine(in, i, r, keep); err != nil {
+			return err
+		}
+		if in.seen > maxCandidates {
+			return refuse(SignatureMalformed, "more than %d signatures", maxCandidates)
 		}
 	}
 	switch {
@@ -61,26 +73,58 @@ func (s *Scheme) readHeaders(in *Inspection, r *Request) error {
 	case present:
 		return refuse(SignatureMalformed, "no well-formed signature")
 	}
-	return refuse(SignatureMissing, "no header %s", s.headerNames())
+	return refuse(SignatureMissing, "no %s", s.lineNames())
 }
 
-// readHeader takes the candidates out of one header and says what is wrong
-// with it, if no candidate came of it.
-func (s *Scheme) readHeader(in *Inspection, header int, value string) (problem string) {
+func (s *Scheme) readHeaderLine(in *Inspection, line int, r *Request, keep func(int, string)) error {
+	// On the stack: a request without numbered headers allocates nothing.
+	var names [maxCandidates + 1]string
+	for _, name := range s.lines[line].names(r, names[:0]) {
+		values := r.Header[name]
+		if len(values) == 0 {
+			continue
+		}
+		if len(values) > 1 {
+			// Proxies and apps disagree on which of two headers counts.
+			return refuse(SignatureMalformed, "header %s was sent %d times", name, len(values))
+		}
+		keep(line, s.readValue(in, line, values[0]))
+		if in.seen > maxCandidates {
+			return nil // refused by the caller
+		}
+	}
+	return nil
+}
+
+// read is the value at a place that is not a header.
+func (l *signatureLine) read(r *Request) Value {
+	if l.source == (Source{Kind: SourceBody}) {
+		return Value{Text: string(r.Body), Found: len(r.Body) > 0}
+	}
+	v := l.source.read(r, "")
+	if l.source.Kind == SourceBody && v.Found && !uniqueJSON(string(r.Body), l.source.Name) {
+		v.Repeated = true
+	}
+	return v
+}
+
+// readValue takes the candidates out of one header or field and says what is
+// wrong with it, if no candidate came of it.
+func (s *Scheme) readValue(in *Inspection, line int, value string) (problem string) {
 	if value == "" {
 		return "is empty"
 	}
-	f := s.headers[header].format
+	f := s.lines[line].format
 	before := in.count
 	problem = "is not of the configured format"
 	if len(f.separators) < 2 {
-		problem = s.readGroup(in, header, value)
+		problem = s.readGroup(in, line, value)
 	} else {
 		for group := range strings.SplitSeq(value, f.separators[0]) {
 			if group = strings.TrimSpace(group); group == "" {
 				continue
 			}
-			if p := s.readGroup(in, header, group); p != "" {
+			if p := s.readGroup(in, line, group); p != "" {
 				problem = p
 			}
 			if in.seen > maxCandidates {
@@ -96,16 +140,16 @@ func (s *Scheme) readHeader(in *Inspection, header int, value string) (problem s
 
 // readGroup reads the items that share one timestamp: a whole header, unless
 // its format has groups. Nothing of a malformed group is kept.
-func (s *Scheme) readGroup(in *Inspection, header int, text string) (problem string) {
-	h := &s.headers[header]
-	f := h.format
+func (s *Scheme) readGroup(in *Inspection, line int, text string) (problem string) {
+	l := &s.lines[line]
+	f := l.format
 	if len(f.separators) == 0 {
 		found, ok := f.patterns[0].match(text)
 		if !ok {
 			in.seen++
 			return "is not of the configured format"
 		}
-		return s.keepGroup(in, header, found.parts, found.signature)
+		return s.keepGroup(in, line, found.parts, found.signature)
 	}
 	// Signatures may stand before the timestamp that goes with them, so they
 	// are kept until the whole group is read.
@@ -135,12 +179,12 @@ func (s *Scheme) readGroup(in *Inspection, header int, text string) (problem str
 		macs[count] = found.signature
 		count++
 	}
-	return s.keepGroup(in, header, parts, macs[:count]...)
+	return s.keepGroup(in, line, parts, macs[:count]...)
 }
 
 // keepGroup adds the well-formed signatures of a group to the candidates.
-func (s *Scheme) keepGroup(in *Inspection, header int, parts Parts, macs ...string) (problem string) {
-	h := &s.headers[header]
+func (s *Scheme) keepGroup(in *Inspection, line int, parts Parts, macs ...string) (problem string) {
+	l := &s.lines[line]
 	// A group without a signature counts as one, so that no header can hold
 	// an endless row of them.
 	in.seen += max(len(macs), 1)
@@ -149,19 +193,20 @@ func (s *Scheme) keepGroup(in *Inspection, header int, parts Parts, macs ...stri
 		return "has too many signatures"
 	case len(macs) == 0:
 		return "has no signature"
-	case h.format.has(varTimestamp) && parts.Timestamp == "":
+	case l.format.has(varTimestamp) && parts.Timestamp == "":
 		return "has no timestamp"
-	case h.format.has(varID) && parts.ID == "":
+	case l.format.has(varID) && parts.ID == "":
 		return "has no ID"
-	case h.format.has(varNonce) && parts.Nonce == "":
+	case l.format.has(varNonce) && parts.Nonce == "":
 		return "has no nonce"
 	}
 	before := in.count
+	if l.jwt {
+		return s.keepTokens(in, line, macs)
+	}
 	for _, mac := range macs {
-		c := &in.candidates[in.count]
-		if h.encoding.decodeMAC(&c.mac, mac, algorithms[h.algorithm].size) {
-			c.header, c.group = header, in.groupCount
-			in.count++
+		if in.keep(l, mac) {
+			in.candidates[in.count-1].line = line
 		}
 	}
 	if in.count == before {
@@ -170,6 +215,48 @@ func (s *Scheme) keepGroup(in *Inspection, header int, parts Parts, macs ...stri
 	in.groups[in.groupCount] = parts
 	in.groupCount++
 	return ""
+}
+
+// keepTokens is keepGroup for tokens: each is a group, as it has claims and
+// bytes under its signature of its own.
+func (s *Scheme) keepTokens(in *Inspection, line int, tokens []string) (problem string) {
+	l := &s.lines[line]
+	before := in.count
+	for _, token := range tokens {
+		p, mac, wrong := l.readToken(token)
+		if wrong == "" && !in.keep(l, mac) {
+			wrong = "holds a token without a signature of the right length and encoding"
+		}
+		if wrong != "" {
+			problem = wrong
+			continue
+		}
+		in.candidates[in.count-1].line = line
+		in.groups[in.groupCount] = p
+		in.groupCount++
+	}
+	if in.count > before {
+		return ""
+	}
+	return problem
+}
+
+// keep adds a signature to the candidates, if it is well-formed.
+func (in *Inspection) keep(l *signatureLine, text string) bool {
+	c := &in.candidates[in.count]
+	if size := algorithms[l.algorithm].size; size > 0 {
+		if !l.encoding.decodeMAC(&c.mac, text, size) {
+			return false
+		}
+	} else {
+		if _, ok := l.encoding.decode(text); !ok {
+			return false
+		}
+		c.text = text
+	}
+	c.group = in.groupCount
+	in.count++
+	return true
 }
 
 // matchItem finds the pattern of the item at one place. Text decides before
@@ -214,15 +301,15 @@ func (p *Parts) add(more Parts) bool {
 
 // names are the headers that a line reads in one request: one, or those with
 // a number in place of the star (DocuSign X-DocuSign-Signature-1 and on).
-func (h *signatureHeader) names(r *Request, names []string) []string {
-	if !h.numbered {
-		if _, ok := r.Header[h.name]; ok {
-			return append(names, h.name)
+func (l *signatureLine) names(r *Request, names []string) []string {
+	if !l.numbered {
+		if _, ok := r.Header[l.source.Name]; ok {
+			return append(names, l.source.Name)
 		}
 		return names
 	}
 	for name := range r.Header {
-		number, ok := strings.CutPrefix(name, h.name)
+		number, ok := strings.CutPrefix(name, l.source.Name)
 		// One more than can be tried is enough to refuse them all.
 		if ok && allDigits(number) && len(names) <= maxCandidates {
 			names = append(names, name)

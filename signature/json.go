@@ -90,6 +90,16 @@ func readJSON(body []byte, path string) (string, jsonKind) {
 	}
 }
 
+// jsonValue is the string or number at a path.
+func jsonValue(body []byte, path string) Value {
+	text, kind := readJSON(body, path)
+	return Value{
+		Text:  text,
+		Found: text != "" && kind == jsonScalar,
+		Bad:   kind == jsonBool || kind == jsonNested,
+	}
+}
+
 // walkJSON takes a path with special characters key by key. gjson knows
 // escapes in the keys of objects only: for an array, `\#` is still its length.
 func walkJSON(body []byte, path string) gjson.Result {

@@ -2,7 +2,9 @@ package signature
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/hmac"
+	"crypto/sha1"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -11,26 +13,39 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/text/unicode/norm"
 )
 
-// Key is the bytes of one secret, with HMAC states ready for use. It may be
-// used by many goroutines at once and never prints.
+// Key is one secret or one public key, with hash states ready for use. It may
+// be used by many goroutines at once and never prints.
 type Key struct {
-	bytes  []byte
-	states [len(algorithms)]sync.Pool // of *macState
+	// bytes are the secret's, and none for a public key.
+	bytes   []byte
+	public  crypto.PublicKey
+	der     []byte                     // of the public key
+	private crypto.Signer              // of a key that can also sign
+	states  [len(algorithms)]sync.Pool // of *macState
 }
 
-// macState is an HMAC under one key and room for what is written to it.
+// macState is a hash under one key and room for what is written to it.
 type macState struct {
-	hash hash.Hash
-	buf  []byte
-	sum  [maxMAC]byte
+	hash   hash.Hash
+	secret []byte // for {secret}; the key's own bytes
+	buf    []byte
+	sum    [maxMAC]byte
+	whole  hash.Hash // for a function over the whole of a template
 }
+
+// secretEncodings are how a secret's text becomes the bytes of a key.
+const secretEncodings = "raw, base64, hex, sha1 or nfkd"
 
 // NewKey makes a key of a secret's text: prefix is taken off where it is
-// there, the rest is raw, base64 (with or without padding) or hex. An empty
-// encoding is raw. Errors name the encoding and never hold the text. A key of
-// no bytes is an error: anyone could sign with it.
+// there, and the rest is raw, base64 (with or without padding) or hex. sha1
+// takes the digest of the text as the key, as Braintree does, and nfkd the
+// text in Unicode's compatibility form, as EasyPost does. An empty encoding is
+// raw. Errors name the encoding and never hold the text. A key of no bytes is
+// an error: anyone could sign with it.
 func NewKey(text, encoding, prefix string) (*Key, error) {
 	text = strings.TrimPrefix(text, prefix)
 	var key []byte
@@ -38,6 +53,13 @@ func NewKey(text, encoding, prefix string) (*Key, error) {
 	switch encoding {
 	case "", "raw":
 		key = []byte(text)
+	case "sha1":
+		if text != "" {
+			sum := sha1.Sum([]byte(text))
+			key = sum[:]
+		}
+	case "nfkd":
+		key = norm.NFKD.Bytes([]byte(text))
 	case "base64":
 		if strings.HasSuffix(text, "=") {
 			key, err = base64.StdEncoding.DecodeString(text)
@@ -47,7 +69,7 @@ func NewKey(text, encoding, prefix string) (*Key, error) {
 	case "hex":
 		key, err = hex.DecodeString(text)
 	default:
-		return nil, fmt.Errorf("unknown secret encoding %q: use raw, base64 or hex", encoding)
+		return nil, fmt.Errorf("unknown secret encoding %q: use %s", encoding, secretEncodings)
 	}
 	if err != nil {
 		// Not wrapped: the decoders quote the character that they stumble over.
@@ -62,6 +84,9 @@ func NewKey(text, encoding, prefix string) (*Key, error) {
 // Equal says whether two keys verify the same signatures. The time it takes
 // depends on their lengths only.
 func (k *Key) Equal(other *Key) bool {
+	if k.public != nil || other.public != nil {
+		return bytes.Equal(k.der, other.der)
+	}
 	// HMAC pads a short key with zero bytes (RFC 2104 section 2), so keys
 	// that differ only in those are one key.
 	return hmac.Equal(bytes.TrimRight(k.bytes, "\x00"), bytes.TrimRight(other.bytes, "\x00"))
@@ -81,14 +106,17 @@ func (k *Key) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 // Format serves every verb, %x too.
 func (k *Key) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
 
-// state takes a ready HMAC from the pool. Making one costs two hash blocks
+// state takes a ready hash from the pool. Making an HMAC costs two hash blocks
 // and some allocations, resetting one a copy.
 func (k *Key) state(a algorithm) *macState {
 	if st, ok := k.states[a].Get().(*macState); ok {
 		st.hash.Reset() // back to the keyed state, not to an empty one
 		return st
 	}
-	return &macState{hash: hmac.New(algorithms[a].new, k.bytes)}
+	if a.kind() == keyedHash {
+		return &macState{hash: hmac.New(algorithms[a].new, k.bytes)}
+	}
+	return &macState{hash: algorithms[a].new(), secret: k.bytes}
 }
 
 func (k *Key) done(a algorithm, st *macState) {
@@ -96,10 +124,21 @@ func (k *Key) done(a algorithm, st *macState) {
 	if cap(st.buf) > 64<<10 {
 		st.buf = nil
 	}
+	if m, ok := st.hash.(*message); ok && cap(m.text) > 64<<10 {
+		m.text = nil
+	}
 	k.states[a].Put(st)
 }
 
-func (k *Key) usable() bool { return k != nil && len(k.bytes) > 0 }
+// digest is the MAC, or what a signature is made of: for Ed25519 the text.
+func (st *macState) digest() []byte {
+	if m, ok := st.hash.(*message); ok {
+		return m.text
+	}
+	return st.hash.Sum(st.sum[:0])
+}
+
+func (k *Key) usable() bool { return k != nil && (len(k.bytes) > 0 || k.public != nil) }
 
 // Secret is a key and the time until which it is taken.
 type Secret struct {

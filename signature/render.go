@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"hash"
 	"slices"
 )
 
@@ -19,23 +20,35 @@ var functions = map[string]func(dst []byte, start int) []byte{
 	"base64":            appendBase64,
 	"lower":             appendLower,
 	"unescape_reserved": unescapeReserved,
+	"php_json":          phpJSON,
 	optional:            func(dst []byte, _ int) []byte { return dst },
 }
 
-const functionList = "sha256 hex base64 lower unescape_reserved optional"
+const (
+	wholeFunctionList = "sha256 hex base64 lower unescape_reserved php_json"
+	functionList      = wholeFunctionList + " " + optional
+)
+
+// env is what placeholders are written from.
+type env struct {
+	r      *Request
+	parts  Parts
+	params map[string]string
+	secret []byte
+}
 
 // append renders the placeholder for one request. What it adds to dst is a
 // copy, so the caller's buffer can be used again.
-func (ph placeholder) append(dst []byte, r *Request, p Parts, params map[string]string) ([]byte, error) {
+func (ph placeholder) append(dst []byte, e *env) ([]byte, error) {
 	start := len(dst)
 	funcs := ph.funcs
 	if ph.variable == varBody && len(funcs) > 0 && funcs[0] == "sha256" {
 		// The usual case for big bodies: hash it where it is.
-		sum := sha256.Sum256(r.Body)
+		sum := sha256.Sum256(e.r.Body)
 		dst, funcs = append(dst, sum[:]...), funcs[1:]
 	} else {
 		var err error
-		if dst, err = ph.appendValue(dst, r, p, params); err != nil {
+		if dst, err = ph.appendValue(dst, e); err != nil {
 			return dst, err
 		}
 		if len(dst) == start && !ph.mayBeEmpty() {
@@ -53,24 +66,25 @@ func (ph placeholder) append(dst []byte, r *Request, p Parts, params map[string]
 // signs one is told from an attacker that dropped it only by "optional".
 func (ph placeholder) mayBeEmpty() bool {
 	switch ph.variable {
-	case varBody, varPath, varQuery, varURI:
+	case varBody, varPath, varQuery, varURI, varFormSorted:
 		return true
 	}
 	return slices.Contains(ph.funcs, optional)
 }
 
-func (ph placeholder) appendValue(dst []byte, r *Request, p Parts, params map[string]string) ([]byte, error) {
+func (ph placeholder) appendValue(dst []byte, e *env) ([]byte, error) {
+	r := e.r
 	switch ph.variable {
 	case varBody:
 		return append(dst, r.Body...), nil
 	case varTimestamp:
 		// Never the parsed number: "01700000000" and "1700000000" are one
 		// time and two texts, and the sender signed one of them.
-		return append(dst, p.Timestamp...), nil
+		return append(dst, e.parts.Timestamp...), nil
 	case varID:
-		return append(dst, p.ID...), nil
+		return append(dst, e.parts.ID...), nil
 	case varNonce:
-		return append(dst, p.Nonce...), nil
+		return append(dst, e.parts.Nonce...), nil
 	case varMethod:
 		return append(dst, r.Method...), nil
 	case varScheme:
@@ -89,14 +103,38 @@ func (ph placeholder) appendValue(dst []byte, r *Request, p Parts, params map[st
 		}
 		return r.appendURL(dst), nil
 	case varParam:
-		return append(dst, params[ph.name]...), nil
-	case varBodyPath:
-		// Objects and booleans too, as they were written: Exact Online signs
-		// a member of the body, Paymob signs true and false.
-		text, _ := readJSON(r.Body, ph.name)
-		return append(dst, text...), nil
+		return append(dst, e.params[ph.name]...), nil
+	case varSecret:
+		return append(dst, e.secret...), nil
+	case varBodyPath, varFormJSON:
+		return ph.appendJSON(dst, r)
+	case varFormSorted:
+		return appendFormSorted(dst, r)
 	}
 	return ph.appendSource(dst, r)
+}
+
+// appendJSON renders a value of the body. Objects and booleans too, as they
+// were written: Exact Online signs a member of the body, Paymob signs true and
+// false.
+func (ph placeholder) appendJSON(dst []byte, r *Request) ([]byte, error) {
+	body, path := r.Body, ph.name
+	if ph.variable == varFormJSON {
+		field, rest, err := splitFormJSON(ph.name)
+		if err != nil {
+			return dst, err
+		}
+		v := readFormBody(r, field)
+		if v.Repeated || v.Bad {
+			return dst, refuse(SignatureMalformed, "form %s is signed and cannot be read", field)
+		}
+		body, path = []byte(v.Text), rest
+	}
+	if ph.each {
+		return ph.appendEach(dst, body, splitUnescaped(path, '.'))
+	}
+	text, _ := readJSON(body, path)
+	return append(dst, text...), nil
 }
 
 // appendSource renders what can be there several times. The sender meant one
@@ -118,6 +156,8 @@ func (ph placeholder) appendSource(dst []byte, r *Request) ([]byte, error) {
 	}
 	return append(dst, v.Text...), nil
 }
+
+func newSHA256() hash.Hash { return sha256.New() }
 
 func appendSHA256(dst []byte, start int) []byte {
 	sum := sha256.Sum256(dst[start:])

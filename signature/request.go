@@ -39,6 +39,9 @@ func (r *Request) appendURLWithHost(dst []byte, host string) []byte {
 // printed again is not always the same text.
 type Parts struct {
 	Timestamp, ID, Nonce string
+	// Of a token that is the signature: its claims, and the part of its text
+	// that is under its own signature.
+	claims, token string
 }
 
 // Value is what a source holds in one request.

@@ -3,18 +3,24 @@ package signature
 import (
 	"errors"
 	"fmt"
-	"strings"
 )
 
-// SignatureSpec is one header that holds signatures.
+// SignatureSpec is one place that holds signatures: a header, as a rule.
 type SignatureSpec struct {
 	// Header is its name. A star at the end stands for a number.
 	Header string `json:"header,omitempty"`
-	// Algorithm is sha1, sha256, sha384 or sha512, as an HMAC. Default: sha256.
+	// Source is where the signature is instead of in a header, written as a
+	// source is in a line: query <key>, body <path> or form <field>.
+	Source string `json:"source,omitempty"`
+	// Algorithm is sha1, sha256, sha384 or sha512, as an HMAC; plain-sha1 or
+	// plain-sha256, as a hash of a text that holds the secret; or ed25519,
+	// ecdsa-sha256, rsa-sha256, rsa-sha512 or rsa-pss-sha512, with a public
+	// key. Default: sha256.
 	Algorithm string `json:"algorithm,omitempty"`
-	// Encoding is hex, base64 or base64url. Default: hex.
+	// Encoding is hex, base64, base64url or base64hex. Default: hex. A token
+	// of the scheme jwt has an encoding of its own.
 	Encoding string `json:"encoding,omitempty"`
-	// Format is the header's shape. Default: {signature}.
+	// Format is the shape of the value there. Default: {signature}.
 	Format string `json:"format,omitempty"`
 	// Split holds the separator of the items, or of groups and items.
 	Split []string `json:"split,omitempty"`
@@ -30,17 +36,37 @@ type StampSpec struct {
 	PerEvent bool `json:"per_event,omitempty"`
 }
 
+// Claim is one claim of a token and what it has to say.
+type Claim struct {
+	// Name is the claim's; one inside another is written as a body path is.
+	Name string `json:"name,omitempty"`
+	// Template is what the claim has to be equal to.
+	Template string `json:"template,omitempty"`
+	// Optional: a token without the claim is as good. Nothing counts as signed
+	// then for its sake.
+	Optional bool `json:"optional,omitempty"`
+}
+
 // Spec describes a provider's scheme.
 type Spec struct {
-	// Signatures are the headers to look at; any that is present may match.
+	// Signatures are the places to look at; any that is present may match.
 	// None: the provider does not sign, and only the stamps can be checked.
 	Signatures []SignatureSpec `json:"signatures,omitempty"`
 	// Signed are templates of the bytes under the MAC; each is tried.
 	// Default: {body}.
 	Signed []string `json:"signed,omitempty"`
-	// Named is a scheme that templates cannot describe: twilio. It replaces
-	// Signed.
+	// SignedFunctions are applied, left to right, to the whole of whichever
+	// of the Signed templates: signed {timestamp}.{body} sha256. The first of
+	// them has to be a digest.
+	SignedFunctions []string `json:"signed_functions,omitempty"`
+	// Items is the path of a list in the body of which each element is signed
+	// on its own. The paths of Signed and Signatures begin at the element.
+	Items string `json:"items,omitempty"`
+	// Named is a scheme that templates cannot describe: twilio, contentful or
+	// jwt. It replaces Signed.
 	Named string `json:"named,omitempty"`
+	// Claims are what a token of the scheme jwt has to say.
+	Claims []Claim `json:"claims,omitempty"`
 	// Timestamp is when the request was sent, EventTime when the event
 	// happened. EventTime is not checked where a request has none.
 	Timestamp *StampSpec `json:"timestamp,omitempty"`
@@ -56,60 +82,70 @@ type Spec struct {
 
 // Scheme is a checked Spec. It may be used by many goroutines at once.
 type Scheme struct {
-	spec    Spec
-	headers []signatureHeader
-	signed  []content
+	spec   Spec
+	lines  []signatureLine
+	signed []content
+	claims []claim
+	items  string
+	fields []Source // of the body, signed without the whole of it
+	// Some signatures can only be read once the body is there.
+	inBody bool
 	// What any of the contents uses, and so has to be read for the MAC.
 	signsTimestamp, signsID bool
 }
 
-type signatureHeader struct {
-	name      string // canonical; without the star
-	numbered  bool
-	algorithm algorithm
-	encoding  *encoding
-	format    *format
-}
-
-// content writes the bytes under a MAC.
-type content interface {
-	hash(st *macState, r *Request, p Parts) error
-	covers(Source) bool
-	uses(variable) bool
-}
-
 // Compile checks a spec. Its errors begin with the line of a configuration
-// that they are about (signature, signed, scheme, timestamp,
+// that they are about (signature, signed, items, claim, scheme, timestamp,
 // event_time, id, secret_encoding).
 func Compile(spec Spec) (*Scheme, error) {
 	s := &Scheme{spec: spec}
-	if err := s.compileSources(); err != nil {
-		return nil, err
+	for _, step := range []func() error{
+		s.compileSources, s.compileSignatures, s.compileItems, s.compileSigned, s.compileClaims,
+		s.checkSecretEncoding, s.checkParts, s.checkUnsigned,
+	} {
+		if err := step(); err != nil {
+			return nil, err
+		}
 	}
-	if err := s.compileSignatures(); err != nil {
-		return nil, err
-	}
-	if err := s.compileSigned(); err != nil {
-		return nil, err
-	}
-	switch spec.SecretEncoding {
-	case "", "raw", "base64", "hex":
-	default:
-		return nil, fmt.Errorf("secret_encoding: unknown encoding %q: use raw, base64 or hex", spec.SecretEncoding)
-	}
-	return s, s.checkParts()
+	return s, nil
 }
 
-// NewKey makes a key the way the scheme's secrets are written.
+func (s *Scheme) checkSecretEncoding() error {
+	switch s.spec.SecretEncoding {
+	case "", "raw", "base64", "hex", "sha1", "nfkd":
+	default:
+		return fmt.Errorf("secret_encoding: unknown encoding %q: use %s", s.spec.SecretEncoding, secretEncodings)
+	}
+	if s.Asymmetric() && s.spec.SecretEncoding+s.spec.SecretPrefix != "" {
+		return errors.New("secret_encoding: a public key says itself how it is written, so remove this line")
+	}
+	return nil
+}
+
+// NewKey makes a key the way the scheme's secrets are written, or of a public
+// key where the sender signs with one.
 func (s *Scheme) NewKey(text string) (*Key, error) {
-	return NewKey(text, s.spec.SecretEncoding, s.spec.SecretPrefix)
+	if !s.Asymmetric() {
+		return NewKey(text, s.spec.SecretEncoding, s.spec.SecretPrefix)
+	}
+	key, err := NewPublicKey(text)
+	if err != nil {
+		return nil, err
+	}
+	return key, s.CheckKey(key)
 }
 
 // Spec returns what the scheme was compiled from.
 func (s *Scheme) Spec() Spec { return s.spec }
 
 // Signed says whether there are signatures to check at all.
-func (s *Scheme) Signed() bool { return len(s.headers) > 0 }
+func (s *Scheme) Signed() bool { return len(s.lines) > 0 }
+
+// Asymmetric says whether the sender signs with a private key, so that the
+// guard needs its public key and no secret.
+func (s *Scheme) Asymmetric() bool {
+	return len(s.lines) > 0 && s.lines[0].algorithm.kind() == asymmetric
+}
 
 func (s *Scheme) compileSources() error {
 	stamps := []struct {
@@ -120,7 +156,7 @@ func (s *Scheme) compileSources() error {
 		if stamp.spec == nil {
 			continue
 		}
-		if err := stamp.spec.Source.check(); err != nil {
+		if err := s.checkSource(stamp.spec.Source); err != nil {
 			return fmt.Errorf("%s: %w", stamp.line, err)
 		}
 		if err := checkStampFormat(stamp.spec.Format); err != nil {
@@ -128,46 +164,18 @@ func (s *Scheme) compileSources() error {
 		}
 	}
 	for _, source := range s.spec.ID {
-		if err := source.check(); err != nil {
+		if err := s.checkSource(source); err != nil {
 			return fmt.Errorf("id: %w", err)
 		}
 	}
 	return nil
 }
 
-func (s *Scheme) compileSignatures() error {
-	specs := s.spec.Signatures
-	if s.spec.Named == namedTwilio && len(specs) == 0 {
-		specs = []SignatureSpec{twilioSignature}
+func (s *Scheme) checkSource(source Source) error {
+	if source.Kind == SourceClaim && s.spec.Named != namedJWT {
+		return fmt.Errorf("%s needs the line scheme jwt", source)
 	}
-	for _, spec := range specs {
-		h, err := compileHeader(spec)
-		if err != nil {
-			return fmt.Errorf("signature: %w", err)
-		}
-		s.headers = append(s.headers, h)
-	}
-	return nil
-}
-
-func compileHeader(spec SignatureSpec) (h signatureHeader, err error) {
-	name, numbered := strings.CutSuffix(spec.Header, "*")
-	if err := checkHeaderName(name); err != nil {
-		return h, err
-	}
-	// A star is a token character, so it could also be a part of the name.
-	if strings.Contains(name, "*") {
-		return h, fmt.Errorf("header %q: a star can only stand at the end", spec.Header)
-	}
-	h.name, h.numbered = canonical(name), numbered
-	if h.algorithm, err = findAlgorithm(orDefault(spec.Algorithm, "sha256")); err != nil {
-		return h, err
-	}
-	if h.encoding, err = findEncoding(orDefault(spec.Encoding, "hex")); err != nil {
-		return h, err
-	}
-	h.format, err = parseFormat(orDefault(spec.Format, "{signature}"), spec.Split)
-	return h, err
+	return source.check()
 }
 
 func orDefault(value, otherwise string) string {
@@ -175,125 +183,4 @@ func orDefault(value, otherwise string) string {
 		return otherwise
 	}
 	return value
-}
-
-func (s *Scheme) compileSigned() error {
-	switch s.spec.Named {
-	case "":
-	case namedTwilio:
-		if len(s.spec.Signed) > 0 {
-			return errors.New("signed: the scheme twilio has its own content, so remove this line")
-		}
-		s.signed = twilioContents()
-		return nil
-	default:
-		return fmt.Errorf("scheme: unknown scheme %q: there is twilio", s.spec.Named)
-	}
-	if len(s.headers) == 0 {
-		if len(s.spec.Signed) > 0 {
-			return errors.New("signed: there is no signature line to go with it")
-		}
-		return nil
-	}
-	templates := s.spec.Signed
-	if len(templates) == 0 {
-		templates = []string{"{body}"}
-	}
-	for _, text := range templates {
-		t, err := ParseTemplate(text)
-		if err != nil {
-			return fmt.Errorf("signed: %w", err)
-		}
-		if err := s.checkSigned(t); err != nil {
-			return fmt.Errorf("signed: %w", err)
-		}
-		s.signed = append(s.signed, templateContent{t, s.spec.Params})
-		s.signsTimestamp = s.signsTimestamp || t.uses(varTimestamp)
-		s.signsID = s.signsID || t.uses(varID)
-	}
-	return nil
-}
-
-// checkSigned refuses a template that no request could ever satisfy, and one
-// that signs nothing of the request.
-func (s *Scheme) checkSigned(t *Template) error {
-	if t.uses(varTimestamp) && s.spec.Timestamp == nil {
-		return errors.New("{timestamp} needs a timestamp line that says where it is")
-	}
-	if t.uses(varID) && len(s.spec.ID) != 1 {
-		return fmt.Errorf("{id} needs an id line with one source, there are %d: name the header or path in the template instead", len(s.spec.ID))
-	}
-	if !t.hasPlaceholder(func(ph placeholder) bool { return ph.variable != varParam }) {
-		return errors.New("the template holds nothing of the request, so one signature would be good for all")
-	}
-	for _, p := range t.pieces {
-		if ph := p.placeholder; ph != nil && ph.variable == varParam && s.spec.Params[ph.name] == "" {
-			return fmt.Errorf("%s needs a line: param %s <value>", ph, ph.name)
-		}
-	}
-	return nil
-}
-
-// checkParts compares the parts of the header formats with what reads them.
-func (s *Scheme) checkParts() error {
-	for i, h := range s.headers {
-		name := s.spec.signatureName(i, h)
-		if t := s.spec.Timestamp; t != nil && t.Source.Kind == SourceSignature && !h.format.has(varTimestamp) {
-			return fmt.Errorf("timestamp: the format of signature %s has no {timestamp}", name)
-		}
-		for _, id := range s.spec.ID {
-			if id.Kind == SourceSignature && !h.format.has(varID) {
-				return fmt.Errorf("id: the format of signature %s has no {id}", name)
-			}
-		}
-		for _, c := range s.signed {
-			if c.uses(varNonce) && !h.format.has(varNonce) {
-				return fmt.Errorf("signed: {nonce} needs a {nonce} in the format of signature %s", name)
-			}
-		}
-	}
-	return s.checkUnsigned()
-}
-
-func (s *Scheme) checkUnsigned() error {
-	if len(s.headers) == 0 {
-		for _, id := range s.spec.ID {
-			if id.Kind == SourceSignature {
-				return errors.New("id: there is no signature line to read it from")
-			}
-		}
-		if t := s.spec.Timestamp; t != nil && t.Source.Kind == SourceSignature {
-			return errors.New("timestamp: there is no signature line to read it from")
-		}
-	}
-	e := s.spec.EventTime
-	switch {
-	case e == nil:
-		return nil
-	case e.Source.Kind == SourceSignature:
-		return errors.New("event_time: the signature header holds no event time")
-	case len(s.headers) > 0 && !s.Covers(e.Source):
-		// Anyone could set it to now and replay.
-		return fmt.Errorf("event_time: %s is not under the signature, so it proves nothing", e.Source)
-	}
-	return nil
-}
-
-func (spec Spec) signatureName(i int, h signatureHeader) string {
-	if i < len(spec.Signatures) {
-		return spec.Signatures[i].Header
-	}
-	return h.name
-}
-
-func (s *Scheme) headerNames() string {
-	var names []string
-	for _, h := range s.headers {
-		name := h.name
-		if h.numbered {
-			name += "*"
-		}
-		names = append(names, name)
-	}
-	return strings.Join(names, " or ")
 }

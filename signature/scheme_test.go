@@ -17,7 +17,7 @@ func TestCompileErrors(t *testing.T) {
 		want string
 	}{
 		"algorithm":               {Spec{Signatures: signature(SignatureSpec{Algorithm: "md5"})}, `signature: unknown algorithm "md5": use sha1`},
-		"asymmetric":              {Spec{Signatures: signature(SignatureSpec{Algorithm: "ed25519"})}, "signature: unknown algorithm"},
+		"asymmetric":              {Spec{Signatures: signature(SignatureSpec{Algorithm: "rsa-sha1"})}, "signature: unknown algorithm"},
 		"encoding":                {Spec{Signatures: signature(SignatureSpec{Encoding: "base32"})}, `signature: unknown encoding "base32": use hex`},
 		"format":                  {Spec{Signatures: signature(SignatureSpec{Format: "sha256="})}, `signature: format "sha256=" has no {signature}`},
 		"header":                  {Spec{Signatures: []SignatureSpec{{}}}, "signature: a header name is missing"},
@@ -47,7 +47,7 @@ func TestCompileErrors(t *testing.T) {
 		"id source":               {Spec{Signatures: plain, ID: []Source{{SourceBody, "a..b"}}}, "id: a body path has an empty key"},
 		"signed without header":   {Spec{Signed: []string{"{body}"}}, "signed: there is no signature line"},
 		"named without header":    {Spec{Named: "mandrill"}, `scheme: unknown scheme "mandrill"`},
-		"unknown name":            {Spec{Signatures: plain, Named: "mandrill"}, `scheme: unknown scheme "mandrill": there is twilio`},
+		"unknown name":            {Spec{Signatures: plain, Named: "mandrill"}, `scheme: unknown scheme "mandrill": there are twilio, contentful and jwt`},
 		"twilio and template":     {Spec{Named: "twilio", Signed: []string{"{body}"}}, "signed: the scheme twilio has its own content"},
 		"secret encoding":         {Spec{Signatures: plain, SecretEncoding: "base58"}, `secret_encoding: unknown encoding "base58"`},
 	} {
@@ -62,9 +62,9 @@ func TestCompileErrors(t *testing.T) {
 
 func TestCompileDefaults(t *testing.T) {
 	s := mustCompile(t, Spec{Signatures: []SignatureSpec{{Header: "x-acme-signature"}}})
-	h := s.headers[0]
-	if h.name != "X-Acme-Signature" || algorithms[h.algorithm].name != "sha256" || h.encoding.name != "hex" {
-		t.Errorf("got %+v", h)
+	l := s.lines[0]
+	if l.source.Name != "X-Acme-Signature" || l.algorithm.String() != "sha256" || l.encoding.name != "hex" {
+		t.Errorf("got %+v", l)
 	}
 	if got := s.signed[0].(templateContent).String(); got != "{body}" {
 		t.Errorf("signed is %s", got)

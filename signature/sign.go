@@ -2,8 +2,12 @@ package signature
 
 import (
 	"fmt"
+	"net/url"
+	"strconv"
 	"strings"
 	"time"
+
+	"github.com/tidwall/sjson"
 )
 
 // Sign makes r a request of the provider's: it sets the stamp's header, the
@@ -15,7 +19,7 @@ import (
 // leaves the ID header as it is. A nonce in the signature header is the id,
 // or the time where there is none.
 func (s *Scheme) Sign(r *Request, key *Key, at time.Time, id string) error {
-	if len(s.headers) == 0 {
+	if len(s.lines) == 0 {
 		return fmt.Errorf("signing: the provider does not sign")
 	}
 	if !key.usable() {
@@ -28,20 +32,47 @@ func (s *Scheme) Sign(r *Request, key *Key, at time.Time, id string) error {
 	if err != nil {
 		return fmt.Errorf("signing: %w", err)
 	}
-	set := make(map[string]bool)
-	for i := range s.headers {
-		h := &s.headers[i]
-		name := h.name
-		if h.numbered {
-			name += "1"
-		}
-		// Two lines for one header are two shapes to read; a sender writes one.
-		if set[name] {
+	if s.items != "" {
+		err = s.signItems(r, key, parts)
+	} else {
+		err = s.signLines(r, key, parts)
+	}
+	if err != nil {
+		return fmt.Errorf("signing: %w", err)
+	}
+	return nil
+}
+
+// signLines signs in every place that a sender of this scheme signs in.
+func (s *Scheme) signLines(r *Request, key *Key, p Parts) error {
+	set := make(map[Source]bool)
+	for i := range s.lines {
+		l := &s.lines[i]
+		// Two lines for one place are two shapes to read; a sender writes one.
+		if set[l.source] {
 			continue
 		}
-		set[name] = true
-		if err := h.sign(r, name, key, s.signed[0], parts); err != nil {
-			return fmt.Errorf("signing: %w", err)
+		set[l.source] = true
+		if err := s.sign(l, r, key, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// signItems signs each element of the list on its own.
+func (s *Scheme) signItems(r *Request, key *Key, p Parts) error {
+	requests, err := s.elements(r)
+	if err != nil {
+		return err
+	}
+	for i := range requests {
+		if err := s.signLines(&requests[i], key, p); err != nil {
+			return err
+		}
+		path := s.items + "." + strconv.Itoa(i)
+		if r.Body, err = sjson.SetRawBytes(r.Body, path, requests[i].Body); err != nil {
+			return fmt.Errorf("body %s cannot be written", path)
 		}
 	}
 	return nil
@@ -68,35 +99,127 @@ func (s *Scheme) signedParts(r *Request, at time.Time, id string) (Parts, error)
 	if len(s.spec.ID) == 1 && s.spec.ID[0].Kind == SourceHeader && id != "" {
 		r.Header[canonical(s.spec.ID[0].Name)] = []string{id}
 	}
-	if t := s.spec.Timestamp; t != nil && single(t.Source.read(r, p.Timestamp)) == "" {
+	if t := s.spec.Timestamp; t != nil && t.Source.Kind != SourceClaim && single(t.Source.read(r, p.Timestamp)) == "" {
 		return p, fmt.Errorf("the request has no %s for the timestamp", t.Source)
 	}
-	return s.resolve(r, p), nil
+	resolved := s.resolve(r, p)
+	if t := s.spec.Timestamp; t != nil && t.Source.Kind == SourceClaim {
+		resolved.Timestamp = p.Timestamp // the token is yet to be made
+	}
+	if len(s.spec.ID) == 1 && s.spec.ID[0].Kind == SourceClaim {
+		resolved.ID = p.ID
+	}
+	return resolved, nil
 }
 
-// sign sets one signature header, and reads it back: an ID that holds the
-// format's own separators would be a signature that never verifies.
-func (h *signatureHeader) sign(r *Request, name string, key *Key, c content, p Parts) error {
-	st := key.state(h.algorithm)
-	defer key.done(h.algorithm, st)
-	if err := c.hash(st, r, p); err != nil {
+// sign writes one signature, and reads it back: an ID that holds the format's
+// own separators would be a signature that never verifies.
+func (s *Scheme) sign(l *signatureLine, r *Request, key *Key, p Parts) error {
+	if err := l.checkKey(key); err != nil {
 		return err
 	}
-	value := h.format.write(h.encoding.encode(st.hash.Sum(st.sum[:0])), p)
-	r.Header[name] = []string{value}
+	token := p
+	if l.jwt {
+		var err error
+		if token, err = s.newToken(l, r, p); err != nil {
+			return err
+		}
+	}
+	st := key.state(l.algorithm)
+	defer key.done(l.algorithm, st)
+	if err := s.signed[0].hash(st, r, token); err != nil {
+		return err
+	}
+	mac := st.digest()
+	if l.algorithm.kind() == asymmetric {
+		var err error
+		if mac, err = key.signs(l.algorithm, mac, l.jwt); err != nil {
+			return err
+		}
+	}
+	text := l.encoding.encode(mac)
+	if l.jwt {
+		text = token.token + "." + text
+	}
+	if err := l.put(r, l.format.write(text, p)); err != nil {
+		return err
+	}
+	return l.readBack(r, p)
+}
 
-	alone := &Scheme{headers: []signatureHeader{*h}}
+// put writes the value to its place.
+func (l *signatureLine) put(r *Request, value string) error {
+	switch name := l.source.Name; l.source.Kind {
+	case SourceHeader:
+		if l.numbered {
+			name += "1"
+		}
+		r.Header[name] = []string{value}
+	case SourceQuery:
+		r.Query = setForm(r.Query, name, value)
+	case SourceForm:
+		if len(r.Body) > 0 && !isForm(r) {
+			return fmt.Errorf("the request needs a form (application/x-www-form-urlencoded) for %s", l)
+		}
+		r.Header["Content-Type"] = []string{"application/x-www-form-urlencoded"}
+		r.Body = []byte(setForm(string(r.Body), name, value))
+	case SourceBody:
+		if name == "" {
+			r.Body = []byte(value)
+			return nil
+		}
+		body, err := sjson.SetBytes(r.Body, name, value)
+		if err != nil {
+			return fmt.Errorf("the body has no place for %s", l)
+		}
+		r.Body = body
+	default:
+		return l.putFormJSON(r, value)
+	}
+	return nil
+}
+
+func (l *signatureLine) putFormJSON(r *Request, value string) error {
+	field, path, err := splitFormJSON(l.source.Name)
+	if err != nil {
+		return err
+	}
+	v := readForm(r.Body, field)
+	if !isForm(r) || !v.Found || v.Repeated {
+		return fmt.Errorf("the request needs a form with a field %s for %s", field, l)
+	}
+	text, err := sjson.Set(v.Text, path, value)
+	if err != nil {
+		return fmt.Errorf("form %s has no place for %s", field, l)
+	}
+	r.Body = []byte(setForm(string(r.Body), field, text))
+	return nil
+}
+
+// setForm puts a field into a form or query in place of one that is there.
+func setForm(text, name, value string) string {
+	var pairs []string
+	for pair := range strings.SplitSeq(text, "&") {
+		key, _, _ := strings.Cut(pair, "=")
+		if pair != "" && !isFormKey([]byte(key), name) {
+			pairs = append(pairs, pair)
+		}
+	}
+	return strings.Join(append(pairs, url.QueryEscape(name)+"="+url.QueryEscape(value)), "&")
+}
+
+func (l *signatureLine) readBack(r *Request, p Parts) error {
+	alone := &Scheme{lines: []signatureLine{*l}}
 	var in Inspection
-	if err := alone.readHeaders(&in, r); err != nil {
+	if err := alone.readSignatures(&in, r, l.source.inBody()); err != nil {
 		return fmt.Errorf("the value does not fit the format: %w", err)
 	}
 	got := in.groups[0]
 	for _, part := range []struct{ name, want, got string }{
 		{"timestamp", p.Timestamp, got.Timestamp}, {"id", p.ID, got.ID}, {"nonce", p.Nonce, got.Nonce},
 	} {
-		if h.format.has(formatVariables[part.name]) && part.want != part.got {
-			return fmt.Errorf("the %s does not fit the format of header %s: %s", part.name, name,
-				strings.Join(h.format.separators, " "))
+		if l.format.has(formatVariables[part.name]) && part.want != part.got {
+			return fmt.Errorf("the %s does not fit the format of %s: %s", part.name, l, strings.Join(l.format.separators, " "))
 		}
 	}
 	return nil

@@ -68,15 +68,15 @@ func TestSignVectors(t *testing.T) {
 	for _, file := range readVectorFiles(t) {
 		scheme := file.compile(t)
 		for _, v := range file.Vectors {
-			if v.Expect != "valid" || v.Secret == "" {
-				continue
+			if v.Expect != "valid" || v.Secret == "" || scheme.Asymmetric() || strings.Contains(v.Body, "--XX") {
+				continue // a public key signs nothing, and a form of parts is not written
 			}
 			sent, signed := v.request(t), v.request(t)
 			key := v.secrets(t, scheme)[0].Key
 			at, id := time.Unix(v.Now, 0), ""
 			if s := scheme.spec.Timestamp; s != nil {
 				var in Inspection
-				if err := scheme.readHeaders(&in, sent); err != nil {
+				if err := scheme.readSignatures(&in, sent, scheme.inBody); err != nil {
 					t.Fatal(err)
 				}
 				at, _, _ = scheme.stamp(sent, in.groups[0], vectorWindow, at)
@@ -90,7 +90,7 @@ func TestSignVectors(t *testing.T) {
 				t.Errorf("%s/%s: signed and not verified: %v", file.Provider, v.ID, err)
 			}
 			if file.Provider == "github" || file.Provider == "slack" || file.Provider == "shopify" || file.Provider == "square" {
-				name := scheme.headers[0].name
+				name := scheme.lines[0].source.Name
 				if got, want := signed.Header[name][0], sent.Header[name][0]; got != want {
 					t.Errorf("%s/%s: signed as %s, sent as %s", file.Provider, v.ID, got, want)
 				}

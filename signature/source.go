@@ -16,11 +16,18 @@ const (
 	SourceQuery     Kind = "query"
 	SourceBody      Kind = "body"
 	SourceForm      Kind = "form"
+	SourceFormJSON  Kind = "form_json"
+	SourceClaim     Kind = "claim"
 	SourceSignature Kind = "signature"
 )
 
+// sourceList names them in errors.
+const sourceList = "header <name>, query <key>, body <path>, form <field>, form_json <field>.<path>, claim <name> or signature"
+
 // Source is a place in a request: header <name>, query <key>, body <path>,
-// form <field>, or signature, which is a part of the signature header.
+// form <field>, form_json <field>.<path>, which is a value of the JSON that a
+// form field holds, claim <name> of a token (scheme jwt), or signature, which
+// is a part of the signature header.
 //
 // Name is what follows the kind. For a body it is a dotted path
 // (data.job_id, items.0.id) with `\.` for a dot in a key. Sources can be
@@ -34,14 +41,14 @@ type Source struct {
 // so that lines of several sources or with options can be read in turns.
 func ParseSource(words []string) (Source, []string, error) {
 	if len(words) == 0 {
-		return Source{}, nil, errors.New("a source is missing: header <name>, query <key>, body <path>, form <field> or signature")
+		return Source{}, nil, errors.New("a source is missing: " + sourceList)
 	}
 	kind := Kind(words[0])
 	if kind == SourceSignature {
 		return Source{Kind: kind}, words[1:], nil
 	}
 	if len(words) < 2 {
-		if err := (Source{Kind: kind, Name: "x"}).check(); err != nil {
+		if err := (Source{Kind: kind, Name: "x.x"}).check(); err != nil {
 			return Source{}, nil, err
 		}
 		return Source{}, nil, fmt.Errorf("source %q needs a name after it", words[0])
@@ -62,8 +69,11 @@ func (s Source) check() error {
 	switch s.Kind {
 	case SourceHeader:
 		return checkHeaderName(s.Name)
-	case SourceBody:
+	case SourceBody, SourceClaim:
 		_, err := splitPath(s.Name)
+		return err
+	case SourceFormJSON:
+		_, _, err := splitFormJSON(s.Name)
 		return err
 	case SourceQuery, SourceForm:
 		if s.Name == "" {
@@ -76,7 +86,7 @@ func (s Source) check() error {
 		}
 		return nil
 	}
-	return fmt.Errorf("unknown source %q: use header <name>, query <key>, body <path>, form <field> or signature", s.Kind)
+	return fmt.Errorf("unknown source %q: use %s", s.Kind, sourceList)
 }
 
 // checkHeaderName accepts the token characters of RFC 9110 section 5.6.2.
@@ -111,9 +121,18 @@ func (s Source) String() string {
 }
 
 // Read returns what the source holds in r. The source signature stands for
-// the {id} of the signature that matched, so it reads p.ID.
+// the {id} of the signature that matched, so it reads p.ID; a claim is one of
+// the token that matched, which p knows too.
 func (s Source) Read(r *Request, p Parts) Value {
-	return s.read(r, p.ID)
+	return s.readPart(r, p, p.ID)
+}
+
+// readPart is Read with part as the value of the source signature.
+func (s Source) readPart(r *Request, p Parts, part string) Value {
+	if s.Kind == SourceClaim {
+		return jsonValue([]byte(p.claims), s.Name)
+	}
+	return s.read(r, part)
 }
 
 // read is Read with part as the value of the source signature: the ID where
@@ -125,14 +144,11 @@ func (s Source) read(r *Request, part string) Value {
 	case SourceQuery:
 		return readForm([]byte(r.Query), s.Name)
 	case SourceForm:
-		return readForm(r.Body, s.Name)
+		return readFormBody(r, s.Name)
+	case SourceFormJSON:
+		return readFormJSON(r, s.Name)
 	case SourceBody:
-		text, kind := readJSON(r.Body, s.Name)
-		return Value{
-			Text:  text,
-			Found: text != "" && kind == jsonScalar,
-			Bad:   kind == jsonBool || kind == jsonNested,
-		}
+		return jsonValue(r.Body, s.Name)
 	case SourceSignature:
 		return Value{Text: part, Found: part != ""}
 	}
@@ -141,7 +157,7 @@ func (s Source) read(r *Request, part string) Value {
 
 // inBody says whether the source can only be read once the body is there.
 func (s Source) inBody() bool {
-	return s.Kind == SourceBody || s.Kind == SourceForm
+	return s.Kind == SourceBody || s.Kind == SourceForm || s.Kind == SourceFormJSON
 }
 
 // canonical is free for a name that is canonical already.

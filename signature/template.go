@@ -28,12 +28,28 @@ type piece struct {
 //	{method} {scheme} {host} {path} {query}
 //	{uri} {url}                path and query; scheme, host, path and query
 //	{header.NAME} {query.KEY} {form.FIELD} {body.PATH}
+//	{form_json.FIELD.PATH}     a value of the JSON in a form field
+//	{form_sorted}              keys and values of a form, sorted by key
 //	{param.NAME}               a constant of the provider
 //
+// In a body path, * stands for every element of a list or object:
+// {body.events.*.id} writes how many there are, and each value after its
+// length, so that no two lists give one text. [Compile] refuses it in what is
+// signed, where no sender does this.
+//
 // Functions follow a bar: {body|sha256|hex}. There are sha256, hex, base64,
-// lower, unescape_reserved and optional. What is missing in a request is an
-// error when the template is written, unless it is optional.
+// lower, unescape_reserved, php_json and optional. What is missing in a
+// request is an error when the template is written, unless it is optional.
 func ParseTemplate(text string) (*Template, error) {
+	t, err := parseTemplate(text)
+	if err == nil && t.uses(varSecret) {
+		return nil, errors.New("{secret} can only stand in a signed template, under plain-sha1 or plain-sha256")
+	}
+	return t, err
+}
+
+// parseTemplate is for signed templates, which may hold {secret}.
+func parseTemplate(text string) (*Template, error) {
 	t := &Template{}
 	var literal []byte
 	for i := 0; i < len(text); {
@@ -154,13 +170,14 @@ func (t *Template) hasPlaceholder(match func(placeholder) bool) bool {
 // constants of {param.NAME}. The error is an [*Error] that says what the
 // request lacks; dst is then of no use.
 func (t *Template) Append(dst []byte, r *Request, p Parts, params map[string]string) ([]byte, error) {
+	e := env{r: r, parts: p, params: params}
 	for _, piece := range t.pieces {
 		if piece.placeholder == nil {
 			dst = append(dst, piece.text...)
 			continue
 		}
 		var err error
-		if dst, err = piece.placeholder.append(dst, r, p, params); err != nil {
+		if dst, err = piece.placeholder.append(dst, &e); err != nil {
 			return nil, err
 		}
 	}
@@ -170,12 +187,12 @@ func (t *Template) Append(dst []byte, r *Request, p Parts, params map[string]str
 // Hash writes the template's bytes for one request into h, the body without a
 // copy. Errors are those of Append.
 func (t *Template) Hash(h hash.Hash, r *Request, p Parts, params map[string]string) error {
-	_, err := t.hash(h, nil, r, p, params)
+	_, err := t.hash(h, nil, &env{r: r, parts: p, params: params})
 	return err
 }
 
 // hash is Hash with a scratch buffer to reuse.
-func (t *Template) hash(h hash.Hash, buf []byte, r *Request, p Parts, params map[string]string) ([]byte, error) {
+func (t *Template) hash(h hash.Hash, buf []byte, e *env) ([]byte, error) {
 	for _, piece := range t.pieces {
 		ph := piece.placeholder
 		switch {
@@ -183,10 +200,10 @@ func (t *Template) hash(h hash.Hash, buf []byte, r *Request, p Parts, params map
 			h.Write(piece.text)
 		case ph.variable == varBody && len(ph.funcs) == 0:
 			// The one part that can be megabytes goes in as it is.
-			h.Write(r.Body)
+			h.Write(e.r.Body)
 		default:
 			var err error
-			if buf, err = ph.append(buf[:0], r, p, params); err != nil {
+			if buf, err = ph.append(buf[:0], e); err != nil {
 				return buf, err
 			}
 			h.Write(buf)

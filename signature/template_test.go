@@ -47,7 +47,7 @@ func TestParseTemplateErrors(t *testing.T) {
 		"":                            "empty",
 		"{bdy}":                       "unknown placeholder {bdy}: there are {body}",
 		"{signature}":                 "unknown placeholder {signature}",
-		"{secret}":                    "unknown placeholder {secret}",
+		"{secret}":                    "can only stand in a signed template",
 		"{path.dir}":                  "unknown placeholder {path.dir}",
 		"{http.request.uri.path.dir}": "unknown placeholder",
 		"{http.request.remote}":       "unknown placeholder {http.request.remote}",

@@ -4,9 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
-	"mime"
 	"net"
-	"net/url"
 	"slices"
 	"strings"
 )
@@ -58,30 +56,18 @@ func (twilioContent) covers(s Source) bool {
 
 func (twilioContent) uses(variable) bool { return false }
 
-func isForm(r *Request) bool {
-	mediaType, _, err := mime.ParseMediaType(single(readHeader(r.Header, "Content-Type")))
-	return err == nil && mediaType == "application/x-www-form-urlencoded"
-}
-
 // sortedParams writes key and value of each field, sorted by key. The values
 // of one key are sorted too, and those given twice count once.
 func sortedParams(body []byte) ([]byte, error) {
-	form, err := url.ParseQuery(string(body))
+	fields, err := sortedForm(body)
 	if err != nil {
-		// The error would quote the body.
-		return nil, refuse(SignatureMalformed, "the form cannot be read")
+		return nil, err
 	}
-	keys := make([]string, 0, len(form))
-	for key := range form {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
 	var out []byte
-	for _, key := range keys {
-		values := form[key]
-		slices.Sort(values)
-		for _, value := range slices.Compact(values) {
-			out = append(out, key...)
+	for _, f := range fields {
+		slices.Sort(f.values)
+		for _, value := range slices.Compact(f.values) {
+			out = append(out, f.key...)
 			out = append(out, value...)
 		}
 	}

@@ -2,6 +2,7 @@ package signature
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -25,7 +26,10 @@ const (
 	varBodyPath
 	varFormField
 	varQueryKey
-	varSignature // in header formats only
+	varFormJSON
+	varFormSorted
+	varSecret    // under a plain hash only
+	varSignature // in formats only
 )
 
 // plainVariables stand alone, namedVariables take a name after a dot.
@@ -33,15 +37,16 @@ var plainVariables = map[string]variable{
 	"body": varBody, "timestamp": varTimestamp, "id": varID, "nonce": varNonce,
 	"method": varMethod, "scheme": varScheme, "url": varURL, "host": varHost,
 	"path": varPath, "query": varQuery, "uri": varURI,
+	"form_sorted": varFormSorted, "secret": varSecret,
 }
 
 var namedVariables = map[string]variable{
 	"header": varHeader, "param": varParam, "body": varBodyPath,
-	"form": varFormField, "query": varQueryKey,
+	"form": varFormField, "query": varQueryKey, "form_json": varFormJSON,
 }
 
 const variableList = "{body} {timestamp} {id} {nonce} {method} {scheme} {url} {host} {path} {query} {uri} " +
-	"{header.NAME} {param.NAME} {body.PATH} {form.FIELD} {query.KEY}"
+	"{header.NAME} {param.NAME} {body.PATH} {form.FIELD} {form_json.FIELD.PATH} {form_sorted} {query.KEY} {secret}"
 
 // caddyNames are the long forms that Caddy makes of some placeholders inside
 // site blocks, before any module sees them.
@@ -71,6 +76,7 @@ type placeholder struct {
 	variable variable
 	name     string   // of a header, param, query key or form field; a body path
 	funcs    []string // applied in this order
+	each     bool     // a body path with a * for every element
 }
 
 // parsePlaceholder reads what is between the braces.
@@ -107,7 +113,11 @@ func (ph *placeholder) checkName() error {
 		ph.name = canonical(ph.name)
 	case varBodyPath:
 		// Stays as it was written: the path has escapes of its own.
+		ph.each = slices.Contains(splitUnescaped(ph.name, '.'), "*")
 		_, err := splitPath(ph.name)
+		return err
+	case varFormJSON:
+		_, _, err := splitFormJSON(ph.name)
 		return err
 	case varParam, varFormField, varQueryKey:
 		ph.name = unescapeName(ph.name)
@@ -133,7 +143,7 @@ func (ph placeholder) String() string {
 		}
 		b.WriteString(name)
 		b.WriteByte('.')
-		if v == varBodyPath || v == varHeader {
+		if v == varBodyPath || v == varHeader || v == varFormJSON {
 			b.WriteString(ph.name)
 		} else {
 			b.WriteString(escapeName.Replace(ph.name))

@@ -2,6 +2,7 @@ package signature
 
 import (
 	"crypto/hmac"
+	"errors"
 	"time"
 )
 
@@ -11,8 +12,8 @@ type Verdict struct {
 	Secret int
 	// Time is the stamp, EventTime the event's own; zero where there is none.
 	Time, EventTime time.Time
-	// Parts are the stamp's text, and the ID and nonce of the signature
-	// header or of what is signed.
+	// Parts are the stamp's text, the ID and nonce of the signature header or
+	// of what is signed, and the claims of a token, for [Source.Read].
 	Parts Parts
 }
 
@@ -39,21 +40,49 @@ func (s *Scheme) Inspect(r *Request, w Window, now time.Time) (Inspection, error
 }
 
 func (s *Scheme) inspect(in *Inspection, r *Request, w Window, now time.Time) error {
-	if len(s.headers) == 0 {
+	if len(s.lines) == 0 {
 		return refuse(SignatureMissing, "the provider has no signature to check")
 	}
-	if err := s.readHeaders(in, r); err != nil {
+	err := s.readHeaders(in, r)
+	if err != nil {
+		if s.inBody && isMissing(err) {
+			return s.inspectStamp(r, w, now)
+		}
 		return err
 	}
+	return s.inspectGroups(in, r, w, now)
+}
+
+func isMissing(err error) bool {
+	var refusal *Error
+	return errors.As(err, &refusal) && refusal.Reason == SignatureMissing
+}
+
+// inspectStamp judges the stamp of a request whose signatures are in the body.
+func (s *Scheme) inspectStamp(r *Request, w Window, now time.Time) error {
 	t := s.spec.Timestamp
-	if t == nil || t.Source.inBody() {
+	if t == nil || t.Source.Kind != SourceHeader && t.Source.Kind != SourceQuery {
 		return nil
 	}
-	// Each group of a Persona header has its own timestamp: one that is fresh
-	// is enough here, and the one that matches is judged again.
+	_, _, err := s.stamp(r, Parts{}, w, now)
+	return err
+}
+
+// inspectGroups: each group of a Persona header has its own timestamp, and so
+// has each token. One that is fresh is enough here, and the one that matches
+// is judged again.
+func (s *Scheme) inspectGroups(in *Inspection, r *Request, w Window, now time.Time) error {
+	t := s.spec.Timestamp
+	early := t != nil && !t.Source.inBody()
+	if !early && s.spec.Named != namedJWT {
+		return nil
+	}
 	var first error
 	for i := range in.groupCount {
-		_, _, err := s.stamp(r, in.groups[i], w, now)
+		err := w.checkTokenTimes(in.groups[i], now)
+		if err == nil && early {
+			_, _, err = s.stamp(r, in.groups[i], w, now)
+		}
 		if err == nil {
 			return nil
 		}
@@ -68,10 +97,7 @@ func (s *Scheme) inspect(in *Inspection, r *Request, w Window, now time.Time) er
 // now, and then judges the stamp and the event time. in comes from Inspect on
 // the same request.
 func (s *Scheme) Authenticate(in *Inspection, r *Request, secrets []Secret, w Window, now time.Time) (Verdict, error) {
-	if len(s.headers) == 0 || in.count == 0 {
-		return Verdict{}, refuse(SignatureMissing, "no signature to check")
-	}
-	verdict, err := s.match(in, r, secrets, now)
+	verdict, err := s.authenticate(in, r, secrets, now)
 	if err != nil {
 		return Verdict{}, err
 	}
@@ -83,7 +109,10 @@ func (s *Scheme) Authenticate(in *Inspection, r *Request, secrets []Secret, w Wi
 			return Verdict{}, err
 		}
 	}
-	verdict.EventTime, err = s.eventTime(r, w, now)
+	if err := w.checkTokenTimes(verdict.Parts, now); err != nil {
+		return Verdict{}, err
+	}
+	verdict.EventTime, err = s.eventTime(r, verdict.Parts, w, now)
 	if err != nil {
 		return Verdict{}, err
 	}
@@ -111,15 +140,36 @@ func (s *Scheme) CheckStamps(r *Request, w Window, now time.Time) (Verdict, erro
 			return Verdict{}, err
 		}
 	}
-	if v.EventTime, err = s.eventTime(r, w, now); err != nil {
+	if v.EventTime, err = s.eventTime(r, Parts{}, w, now); err != nil {
 		return Verdict{}, err
 	}
 	return v, nil
 }
 
-// match finds the secret and the candidate that belong together.
-func (s *Scheme) match(in *Inspection, r *Request, secrets []Secret, now time.Time) (Verdict, error) {
+// authenticate finds the secret that a request was signed with, wherever its
+// signatures are.
+func (s *Scheme) authenticate(in *Inspection, r *Request, secrets []Secret, now time.Time) (Verdict, error) {
+	switch {
+	case s.items != "":
+		return s.matchItems(r, secrets, now)
+	case s.inBody:
+		// A copy: in stays what the headers said, however often this is called.
+		all := *in
+		if err := s.readSignatures(&all, r, true); err != nil {
+			return Verdict{}, err
+		}
+		return s.match(&all, r, r, secrets, now)
+	case in.count == 0:
+		return Verdict{}, refuse(SignatureMissing, "no signature to check")
+	}
+	return s.match(in, r, r, secrets, now)
+}
+
+// match finds the secret and the candidate that belong together. item is what
+// was signed: r itself, or an element of its body.
+func (s *Scheme) match(in *Inspection, r, item *Request, secrets []Secret, now time.Time) (Verdict, error) {
 	var unusable error // why a MAC could not be computed at all
+	var other error    // why a request is not the one that was signed
 	// Leaving at the first match tells a sender which of its own secrets it
 	// used, and nobody else anything.
 	computed, tried := false, false
@@ -131,9 +181,12 @@ func (s *Scheme) match(in *Inspection, r *Request, secrets []Secret, now time.Ti
 		for g := range in.groupCount {
 			parts := s.resolve(r, in.groups[g])
 			for _, c := range s.signed {
-				ok, err := s.matchGroup(in, g, secret.Key, c, r, parts)
+				ok, err := s.matchGroup(in, g, secret.Key, c, item, parts)
 				if ok {
-					return Verdict{Secret: i, Parts: parts}, nil
+					if err = s.checkMatched(item, parts); err == nil {
+						return Verdict{Secret: i, Parts: parts}, nil
+					}
+					other = err
 				}
 				if err != nil {
 					unusable = err
@@ -146,32 +199,32 @@ func (s *Scheme) match(in *Inspection, r *Request, secrets []Secret, now time.Ti
 	switch {
 	case !tried:
 		return Verdict{}, refuse(SignatureInvalid, "no secret is in force")
+	case other != nil:
+		return Verdict{}, other
 	case !computed && unusable != nil:
 		return Verdict{}, unusable
 	}
 	return Verdict{}, refuse(SignatureInvalid, "no secret matches")
 }
 
+// checkMatched asks what can only be asked of bytes that the sender signed.
+func (s *Scheme) checkMatched(r *Request, p Parts) error {
+	if err := s.checkClaims(r, p); err != nil {
+		return err
+	}
+	return s.checkFields(r)
+}
+
 // matchGroup compares the candidates of one group with the MACs of one key
-// and one content: one MAC per algorithm, not per candidate.
+// and one content: one MAC or digest per algorithm, not per candidate.
 func (s *Scheme) matchGroup(in *Inspection, group int, key *Key, c content, r *Request, p Parts) (bool, error) {
 	for a := range algorithm(len(algorithms)) {
-		if !s.hasCandidate(in, group, a) {
+		if !key.fits(a) || !s.hasCandidate(in, group, a) {
 			continue
 		}
 		st := key.state(a)
 		err := c.hash(st, r, p)
-		matched := false
-		if err == nil {
-			mac := st.hash.Sum(st.sum[:0])
-			for i := range in.count {
-				cand := &in.candidates[i]
-				if cand.group == group && s.headers[cand.header].algorithm == a {
-					// All of them, in constant time, whatever has matched.
-					matched = hmac.Equal(mac, cand.mac[:len(mac)]) || matched
-				}
-			}
-		}
+		matched := err == nil && s.matchHash(in, group, a, key, st)
 		key.done(a, st)
 		if matched || err != nil {
 			return matched, err
@@ -180,10 +233,33 @@ func (s *Scheme) matchGroup(in *Inspection, group int, key *Key, c content, r *R
 	return false, nil
 }
 
+// matchHash compares all candidates, in constant time, whatever has matched.
+func (s *Scheme) matchHash(in *Inspection, group int, a algorithm, key *Key, st *macState) bool {
+	mac := st.digest()
+	matched := false
+	for i := range in.count {
+		c := &in.candidates[i]
+		l := &s.lines[c.line]
+		if c.group != group || l.algorithm != a {
+			continue
+		}
+		if a.kind() != asymmetric {
+			matched = hmac.Equal(mac, c.mac[:len(mac)]) || matched
+			continue
+		}
+		// Nothing here is secret, so the first that holds is enough.
+		signature, ok := l.encoding.decode(c.text)
+		if ok && key.verifies(a, mac, signature, l.jwt) {
+			return true
+		}
+	}
+	return matched
+}
+
 func (s *Scheme) hasCandidate(in *Inspection, group int, a algorithm) bool {
 	for i := range in.count {
 		c := &in.candidates[i]
-		if c.group == group && s.headers[c.header].algorithm == a {
+		if c.group == group && s.lines[c.line].algorithm == a {
 			return true
 		}
 	}
@@ -195,10 +271,10 @@ func (s *Scheme) hasCandidate(in *Inspection, group int, a algorithm) bool {
 func (s *Scheme) resolve(r *Request, p Parts) Parts {
 	// Only what is signed: a body is not parsed before its MAC has matched.
 	if s.signsTimestamp {
-		p.Timestamp = single(s.spec.Timestamp.Source.read(r, p.Timestamp))
+		p.Timestamp = single(s.spec.Timestamp.Source.readPart(r, p, p.Timestamp))
 	}
 	if s.signsID {
-		p.ID = single(s.spec.ID[0].read(r, p.ID))
+		p.ID = single(s.spec.ID[0].readPart(r, p, p.ID))
 	}
 	return p
 }
@@ -215,7 +291,7 @@ func single(v Value) string {
 // header's group.
 func (s *Scheme) stamp(r *Request, p Parts, w Window, now time.Time) (time.Time, string, error) {
 	t := s.spec.Timestamp
-	v := t.Source.read(r, p.Timestamp)
+	v := t.Source.readPart(r, p, p.Timestamp)
 	if !v.Found && !v.Bad && !v.Repeated {
 		return time.Time{}, "", refuse(TimestampMissing, "no %s", t.Source)
 	}
@@ -227,12 +303,12 @@ func (s *Scheme) stamp(r *Request, p Parts, w Window, now time.Time) (time.Time,
 }
 
 // eventTime reads and judges the event's own time; many events have none.
-func (s *Scheme) eventTime(r *Request, w Window, now time.Time) (time.Time, error) {
+func (s *Scheme) eventTime(r *Request, p Parts, w Window, now time.Time) (time.Time, error) {
 	e := s.spec.EventTime
 	if e == nil {
 		return time.Time{}, nil
 	}
-	v := e.Source.read(r, "")
+	v := e.Source.readPart(r, p, "")
 	if !v.Found && !v.Bad && !v.Repeated {
 		return time.Time{}, nil
 	}

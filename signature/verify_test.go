@@ -124,7 +124,7 @@ func TestVerdict(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Verdict{Secret: 2, Time: testNow.Add(250 * time.Millisecond), Parts: Parts{"1764000000250", "evt-1", "evt-1"}}
+	want := Verdict{Secret: 2, Time: testNow.Add(250 * time.Millisecond), Parts: Parts{Timestamp: "1764000000250", ID: "evt-1", Nonce: "evt-1"}}
 	if verdict.Secret != want.Secret || !verdict.Time.Equal(want.Time) || verdict.Parts != want.Parts || !verdict.EventTime.IsZero() {
 		t.Errorf("got %+v, want %+v", verdict, want)
 	}
