@@ -1,0 +1,201 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+
+	"github.com/webhookguard/caddy-webhook-guard/config"
+	"github.com/webhookguard/caddy-webhook-guard/config/capture"
+	"github.com/webhookguard/caddy-webhook-guard/config/diagnose"
+)
+
+// The exit statuses of `explain`.
+const (
+	exitVerified    = 0
+	exitNotVerified = 1
+	exitUsage       = 2
+)
+
+// explainOptions are what the flags of `explain` say.
+type explainOptions struct {
+	secret               secretFlags
+	body, publicURL, now string
+	params               map[string]string
+}
+
+func explainCommand() *cobra.Command {
+	var o explainOptions
+	cmd := &cobra.Command{
+		Use:   "explain <provider> <captured>",
+		Short: "Says why a captured request verifies or does not",
+		Long: `Takes a captured request through the guard's checks, and where the signature
+does not hold tries the usual mistakes. The capture is a file, or - for standard
+input: a raw HTTP request, a curl command line, or a line of Caddy's access log,
+or its headers alone, with the body in a file of its own.
+
+It never prints a secret, a signature that was expected, or the body.
+
+The exit status is 0 where the request verifies, 1 where it does not, and 2 where
+it cannot be judged.`,
+		Example: `  caddy webhook-guard explain stripe --secret-env STRIPE_WEBHOOK_SECRET captured.http
+  tail -1 access.log | caddy webhook-guard explain github --secret-file secret.txt --body body.json -`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			return exitWith(cmd, exitUsage, cobra.ExactArgs(2)(cmd, args))
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cmd.SilenceUsage = true
+			status, err := o.run(args[0], args[1], cmd.InOrStdin(), cmd.OutOrStdout())
+			return exitWith(cmd, status, err)
+		},
+	}
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return exitWith(cmd, exitUsage, err) })
+	o.secret.add(cmd)
+	flags := cmd.Flags()
+	flags.StringVar(&o.body, "body", "", "the file that holds the body, where the capture does not")
+	flags.StringVar(&o.publicURL, "public-url", "", "the URL registered with the sender, as public_url says it to the guard")
+	flags.StringToStringVar(&o.params, "param", nil, "a constant that the provider signs along, name=value")
+	flags.StringVar(&o.now, "now", "", "the time to judge the request at, RFC 3339 or unix seconds; default: that of the log entry, or now")
+	return cmd
+}
+
+// exitWith ends the command with a status. A usage error is said as cobra says
+// its own.
+func exitWith(cmd *cobra.Command, status int, err error) error {
+	if err == nil && status != exitNotVerified {
+		return nil
+	}
+	cmd.SilenceErrors, cmd.SilenceUsage = true, true
+	if err == nil {
+		return errNotVerified // Caddy exits with 1
+	}
+	cmd.PrintErrln("Error:", err.Error())
+	return caddycmd.WrapCommandFuncForCobra(func(caddycmd.Flags) (int, error) { return status, nil })(cmd, nil)
+}
+
+var errNotVerified = errors.New("the request does not verify")
+
+func (o explainOptions) run(provider, captured string, stdin io.Reader, stdout io.Writer) (int, error) {
+	in, caught, err := o.read(provider, captured, stdin)
+	if err != nil {
+		return exitUsage, err
+	}
+	report, err := diagnose.Explain(in)
+	if errors.Is(err, diagnose.ErrNoSecret) {
+		err = fmt.Errorf("%s signs: %w", provider, errNoSecret)
+	}
+	if err != nil {
+		return exitUsage, err
+	}
+	if err := printReport(stdout, in, caught, report); err != nil {
+		return exitUsage, err
+	}
+	if !report.Verified {
+		return exitNotVerified, nil
+	}
+	return exitVerified, nil
+}
+
+// read gathers what there is to judge.
+func (o explainOptions) read(provider, captured string, stdin io.Reader) (diagnose.Input, *capture.Capture, error) {
+	in := diagnose.Input{Name: provider, Now: time.Now(), Senders: config.Builtin()}
+	var err error
+	if in.Provider, err = in.Senders.Get(provider); err != nil {
+		return in, nil, err
+	}
+	in.Provider = config.Provider{PublicURL: o.publicURL, Param: o.params}.Over(in.Provider)
+	from := 0
+	for _, name := range []string{captured, o.body, o.secret.file} {
+		if name == "-" {
+			from++
+		}
+	}
+	if from > 1 {
+		return in, nil, errors.New("only one of capture, body and secret can come from standard input: name files for the others")
+	}
+	if in.Secret, err = o.secret.read(stdin); err != nil && !errors.Is(err, errNoSecret) {
+		return in, nil, err
+	}
+	text, err := readFile(captured, stdin)
+	if err != nil {
+		return in, nil, fmt.Errorf("the capture: %w", err)
+	}
+	var body []byte
+	if o.body != "" {
+		if body, err = readFile(o.body, stdin); err != nil {
+			return in, nil, fmt.Errorf("--body: %w", err)
+		}
+	}
+	caught, err := capture.Parse(text, body)
+	if err != nil {
+		return in, nil, err
+	}
+	in.Request, in.Unstripped = caught.Request, caught.Unstripped
+	if caught.Form == capture.FormLog && o.body == "" {
+		caught.Notes = append(caught.Notes, "an access log holds no bodies, so the body is taken to be empty: give it with --body")
+	}
+	if !caught.At.IsZero() {
+		in.Now = caught.At
+	}
+	if o.now != "" {
+		if in.Now, err = parseTime("--now", o.now); err != nil {
+			return in, nil, err
+		}
+	}
+	return in, caught, nil
+}
+
+// printReport writes what was found. Nothing in it comes from the secret, the
+// body or a signature; of the URL, which may hold a token, there is nothing.
+func printReport(w io.Writer, in diagnose.Input, caught *capture.Capture, report *diagnose.Report) error {
+	var out strings.Builder
+	r := caught.Request
+	fmt.Fprintf(&out, "%s of %d headers and %d bytes of body, judged as %s sends it, at %s\n",
+		caught.Form, len(r.Header), len(r.Body), in.Name, in.Now.UTC().Format(time.RFC3339))
+	for _, note := range caught.Notes {
+		fmt.Fprintf(&out, "note: %s\n", note)
+	}
+	out.WriteString("\n")
+	table := tabwriter.NewWriter(&out, 0, 0, 2, ' ', 0)
+	for _, step := range report.Steps {
+		detail := step.Detail
+		if step.Result != "" {
+			detail = step.Result + ": " + detail
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\n", step.Name, step.State, detail)
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	out.WriteString("\n")
+	writeConclusion(&out, report)
+	_, err := io.WriteString(w, out.String())
+	return err
+}
+
+func writeConclusion(out *strings.Builder, report *diagnose.Report) {
+	if report.Verified {
+		out.WriteString("The request verifies.\n")
+		return
+	}
+	out.WriteString("The request does not verify.\n")
+	for _, cause := range report.Causes {
+		fmt.Fprintf(out, "\n%s: %s\n  %s\n", cause.Code, cause.Why, cause.Do)
+	}
+	if len(report.Senders) > 0 && !report.Named("other_sender") {
+		fmt.Fprintf(out, "\nIt is signed as the provider %s signs.\n", report.Senders[0])
+	}
+	if !report.Explained() {
+		fmt.Fprintf(out, "\nNo usual mistake explains the signature (%d were tried). The secret is that of another endpoint, account or\n"+
+			"environment, or the body is not the one that was signed: capture the raw bytes, before any parser.\n", report.Tried)
+	}
+	if report.CutShort {
+		out.WriteString("The body is large, so not every pair of mistakes was tried: capture a smaller event.\n")
+	}
+}

@@ -1,0 +1,160 @@
+// Package capture reads webhook requests that somebody caught: as raw HTTP, as a
+// curl command line, or as the headers in one line of a Caddy access log. It
+// reads text and no file, and its errors never quote what they read.
+package capture
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/textproto"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/webhookguard/caddy-webhook-guard/signature"
+)
+
+// The forms that a capture has.
+const (
+	FormHTTP = "raw HTTP"
+	FormCurl = "a curl command"
+	FormLog  = "an access log"
+)
+
+// Capture is a request as it was caught.
+type Capture struct {
+	// Form is how it was written.
+	Form    string
+	Request signature.Request
+
+	// At is when it arrived. Zero where the capture does not say so.
+	At time.Time
+
+	// Unstripped is the body before curl's -d took line breaks out of it, nil
+	// where it took none out.
+	Unstripped []byte
+
+	// Notes tell what had to be assumed. They quote nothing of the request but
+	// names of headers.
+	Notes []string
+}
+
+// ErrUnknown is returned for what is none of the forms.
+var ErrUnknown = errors.New("this is no capture: give a raw HTTP request, a curl command line, or a line of Caddy's access log")
+
+var requestLine = regexp.MustCompile(`^[A-Za-z]+ [^ ]+ HTTP/[0-9.]+\r?$`)
+
+// Parse reads a capture of any form. A body that is given replaces that of the
+// capture; an access log has none of its own.
+func Parse(text, body []byte) (*Capture, error) {
+	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
+	start := bytes.TrimLeft(text, " \t\r\n")
+	first, _, _ := bytes.Cut(start, []byte("\n"))
+	var c *Capture
+	var err error
+	switch {
+	case len(start) == 0:
+		return nil, errors.New("the capture is empty")
+	case requestLine.Match(first):
+		c, err = parseHTTP(start)
+	case isCurl(first):
+		c, err = parseCurl(string(start), body)
+	case start[0] == '{' || bytes.Contains(first, []byte(`"request"`)):
+		c, err = parseLog(start)
+	case isHeaderLine(string(first)):
+		c, err = parseHTTP(append([]byte("POST / HTTP/1.1\n"), start...))
+	default:
+		return nil, ErrUnknown
+	}
+	if err != nil {
+		return nil, err
+	}
+	if body != nil && c.Form != FormCurl {
+		c.Request.Body = body
+	}
+	return c, nil
+}
+
+func (c *Capture) note(format string, args ...any) {
+	c.Notes = append(c.Notes, fmt.Sprintf(format, args...))
+}
+
+func newCapture(form string) *Capture {
+	return &Capture{Form: form, Request: signature.Request{
+		Method: "POST", Scheme: "http", Path: "/", Header: make(map[string][]string),
+	}}
+}
+
+// setTarget takes the target of a request: path and query, or a whole URL. The
+// text stays as it was, since a sender may have signed it.
+func (c *Capture) setTarget(target string) error {
+	r := &c.Request
+	if scheme, rest, whole := strings.Cut(target, "://"); whole && isScheme(scheme) {
+		r.Scheme = strings.ToLower(scheme)
+		end := strings.IndexAny(rest, "/?#")
+		if end < 0 {
+			end = len(rest)
+		}
+		r.Host, target = rest[:end], rest[end:]
+		if at := strings.LastIndexByte(r.Host, '@'); at >= 0 {
+			r.Host = r.Host[at+1:]
+		}
+		if r.Host == "" {
+			return errors.New("the URL has no host")
+		}
+	}
+	target, _, _ = strings.Cut(target, "#")
+	r.Path, r.Query, _ = strings.Cut(target, "?")
+	if r.Path == "" {
+		r.Path = "/"
+	}
+	if _, err := url.ParseRequestURI(r.Path); err != nil {
+		return errors.New("the URL cannot be read") // the error would quote it
+	}
+	return nil
+}
+
+func isScheme(word string) bool {
+	return strings.EqualFold(word, "http") || strings.EqualFold(word, "https")
+}
+
+// addHeader keeps one header, as net/http would: Host stands apart.
+func (c *Capture) addHeader(name, value string) error {
+	if !isToken(name) {
+		return errors.New("a header has a name that no header can have; is the blank line before the body missing?")
+	}
+	name = textproto.CanonicalMIMEHeaderKey(name)
+	if name == "Host" {
+		c.Request.Host = value
+		return nil
+	}
+	c.Request.Header[name] = append(c.Request.Header[name], value)
+	return nil
+}
+
+// header is the first value of a header.
+func (c *Capture) header(name string) string {
+	if values := c.Request.Header[name]; len(values) > 0 {
+		return values[0]
+	}
+	return ""
+}
+
+func isHeaderLine(line string) bool {
+	name, _, ok := strings.Cut(line, ":")
+	return ok && isToken(name)
+}
+
+// isToken: the characters of a header's name, RFC 9110 section 5.6.2.
+func isToken(name string) bool {
+	for _, c := range []byte(name) {
+		letter := c|0x20 >= 'a' && c|0x20 <= 'z'
+		digit := c >= '0' && c <= '9'
+		if !letter && !digit && !strings.ContainsRune("!#$%&'*+-.^_`|~", rune(c)) {
+			return false
+		}
+	}
+	return name != ""
+}

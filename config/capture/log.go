@@ -1,0 +1,129 @@
+package capture
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"math"
+	"time"
+)
+
+// logLine is what Caddy writes about a request into its access log.
+type logLine struct {
+	Time    json.RawMessage `json:"ts"`
+	Request *struct {
+		Method  string                     `json:"method"`
+		Host    string                     `json:"host"`
+		URI     string                     `json:"uri"`
+		Headers map[string]json.RawMessage `json:"headers"`
+		TLS     json.RawMessage            `json:"tls"`
+	} `json:"request"`
+}
+
+// redacted is what Caddy writes in place of credentials.
+const redacted = "REDACTED"
+
+// parseLog reads one entry of an access log, or an object of headers alone.
+func parseLog(text []byte) (*Capture, error) {
+	// Caddy's console format puts the time and words before the object.
+	text = text[bytes.IndexByte(text, '{'):]
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	var raw json.RawMessage
+	if decoder.Decode(&raw) != nil {
+		return nil, errors.New("the JSON cannot be read; is the line whole?")
+	}
+	var more json.RawMessage
+	if decoder.Decode(&more) == nil {
+		return nil, errors.New("there are several entries: keep the one to explain")
+	}
+	c := newCapture(FormLog)
+	var line logLine
+	if json.Unmarshal(raw, &line) != nil {
+		line.Request = nil // a header may be called Request, or Ts
+	}
+	if line.Request == nil {
+		return c, c.bareHeaders(raw)
+	}
+	if line.Request.Method != "" {
+		c.Request.Method = line.Request.Method
+	}
+	if len(line.Request.TLS) > 0 && string(line.Request.TLS) != "null" {
+		c.Request.Scheme = "https"
+	}
+	if line.Request.URI != "" {
+		if err := c.setTarget(line.Request.URI); err != nil {
+			return nil, err
+		}
+	}
+	c.At = readTime(line.Time)
+	if err := c.jsonHeaders(line.Request.Headers); err != nil {
+		return nil, err
+	}
+	if line.Request.Host != "" {
+		c.Request.Host = line.Request.Host
+	}
+	return c, nil
+}
+
+func (c *Capture) bareHeaders(raw json.RawMessage) error {
+	var headers map[string]json.RawMessage
+	if json.Unmarshal(raw, &headers) != nil || len(headers) == 0 {
+		return errors.New("the JSON is neither an entry of Caddy's access log nor an object of headers")
+	}
+	for _, member := range []string{"headers", "header"} {
+		var inner map[string]json.RawMessage
+		if json.Unmarshal(headers[member], &inner) == nil && len(inner) > 0 {
+			return c.jsonHeaders(inner)
+		}
+	}
+	return c.jsonHeaders(headers)
+}
+
+// jsonHeaders takes headers whose values are lists, as Caddy writes them, or
+// single texts.
+func (c *Capture) jsonHeaders(headers map[string]json.RawMessage) error {
+	for name, value := range headers {
+		var values []string
+		if json.Unmarshal(value, &values) != nil {
+			var single string
+			if json.Unmarshal(value, &single) != nil {
+				return errors.New("the JSON is no object of headers: each value is a text or a list of texts")
+			}
+			values = []string{single}
+		}
+		for _, v := range values {
+			if err := c.addHeader(name, v); err != nil {
+				return err
+			}
+			if v == redacted {
+				c.note("header %s is hidden in the log: put the value that was sent in its place", name)
+			}
+		}
+	}
+	return nil
+}
+
+// readTime reads the times that Caddy's log encoders write. What it does not
+// know is no time.
+func readTime(raw json.RawMessage) time.Time {
+	var seconds float64
+	if json.Unmarshal(raw, &seconds) == nil && seconds > 0 && seconds < 1e14 {
+		switch {
+		case seconds > 1e11:
+			return time.UnixMilli(int64(seconds))
+		default:
+			whole, fraction := math.Modf(seconds)
+			return time.Unix(int64(whole), int64(fraction*1e9))
+		}
+	}
+	var text string
+	if json.Unmarshal(raw, &text) != nil {
+		return time.Time{}
+	}
+	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05.000Z0700", "2006/01/02 15:04:05"} {
+		if at, err := time.Parse(layout, text); err == nil {
+			return at
+		}
+	}
+	return time.Time{}
+}
