@@ -1,0 +1,49 @@
+package handbook
+
+import (
+	"strings"
+
+	"github.com/webhookguard/caddy-webhook-guard/config"
+)
+
+// customSuffix keeps a copy apart from the provider that it is a copy of.
+const customSuffix = "-custom"
+
+// Block is a provider's own lines as a block that can be pasted into the global
+// webhook_guard option and changed there.
+func Block(name string) (string, error) {
+	comment, lines, err := config.EntryText(name)
+	if err != nil {
+		return "", err
+	}
+	var out strings.Builder
+	for line := range strings.Lines(comment) {
+		out.WriteString(strings.TrimSpace("# "+line) + "\n")
+	}
+	out.WriteString("provider " + name + customSuffix + " {\n")
+	for line := range strings.Lines(lines) {
+		out.WriteString("\t" + line)
+	}
+	_, params := withParams(config.Builtin()[name])
+	for _, param := range params {
+		out.WriteString("\t# Yours, in place of this:\n\tparam " + param + " <" + param + ">\n")
+	}
+	out.WriteString("}\n")
+	return out.String(), nil
+}
+
+// Site is how a route is guarded with the provider.
+func Site(e Entry) string {
+	variable := strings.ToUpper(strings.ReplaceAll(e.Name, "-", "_"))
+	lines := []string{"secret {env." + variable + "_SECRET}"}
+	switch e.Kind {
+	case config.KindAsymmetric:
+		lines = []string{"public_key {env." + variable + "_PUBLIC_KEY}"}
+	case config.KindUnsigned:
+		lines = []string{"token query token", "secret {env." + variable + "_TOKEN}"}
+	}
+	for _, param := range e.Params {
+		lines = append(lines, "param "+param+" <"+param+">")
+	}
+	return "webhook_guard " + e.Name + " {\n\t" + strings.Join(lines, "\n\t") + "\n}\n"
+}

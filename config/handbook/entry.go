@@ -1,0 +1,94 @@
+// Package handbook says of each provider in the catalogue what a person has to
+// know before trusting it: as a table, as a block to paste, and as the page
+// docs/providers.md.
+package handbook
+
+import (
+	"regexp"
+	"slices"
+
+	"github.com/webhookguard/caddy-webhook-guard/config"
+)
+
+//go:generate go run ./generate ../../docs/providers.md
+
+// Entry is a provider's summary, and what its user has to know beyond.
+type Entry struct {
+	config.Summary
+
+	// SignedFields are the parts of the body that are signed where the whole of
+	// it is not.
+	SignedFields []string `json:"signed_fields,omitempty"`
+
+	// Params are the constants that the user has to give.
+	Params []string `json:"params,omitempty"`
+}
+
+// Sum makes the entry of a provider.
+func Sum(name string, p config.Provider) (Entry, error) {
+	summary, err := p.Summarize(name)
+	if err != nil {
+		return Entry{}, err
+	}
+	e := Entry{Summary: summary}
+	if p, e.Params = withParams(p); e.BodySigned != "part" {
+		return e, nil
+	}
+	rules, err := p.Resolve()
+	if err != nil {
+		return Entry{}, err
+	}
+	for _, field := range rules.Scheme.CoveredFields() {
+		e.SignedFields = append(e.SignedFields, field.String())
+	}
+	return e, nil
+}
+
+// All sums up a catalogue, in alphabetical order.
+func All(catalogue config.Catalogue) ([]Entry, error) {
+	var entries []Entry
+	for _, name := range catalogue.Names() {
+		e, err := Sum(name, catalogue[name])
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, e)
+	}
+	return entries, nil
+}
+
+// signs says whether there is a signature at all.
+func (e Entry) signs() bool {
+	return e.Kind != config.KindToken && e.Kind != config.KindUnsigned
+}
+
+// uncertain says whether the entry should be tried before it is relied on.
+func (e Entry) uncertain() bool {
+	return e.Confidence == config.ConfidenceSecondary || len(e.Unverified) > 0
+}
+
+var paramOf = regexp.MustCompile(`\{param\.([A-Za-z0-9_-]+)`)
+
+// withParams names the constants that a provider's user has to give, and gives
+// each some value.
+func withParams(p config.Provider) (config.Provider, []string) {
+	texts := append(slices.Clone(p.Signed), p.Content)
+	for _, c := range p.Claim {
+		texts = append(texts, c.Template)
+	}
+	params := make(map[string]string)
+	for name, value := range p.Param {
+		params[name] = value
+	}
+	var names []string
+	for _, text := range texts {
+		for _, match := range paramOf.FindAllStringSubmatch(text, -1) {
+			if params[match[1]] == "" {
+				params[match[1]] = "value"
+				names = append(names, match[1])
+			}
+		}
+	}
+	p.Param = params
+	return p, names
+}
