@@ -84,11 +84,53 @@ func (c Catalogue) Names() []string {
 	return names
 }
 
-// Get finds a provider. The error for an unknown one lists what there is.
+// Get finds a provider. The error for an unknown one names those that are
+// written like it, and why a sender is not there that one would look for.
 func (c Catalogue) Get(name string) (Provider, error) {
 	if p, ok := c[name]; ok {
 		return p, nil
 	}
-	return Provider{}, fmt.Errorf("unknown provider %q: built in are %s; describe another one with `provider %s { … }` in the global webhook_guard option",
-		name, strings.Join(c.Names(), ", "), name)
+	if reason, known := Unsupported[name]; known {
+		return Provider{}, fmt.Errorf("provider %q is not supported: %s", name, reason)
+	}
+	similar := "`caddy webhook-guard providers` lists all"
+	if names := c.similar(name); len(names) > 0 {
+		similar = "there is " + strings.Join(names, ", ") + ", and " + similar
+	}
+	return Provider{}, fmt.Errorf("unknown provider %q: %s; describe another one with `provider %s { … }` in the global webhook_guard option", name, similar, name)
+}
+
+// similar are the names that hold what was written, or are held by it, or are
+// it but for two letters.
+func (c Catalogue) similar(name string) []string {
+	name = strings.ToLower(name)
+	var names []string
+	for _, known := range c.Names() {
+		held := len(name) > 2 && (strings.Contains(known, name) || strings.Contains(name, known))
+		if held || distance(name, known) <= 2 {
+			names = append(names, known)
+		}
+	}
+	return names[:min(len(names), 5)]
+}
+
+// distance counts the letters to put in, take out or change to make b of a.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
 }

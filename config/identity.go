@@ -106,7 +106,7 @@ func (i Identity) Identify(r *signature.Request, parts signature.Parts) (Identif
 	if found.ID, err = i.readID(r, parts); err != nil {
 		return Identified{}, err
 	}
-	found.Event = i.readEvent(r)
+	found.Event = i.readEvent(r, parts)
 	if i.contentOff || (found.ID != nil && i.idSigned) {
 		return found, nil
 	}
@@ -133,11 +133,11 @@ func (i Identity) readID(r *signature.Request, parts signature.Parts) ([]string,
 }
 
 // readEvent is lenient: the type routes and labels, it decides nothing.
-func (i Identity) readEvent(r *signature.Request) string {
+func (i Identity) readEvent(r *signature.Request, parts signature.Parts) string {
 	if i.event == nil {
 		return ""
 	}
-	value := i.event.Read(r, signature.Parts{})
+	value := i.event.Read(r, parts)
 	if value.Bad || value.Repeated || len(value.Text) > MaxIDBytes || !utf8.ValidString(value.Text) {
 		return ""
 	}

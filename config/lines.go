@@ -20,7 +20,10 @@ var ErrUnknownLine = errors.New("unknown line")
 type Once map[string]bool
 
 // repeatable lines add up within a block.
-var repeatable = map[string]bool{"signature": true, "signed": true, "param": true, "secret": true, "provider": true}
+var repeatable = map[string]bool{
+	"signature": true, "signed": true, "claim": true, "param": true,
+	"secret": true, "public_key": true, "provider": true,
+}
 
 // Check takes the line at d's cursor, which stands on its name.
 func (o Once) Check(d *caddyfile.Dispenser) error {
@@ -57,12 +60,16 @@ func (p *Provider) ParseLine(d *caddyfile.Dispenser) error {
 
 // lineSyntax is what an error shows of a line.
 var lineSyntax = map[string]string{
+	"title":           "title <name>",
 	"docs":            "docs <url>",
+	"secret_hint":     "secret_hint <text>",
 	"token":           "token <source> | bearer | basic",
-	"signature":       "signature <header> [<algorithm> [<encoding> [<format> [split <sep>]]]]",
-	"signed":          "signed <template>",
+	"signature":       "signature <header> | <source> [<algorithm> [<encoding> [<format> [split <sep>]]]]",
+	"signed":          "signed <template> [<function>…]",
+	"items":           "items <path>",
 	"scheme":          "scheme <name>",
-	"secret_encoding": "secret_encoding raw|base64|hex [<prefix to strip>]",
+	"claim":           "claim <name> <template> [optional]",
+	"secret_encoding": "secret_encoding raw|base64|hex|sha1|nfkd [<prefix to strip>]",
 	"public_url":      "public_url <url>",
 	"param":           "param <name> <value>",
 	"timestamp":       "timestamp <source> [unix|unix_ms|rfc3339] [per_event]",
@@ -85,19 +92,24 @@ var lineSyntax = map[string]string{
 	"retry_span":      "retry_span <duration>",
 	"answer_within":   "answer_within <duration>",
 	"final":           "final <status>…",
+	"handshake":       "handshake <kind> [<argument>] | off",
+	"confidence":      "confidence official|sdk|secondary",
+	"unverified":      "unverified <line>…",
 }
 
 type lineParser func(p *Provider, args []string) error
 
 // lineParsers has a parser for each line; every one gets at least one word.
 var lineParsers = map[string]lineParser{
-	"docs":      text(func(p *Provider) *string { return &p.Docs }),
-	"token":     parseToken,
-	"signature": parseSignature,
-	"signed": func(p *Provider, args []string) error {
-		return one(args, func(s string) { p.Signed = append(p.Signed, s) })
-	},
+	"title":           text(func(p *Provider) *string { return &p.Title }),
+	"docs":            text(func(p *Provider) *string { return &p.Docs }),
+	"secret_hint":     text(func(p *Provider) *string { return &p.SecretHint }),
+	"token":           parseToken,
+	"signature":       parseSignature,
+	"signed":          parseSigned,
+	"items":           text(func(p *Provider) *string { return &p.Items }),
 	"scheme":          text(func(p *Provider) *string { return &p.Scheme }),
+	"claim":           parseClaim,
 	"secret_encoding": parseSecretEncoding,
 	"public_url":      text(func(p *Provider) *string { return &p.PublicURL }),
 	"param":           parseParam,
@@ -127,6 +139,9 @@ var lineParsers = map[string]lineParser{
 	"retry_span":    duration(func(p *Provider) *caddy.Duration { return &p.RetrySpan }),
 	"answer_within": duration(func(p *Provider) *caddy.Duration { return &p.AnswerWithin }),
 	"final":         statuses(func(p *Provider) *[]string { return &p.Final }),
+	"handshake":     parseHandshake,
+	"confidence":    parseConfidence,
+	"unverified":    parseUnverified,
 }
 
 func one(args []string, set func(string)) error {
@@ -179,56 +194,6 @@ func parseToken(p *Provider, args []string) error {
 	p.Token = strings.Join(args, " ")
 	_, err := ParseToken(p.Token)
 	return err
-}
-
-func parseSignature(p *Provider, args []string) error {
-	sig := signature.SignatureSpec{Header: args[0]}
-	rest := args[1:]
-	for i, word := range rest {
-		if word != "split" {
-			continue
-		}
-		if sig.Split = rest[i+1:]; len(sig.Split) < 1 || len(sig.Split) > 2 {
-			return errors.New("split takes the separator of a header's items, or that of its groups and then that of their items")
-		}
-		rest = rest[:i]
-		break
-	}
-	for i, field := range []*string{&sig.Algorithm, &sig.Encoding, &sig.Format} {
-		if i < len(rest) {
-			*field = rest[i]
-		}
-	}
-	if len(rest) > 3 {
-		return lineError("too many words", "write %s", lineSyntax["signature"])
-	}
-	p.Signature = append(p.Signature, sig)
-	return nil
-}
-
-func parseSecretEncoding(p *Provider, args []string) error {
-	if len(args) > 2 {
-		return lineError("too many words", "write %s", lineSyntax["secret_encoding"])
-	}
-	p.SecretEncoding = args[0]
-	if len(args) == 2 {
-		p.SecretPrefix = args[1]
-	}
-	return nil
-}
-
-func parseParam(p *Provider, args []string) error {
-	if len(args) != 2 {
-		return lineError("takes a name and a value", "write %s", lineSyntax["param"])
-	}
-	if p.Param == nil {
-		p.Param = make(map[string]string)
-	}
-	if _, twice := p.Param[args[0]]; twice {
-		return lineError(args[0], "is set twice")
-	}
-	p.Param[args[0]] = args[1]
-	return nil
 }
 
 func parseStamp(args []string, perEvent bool) (*Stamp, error) {

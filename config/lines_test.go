@@ -7,16 +7,26 @@ import (
 	"testing"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/webhookguard/caddy-webhook-guard/signature"
 )
 
 // Every line, once, and what it becomes in JSON.
 func TestEveryLineHasItsJSONField(t *testing.T) {
 	const lines = `
+title "Acme Inc."
 docs https://example.com
+secret_hint "Under Settings."
 signature X-A sha256 hex "{timestamp}.{signature}" split .
 signature X-B sha512 base64 "t={timestamp},v1={signature}" split " " ,
-signed {timestamp}.{body}
+signature query sig
+signature form_json payload.sig sha256 hex
+signed {timestamp}.{body} sha256 hex
 signed {body}
+items list
+scheme jwt
+claim sub {method}
+claim hash {body|sha256|hex} optional
 secret_encoding base64 whsec_
 public_url https://example.com
 param app_key k1
@@ -37,16 +47,25 @@ in_flight wait 7s
 success 2xx 404 300-302
 answer 200 "[accepted]"
 retries 0s 1m
+retry_span 3h
 answer_within 8s
 final 4xx
+handshake meta "a token"
+confidence official
+unverified id_stable retries
 `
 	const want = `{
+		"title": "Acme Inc.", "secret_hint": "Under Settings.",
 		"docs": "https://example.com",
 		"signature": [
 			{"header": "X-A", "algorithm": "sha256", "encoding": "hex", "format": "{timestamp}.{signature}", "split": ["."]},
-			{"header": "X-B", "algorithm": "sha512", "encoding": "base64", "format": "t={timestamp},v1={signature}", "split": [" ", ","]}
+			{"header": "X-B", "algorithm": "sha512", "encoding": "base64", "format": "t={timestamp},v1={signature}", "split": [" ", ","]},
+			{"source": "query sig"},
+			{"source": "form_json payload.sig", "algorithm": "sha256", "encoding": "hex"}
 		],
-		"signed": ["{timestamp}.{body}", "{body}"],
+		"signed": ["{timestamp}.{body}", "{body}"], "signed_functions": ["sha256", "hex"],
+		"items": "list", "scheme": "jwt",
+		"claim": [{"name": "sub", "template": "{method}"}, {"name": "hash", "template": "{body|sha256|hex}", "optional": true}],
 		"secret_encoding": "base64", "secret_prefix": "whsec_",
 		"public_url": "https://example.com",
 		"param": {"app_key": "k1"},
@@ -59,7 +78,8 @@ final 4xx
 		"methods": ["GET"], "max_body": 1048576, "body_timeout": 4000000000,
 		"lease": 5000000000, "timeout": 6000000000, "in_flight": {"wait": 7000000000},
 		"success": ["2xx", "404", "300-302"], "answer": {"status": 200, "body": "[accepted]"},
-		"retries": [0, 60000000000], "answer_within": 8000000000, "final": ["4xx"]
+		"retries": [0, 60000000000], "retry_span": 10800000000000, "answer_within": 8000000000, "final": ["4xx"],
+		"handshake": ["meta", "a token"], "confidence": "official", "unverified": ["id_stable", "retries"]
 	}`
 	provider := parse(t, lines)
 	got, err := json.Marshal(provider)
@@ -76,8 +96,32 @@ final 4xx
 	if !reflect.DeepEqual(gotValue, wantValue) {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
+	for name := range lineParsers {
+		if name != "token" && !strings.Contains(lines, "\n"+name+" ") {
+			t.Errorf("the line %s is not in this test", name)
+		}
+	}
+	// Items, functions, headers and a scheme cannot go together.
+	provider.Items, provider.Scheme, provider.Claim, provider.SignedFunctions = "", "", nil, nil
+	provider.Signature = provider.Signature[:2]
 	if _, err := provider.Resolve(); err != nil {
 		t.Errorf("what the lines say must resolve: %v", err)
+	}
+}
+
+// A body that is a token has no path, so the word after it is an algorithm.
+func TestASignatureInTheBody(t *testing.T) {
+	for line, want := range map[string]signature.SignatureSpec{
+		"signature body":                                            {Source: "body"},
+		"signature body rsa-sha256":                                 {Source: "body", Algorithm: "rsa-sha256"},
+		"signature body a.sig":                                      {Source: "body a.sig"},
+		"signature body a.sig sha512 base64":                        {Source: "body a.sig", Algorithm: "sha512", Encoding: "base64"},
+		"signature form sig sha1 hex {nonce}|{signature} split & |": {Source: "form sig", Algorithm: "sha1", Encoding: "hex", Format: "{nonce}|{signature}", Split: []string{"&", "|"}},
+		"signature signature sha512 base64hex":                      {Header: "signature", Algorithm: "sha512", Encoding: "base64hex"},
+	} {
+		if got := parse(t, line).Signature[0]; !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: got %+v, want %+v", line, got, want)
+		}
 	}
 }
 
@@ -115,6 +159,14 @@ func TestMistakesNameTheLineAndTheMend(t *testing.T) {
 		{"param a", "takes a name and a value"},
 		{"param a 1\nparam a 2", "a: is set twice"},
 		{"docs a b", "takes one value; quote it"},
+		{"signature query", "needs a name"},
+		{"signed {body} sha256\nsigned {id} hex", "must be the same in each"},
+		{"claim a", "write claim <name> <template>"},
+		{"claim a b c", "write claim <name> <template>"},
+		{"confidence some", `"some" is not one: write official, sdk or secondary`},
+		{"confidence sdk official", "write confidence official, sdk or secondary"},
+		{"unverified everything", `"everything" is neither a line nor one of id_stable`},
+		{"unverified id id", "id is there twice"},
 		{"secret_encoding hex a b", "too many words"},
 		{"docs x {\ny\n}\n", "takes no block"},
 	} {

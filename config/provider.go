@@ -21,26 +21,44 @@ import (
 // has the same name there. The zero value of a field means "not said": the
 // catalogue entry's value, or the default, applies.
 type Provider struct {
+	// The sender's own name, as people write it.
+	Title string `json:"title,omitempty"`
+
 	// Where the sender documents its webhooks.
 	Docs string `json:"docs,omitempty"`
+
+	// What its secret is called and where it is found.
+	SecretHint string `json:"secret_hint,omitempty"`
 
 	// The secret itself is sent, instead of a signature: `bearer`, `basic`
 	// (the secret is `user:password`) or a source such as
 	// `header X-Api-Token` or `query token`. Taken out of what the app gets.
 	Token string `json:"token,omitempty"`
 
-	// The headers that carry the signature. Any one that is present may match.
+	// The headers, or other places, that carry the signature. Any one that is
+	// present may match.
 	Signature []signature.SignatureSpec `json:"signature,omitempty"`
 
 	// Templates of the bytes under the MAC; each is tried. Default: `{body}`.
 	Signed []string `json:"signed,omitempty"`
 
+	// Functions over the whole of the signed bytes, as in
+	// `signed {timestamp}.{body} sha256`.
+	SignedFunctions []string `json:"signed_functions,omitempty"`
+
+	// The path of a list in the body of which each element is signed on its
+	// own: the paths of `signature` and `signed` begin at the element.
+	Items string `json:"items,omitempty"`
+
 	// A scheme with a name, for senders whose signed bytes no template can
-	// say: `twilio`.
+	// say: `twilio`, `contentful` or `jwt`.
 	Scheme string `json:"scheme,omitempty"`
 
-	// How a secret's text becomes key bytes: `raw`, `base64` or `hex`.
-	// Default: `raw`.
+	// What a token of the scheme `jwt` has to say about the request.
+	Claim []signature.Claim `json:"claim,omitempty"`
+
+	// How a secret's text becomes key bytes: `raw`, `base64`, `hex`, `sha1` or
+	// `nfkd`. Default: `raw`.
 	SecretEncoding string `json:"secret_encoding,omitempty"`
 
 	// A prefix to take off a secret's text before it is decoded, where it is
@@ -124,6 +142,18 @@ type Provider struct {
 
 	// Answers after which the sender gives up: `4xx`, `410`, `400-407`.
 	Final []string `json:"final,omitempty"`
+
+	// How the sender checks the endpoint, which the guard answers: a kind and
+	// its argument, or `off` to leave it to the app.
+	Handshake []string `json:"handshake,omitempty"`
+
+	// Where what is said here is from: the sender's `official` documentation,
+	// its own `sdk`, or a `secondary` source.
+	Confidence string `json:"confidence,omitempty"`
+
+	// The lines for which no source was read: the name of a line, or one of
+	// `id_stable`, `timestamp_format` and `timestamp_renewed`.
+	Unverified []string `json:"unverified,omitempty"`
 }
 
 // Stamp says where a time is found.
@@ -160,15 +190,16 @@ type Answer struct {
 func (p Provider) Over(base Provider) Provider {
 	switch {
 	case p.Token != "":
-		base.Signature, base.Signed, base.Scheme = nil, nil, ""
+		base.Signature, base.Signed, base.SignedFunctions = nil, nil, nil
+		base.Scheme, base.Items, base.Claim = "", "", nil
 	case len(p.Signature) > 0:
 		base.Token = ""
 	}
 	if len(p.Signed) > 0 {
-		base.Scheme = ""
+		base.Scheme, base.Claim, base.SignedFunctions = "", nil, nil
 	}
 	if p.Scheme != "" {
-		base.Signed = nil
+		base.Signed, base.SignedFunctions, base.Items = nil, nil, ""
 	}
 	if p.SecretEncoding != "" {
 		base.SecretPrefix = "" // they are one line

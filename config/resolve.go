@@ -59,6 +59,9 @@ func (p Provider) Resolve() (*Resolved, error) {
 	if err := p.checkPositive(); err != nil {
 		return nil, err
 	}
+	if err := p.checkFacts(); err != nil {
+		return nil, err
+	}
 	scheme, err := p.compile()
 	if err != nil {
 		return nil, err
@@ -154,12 +157,15 @@ func (p Provider) checkPositive() error {
 
 func (p Provider) compile() (*signature.Scheme, error) {
 	spec := signature.Spec{
-		Signatures:     p.Signature,
-		Signed:         p.Signed,
-		Named:          p.Scheme,
-		Params:         p.Param,
-		SecretEncoding: p.SecretEncoding,
-		SecretPrefix:   p.SecretPrefix,
+		Signatures:      p.Signature,
+		Signed:          p.Signed,
+		SignedFunctions: p.SignedFunctions,
+		Items:           p.Items,
+		Named:           p.Scheme,
+		Claims:          p.Claim,
+		Params:          p.Param,
+		SecretEncoding:  p.SecretEncoding,
+		SecretPrefix:    p.SecretPrefix,
 	}
 	var err error
 	if spec.Timestamp, err = p.Timestamp.spec("timestamp"); err != nil {

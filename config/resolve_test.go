@@ -131,17 +131,19 @@ func TestContradictionsAreRefusedWithTheirMend(t *testing.T) {
 // JSON can say what the lines cannot.
 func TestNegativeValuesFromJSONAreRefused(t *testing.T) {
 	for name, p := range map[string]Provider{
-		"max_age":   {MaxAge: -1},
-		"retries":   {Retries: append(Provider{}.Retries, -1)},
-		"max_body":  {MaxBody: -1},
-		"in_flight": {InFlight: &InFlight{Wait: -1}},
-		"answer":    {Answer: &Answer{Status: 99}},
-		"success":   {Success: []string{"6xx"}},
-		"final":     {Final: []string{"x"}},
-		"token":     {Token: "cookie x"},
-		"id":        {ID: []string{"body"}},
-		"event":     {Event: "headers X"},
-		"timestamp": {Timestamp: &Stamp{Source: "body"}},
+		"max_age":    {MaxAge: -1},
+		"retries":    {Retries: append(Provider{}.Retries, -1)},
+		"max_body":   {MaxBody: -1},
+		"in_flight":  {InFlight: &InFlight{Wait: -1}},
+		"answer":     {Answer: &Answer{Status: 99}},
+		"success":    {Success: []string{"6xx"}},
+		"final":      {Final: []string{"x"}},
+		"confidence": {Confidence: "some"},
+		"unverified": {Unverified: []string{"everything"}},
+		"token":      {Token: "cookie x"},
+		"id":         {ID: []string{"body"}},
+		"event":      {Event: "headers X"},
+		"timestamp":  {Timestamp: &Stamp{Source: "body"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if p.Token == "" {
@@ -155,7 +157,7 @@ func TestNegativeValuesFromJSONAreRefused(t *testing.T) {
 }
 
 func TestLayingLinesOverAnEntryReplacesThatPartOfIt(t *testing.T) {
-	base := parse(t, "signature X-A sha1\nsignature X-B\nsigned {timestamp}.{body}\ntimestamp header X-T\nid body id\nretries 1m\nsecret_encoding base64 whsec_")
+	base := parse(t, "signature X-A sha1\nsignature X-B\nsigned {timestamp}.{body} sha256\nitems list\nclaim a {body}\ntimestamp header X-T\nid body id\nretries 1m\nsecret_encoding base64 whsec_")
 	for _, tt := range []struct {
 		name, lines string
 		check       func(p Provider) bool
@@ -169,6 +171,12 @@ func TestLayingLinesOverAnEntryReplacesThatPartOfIt(t *testing.T) {
 		}},
 		{"a span instead of delays", "retry_span 3h", func(p Provider) bool { return p.Retries == nil && p.Span() == 3*time.Hour }},
 		{"an encoding without the entry's prefix", "secret_encoding hex", func(p Provider) bool { return p.SecretPrefix == "" }},
+		{"a template without the functions of the entry's", "signed {body}", func(p Provider) bool {
+			return len(p.Signed) == 1 && p.SignedFunctions == nil
+		}},
+		{"a token instead of items and claims", "token bearer", func(p Provider) bool {
+			return p.Items == "" && p.Claim == nil && p.SignedFunctions == nil
+		}},
 		{"a scheme instead of a template", "scheme twilio", func(p Provider) bool { return p.Signed == nil }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

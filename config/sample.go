@@ -9,9 +9,6 @@ import (
 	"time"
 
 	"github.com/tidwall/gjson"
-	"github.com/tidwall/sjson"
-
-	"github.com/webhookguard/caddy-webhook-guard/signature"
 )
 
 //go:embed samples/*.json
@@ -23,6 +20,9 @@ type Sample struct {
 	Event       string
 	Body        []byte
 	ContentType string
+
+	// Header has what the sender signs beside stamp and ID.
+	Header map[string][]string
 }
 
 // NewSample makes an event such as the named provider sends: a documented one
@@ -34,10 +34,13 @@ func NewSample(name string, p Provider, event, id string, at time.Time) (Sample,
 	if err != nil {
 		return Sample{}, err
 	}
-	if sample.ContentType != contentJSON {
-		return sample, nil
+	if len(sample.Body) == 0 {
+		sample.Body = []byte(`{"id":"` + id + `"}`)
 	}
-	return sample, sample.fill(p, id, at)
+	if err := sample.fill(p, id, at); err != nil {
+		return Sample{}, fmt.Errorf("sample: %w", err)
+	}
+	return sample, nil
 }
 
 const (
@@ -49,7 +52,7 @@ const (
 func findSample(name, event string) (Sample, error) {
 	text, err := fs.ReadFile(sampleFiles, "samples/"+name+".json")
 	if errors.Is(err, fs.ErrNotExist) {
-		return Sample{Event: event, Body: []byte(`{}`), ContentType: contentJSON}, nil
+		return Sample{Event: event, ContentType: contentJSON}, nil
 	}
 	if err != nil {
 		return Sample{}, fmt.Errorf("sample: %w", err)
@@ -70,53 +73,4 @@ func findSample(name, event string) (Sample, error) {
 		return Sample{}, fmt.Errorf("no sample of event %q: there are %s", event, strings.Join(events, ", "))
 	}
 	return *found, nil
-}
-
-// fill sets what the provider's lines read from the body: ID, type and times.
-func (s *Sample) fill(p Provider, id string, at time.Time) error {
-	set := make(map[string]bool)
-	put := func(text string, value func(before string) any) error {
-		source, err := ParseSource(text)
-		if err != nil || source.Kind != signature.SourceBody || set[source.Name] {
-			return err
-		}
-		set[source.Name] = true
-		before := gjson.GetBytes(s.Body, source.Name).String()
-		s.Body, err = sjson.SetBytes(s.Body, source.Name, value(before))
-		return err
-	}
-	for _, stamp := range []*Stamp{p.Timestamp, p.EventTime} {
-		if stamp == nil {
-			continue
-		}
-		if err := put(stamp.Source, func(string) any { return stampValue(*stamp, at) }); err != nil {
-			return fmt.Errorf("sample: %w", err)
-		}
-	}
-	if p.Event != "" && s.Event != "" {
-		if err := put(p.Event, func(string) any { return s.Event }); err != nil {
-			return fmt.Errorf("sample: %w", err)
-		}
-	}
-	for _, text := range p.ID {
-		if err := put(text, func(before string) any { return newID(before, id) }); err != nil {
-			return fmt.Errorf("sample: %w", err)
-		}
-	}
-	return nil
-}
-
-// stampValue is a time as JSON has it: text for RFC 3339, else a number.
-func stampValue(stamp Stamp, at time.Time) any {
-	text := signature.FormatStamp(at, stamp.Format)
-	if stamp.Format == "rfc3339" {
-		return text
-	}
-	return gjson.Parse(text).Value()
-}
-
-// newID puts id in place of the last part of a sample's ID, so that evt_123
-// becomes evt_<id>.
-func newID(like, id string) string {
-	return like[:strings.LastIndexAny(like, "_-")+1] + id
 }

@@ -1,0 +1,78 @@
+package config
+
+import (
+	"errors"
+	"slices"
+	"strings"
+)
+
+// Where the facts of a catalogue entry are from.
+const (
+	ConfidenceOfficial  = "official"
+	ConfidenceSDK       = "sdk"
+	ConfidenceSecondary = "secondary"
+)
+
+func parseHandshake(p *Provider, args []string) error {
+	p.Handshake = args
+	_, err := ParseHandshake(args)
+	return err
+}
+
+func parseConfidence(p *Provider, args []string) error {
+	if len(args) != 1 {
+		return errors.New("write confidence official, sdk or secondary")
+	}
+	p.Confidence = args[0]
+	return p.checkConfidence()
+}
+
+func (p Provider) checkConfidence() error {
+	switch p.Confidence {
+	case "", ConfidenceOfficial, ConfidenceSDK, ConfidenceSecondary:
+		return nil
+	}
+	return lineError("confidence", "%q is not one: write official, sdk or secondary", p.Confidence)
+}
+
+// checkFacts catches what JSON can say of the sender and the lines cannot.
+func (p Provider) checkFacts() error {
+	if err := p.checkConfidence(); err != nil {
+		return err
+	}
+	return p.checkUnverified()
+}
+
+func parseUnverified(p *Provider, args []string) error {
+	p.Unverified = args
+	return p.checkUnverified()
+}
+
+// aspects are what may be unverified of a line, beside the line as a whole.
+var aspects = map[string]string{
+	"id_stable":         "id",
+	"timestamp_format":  "timestamp",
+	"timestamp_renewed": "timestamp",
+}
+
+func (p Provider) checkUnverified() error {
+	for i, word := range p.Unverified {
+		_, line := lineSyntax[word]
+		if _, aspect := aspects[word]; !line && !aspect {
+			return lineError("unverified", "%q is neither a line nor one of %s", word, strings.Join(sortedAspects(), ", "))
+		}
+		if slices.Contains(p.Unverified[:i], word) {
+			return lineError("unverified", "%s is there twice", word)
+		}
+	}
+	return nil
+}
+
+func sortedAspects() []string {
+	names := make([]string, 0, len(aspects))
+	for name := range aspects {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}

@@ -1,0 +1,103 @@
+package config
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/webhookguard/caddy-webhook-guard/signature"
+)
+
+func parseSignature(p *Provider, args []string) error {
+	sig, rest, err := parsePlace(args)
+	if err != nil {
+		return err
+	}
+	for i, word := range rest {
+		if word != "split" {
+			continue
+		}
+		if sig.Split = rest[i+1:]; len(sig.Split) < 1 || len(sig.Split) > 2 {
+			return errors.New("split takes the separator of a header's items, or that of its groups and then that of their items")
+		}
+		rest = rest[:i]
+		break
+	}
+	for i, field := range []*string{&sig.Algorithm, &sig.Encoding, &sig.Format} {
+		if i < len(rest) {
+			*field = rest[i]
+		}
+	}
+	if len(rest) > 3 {
+		return lineError("too many words", "write %s", lineSyntax["signature"])
+	}
+	p.Signature = append(p.Signature, sig)
+	return nil
+}
+
+// parsePlace reads where a signature is: a header by its name alone, anything
+// else as a source. The word body without a path is a body that is a token.
+func parsePlace(args []string) (signature.SignatureSpec, []string, error) {
+	switch signature.Kind(args[0]) {
+	case signature.SourceQuery, signature.SourceForm, signature.SourceFormJSON:
+	case signature.SourceBody:
+		if len(args) == 1 || signature.IsAlgorithm(args[1]) {
+			return signature.SignatureSpec{Source: args[0]}, args[1:], nil
+		}
+	default:
+		return signature.SignatureSpec{Header: args[0]}, args[1:], nil
+	}
+	source, rest, err := signature.ParseSource(args)
+	if err != nil {
+		return signature.SignatureSpec{}, nil, err
+	}
+	return signature.SignatureSpec{Source: string(source.Kind) + " " + source.Name}, rest, nil
+}
+
+func parseSigned(p *Provider, args []string) error {
+	if functions := args[1:]; len(functions) > 0 {
+		if len(p.SignedFunctions) > 0 && !slices.Equal(p.SignedFunctions, functions) {
+			return errors.New("the functions are for all signed lines and must be the same in each")
+		}
+		p.SignedFunctions = functions
+	}
+	p.Signed = append(p.Signed, args[0])
+	return nil
+}
+
+func parseClaim(p *Provider, args []string) error {
+	claim := signature.Claim{}
+	switch {
+	case len(args) == 3 && args[2] == "optional":
+		claim.Optional = true
+	case len(args) != 2:
+		return lineError("takes a name and a template", "write %s", lineSyntax["claim"])
+	}
+	claim.Name, claim.Template = args[0], args[1]
+	p.Claim = append(p.Claim, claim)
+	return nil
+}
+
+func parseSecretEncoding(p *Provider, args []string) error {
+	if len(args) > 2 {
+		return lineError("too many words", "write %s", lineSyntax["secret_encoding"])
+	}
+	p.SecretEncoding = args[0]
+	if len(args) == 2 {
+		p.SecretPrefix = args[1]
+	}
+	return nil
+}
+
+func parseParam(p *Provider, args []string) error {
+	if len(args) != 2 {
+		return lineError("takes a name and a value", "write %s", lineSyntax["param"])
+	}
+	if p.Param == nil {
+		p.Param = make(map[string]string)
+	}
+	if _, twice := p.Param[args[0]]; twice {
+		return lineError(args[0], "is set twice")
+	}
+	p.Param[args[0]] = args[1]
+	return nil
+}

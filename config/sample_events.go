@@ -1,0 +1,22 @@
+package config
+
+import (
+	"io/fs"
+
+	"github.com/tidwall/gjson"
+)
+
+// SampleEvents lists the types of a provider's sample events, the default one
+// first. It is empty where there is only the least that its lines ask for.
+func SampleEvents(name string) []string {
+	text, err := fs.ReadFile(sampleFiles, "samples/"+name+".json")
+	if err != nil {
+		return nil
+	}
+	var events []string
+	gjson.ParseBytes(text).ForEach(func(key, _ gjson.Result) bool {
+		events = append(events, key.String())
+		return true
+	})
+	return events
+}

@@ -1,0 +1,190 @@
+package config
+
+import (
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tidwall/gjson"
+	"github.com/tidwall/sjson"
+
+	"github.com/webhookguard/caddy-webhook-guard/signature"
+)
+
+// fill sets what the provider's lines read from a request: ID, type, times, and
+// what else is signed.
+func (s *Sample) fill(p Provider, id string, at time.Time) error {
+	f := filler{sample: s, set: make(map[string]bool)}
+	for _, stamp := range []*Stamp{p.Timestamp, p.EventTime} {
+		if stamp != nil {
+			f.put(stamp.Source, func(string) any { return stampValue(*stamp, at) })
+		}
+	}
+	if s.Event != "" {
+		f.put(p.Event, func(string) any { return s.Event })
+	}
+	for _, text := range p.ID {
+		f.put(text, func(before string) any { return newID(before, id) })
+	}
+	for _, text := range batchIDs(p.Content) {
+		f.put(text, func(before string) any { return newID(before, id) })
+	}
+	f.fillSigned(p, id)
+	return f.err
+}
+
+// filler writes values into a sample, each place once, until the first error.
+type filler struct {
+	sample *Sample
+	set    map[string]bool
+	err    error
+}
+
+// put writes what value makes of what is there, where the sample has the place.
+func (f *filler) put(text string, value func(before string) any) {
+	if f.err != nil || text == "" || f.set[text] {
+		return
+	}
+	f.set[text] = true
+	source, err := ParseSource(text)
+	if err != nil {
+		f.err = err
+		return
+	}
+	isJSON := f.sample.ContentType == contentJSON
+	switch {
+	case source.Kind == signature.SourceBody && isJSON:
+		before := gjson.GetBytes(f.sample.Body, source.Name)
+		f.sample.Body, f.err = sjson.SetBytes(f.sample.Body, source.Name, value(before.String()))
+	case source.Kind == signature.SourceFormJSON && !isJSON:
+		field, path, _ := strings.Cut(source.Name, ".")
+		f.inForm(field, func(text string) (string, error) {
+			return sjson.Set(text, path, value(gjson.Get(text, path).String()))
+		})
+	}
+}
+
+// inForm changes one field of a form and leaves the others as they stand.
+func (f *filler) inForm(field string, change func(string) (string, error)) {
+	pairs := strings.Split(string(f.sample.Body), "&")
+	for i, pair := range pairs {
+		name, escaped, _ := strings.Cut(pair, "=")
+		if name != field {
+			continue
+		}
+		text, err := url.QueryUnescape(escaped)
+		if err == nil {
+			text, err = change(text)
+		}
+		if err != nil {
+			f.err = err
+			return
+		}
+		pairs[i] = name + "=" + url.QueryEscape(text)
+	}
+	f.sample.Body = []byte(strings.Join(pairs, "&"))
+}
+
+// fillSigned adds what is under the signature and still missing. A provider
+// that does not resolve without its user's own lines is left as it is.
+func (f *filler) fillSigned(p Provider, id string) {
+	rules, err := p.withParams().Resolve()
+	if err != nil || f.err != nil {
+		return
+	}
+	keep := func(before string) any {
+		if before == "" {
+			return id
+		}
+		return gjson.Parse(before).Value()
+	}
+	for _, field := range rules.Scheme.CoveredFields() {
+		if field.Kind != signature.SourceBody {
+			continue
+		}
+		if p.Items != "" {
+			field.Name = p.Items + ".0." + field.Name
+		}
+		if !gjson.GetBytes(f.sample.Body, field.Name).Exists() {
+			f.put(field.String(), keep)
+		}
+	}
+	for _, name := range p.signedHeaders() {
+		if f.sample.Header == nil {
+			f.sample.Header = make(map[string][]string)
+		}
+		f.sample.Header[http.CanonicalHeaderKey(name)] = []string{id}
+	}
+	if p.Scheme == "contentful" {
+		f.sample.Header = map[string][]string{
+			"X-Contentful-Signed-Headers": {"x-contentful-signed-headers,x-contentful-timestamp"},
+		}
+	}
+}
+
+var (
+	headerPlaceholder = regexp.MustCompile(`\{header\.([^}|]+)`)
+	paramPlaceholder  = regexp.MustCompile(`\{param\.([^}|]+)`)
+	eachPlaceholder   = regexp.MustCompile(`\{(body\.[^}|]*\*[^}|]*)`)
+)
+
+// signedHeaders are the headers that the templates name.
+func (p Provider) signedHeaders() []string {
+	var names []string
+	for _, template := range p.Signed {
+		for _, match := range headerPlaceholder.FindAllStringSubmatch(template, -1) {
+			names = append(names, match[1])
+		}
+	}
+	return names
+}
+
+// withParams fills in the constants that only the provider's user knows.
+func (p Provider) withParams() Provider {
+	params := make(map[string]string)
+	templates := slices.Clone(p.Signed)
+	for _, claim := range p.Claim {
+		templates = append(templates, claim.Template)
+	}
+	for _, template := range templates {
+		for _, match := range paramPlaceholder.FindAllStringSubmatch(template, -1) {
+			params[match[1]] = "sample"
+		}
+	}
+	for name, value := range p.Param {
+		params[name] = value
+	}
+	p.Param = params
+	return p
+}
+
+// batchIDs are the sources of the first event's IDs in a batch that a content
+// template names by those of all its events.
+func batchIDs(content string) []string {
+	var sources []string
+	for _, match := range eachPlaceholder.FindAllStringSubmatch(content, -1) {
+		kind, path, _ := strings.Cut(strings.ReplaceAll(match[1], "*", "0"), ".")
+		if last := path[strings.LastIndexByte(path, '.')+1:]; strings.HasSuffix(strings.ToLower(last), "id") || last == "pspReference" {
+			sources = append(sources, kind+" "+path)
+		}
+	}
+	return sources
+}
+
+// stampValue is a time as JSON has it: text for RFC 3339, else a number.
+func stampValue(stamp Stamp, at time.Time) any {
+	text := signature.FormatStamp(at, stamp.Format)
+	if stamp.Format == "rfc3339" {
+		return text
+	}
+	return gjson.Parse(text).Value()
+}
+
+// newID puts id in place of the last part of a sample's ID, so that evt_123
+// becomes evt_<id>.
+func newID(like, id string) string {
+	return like[:strings.LastIndexAny(like, "_-")+1] + id
+}
