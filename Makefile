@@ -4,7 +4,7 @@
 FUZZTIME ?= 5s
 TOOL := go tool -modfile=.ci/tools/go.mod
 
-.PHONY: help run build test test-full fuzz bench lint fmt deps clean
+.PHONY: help run build test test-full fuzz bench lint fmt deps deps-full clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -24,11 +24,13 @@ build: ## Build bin/caddy: stock Caddy plus this module
 test: deps ## Run what must always pass
 	go vet ./...
 	go test -race -count=1 -timeout 12m ./...
+	go test -count=1 -run Allocations ./signature
 	@$(MAKE) --no-print-directory fuzz
 
-test-full: deps ## Run everything, the long runs too
+test-full: deps-full ## Run everything, the long runs too
 	go vet -tags full ./...
 	go test -race -count=1 -tags full -timeout 60m ./...
+	go test -count=1 -run Allocations ./signature
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=2m
 
 fuzz: ## Run each fuzz target for FUZZTIME
@@ -56,5 +58,8 @@ fmt: ## Format the Go files and the Caddyfiles
 deps: ## Install what the tests need and this machine lacks
 	@.ci/deps
 
+deps-full: ## Install what test-full needs too: the SDKs of some forty senders
+	@.ci/deps full
+
 clean: ## Remove what was built and installed in this directory
-	rm -rf bin examples/express/node_modules
+	rm -rf bin examples/express/node_modules cmd/caddy/interop/sdk/node_modules cmd/caddy/interop/sdk/full/node_modules
