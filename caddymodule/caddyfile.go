@@ -30,6 +30,7 @@ func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //
 //	webhook_guard [<matcher>] <provider> {
 //		secret         <value> [until <RFC 3339>] | <value> per_request
+//		public_key     <value> [until <RFC 3339>]
 //		insecure_unsigned
 //		scope          <name>
 //		on_store_error reject|forward
@@ -45,7 +46,9 @@ func (g *Guard) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return eachLine(d, func(name string) error {
 		switch name {
 		case "secret":
-			return g.parseSecret(d)
+			return parseSecret(d, &g.Secret)
+		case "public_key":
+			return parseSecret(d, &g.PublicKey)
 		case "insecure_unsigned":
 			g.InsecureUnsigned = true
 			return noMoreArgs(d)
@@ -58,30 +61,36 @@ func (g *Guard) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	})
 }
 
-// parseSecret reads a secret line. Its errors never hold the value.
-func (g *Guard) parseSecret(d *caddyfile.Dispenser) error {
+// parseSecret reads a secret or public_key line. Its errors never hold the value.
+func parseSecret(d *caddyfile.Dispenser, into *[]Secret) error {
+	name := d.Val()
 	args := d.RemainingArgs()
 	secret := Secret{}
 	switch {
 	case len(args) == 1:
-	case len(args) == 2 && args[1] == "per_request":
+	case len(args) == 2 && args[1] == "per_request" && name == "secret":
 		secret.PerRequest = true
 	case len(args) == 3 && args[1] == "until":
 		until, err := time.Parse(time.RFC3339, args[2])
 		if err != nil {
-			return d.Errf("secret: until takes a time such as 2026-12-31T00:00:00Z")
+			return d.Errf("%s: until takes a time such as 2026-12-31T00:00:00Z", name)
 		}
 		secret.Until = &until
-	default:
+	case name == "secret":
 		return d.Errf("secret: write secret <value>, secret <value> until <time> or secret <value> per_request, and quote a value that holds spaces")
+	default:
+		return d.Errf("%s: write %s <value> or %s <value> until <time>, and quote a value that holds spaces", name, name, name)
+	}
+	if d.NextBlock(d.Nesting()) {
+		return d.Errf("%s: takes no block", name)
 	}
 	secret.Value = args[0]
-	g.Secret = append(g.Secret, secret)
+	*into = append(*into, secret)
 	return nil
 }
 
 // later are lines of the public syntax that this version does not have.
-var later = map[string]bool{"resign": true, "mode": true, "handshake": true, "public_key": true}
+var later = map[string]bool{"resign": true, "mode": true}
 
 func parseLine(d *caddyfile.Dispenser, provider *config.Provider) error {
 	name := d.Val()
@@ -169,7 +178,7 @@ func (a *App) parseProvider(d *caddyfile.Dispenser) error {
 	var provider config.Provider
 	err := eachLine(d, func(line string) error {
 		switch line {
-		case "secret", "scope", "insecure_unsigned", "on_store_error":
+		case "secret", "public_key", "scope", "insecure_unsigned", "on_store_error":
 			return d.Errf("%s says whose the events are: it belongs into the webhook_guard block that uses the provider", line)
 		}
 		return parseLine(d, &provider)

@@ -20,7 +20,7 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/config"
 )
 
-var update = flag.Bool("update", false, "write what the Caddyfiles of testdata/adapt become into their second halves")
+var update = flag.Bool("update", false, "write the golden files of testdata anew")
 
 // A file of testdata/adapt is a Caddyfile, a line of ten dashes, and the JSON
 // that it becomes, or else a text that the error must hold, whether it comes from

@@ -81,8 +81,9 @@ func (d *delivery) claim() (*claim, *finished, *refusal) {
 		}
 		if flight.answers(d.keys) {
 			return nil, &finished{
-				status:   flight.status,
-				conflict: d.keys.ID == flight.event.ID && d.keys.Content != flight.event.Content,
+				status: flight.status,
+				conflict: d.keys.ID == flight.event.ID && d.keys.Content != flight.event.Content &&
+					!d.keys.Content.IsZero() && !flight.event.Content.IsZero(),
 			}, nil
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"net/textproto"
 	"net/url"
 	"os"
 	"strconv"
@@ -23,10 +25,10 @@ import (
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "webhook-guard",
-		Short: "Signs and sends webhooks as their senders do",
-		Long:  "Tools around the webhook_guard handler: sign a body, or send an event to a gateway and see what becomes of it.",
+		Short: "Signs, sends and explains webhooks",
+		Long:  "Tools around the webhook_guard handler: list the providers, sign a body, send an event to a gateway and see what becomes of it, or find out why a captured request does not verify.",
 		CobraFunc: func(cmd *cobra.Command) {
-			cmd.AddCommand(signCommand(), sendCommand())
+			cmd.AddCommand(providersCommand(), signCommand(), sendCommand(), explainCommand())
 		},
 	})
 }
@@ -77,35 +79,67 @@ func readFile(name string, stdin io.Reader) ([]byte, error) {
 	return os.ReadFile(name)
 }
 
+// senderFlags say what only the user of a provider knows, beside the secret.
+type senderFlags struct {
+	params  map[string]string
+	headers []string
+}
+
+func (f *senderFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringToStringVar(&f.params, "param", nil, "a constant that the scheme needs, name=value")
+	cmd.Flags().StringArrayVar(&f.headers, "header", nil, "a header to send, 'Name: value', where the provider signs one")
+}
+
 // messenger signs as one provider does.
 type messenger struct {
 	name     string
 	provider config.Provider
 	scheme   *signature.Scheme
 	key      *signature.Key // nil where the provider signs nothing
+	header   map[string][]string
 }
 
-func newMessenger(name string, flags secretFlags, stdin io.Reader) (*messenger, error) {
+func newMessenger(name string, secret secretFlags, sender senderFlags, stdin io.Reader) (*messenger, error) {
 	provider, err := config.Builtin().Get(name)
 	if err != nil {
 		return nil, err
 	}
+	provider = config.Provider{Param: sender.params}.Over(provider)
 	rules, err := provider.Resolve()
 	if err != nil {
 		return nil, fmt.Errorf("provider %s: %w", name, err)
 	}
 	m := &messenger{name: name, provider: provider, scheme: rules.Scheme}
+	if m.header, err = parseHeaders(sender.headers); err != nil {
+		return nil, err
+	}
 	if !m.scheme.Signed() {
 		return m, nil
 	}
-	secret, err := flags.read(stdin)
+	text, err := secret.read(stdin)
 	if err != nil {
 		return nil, err
 	}
-	if m.key, err = m.scheme.NewKey(secret); err != nil {
+	newKey := m.scheme.NewKey
+	if m.scheme.Asymmetric() {
+		newKey = signature.NewPrivateKey // to sign with, as the sender does
+	}
+	if m.key, err = newKey(text); err != nil {
 		return nil, fmt.Errorf("the secret of %s: %w", name, err)
 	}
 	return m, nil
+}
+
+func parseHeaders(lines []string) (map[string][]string, error) {
+	header := make(map[string][]string)
+	for _, line := range lines {
+		name, value, ok := strings.Cut(line, ":")
+		if name = textproto.CanonicalMIMEHeaderKey(strings.TrimSpace(name)); !ok || name == "" {
+			return nil, fmt.Errorf("--header: write 'Name: value'")
+		}
+		header[name] = append(header[name], strings.TrimSpace(value))
+	}
+	return header, nil
 }
 
 // message is one request that a sender could make.
@@ -113,13 +147,15 @@ type message struct {
 	url         *url.URL
 	body        []byte
 	contentType string
+	header      map[string][]string // what the sender signs beside stamp and ID
 	id, event   string
 	at          time.Time
 }
 
-// sign makes the request's headers.
-func (m *messenger) sign(msg message, key *signature.Key) (map[string][]string, error) {
-	r := signature.Request{
+// sign makes the request. Most providers sign in headers, some in the query or
+// in the body, so all three may have changed.
+func (m *messenger) sign(msg message, key *signature.Key) (*signature.Request, error) {
+	r := &signature.Request{
 		Method: "POST", Scheme: msg.url.Scheme, Host: msg.url.Host,
 		Path: msg.url.EscapedPath(), Query: msg.url.RawQuery,
 		Header: map[string][]string{"Content-Type": {msg.contentType}},
@@ -128,14 +164,13 @@ func (m *messenger) sign(msg message, key *signature.Key) (map[string][]string, 
 	if r.Path == "" {
 		r.Path = "/"
 	}
-	m.setHeaders(&r, msg)
+	maps.Copy(r.Header, msg.header)
+	maps.Copy(r.Header, m.header)
+	m.setHeaders(r, msg)
 	if !m.scheme.Signed() {
-		return r.Header, nil
+		return r, nil
 	}
-	if err := m.scheme.Sign(&r, key, msg.at, msg.id); err != nil {
-		return nil, err
-	}
-	return r.Header, nil
+	return r, m.scheme.Sign(r, key, msg.at, msg.id)
 }
 
 // setHeaders sets what a signature may cover, and what the guard reads beside it.
@@ -176,13 +211,13 @@ func randomID() string {
 }
 
 // parseTime reads a time as people and as senders write it.
-func parseTime(text string) (time.Time, error) {
+func parseTime(flag, text string) (time.Time, error) {
 	if seconds, err := strconv.ParseInt(text, 10, 64); err == nil {
 		return time.Unix(seconds, 0), nil
 	}
 	at, err := time.Parse(time.RFC3339, text)
 	if err != nil {
-		return at, fmt.Errorf("--time: %q is neither RFC 3339 nor unix seconds", text)
+		return at, fmt.Errorf("%s: %q is neither RFC 3339 nor unix seconds", flag, text)
 	}
 	return at, nil
 }

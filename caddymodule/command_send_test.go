@@ -56,6 +56,9 @@ func (g *gateway) send(t *testing.T, provider string, flags ...string) string {
 	t.Helper()
 	t.Setenv("GUARD_SECRET", secretOf(provider))
 	args := append([]string{provider, g.URL + "/in?token=opens&x=1", "--secret-env", "GUARD_SECRET"}, flags...)
+	for key, value := range paramsOf(provider) {
+		args = append(args, "--param", key+"="+value)
+	}
 	out, err := run(sendCommand(), strings.NewReader(""), args...)
 	if err != nil {
 		t.Fatal(err)
@@ -152,7 +155,7 @@ func TestAgeMovesStampAndEventTime(t *testing.T) {
 		g.send(t, name, "--age", "1h")
 		check := func(text string) {
 			t.Helper()
-			at, err := parseTime(text)
+			at, err := parseTime("--time", text)
 			if off := at.Sub(then); err != nil || off < -time.Second || off > 10*time.Second {
 				t.Errorf("%s: %q is %s off, %v", name, text, off, err)
 			}

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 // signOptions are what the flags of `sign` say.
 type signOptions struct {
 	secret               secretFlags
+	sender               senderFlags
 	body, id, event, url string
 	time                 string
 }
@@ -32,6 +34,7 @@ func signCommand() *cobra.Command {
 		},
 	}
 	o.secret.add(cmd)
+	o.sender.add(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&o.body, "body", "-", "the file that holds the body, - for standard input")
 	flags.StringVar(&o.id, "id", "", "the event or delivery ID, where that is sent in a header; default: a new one")
@@ -45,7 +48,7 @@ func (o signOptions) run(provider string, stdin io.Reader, stdout io.Writer) err
 	if o.body == "-" && o.secret.file == "-" {
 		return errors.New("body and secret cannot both come from standard input: name a file for one of them")
 	}
-	m, err := newMessenger(provider, o.secret, stdin)
+	m, err := newMessenger(provider, o.secret, o.sender, stdin)
 	if err != nil {
 		return err
 	}
@@ -57,7 +60,7 @@ func (o signOptions) run(provider string, stdin io.Reader, stdout io.Writer) err
 		msg.id = randomID()
 	}
 	if o.time != "" {
-		if msg.at, err = parseTime(o.time); err != nil {
+		if msg.at, err = parseTime("--time", o.time); err != nil {
 			return err
 		}
 	}
@@ -68,13 +71,17 @@ func (o signOptions) run(provider string, stdin io.Reader, stdout io.Writer) err
 		return fmt.Errorf("--body: %w", err)
 	}
 	msg.contentType = contentType(msg.body)
-	header, err := m.sign(msg, m.key)
+	query := msg.url.RawQuery
+	signed, err := m.sign(msg, m.key)
 	if err != nil {
 		return err
 	}
-	delete(header, "Content-Type")
-	for _, name := range sortedKeys(header) {
-		if _, err := fmt.Fprintf(stdout, "%s: %s\n", name, header[name][0]); err != nil {
+	if signed.Query != query || !bytes.Equal(signed.Body, msg.body) {
+		return fmt.Errorf("%s puts its signature into the query or the body, not into headers: use send", provider)
+	}
+	delete(signed.Header, "Content-Type")
+	for _, name := range sortedKeys(signed.Header) {
+		if _, err := fmt.Fprintf(stdout, "%s: %s\n", name, signed.Header[name][0]); err != nil {
 			return err
 		}
 	}

@@ -17,17 +17,36 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/webhookguard/caddy-webhook-guard/bench/testbed"
 	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/signature"
 )
 
-// secretOf is a secret that a provider can have.
+// secretOf is a secret that a provider can have: a private key, where the sender
+// signs with one.
 func secretOf(name string) string {
-	switch name {
-	case "standard-webhooks":
+	provider, _ := config.Builtin().Get(name)
+	if key, ok := testbed.PrivateKeys()[algorithmOf(provider)]; ok {
+		return key
+	}
+	switch {
+	case provider.SecretEncoding == "hex":
+		return "44782def547aaa06c910c43932b1eb0c"
+	case provider.SecretEncoding == "base64" && provider.SecretPrefix == "":
+		return "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+	case provider.SecretEncoding == "base64":
 		return "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 	}
 	return "a shared secret"
+}
+
+// algorithmOf is the first word of the algorithm of a provider's first signature.
+func algorithmOf(p config.Provider) string {
+	if len(p.Signature) == 0 {
+		return ""
+	}
+	first, _, _ := strings.Cut(p.Signature[0].Algorithm, "-")
+	return first
 }
 
 // verifies judges headers and body as a guard of the provider would.
@@ -38,7 +57,11 @@ func verifies(t *testing.T, provider, secret, target string, header http.Header,
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, err := rules.Scheme.NewKey(secret)
+	newKey := rules.Scheme.NewKey
+	if rules.Scheme.Asymmetric() {
+		newKey = signature.NewPrivateKey // holds the public one too
+	}
+	key, err := newKey(secret)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,6 +75,7 @@ func resolved(t *testing.T, provider string) *config.Resolved {
 	if err != nil {
 		t.Fatal(err)
 	}
+	p = config.Provider{Param: paramsOf(provider)}.Over(p)
 	rules, err := p.Resolve()
 	if err != nil {
 		t.Fatal(err)
@@ -93,6 +117,14 @@ func run(cmd *cobra.Command, stdin io.Reader, args ...string) (string, error) {
 	return out.String(), err
 }
 
+// paramsOf are constants that only a provider's user knows.
+func paramsOf(provider string) map[string]string {
+	if provider == "tiktok-shop" {
+		return map[string]string{"app_key": "k1"}
+	}
+	return nil
+}
+
 func TestSignPrintsHeadersThatVerify(t *testing.T) {
 	const target = "https://hooks.example.com/in?x=1"
 	at := time.Now().Truncate(time.Second)
@@ -107,8 +139,21 @@ func TestSignPrintsHeadersThatVerify(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Setenv("GUARD_SECRET", secretOf(name))
-			out, err := run(signCommand(), bytes.NewReader(sample.Body), name, "--secret-env", "GUARD_SECRET",
-				"--id", "one", "--event", "some.event", "--time", strconv.FormatInt(at.Unix(), 10), "--url", target)
+			args := []string{name, "--secret-env", "GUARD_SECRET",
+				"--id", "one", "--event", "some.event", "--time", strconv.FormatInt(at.Unix(), 10), "--url", target}
+			for key, value := range paramsOf(name) {
+				args = append(args, "--param", key+"="+value)
+			}
+			for key, values := range sample.Header {
+				args = append(args, "--header", key+": "+values[0])
+			}
+			out, err := run(signCommand(), bytes.NewReader(sample.Body), args...)
+			if provider.Signature[0].Header == "" {
+				if err == nil || !strings.Contains(err.Error(), "use send") {
+					t.Fatalf("signed outside the headers: %v", err)
+				}
+				return
+			}
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -124,7 +169,7 @@ func TestSignPrintsHeadersThatVerify(t *testing.T) {
 			if provider.Timestamp != nil && !verdict.Time.Equal(at) {
 				t.Errorf("signed for %s, want %s", verdict.Time, at)
 			}
-			if _, err := verifies(t, name, secretOf(name), target, header, append(sample.Body, ' '), at); err == nil {
+			if _, err := verifies(t, name, secretOf(name), target, header, append(sample.Body, ' '), at); err == nil && resolved(t, name).Scheme.CoversBody() {
 				t.Error("other bytes verify too")
 			}
 		})

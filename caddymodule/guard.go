@@ -54,6 +54,11 @@ type Guard struct {
 	// The shared secrets; any one that is in force may match.
 	Secret []Secret `json:"secret,omitempty"`
 
+	// The sender's public keys, instead of secrets, where it signs with a private
+	// key of its own: PEM, or the bytes in base64 or hex. Any one that is in force
+	// may match.
+	PublicKey []Secret `json:"public_key,omitempty"`
+
 	// Take an unsigned provider's requests without any token. Whoever knows the
 	// URL can then send events.
 	InsecureUnsigned bool `json:"insecure_unsigned,omitempty"`
@@ -76,13 +81,14 @@ type Guard struct {
 	perRequest  []string  // the others, with their placeholders
 	scopeVaries bool
 	methods     string // as the Allow header has them
+	handshake   *handshake
 
 	now     func() time.Time
 	logger  *zap.Logger
 	metrics *metrics
 }
 
-// Secret is one of a guard's shared secrets.
+// Secret is one of a guard's shared secrets, or public keys.
 type Secret struct {
 	// The secret. Placeholders such as `{env.X}` and `{file./path}` are resolved
 	// when the configuration is loaded; the result is never written back.
@@ -92,7 +98,7 @@ type Secret struct {
 	Until *time.Time `json:"until,omitempty"`
 
 	// Resolve the placeholders for each request, as for a `map` that knows the
-	// tenants. Needs a `scope` with a placeholder.
+	// tenants. Needs a `scope` with a placeholder. Not for public keys.
 	PerRequest bool `json:"per_request,omitempty"`
 }
 
@@ -156,6 +162,9 @@ func (g *Guard) provision() error {
 	if err := g.resolveSecrets(); err != nil {
 		return err
 	}
+	if err := g.provisionHandshake(); err != nil {
+		return err
+	}
 	if g.Scope == "" {
 		return g.app.claimScope(g.ProviderName, g.fingerprint())
 	}
@@ -178,10 +187,19 @@ func (g *Guard) authenticates() bool { return !g.Unsigned() }
 func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	d := g.newDelivery(w, r)
 	defer d.end()
-	for _, check := range []func() *refusal{d.receive, d.authenticate, d.identify} {
-		if refused := check(); refused != nil {
-			return d.refuse(refused)
-		}
+	refused := d.receive()
+	if refused == nil {
+		refused = d.authenticate()
+	}
+	confirmation, refused := d.handshake(refused)
+	if confirmation != nil {
+		return d.confirm(confirmation)
+	}
+	if refused == nil {
+		refused = d.identify()
+	}
+	if refused != nil {
+		return d.refuse(refused)
 	}
 	claim, done, refused := d.claim()
 	switch {

@@ -19,13 +19,16 @@ func (g *Guard) warnOfLogs() {
 	if g.rules.Token == nil || !g.rules.Token.Logged() {
 		return
 	}
-	source := g.rules.Token.Source
-	filter := "request>headers>" + source.Name + " delete"
-	if source.Kind == signature.SourceQuery {
-		filter = "request>uri query { replace " + source.Name + " REDACTED }"
-	}
 	g.logger.Warn("the token travels where Caddy's access and error logs show it: filter it in the `log` of the site and in the global one",
-		zap.String("provider", g.ProviderName), zap.String("filter", filter))
+		zap.String("provider", g.ProviderName), zap.String("filter", logFilter(g.rules.Token.Source)))
+}
+
+// logFilter is the line of a log's filter that hides a header or a query's key.
+func logFilter(source signature.Source) string {
+	if source.Kind == signature.SourceQuery {
+		return "request>uri query { replace " + source.Name + " REDACTED }"
+	}
+	return "request>headers>" + source.Name + " delete"
 }
 
 // checkHeaderNames refuses headers that the server would drop before the guard

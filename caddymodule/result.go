@@ -19,6 +19,7 @@ const (
 	ResultForwarded          Result = "forwarded"
 	ResultDuplicate          Result = "duplicate"
 	ResultInFlight           Result = "in_flight"
+	ResultHandshake          Result = "handshake"
 	ResultMethodNotAllowed   Result = "method_not_allowed"
 	ResultSignatureMissing   Result = "signature_missing"
 	ResultSignatureMalformed Result = "signature_malformed"

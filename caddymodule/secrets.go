@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,7 +35,7 @@ func (s *secretSet) add(g *Guard, text string, until time.Time) error {
 		s.tokens = append(s.tokens, tokenSecret{text, until})
 		return nil
 	}
-	key, err := signature.NewKey(text, g.rules.SecretEncoding, g.rules.SecretPrefix)
+	key, err := g.rules.Scheme.NewKey(text)
 	if err != nil {
 		return err
 	}
@@ -48,39 +49,53 @@ func (g *Guard) resolveSecrets() error {
 	if err := g.checkAuthentication(); err != nil {
 		return err
 	}
+	line, secrets := g.secretLines()
 	past := 0
-	for i, secret := range g.Secret {
-		if secret.PerRequest {
-			if err := g.addPerRequest(secret); err != nil {
-				return fmt.Errorf("secret %d: %w", i+1, err)
-			}
-			continue
-		}
-		text, err := resolveSecret(secret.Value)
+	for i, secret := range secrets {
+		over, err := g.resolve(secret)
 		if err != nil {
-			return fmt.Errorf("secret %d: %w", i+1, err)
+			return fmt.Errorf("%s %d: %w", line, i+1, err)
 		}
-		var until time.Time
-		if secret.Until != nil {
-			if until = *secret.Until; !g.now().Before(until) {
-				past++
-			}
-		}
-		if err := g.fixed.add(g, text, until); err != nil {
-			return fmt.Errorf("secret %d: %w", i+1, err)
+		if over {
+			past++
 		}
 	}
-	if past > 0 && past == len(g.Secret) {
-		return errors.New("secret: every secret is past its until: add the one in force")
+	if past > 0 && past == len(secrets) {
+		return fmt.Errorf("%s: every %s is past its until: add the one in force", line, strings.ReplaceAll(line, "_", " "))
 	}
 	return nil
+}
+
+// secretLines are the lines that authenticate the provider, and their name.
+func (g *Guard) secretLines() (string, []Secret) {
+	if g.rules.Scheme.Asymmetric() {
+		return "public_key", g.PublicKey
+	}
+	return "secret", g.Secret
+}
+
+// resolve adds one secret and reports whether it is past its end.
+func (g *Guard) resolve(secret Secret) (past bool, err error) {
+	if secret.PerRequest {
+		return false, g.addPerRequest(secret)
+	}
+	text, err := resolveSecret(secret.Value)
+	if err != nil {
+		return false, err
+	}
+	var until time.Time
+	if secret.Until != nil {
+		until = *secret.Until
+		past = !g.now().Before(until)
+	}
+	return past, g.fixed.add(g, text, until)
 }
 
 // checkAuthentication refuses a guard that would let strangers in.
 func (g *Guard) checkAuthentication() error {
 	switch {
 	case g.Unsigned() && g.InsecureUnsigned:
-		if len(g.Secret) > 0 {
+		if len(g.Secret)+len(g.PublicKey) > 0 {
 			return errors.New("secret: nothing is compared with it: name where it is sent, token <source>, or leave it out")
 		}
 		return nil
@@ -88,8 +103,28 @@ func (g *Guard) checkAuthentication() error {
 		return errors.New("the provider does not sign: put a secret token into the URL registered with it and say `token query <key>`, or take anybody's requests with insecure_unsigned")
 	case g.InsecureUnsigned:
 		return errors.New("insecure_unsigned: the provider is authenticated, so leave the line out")
-	case len(g.Secret) == 0:
+	}
+	return g.checkSecretLines()
+}
+
+// checkSecretLines makes sure that there are keys, and of the kind that the
+// provider signs with.
+func (g *Guard) checkSecretLines() error {
+	asymmetric := g.rules.Scheme.Asymmetric()
+	switch {
+	case asymmetric && len(g.Secret) > 0:
+		return errors.New("secret: the provider signs with a private key of its own: give its public key instead, public_key <value>")
+	case asymmetric && len(g.PublicKey) == 0:
+		return errors.New("public_key: none is set: add public_key {env.NAME}, or public_key {file./path/to/key.pem}")
+	case !asymmetric && len(g.PublicKey) > 0:
+		return errors.New("public_key: the provider authenticates with a shared secret: say secret <value>")
+	case !asymmetric && len(g.Secret) == 0:
 		return errors.New("secret: none is set: add secret {env.NAME}")
+	}
+	for _, key := range g.PublicKey {
+		if key.PerRequest {
+			return errors.New("public_key: per_request is for secrets")
+		}
 	}
 	return nil
 }
@@ -165,7 +200,7 @@ func (d *delivery) secrets() (secretSet, *refusal) {
 // the secrets, what is signed, and what the ID is.
 func (g *Guard) fingerprint() [sha256.Size]byte {
 	var values []string
-	for _, s := range g.Secret {
+	for _, s := range slices.Concat(g.Secret, g.PublicKey) {
 		// Resolved once more, because two placeholders may hold one secret.
 		text := s.Value
 		if !s.PerRequest {
@@ -173,6 +208,7 @@ func (g *Guard) fingerprint() [sha256.Size]byte {
 		}
 		values = append(values, text)
 	}
+	slices.Sort(values)                                                                       // their order means nothing
 	encoded, _ := json.Marshal([]any{values, g.Token, g.Signature, g.Signed, g.Scheme, g.ID}) // strings only: cannot fail
 	return sha256.Sum256(encoded)
 }
