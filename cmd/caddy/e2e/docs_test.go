@@ -64,7 +64,8 @@ func TestDocumentedCaddyfilesLoad(t *testing.T) {
 	var env []string
 	for _, name := range []string{
 		"STRIPE_WEBHOOK_SECRET", "STRIPE_SECRET", "STRIPE_SECRET_NEW", "STRIPE_SECRET_OLD", "STRUKTR_SECRET",
-		"ACME_SECRET", "TENANT_A_SECRET", "TENANT_B_SECRET", "WALMART_SECRET",
+		"ACME_SECRET", "TENANT_A_SECRET", "TENANT_B_SECRET", "WALMART_SECRET", "META_APP_SECRET", "META_VERIFY_TOKEN",
+		"NOTION_SECRET", "DROPBOX_SECRET",
 	} {
 		env = append(env, name+"=test-secret-of-a-document")
 	}
