@@ -26,7 +26,11 @@ const redacted = "REDACTED"
 // parseLog reads one entry of an access log, or an object of headers alone.
 func parseLog(text []byte) (*Capture, error) {
 	// Caddy's console format puts the time and words before the object.
-	text = text[bytes.IndexByte(text, '{'):]
+	brace := bytes.IndexByte(text, '{')
+	if brace < 0 {
+		return nil, ErrUnknown
+	}
+	text = text[brace:]
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	var raw json.RawMessage
 	if decoder.Decode(&raw) != nil {
