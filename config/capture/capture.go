@@ -110,8 +110,9 @@ func (c *Capture) setTarget(target string) error {
 	if r.Path == "" {
 		r.Path = "/"
 	}
-	if _, err := url.ParseRequestURI(r.Path); err != nil {
-		return errors.New("the URL cannot be read") // the error would quote it
+	_, err := url.ParseRequestURI(r.Path)
+	if err != nil || r.Path[0] != '/' && r.Path != "*" {
+		return errors.New("the URL cannot be read: it begins with http://, https:// or /") // the other error would quote it
 	}
 	return nil
 }

@@ -237,7 +237,7 @@ func FuzzParse(f *testing.F) {
 	for _, text := range []string{
 		rawHTTP, logEntry, `{"X-Signature":"00"}`, "curl -d 'a' -H \"b: $'c'\" http://a/b?c#d", "curl $'\\x41\\u00e9\\101' \\\n a", "A: b\n\nc",
 		"POST / HTTP/1.1\nTransfer-Encoding: chunked\n\n3\nabc\n0\n\n", "curl -sXPOST --json {} a", "x {\"request\":{}}",
-		`"request"`,
+		`"request"`, "curl A://",
 	} {
 		f.Add([]byte(text), []byte(nil))
 		f.Add([]byte(text), []byte("body\n"))
