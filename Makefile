@@ -31,7 +31,7 @@ test-full: deps-full ## Run everything, the long runs too
 	go vet -tags full ./...
 	go test -race -count=1 -tags full -timeout 60m ./...
 	go test -count=1 -run Allocations ./signature
-	@$(MAKE) --no-print-directory fuzz FUZZTIME=2m
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=30s
 
 fuzz: ## Run each fuzz target for FUZZTIME
 	@set -e; \
