@@ -92,12 +92,6 @@ func ParseSource(text string) (signature.Source, error) {
 // scheme; false where there is no ID.
 func (i Identity) IDSigned() bool { return i.idSigned }
 
-// HasID reports whether the sender's events have an ID at all.
-func (i Identity) HasID() bool { return len(i.id) > 0 }
-
-// UsesContent reports whether deliveries may be told apart by their content.
-func (i Identity) UsesContent() bool { return !i.contentOff }
-
 // Identify reads the event's names from an authenticated request. It returns
 // [ErrIDMalformed] where the ID is there but cannot be one.
 func (i Identity) Identify(r *signature.Request, parts signature.Parts) (Identified, error) {

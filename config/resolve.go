@@ -40,8 +40,6 @@ type Resolved struct {
 	Window    signature.Window
 	DedupeTTL time.Duration
 
-	SecretEncoding, SecretPrefix string
-
 	PublicURL *url.URL // nil: the request's own
 
 	Methods     []string
@@ -67,16 +65,14 @@ func (p Provider) Resolve() (*Resolved, error) {
 		return nil, err
 	}
 	r := &Resolved{
-		Scheme:         scheme,
-		SecretEncoding: p.SecretEncoding,
-		SecretPrefix:   p.SecretPrefix,
-		DedupeTTL:      or(p.DedupeTTL, p.defaultDedupeTTL()),
-		Methods:        p.Methods,
-		MaxBody:        p.MaxBody,
-		BodyTimeout:    or(p.BodyTimeout, DefaultBodyTimeout),
-		Timeout:        or(p.Timeout, DefaultTimeout),
-		Wait:           p.wait(),
-		Answer:         p.Answer,
+		Scheme:      scheme,
+		DedupeTTL:   or(p.DedupeTTL, p.defaultDedupeTTL()),
+		Methods:     p.Methods,
+		MaxBody:     p.MaxBody,
+		BodyTimeout: or(p.BodyTimeout, DefaultBodyTimeout),
+		Timeout:     or(p.Timeout, DefaultTimeout),
+		Wait:        p.wait(),
+		Answer:      p.Answer,
 	}
 	r.Lease = or(p.Lease, min(p.defaultLease(), r.Timeout))
 	r.Window = signature.Window{
