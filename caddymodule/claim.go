@@ -38,7 +38,7 @@ type finished struct {
 	conflict bool // the ID was known with other content
 }
 
-// keys derives the event's keys in the store from what identifies it.
+// eventKeys derives the event's keys in the store from what identifies it.
 func eventKeys(scope string, event config.Identified) dedupe.Event {
 	var keys dedupe.Event
 	if len(event.ID) > 0 {

@@ -11,6 +11,7 @@ import (
 	"net/textproto"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -88,6 +89,14 @@ type senderFlags struct {
 func (f *senderFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringToStringVar(&f.params, "param", nil, "a constant that the scheme needs, name=value")
 	cmd.Flags().StringArrayVar(&f.headers, "header", nil, "a header to send, 'Name: value', where the provider signs one")
+}
+
+// oneFromStdin refuses to read standard input for more than one of the files.
+func oneFromStdin(files ...string) error {
+	if first := slices.Index(files, "-"); first >= 0 && slices.Contains(files[first+1:], "-") {
+		return errors.New("two of body, secret and capture cannot both come from standard input: name a file for one of them")
+	}
+	return nil
 }
 
 // messenger signs as one provider does.

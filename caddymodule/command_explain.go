@@ -110,14 +110,8 @@ func (o explainOptions) read(provider, captured string, stdin io.Reader) (diagno
 		return in, nil, err
 	}
 	in.Provider = config.Provider{PublicURL: o.publicURL, Param: o.params}.Over(in.Provider)
-	from := 0
-	for _, name := range []string{captured, o.body, o.secret.file} {
-		if name == "-" {
-			from++
-		}
-	}
-	if from > 1 {
-		return in, nil, errors.New("only one of capture, body and secret can come from standard input: name files for the others")
+	if err := oneFromStdin(captured, o.body, o.secret.file); err != nil {
+		return in, nil, err
 	}
 	if in.Secret, err = o.secret.read(stdin); err != nil && !errors.Is(err, errNoSecret) {
 		return in, nil, err

@@ -3,10 +3,12 @@ package caddymodule
 import (
 	"bytes"
 	"errors"
+	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -52,7 +54,7 @@ func capturedBy(t testing.TB, provider, secret, body string) string {
 		t.Fatal(err)
 	}
 	text := "POST " + explainPath + " HTTP/1.1\r\nHost: hooks.example.com\r\n"
-	for _, name := range sortedKeys(signed.Header) {
+	for _, name := range slices.Sorted(maps.Keys(signed.Header)) {
 		text += name + ": " + signed.Header[name][0] + "\r\n"
 	}
 	return text + "\r\n" + body

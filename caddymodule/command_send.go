@@ -87,8 +87,8 @@ func (o sendOptions) run(ctx context.Context, provider, target string, stdin io.
 	if o.count < 1 || o.repeat < 1 {
 		return errors.New("--count and --repeat must be 1 or more")
 	}
-	if o.body == "-" && o.secret.file == "-" {
-		return errors.New("body and secret cannot both come from standard input: name a file for one of them")
+	if err := oneFromStdin(o.body, o.secret.file); err != nil {
+		return err
 	}
 	u, err := url.Parse(target)
 	if err != nil || u.Host == "" {
@@ -129,17 +129,13 @@ func (o sendOptions) run(ctx context.Context, provider, target string, stdin io.
 func (o sendOptions) message(m *messenger, u *url.URL, given []byte) (message, error) {
 	msg := message{url: u, id: randomID(), event: o.event, at: time.Now().Add(-o.age).Truncate(time.Millisecond)}
 	sample, err := config.NewSample(m.name, m.provider, o.event, msg.id, msg.at)
-	switch {
-	case given != nil && err != nil:
-		// A body of the user's own may be of an event that has no sample.
-		msg.body, msg.contentType = given, contentType(given)
-	case err != nil:
+	if given != nil {
+		// Of the sample only its headers count, if there is one of that event.
+		sample.Body, sample.ContentType, sample.Event = given, contentType(given), o.event
+	} else if err != nil {
 		return msg, err
-	case given != nil:
-		msg.body, msg.contentType, msg.header = given, contentType(given), sample.Header
-	default:
-		msg.body, msg.contentType, msg.header, msg.event = sample.Body, sample.ContentType, sample.Header, sample.Event
 	}
+	msg.body, msg.contentType, msg.header, msg.event = sample.Body, sample.ContentType, sample.Header, sample.Event
 	return msg, nil
 }
 
@@ -157,8 +153,9 @@ func (m *messenger) forge(msg message, key *signature.Key) (*signature.Request, 
 		spoilt.RawQuery = query.Encode()
 		msg.url = &spoilt
 	case m.scheme.Asymmetric():
-		forged, err := m.sign(message{url: msg.url, body: append([]byte(" "), msg.body...), contentType: msg.contentType,
-			header: msg.header, id: msg.id, event: msg.event, at: msg.at}, key)
+		other := msg
+		other.body = append([]byte(" "), msg.body...)
+		forged, err := m.sign(other, key)
 		if err == nil {
 			forged.Body = msg.body
 		}

@@ -2,9 +2,9 @@ package caddymodule
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/url"
 	"slices"
 	"time"
@@ -45,8 +45,8 @@ func signCommand() *cobra.Command {
 }
 
 func (o signOptions) run(provider string, stdin io.Reader, stdout io.Writer) error {
-	if o.body == "-" && o.secret.file == "-" {
-		return errors.New("body and secret cannot both come from standard input: name a file for one of them")
+	if err := oneFromStdin(o.body, o.secret.file); err != nil {
+		return err
 	}
 	m, err := newMessenger(provider, o.secret, o.sender, stdin)
 	if err != nil {
@@ -80,19 +80,10 @@ func (o signOptions) run(provider string, stdin io.Reader, stdout io.Writer) err
 		return fmt.Errorf("%s puts its signature into the query or the body, not into headers: use send", provider)
 	}
 	delete(signed.Header, "Content-Type")
-	for _, name := range sortedKeys(signed.Header) {
+	for _, name := range slices.Sorted(maps.Keys(signed.Header)) {
 		if _, err := fmt.Fprintf(stdout, "%s: %s\n", name, signed.Header[name][0]); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func sortedKeys(header map[string][]string) []string {
-	names := make([]string, 0, len(header))
-	for name := range header {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
 }

@@ -45,6 +45,8 @@ func (g *Guard) newDelivery(w http.ResponseWriter, r *http.Request) *delivery {
 	repl, _ := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	work.Add(1)
 	d := &delivery{guard: g, w: w, r: r, repl: repl, begun: g.now(), scope: g.scope()}
+	repl.Set("http.webhook_guard.provider", g.ProviderName)
+	repl.Set("http.webhook_guard.scope", d.scope)
 	// From here on, since a reload must not close the store on a request whose body
 	// is still on its way. What is wrong with it is told by claim.
 	d.store, _ = g.app.enter()
@@ -69,8 +71,6 @@ func (d *delivery) end() {
 func (d *delivery) setResult(result Result) {
 	d.result = result
 	d.repl.Set("http.webhook_guard.result", string(result))
-	d.repl.Set("http.webhook_guard.provider", d.guard.ProviderName)
-	d.repl.Set("http.webhook_guard.scope", d.scope)
 	if extra, ok := d.r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
 		extra.Add(zap.String("webhook_guard", string(result)))
 	}
@@ -78,8 +78,7 @@ func (d *delivery) setResult(result Result) {
 
 // setFacts makes what was verified known to placeholders.
 func (d *delivery) setFacts() {
-	d.repl.Set("http.webhook_guard.provider", d.guard.ProviderName)
-	d.repl.Set("http.webhook_guard.scope", d.scope)
+	d.repl.Set("http.webhook_guard.scope", d.scope) // by now the request's own
 	d.repl.Set("http.webhook_guard.id", d.id())
 	d.repl.Set("http.webhook_guard.event", d.event.Event)
 	if !d.when.IsZero() {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -76,12 +77,7 @@ func ParseLines(file string, text []byte) (Provider, error) {
 
 // Names lists the catalogue in alphabetical order.
 func (c Catalogue) Names() []string {
-	names := make([]string, 0, len(c))
-	for name := range c {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
+	return slices.Sorted(maps.Keys(c))
 }
 
 // Get finds a provider. The error for an unknown one names those that are

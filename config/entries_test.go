@@ -23,7 +23,7 @@ type sent struct {
 // send makes the sample of an entry and signs it.
 func send(t *testing.T, name string, now time.Time) sent {
 	t.Helper()
-	p := Builtin()[name].withParams()
+	p := Builtin()[name].WithParams()
 	rules := resolve(t, p)
 	sample, err := NewSample(name, p, "", "0123456789abcdef", now)
 	if err != nil {
@@ -185,7 +185,7 @@ func (s sent) changes(t *testing.T) [][]byte {
 // people.
 func TestEntriesThatDoNotCoverTheEventSaySo(t *testing.T) {
 	for _, name := range Builtin().Names() {
-		rules := resolve(t, Builtin()[name].withParams())
+		rules := resolve(t, Builtin()[name].WithParams())
 		if !rules.Scheme.Signed() || rules.Scheme.CoversBody() {
 			continue
 		}

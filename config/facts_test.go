@@ -158,7 +158,7 @@ func (c comparison) times(p Provider, f senderFacts) {
 
 // signedness compares what is derived from the scheme with what is known.
 func (c comparison) signedness(p Provider, f senderFacts) {
-	rules := resolve(c.t, p.withParams())
+	rules := resolve(c.t, p.WithParams())
 	yes := map[bool]string{true: "yes", false: "no"}
 	if p.Timestamp != nil {
 		source, _ := ParseSource(p.Timestamp.Source)

@@ -38,19 +38,14 @@ type Identified struct {
 	// The event's type; "" when there is none.
 	Event string
 
-	// Whether the content is what tells copies apart, and the bytes that do;
-	// the pieces are to be digested as separate parts.
+	// The bytes that tell copies apart, to be digested as separate parts; nil
+	// where the ID alone does, and where there are none.
 	Content [][]byte
 }
 
 func newIdentity(p Provider, scheme *signature.Scheme) (Identity, error) {
-	ident := Identity{idSigned: len(p.ID) > 0, contentOff: p.Content == "off", params: p.Param}
-	for _, text := range p.ID {
-		source, err := ParseSource(text)
-		if err != nil {
-			return ident, lineError("id", "%w", err)
-		}
-		ident.id = append(ident.id, source)
+	ident := Identity{id: scheme.Spec().ID, idSigned: len(p.ID) > 0, contentOff: p.Content == "off", params: p.Param}
+	for _, source := range ident.id {
 		ident.idSigned = ident.idSigned && scheme.Covers(source)
 	}
 	if p.Event != "" {

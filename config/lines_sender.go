@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -59,20 +60,11 @@ func (p Provider) checkUnverified() error {
 	for i, word := range p.Unverified {
 		_, line := lineSyntax[word]
 		if _, aspect := aspects[word]; !line && !aspect {
-			return lineError("unverified", "%q is neither a line nor one of %s", word, strings.Join(sortedAspects(), ", "))
+			return lineError("unverified", "%q is neither a line nor one of %s", word, strings.Join(slices.Sorted(maps.Keys(aspects)), ", "))
 		}
 		if slices.Contains(p.Unverified[:i], word) {
 			return lineError("unverified", "%s is there twice", word)
 		}
 	}
 	return nil
-}
-
-func sortedAspects() []string {
-	names := make([]string, 0, len(aspects))
-	for name := range aspects {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
 }

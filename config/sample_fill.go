@@ -1,6 +1,7 @@
 package config
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -91,7 +92,7 @@ func (f *filler) inForm(field string, change func(string) (string, error)) {
 // fillSigned adds what is under the signature and still missing. A provider
 // that does not resolve without its user's own lines is left as it is.
 func (f *filler) fillSigned(p Provider, id string) {
-	rules, err := p.withParams().Resolve()
+	rules, err := p.WithParams().Resolve()
 	if err != nil || f.err != nil {
 		return
 	}
@@ -142,20 +143,33 @@ func (p Provider) signedHeaders() []string {
 	return names
 }
 
-// withParams fills in the constants that only the provider's user knows.
-func (p Provider) withParams() Provider {
-	params := make(map[string]string)
-	templates := slices.Clone(p.Signed)
+// MissingParams names the constants that only the provider's user knows: those
+// that the templates use and no param line gives.
+func (p Provider) MissingParams() []string {
+	templates := append(slices.Clone(p.Signed), p.Content)
 	for _, claim := range p.Claim {
 		templates = append(templates, claim.Template)
 	}
+	var names []string
 	for _, template := range templates {
 		for _, match := range paramPlaceholder.FindAllStringSubmatch(template, -1) {
-			params[match[1]] = "sample"
+			if p.Param[match[1]] == "" && !slices.Contains(names, match[1]) {
+				names = append(names, match[1])
+			}
 		}
 	}
-	for name, value := range p.Param {
-		params[name] = value
+	return names
+}
+
+// WithParams gives each missing constant some value, so that the provider
+// resolves.
+func (p Provider) WithParams() Provider {
+	params := maps.Clone(p.Param)
+	for _, name := range p.MissingParams() {
+		if params == nil {
+			params = make(map[string]string)
+		}
+		params[name] = "sample"
 	}
 	p.Param = params
 	return p

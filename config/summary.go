@@ -93,7 +93,7 @@ func Summarize(name string) Summary {
 // Summarize describes a provider. What only its user can say, such as a param,
 // need not be there.
 func (p Provider) Summarize(name string) (Summary, error) {
-	p = p.withParams()
+	p = p.WithParams()
 	rules, err := p.Resolve()
 	if err != nil {
 		return Summary{}, err

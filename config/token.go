@@ -40,7 +40,7 @@ func (t Token) InBody() bool {
 	return t.Source.Kind == signature.SourceBody || t.Source.Kind == signature.SourceForm
 }
 
-// Read finds the token in a request. Repeated means that it is there more than
+// Read finds the token in a request. Malformed means that it is there more than
 // once, or not in the form that it should have.
 func (t Token) Read(r *signature.Request) (token string, found, malformed bool) {
 	value := t.Source.Read(r, signature.Parts{})

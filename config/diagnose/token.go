@@ -2,6 +2,7 @@ package diagnose
 
 import (
 	"crypto/subtle"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -82,17 +83,12 @@ func (x *explainer) findSecret() string {
 	if x.in.Secret == "" {
 		return ""
 	}
-	names := make([]string, 0, len(x.request.Header))
-	for name := range x.request.Header {
-		names = append(names, name)
-	}
-	slices.Sort(names)
 	places := []string{"bearer", "basic"}
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(x.request.Header)) {
 		places = append(places, "header "+name)
 	}
 	query, _ := url.ParseQuery(x.request.Query)
-	for _, name := range sortedKeys(query) {
+	for _, name := range slices.Sorted(maps.Keys(query)) {
 		if plainName(name) {
 			places = append(places, "query "+name)
 		}
@@ -107,15 +103,6 @@ func (x *explainer) findSecret() string {
 		}
 	}
 	return ""
-}
-
-func sortedKeys(values url.Values) []string {
-	keys := make([]string, 0, len(values))
-	for key := range values {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	return keys
 }
 
 // plainName: a key that can stand in a line as it is, and holds nothing else.

@@ -24,8 +24,7 @@ func Block(name string) (string, error) {
 	for line := range strings.Lines(lines) {
 		out.WriteString("\t" + line)
 	}
-	_, params := withParams(config.Builtin()[name])
-	for _, param := range params {
+	for _, param := range config.Builtin()[name].MissingParams() {
 		out.WriteString("\t# Yours, in place of this:\n\tparam " + param + " <" + param + ">\n")
 	}
 	out.WriteString("}\n")

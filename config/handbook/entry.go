@@ -4,9 +4,6 @@
 package handbook
 
 import (
-	"regexp"
-	"slices"
-
 	"github.com/webhookguard/caddy-webhook-guard/config"
 )
 
@@ -30,11 +27,11 @@ func Sum(name string, p config.Provider) (Entry, error) {
 	if err != nil {
 		return Entry{}, err
 	}
-	e := Entry{Summary: summary}
-	if p, e.Params = withParams(p); e.BodySigned != "part" {
+	e := Entry{Summary: summary, Params: p.MissingParams()}
+	if e.BodySigned != "part" {
 		return e, nil
 	}
-	rules, err := p.Resolve()
+	rules, err := p.WithParams().Resolve()
 	if err != nil {
 		return Entry{}, err
 	}
@@ -65,30 +62,4 @@ func (e Entry) signs() bool {
 // uncertain says whether the entry should be tried before it is relied on.
 func (e Entry) uncertain() bool {
 	return e.Confidence == config.ConfidenceSecondary || len(e.Unverified) > 0
-}
-
-var paramOf = regexp.MustCompile(`\{param\.([A-Za-z0-9_-]+)`)
-
-// withParams names the constants that a provider's user has to give, and gives
-// each some value.
-func withParams(p config.Provider) (config.Provider, []string) {
-	texts := append(slices.Clone(p.Signed), p.Content)
-	for _, c := range p.Claim {
-		texts = append(texts, c.Template)
-	}
-	params := make(map[string]string)
-	for name, value := range p.Param {
-		params[name] = value
-	}
-	var names []string
-	for _, text := range texts {
-		for _, match := range paramOf.FindAllStringSubmatch(text, -1) {
-			if params[match[1]] == "" {
-				params[match[1]] = "value"
-				names = append(names, match[1])
-			}
-		}
-	}
-	p.Param = params
-	return p, names
 }
