@@ -94,7 +94,7 @@ func (f *senderFlags) add(cmd *cobra.Command) {
 // oneFromStdin refuses to read standard input for more than one of the files.
 func oneFromStdin(files ...string) error {
 	if first := slices.Index(files, "-"); first >= 0 && slices.Contains(files[first+1:], "-") {
-		return errors.New("two of body, secret and capture cannot both come from standard input: name a file for one of them")
+		return errors.New("two files cannot both come from standard input: read only one of body, secret and capture from there")
 	}
 	return nil
 }
