@@ -233,6 +233,16 @@ func (l *appList) add(a *App) {
 	a.apply()
 }
 
+// newest is the app in force, or nil.
+func (l *appList) newest() *App {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.apps) == 0 {
+		return nil
+	}
+	return l.apps[len(l.apps)-1]
+}
+
 // remove must not be called with a.mu held: apply takes that of another app.
 func (l *appList) remove(a *App) {
 	l.mu.Lock()

@@ -27,9 +27,9 @@ func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "webhook-guard",
 		Short: "Signs, sends and explains webhooks",
-		Long:  "Tools around the webhook_guard handler: list the providers, sign a body, send an event to a gateway and see what becomes of it, or find out why a captured request does not verify.",
+		Long:  "Tools around the webhook_guard handler: list the providers, sign a body, send an event to a gateway and see what becomes of it, find out why a captured request does not verify, or look up an event and let it through again.",
 		CobraFunc: func(cmd *cobra.Command) {
-			cmd.AddCommand(providersCommand(), signCommand(), sendCommand(), explainCommand())
+			cmd.AddCommand(providersCommand(), signCommand(), sendCommand(), explainCommand(), lookupCommand(), forgetCommand())
 		},
 	})
 }
