@@ -169,7 +169,7 @@ func sourcesOf(s *Scheme) (sources []Source, form bool) {
 			form = true
 		case contentfulContent:
 			sources = append(sources, Source{SourceHeader, contentfulHeaders})
-		case templateContent:
+		case *templateContent:
 			for _, p := range c.pieces {
 				ph := p.placeholder
 				if ph == nil {

@@ -50,7 +50,7 @@ func (s *Scheme) compileSigned() error {
 		if err := s.checkSigned(t); err != nil {
 			return fmt.Errorf("signed: %w", err)
 		}
-		s.signed = append(s.signed, templateContent{
+		s.signed = append(s.signed, &templateContent{
 			Template: t, params: s.spec.Params, whole: s.spec.SignedFunctions,
 			open: s.lines[0].algorithm.kind() == plainHash && !t.ends(varSecret),
 		})
@@ -161,14 +161,14 @@ func (t *Template) ends(v variable) bool {
 	return last != nil && last.variable == v
 }
 
-func (c templateContent) hash(st *macState, r *Request, p Parts) error {
+func (c *templateContent) hash(st *macState, r *Request, p Parts) error {
 	if c.open && bytes.IndexByte(r.Body, 0) >= 0 {
 		// SHA-1 and SHA-256 pad with zero bytes. Who knows the hash of
 		// secret and body knows that of both with padding and more after it;
 		// a body that was continued so has a zero byte in it, always.
 		return refuse(SignatureMalformed, "the body has a zero byte, which a plain hash does not protect")
 	}
-	e := env{r: r, parts: p, params: c.params, secret: st.secret}
+	e := env{r: r, parts: &p, params: c.params, secret: st.secret}
 	if len(c.whole) == 0 {
 		var err error
 		st.buf, err = c.Template.hash(st.hash, st.buf, &e)
@@ -191,6 +191,6 @@ func (c templateContent) hash(st *macState, r *Request, p Parts) error {
 }
 
 // covers: what is lost in a function over the whole is lost for every part.
-func (c templateContent) covers(s Source) bool {
+func (c *templateContent) covers(s Source) bool {
 	return !slices.Contains(c.whole, "lower") && c.Template.Covers(s)
 }

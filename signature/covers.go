@@ -78,7 +78,7 @@ func (s *Scheme) Covers(source Source) bool {
 	}
 	// A token vouches for its claims, and they for the request: all of them
 	// have to hold, so one that covers the source is enough.
-	if slices.ContainsFunc(s.claims, func(c claim) bool { return !c.optional && s.coveredBy(c, source) }) {
+	if slices.ContainsFunc(s.claims, func(c *claim) bool { return !c.optional && s.coveredBy(c, source) }) {
 		return true
 	}
 	return !slices.ContainsFunc(s.signed, func(c content) bool { return !s.coveredBy(c, source) })
@@ -108,9 +108,9 @@ func (s *Scheme) CoveredFields() []Source {
 	add := func(c content) {
 		var t *Template
 		switch c := c.(type) {
-		case templateContent:
+		case *templateContent:
 			t = c.Template
-		case claim:
+		case *claim:
 			t = c.Template
 		default:
 			return

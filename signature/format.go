@@ -12,7 +12,13 @@ type format struct {
 	// groups and one between the items of a group.
 	separators []string
 	patterns   []pattern
+	parts      partSet // of all patterns
 }
+
+// partSet says which parts there are.
+type partSet uint64
+
+func (s partSet) has(v variable) bool { return s&(1<<v) != 0 }
 
 // pattern is the shape of one item.
 type pattern struct {
@@ -20,6 +26,7 @@ type pattern struct {
 	// positional patterns have no text that they could be known by, so they
 	// stand for the item at their place: Recurly sends <time>,<mac>,<mac>.
 	positional bool
+	parts      partSet
 }
 
 // formatPiece is text, or a part where text is empty.
@@ -58,6 +65,7 @@ func parseFormat(text string, separators []string) (*format, error) {
 			return nil, fmt.Errorf("format %q: %w", text, err)
 		}
 		f.patterns = append(f.patterns, p)
+		f.parts |= p.parts
 	}
 	if err := f.check(); err != nil {
 		return nil, fmt.Errorf("format %q %w", text, err)
@@ -91,6 +99,7 @@ func parsePattern(text string) (pattern, error) {
 				return p, errors.New("two placeholders need text between them, else nobody can tell where one ends")
 			}
 			p.pieces = append(p.pieces, formatPiece{part: part})
+			p.parts |= 1 << part
 			i = end
 		case '}':
 			return p, errors.New(`a closing brace without an opening one: write \} for a brace in the text`)
@@ -115,7 +124,7 @@ func parsePattern(text string) (pattern, error) {
 // check wants one {signature}, and each other part at most once: a header
 // that says twice when it was sent says nothing.
 func (f *format) check() error {
-	if f.count(varSignature) == 0 {
+	if !f.has(varSignature) {
 		return errors.New("has no {signature}")
 	}
 	for name, v := range formatVariables {
@@ -130,22 +139,18 @@ func (f *format) check() error {
 func (f *format) count(v variable) int {
 	n := 0
 	for _, p := range f.patterns {
-		n += p.count(v)
-	}
-	return n
-}
-
-func (f *format) has(v variable) bool { return f.count(v) > 0 }
-
-func (p pattern) count(v variable) int {
-	n := 0
-	for _, piece := range p.pieces {
-		if piece.text == "" && piece.part == v {
-			n++
+		for _, piece := range p.pieces {
+			if piece.text == "" && piece.part == v {
+				n++
+			}
 		}
 	}
 	return n
 }
+
+func (f *format) has(v variable) bool { return f.parts.has(v) }
+
+func (p *pattern) has(v variable) bool { return p.parts.has(v) }
 
 // write prints a header value: the inverse of reading one.
 func (f *format) write(signature string, p Parts) string {
@@ -172,15 +177,15 @@ func (f *format) write(signature string, p Parts) string {
 
 // item is what one item of a header holds.
 type item struct {
-	signature string
-	parts     Parts
+	signature, timestamp, id, nonce string
 }
 
 // match reads text as the pattern says, wholly or not at all. Parts are
 // never empty.
-func (p pattern) match(text string) (item, bool) {
+func (p *pattern) match(text string) (item, bool) {
 	var found item
-	for i, piece := range p.pieces {
+	for i := range p.pieces {
+		piece := &p.pieces[i]
 		if piece.text != "" {
 			rest, ok := strings.CutPrefix(text, piece.text)
 			if !ok {
@@ -217,10 +222,10 @@ func (it *item) set(part variable, value string) {
 	case varSignature:
 		it.signature = value
 	case varTimestamp:
-		it.parts.Timestamp = value
+		it.timestamp = value
 	case varID:
-		it.parts.ID = value
+		it.id = value
 	case varNonce:
-		it.parts.Nonce = value
+		it.nonce = value
 	}
 }

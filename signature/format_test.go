@@ -87,8 +87,8 @@ func TestReadHeader(t *testing.T) {
 		got := problem
 		if problem == "" {
 			var found []string
-			for _, c := range in.candidates[:in.count] {
-				p := in.groups[c.group]
+			for i := range in.candidates.count {
+				p := in.groups.at(in.candidates.at(i).group)
 				found = append(found, "@"+p.Timestamp+"/"+p.ID+"/"+p.Nonce)
 			}
 			got = strings.Join(found, " ")

@@ -47,12 +47,12 @@ func FuzzSignatureHeader(f *testing.F) {
 		r := testRequest("POST", "https://example.com/", body)
 		r.Header["Sig"] = []string{header}
 		var in Inspection
-		if err := scheme.readHeaders(&in, r); err == nil && (in.count < 1 || in.count > maxCandidates || in.groupCount > in.count) {
-			t.Fatalf("%d candidates in %d groups", in.count, in.groupCount)
+		if err := scheme.readHeaders(&in, r); err == nil && (in.candidates.count < 1 || in.candidates.count > maxCandidates || in.groups.count > in.candidates.count) {
+			t.Fatalf("%d candidates in %d groups", in.candidates.count, in.groups.count)
 		}
-		for _, c := range in.candidates[:in.count] {
-			if c.group >= in.groupCount {
-				t.Fatalf("a candidate of group %d of %d", c.group, in.groupCount)
+		for i := range in.candidates.count {
+			if c := in.candidates.at(i); c.group >= in.groups.count {
+				t.Fatalf("a candidate of group %d of %d", c.group, in.groups.count)
 			}
 		}
 		if _, err := scheme.Verify(r, []Secret{{Key: key}, {Key: &Key{}}, {}}, vectorWindow, testNow); err == nil {

@@ -5,28 +5,6 @@ import (
 	"strings"
 )
 
-// maxCandidates bounds the signatures of one request: each can cost an HMAC
-// over the body per secret, and rotations show two or three at a time.
-const maxCandidates = 16
-
-// candidate is one well-formed MAC of a request.
-type candidate struct {
-	mac   [maxMAC]byte
-	text  string // instead of mac, for signatures of any length
-	line  int    // of Scheme.lines: which algorithm and encoding
-	group int    // of Inspection.groups: which timestamp goes with it
-}
-
-// Inspection is what the headers of one request said. It refers to the
-// request's strings and holds no secret.
-type Inspection struct {
-	candidates [maxCandidates]candidate
-	count      int
-	seen       int // signatures in all, malformed ones too
-	groups     [maxCandidates]Parts
-	groupCount int
-}
-
 // readHeaders collects the candidates of all signatures that are there before
 // the body is.
 func (s *Scheme) readHeaders(in *Inspection, r *Request) error {
@@ -66,7 +44,7 @@ func (s *Scheme) readSignatures(in *Inspection, r *Request, inBody bool) error {
 		}
 	}
 	switch {
-	case in.count > 0:
+	case in.candidates.count > 0:
 		return nil
 	case malformed != nil:
 		return malformed
@@ -77,21 +55,29 @@ func (s *Scheme) readSignatures(in *Inspection, r *Request, inBody bool) error {
 }
 
 func (s *Scheme) readHeaderLine(in *Inspection, line int, r *Request, keep func(int, string)) error {
-	// On the stack: a request without numbered headers allocates nothing.
-	var names [maxCandidates + 1]string
-	for _, name := range s.lines[line].names(r, names[:0]) {
-		values := r.Header[name]
-		if len(values) == 0 {
-			continue
+	l := &s.lines[line]
+	if !l.numbered {
+		return s.readHeader(in, line, r, l.source.Name, keep)
+	}
+	for _, name := range l.names(r) {
+		if err := s.readHeader(in, line, r, name, keep); err != nil {
+			return err
 		}
-		if len(values) > 1 {
-			// Proxies and apps disagree on which of two headers counts.
-			return refuse(SignatureMalformed, "header %s was sent %d times", name, len(values))
-		}
-		keep(line, s.readValue(in, line, values[0]))
 		if in.seen > maxCandidates {
 			return nil // refused by the caller
 		}
+	}
+	return nil
+}
+
+func (s *Scheme) readHeader(in *Inspection, line int, r *Request, name string, keep func(int, string)) error {
+	switch values := r.Header[name]; len(values) {
+	case 0:
+	case 1:
+		keep(line, s.readValue(in, line, values[0]))
+	default:
+		// Proxies and apps disagree on which of two headers counts.
+		return refuse(SignatureMalformed, "header %s was sent %d times", name, len(values))
 	}
 	return nil
 }
@@ -115,7 +101,7 @@ func (s *Scheme) readValue(in *Inspection, line int, value string) (problem stri
 		return "is empty"
 	}
 	f := s.lines[line].format
-	before := in.count
+	before := in.candidates.count
 	problem = "is not of the configured format"
 	if len(f.separators) < 2 {
 		problem = s.readGroup(in, line, value)
@@ -132,7 +118,7 @@ func (s *Scheme) readValue(in *Inspection, line int, value string) (problem stri
 			}
 		}
 	}
-	if in.count > before {
+	if in.candidates.count > before {
 		return ""
 	}
 	return problem
@@ -149,21 +135,22 @@ func (s *Scheme) readGroup(in *Inspection, line int, text string) (problem strin
 			in.seen++
 			return "is not of the configured format"
 		}
-		return s.keepGroup(in, line, found.parts, found.signature)
+		return s.keepGroup(in, line, &found, found.signature)
 	}
 	// Signatures may stand before the timestamp that goes with them, so they
 	// are kept until the whole group is read.
-	var parts Parts
-	var macs [maxCandidates]string
-	count := 0
-	index := 0
-	for part := range strings.SplitSeq(text, f.separators[len(f.separators)-1]) {
+	var group item
+	var room [4]string // on the stack: most headers hold one or two
+	macs := room[:0]
+	separator := f.separators[len(f.separators)-1]
+	for index, more := 0, true; more; index++ {
+		var part string
+		part, text, more = strings.Cut(text, separator)
 		found, ok := f.matchItem(strings.TrimSpace(part), index)
-		index++
 		if !ok {
 			continue
 		}
-		if !parts.add(found.parts) {
+		if !group.add(&found) {
 			// Where the last t= wins, a replayer adds a fresh one; where the
 			// first does, in front. So neither does.
 			in.seen++
@@ -172,18 +159,17 @@ func (s *Scheme) readGroup(in *Inspection, line int, text string) (problem strin
 		if found.signature == "" {
 			continue
 		}
-		if count == maxCandidates {
+		if len(macs) == maxCandidates {
 			in.seen = maxCandidates + 1
 			return "has too many signatures"
 		}
-		macs[count] = found.signature
-		count++
+		macs = append(macs, found.signature)
 	}
-	return s.keepGroup(in, line, parts, macs[:count]...)
+	return s.keepGroup(in, line, &group, macs...)
 }
 
 // keepGroup adds the well-formed signatures of a group to the candidates.
-func (s *Scheme) keepGroup(in *Inspection, line int, parts Parts, macs ...string) (problem string) {
+func (s *Scheme) keepGroup(in *Inspection, line int, group *item, macs ...string) (problem string) {
 	l := &s.lines[line]
 	// A group without a signature counts as one, so that no header can hold
 	// an endless row of them.
@@ -193,27 +179,25 @@ func (s *Scheme) keepGroup(in *Inspection, line int, parts Parts, macs ...string
 		return "has too many signatures"
 	case len(macs) == 0:
 		return "has no signature"
-	case l.format.has(varTimestamp) && parts.Timestamp == "":
+	case l.format.has(varTimestamp) && group.timestamp == "":
 		return "has no timestamp"
-	case l.format.has(varID) && parts.ID == "":
+	case l.format.has(varID) && group.id == "":
 		return "has no ID"
-	case l.format.has(varNonce) && parts.Nonce == "":
+	case l.format.has(varNonce) && group.nonce == "":
 		return "has no nonce"
 	}
-	before := in.count
 	if l.jwt {
 		return s.keepTokens(in, line, macs)
 	}
+	before := in.candidates.count
 	for _, mac := range macs {
-		if in.keep(l, mac) {
-			in.candidates[in.count-1].line = line
-		}
+		in.keep(l, line, mac)
 	}
-	if in.count == before {
+	if in.candidates.count == before {
 		return "has no signature of the right length and encoding"
 	}
-	in.groups[in.groupCount] = parts
-	in.groupCount++
+	parts := in.groups.push()
+	parts.Timestamp, parts.ID, parts.Nonce = group.timestamp, group.id, group.nonce
 	return ""
 }
 
@@ -221,48 +205,46 @@ func (s *Scheme) keepGroup(in *Inspection, line int, parts Parts, macs ...string
 // bytes under its signature of its own.
 func (s *Scheme) keepTokens(in *Inspection, line int, tokens []string) (problem string) {
 	l := &s.lines[line]
-	before := in.count
+	before := in.candidates.count
 	for _, token := range tokens {
 		p, mac, wrong := l.readToken(token)
-		if wrong == "" && !in.keep(l, mac) {
+		if wrong == "" && !in.keep(l, line, mac) {
 			wrong = "holds a token without a signature of the right length and encoding"
 		}
 		if wrong != "" {
 			problem = wrong
 			continue
 		}
-		in.candidates[in.count-1].line = line
-		in.groups[in.groupCount] = p
-		in.groupCount++
+		*in.groups.push() = p
 	}
-	if in.count > before {
+	if in.candidates.count > before {
 		return ""
 	}
 	return problem
 }
 
 // keep adds a signature to the candidates, if it is well-formed.
-func (in *Inspection) keep(l *signatureLine, text string) bool {
-	c := &in.candidates[in.count]
+func (in *Inspection) keep(l *signatureLine, line int, text string) bool {
+	c := in.candidates.push()
+	c.line, c.group = line, in.groups.count
+	var ok bool
 	if size := algorithms[l.algorithm].size; size > 0 {
-		if !l.encoding.decodeMAC(&c.mac, text, size) {
-			return false
-		}
+		ok = l.encoding.decodeMAC(&c.mac, text, size)
 	} else {
-		if _, ok := l.encoding.decode(text); !ok {
-			return false
-		}
+		_, ok = l.encoding.decode(text)
 		c.text = text
 	}
-	c.group = in.groupCount
-	in.count++
-	return true
+	if !ok {
+		in.candidates.pop()
+	}
+	return ok
 }
 
 // matchItem finds the pattern of the item at one place. Text decides before
 // place does. The last positional {signature} also takes what comes after it.
 func (f *format) matchItem(text string, index int) (item, bool) {
-	for _, p := range f.patterns {
+	for i := range f.patterns {
+		p := &f.patterns[i]
 		if p.positional {
 			continue
 		}
@@ -272,42 +254,37 @@ func (f *format) matchItem(text string, index int) (item, bool) {
 	}
 	if index >= len(f.patterns) {
 		index = len(f.patterns) - 1
-		if f.patterns[index].count(varSignature) == 0 {
+		if !f.patterns[index].has(varSignature) {
 			return item{}, false
 		}
 	}
-	if p := f.patterns[index]; p.positional {
+	if p := &f.patterns[index]; p.positional {
 		return p.match(text)
 	}
 	return item{}, false
 }
 
-// add takes over the parts of one item. It is false where one is there already.
-func (p *Parts) add(more Parts) bool {
-	for _, field := range []struct {
-		to   *string
-		from string
-	}{{&p.Timestamp, more.Timestamp}, {&p.ID, more.ID}, {&p.Nonce, more.Nonce}} {
-		if field.from == "" {
-			continue
-		}
-		if *field.to != "" {
-			return false
-		}
-		*field.to = field.from
+// add takes over the parts of another item. It is false where one is there
+// already.
+func (it *item) add(more *item) bool {
+	return addPart(&it.timestamp, more.timestamp) && addPart(&it.id, more.id) && addPart(&it.nonce, more.nonce)
+}
+
+func addPart(to *string, from string) bool {
+	if from == "" {
+		return true
 	}
+	if *to != "" {
+		return false
+	}
+	*to = from
 	return true
 }
 
-// names are the headers that a line reads in one request: one, or those with
-// a number in place of the star (DocuSign X-DocuSign-Signature-1 and on).
-func (l *signatureLine) names(r *Request, names []string) []string {
-	if !l.numbered {
-		if _, ok := r.Header[l.source.Name]; ok {
-			return append(names, l.source.Name)
-		}
-		return names
-	}
+// names are the headers that a numbered line reads in one request: those with a
+// number in place of the star (DocuSign X-DocuSign-Signature-1 and on).
+func (l *signatureLine) names(r *Request) []string {
+	var names []string
 	for name := range r.Header {
 		number, ok := strings.CutPrefix(name, l.source.Name)
 		// One more than can be tried is enough to refuse them all.

@@ -28,6 +28,9 @@ func (s *Scheme) compileSignatures() error {
 			return fmt.Errorf("signature: %w", err)
 		}
 		s.lines = append(s.lines, l)
+		if !slices.Contains(s.algorithms, l.algorithm) {
+			s.algorithms = append(s.algorithms, l.algorithm)
+		}
 		s.inBody = s.inBody || l.source.inBody()
 		// Which of them a key is for could not be told, and a secret must not
 		// be tried where a public key belongs.

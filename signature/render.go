@@ -32,7 +32,7 @@ const (
 // env is what placeholders are written from.
 type env struct {
 	r      *Request
-	parts  Parts
+	parts  *Parts
 	params map[string]string
 	secret []byte
 }

@@ -82,12 +82,13 @@ type Spec struct {
 
 // Scheme is a checked Spec. It may be used by many goroutines at once.
 type Scheme struct {
-	spec   Spec
-	lines  []signatureLine
-	signed []content
-	claims []claim
-	items  string
-	fields []Source // of the body, signed without the whole of it
+	spec       Spec
+	lines      []signatureLine
+	algorithms []algorithm // of the lines, each once
+	signed     []content
+	claims     []*claim
+	items      string
+	fields     []Source // of the body, signed without the whole of it
 	// Some signatures can only be read once the body is there.
 	inBody bool
 	// What any of the contents uses, and so has to be read for the MAC.

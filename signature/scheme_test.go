@@ -66,7 +66,7 @@ func TestCompileDefaults(t *testing.T) {
 	if l.source.Name != "X-Acme-Signature" || l.algorithm.String() != "sha256" || l.encoding.name != "hex" {
 		t.Errorf("got %+v", l)
 	}
-	if got := s.signed[0].(templateContent).String(); got != "{body}" {
+	if got := s.signed[0].(*templateContent).String(); got != "{body}" {
 		t.Errorf("signed is %s", got)
 	}
 	if !s.Signed() || len(s.Spec().Signatures) != 1 {

@@ -214,7 +214,7 @@ func (l *signatureLine) readBack(r *Request, p Parts) error {
 	if err := alone.readSignatures(&in, r, l.source.inBody()); err != nil {
 		return fmt.Errorf("the value does not fit the format: %w", err)
 	}
-	got := in.groups[0]
+	got := in.groups.at(0)
 	for _, part := range []struct{ name, want, got string }{
 		{"timestamp", p.Timestamp, got.Timestamp}, {"id", p.ID, got.ID}, {"nonce", p.Nonce, got.Nonce},
 	} {

@@ -79,7 +79,7 @@ func TestSignVectors(t *testing.T) {
 				if err := scheme.readSignatures(&in, sent, scheme.inBody); err != nil {
 					t.Fatal(err)
 				}
-				at, _, _ = scheme.stamp(sent, in.groups[0], vectorWindow, at)
+				at, _, _ = scheme.stamp(&readTime{}, sent, in.groups.at(0), vectorWindow, at)
 			}
 			if err := scheme.Sign(signed, key, at, id); err != nil {
 				// A nonce and a body stamp are the sender's to choose.

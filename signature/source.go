@@ -124,11 +124,11 @@ func (s Source) String() string {
 // the {id} of the signature that matched, so it reads p.ID; a claim is one of
 // the token that matched, which p knows too.
 func (s Source) Read(r *Request, p Parts) Value {
-	return s.readPart(r, p, p.ID)
+	return s.readPart(r, &p, p.ID)
 }
 
 // readPart is Read with part as the value of the source signature.
-func (s Source) readPart(r *Request, p Parts, part string) Value {
+func (s *Source) readPart(r *Request, p *Parts, part string) Value {
 	if s.Kind == SourceClaim {
 		return jsonValue([]byte(p.claims), s.Name)
 	}

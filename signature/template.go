@@ -170,7 +170,7 @@ func (t *Template) hasPlaceholder(match func(placeholder) bool) bool {
 // constants of {param.NAME}. The error is an [*Error] that says what the
 // request lacks; dst is then of no use.
 func (t *Template) Append(dst []byte, r *Request, p Parts, params map[string]string) ([]byte, error) {
-	e := env{r: r, parts: p, params: params}
+	e := env{r: r, parts: &p, params: params}
 	for _, piece := range t.pieces {
 		if piece.placeholder == nil {
 			dst = append(dst, piece.text...)
@@ -187,7 +187,7 @@ func (t *Template) Append(dst []byte, r *Request, p Parts, params map[string]str
 // Hash writes the template's bytes for one request into h, the body without a
 // copy. Errors are those of Append.
 func (t *Template) Hash(h hash.Hash, r *Request, p Parts, params map[string]string) error {
-	_, err := t.hash(h, nil, &env{r: r, parts: p, params: params})
+	_, err := t.hash(h, nil, &env{r: r, parts: &p, params: params})
 	return err
 }
 

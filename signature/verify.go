@@ -64,7 +64,7 @@ func (s *Scheme) inspectStamp(r *Request, w Window, now time.Time) error {
 	if t == nil || t.Source.Kind != SourceHeader && t.Source.Kind != SourceQuery {
 		return nil
 	}
-	_, _, err := s.stamp(r, Parts{}, w, now)
+	_, _, err := s.stamp(&readTime{}, r, &Parts{}, w, now)
 	return err
 }
 
@@ -78,10 +78,11 @@ func (s *Scheme) inspectGroups(in *Inspection, r *Request, w Window, now time.Ti
 		return nil
 	}
 	var first error
-	for i := range in.groupCount {
-		err := w.checkTokenTimes(in.groups[i], now)
+	for i := range in.groups.count {
+		p := in.groups.at(i)
+		err := w.checkTokenTimes(p, now)
 		if err == nil && early {
-			_, _, err = s.stamp(r, in.groups[i], w, now)
+			_, _, err = s.stamp(&in.stamp, r, p, w, now)
 		}
 		if err == nil {
 			return nil
@@ -104,15 +105,16 @@ func (s *Scheme) Authenticate(in *Inspection, r *Request, secrets []Secret, w Wi
 	// From here on the parts are those of the group that matched: a fresh time
 	// next to another signature proves nothing about this one.
 	if s.spec.Timestamp != nil {
-		verdict.Time, verdict.Parts.Timestamp, err = s.stamp(r, verdict.Parts, w, now)
+		known := in.stamp
+		verdict.Time, verdict.Parts.Timestamp, err = s.stamp(&known, r, &verdict.Parts, w, now)
 		if err != nil {
 			return Verdict{}, err
 		}
 	}
-	if err := w.checkTokenTimes(verdict.Parts, now); err != nil {
+	if err := w.checkTokenTimes(&verdict.Parts, now); err != nil {
 		return Verdict{}, err
 	}
-	verdict.EventTime, err = s.eventTime(r, verdict.Parts, w, now)
+	verdict.EventTime, err = s.eventTime(r, &verdict.Parts, w, now)
 	if err != nil {
 		return Verdict{}, err
 	}
@@ -125,7 +127,7 @@ func (s *Scheme) CheckHeaderStamps(r *Request, w Window, now time.Time) error {
 	if t := s.spec.Timestamp; t == nil || t.Source.inBody() {
 		return nil
 	}
-	_, _, err := s.stamp(r, Parts{}, w, now)
+	_, _, err := s.stamp(&readTime{}, r, &Parts{}, w, now)
 	return err
 }
 
@@ -136,11 +138,11 @@ func (s *Scheme) CheckStamps(r *Request, w Window, now time.Time) (Verdict, erro
 	var v Verdict
 	var err error
 	if s.spec.Timestamp != nil {
-		if v.Time, v.Parts.Timestamp, err = s.stamp(r, Parts{}, w, now); err != nil {
+		if v.Time, v.Parts.Timestamp, err = s.stamp(&readTime{}, r, &Parts{}, w, now); err != nil {
 			return Verdict{}, err
 		}
 	}
-	if v.EventTime, err = s.eventTime(r, Parts{}, w, now); err != nil {
+	if v.EventTime, err = s.eventTime(r, &Parts{}, w, now); err != nil {
 		return Verdict{}, err
 	}
 	return v, nil
@@ -154,12 +156,12 @@ func (s *Scheme) authenticate(in *Inspection, r *Request, secrets []Secret, now 
 		return s.matchItems(r, secrets, now)
 	case s.inBody:
 		// A copy: in stays what the headers said, however often this is called.
-		all := *in
+		all := in.copy()
 		if err := s.readSignatures(&all, r, true); err != nil {
 			return Verdict{}, err
 		}
 		return s.match(&all, r, r, secrets, now)
-	case in.count == 0:
+	case in.candidates.count == 0:
 		return Verdict{}, refuse(SignatureMissing, "no signature to check")
 	}
 	return s.match(in, r, r, secrets, now)
@@ -178,10 +180,10 @@ func (s *Scheme) match(in *Inspection, r, item *Request, secrets []Secret, now t
 			continue
 		}
 		tried = true
-		for g := range in.groupCount {
-			parts := s.resolve(r, in.groups[g])
+		for g := range in.groups.count {
+			parts := s.resolve(r, *in.groups.at(g))
 			for _, c := range s.signed {
-				ok, err := s.matchGroup(in, g, secret.Key, c, item, parts)
+				ok, err := s.matchGroup(in, g, secret.Key, c, item, &parts)
 				if ok {
 					if err = s.checkMatched(item, parts); err == nil {
 						return Verdict{Secret: i, Parts: parts}, nil
@@ -217,13 +219,13 @@ func (s *Scheme) checkMatched(r *Request, p Parts) error {
 
 // matchGroup compares the candidates of one group with the MACs of one key
 // and one content: one MAC or digest per algorithm, not per candidate.
-func (s *Scheme) matchGroup(in *Inspection, group int, key *Key, c content, r *Request, p Parts) (bool, error) {
-	for a := range algorithm(len(algorithms)) {
+func (s *Scheme) matchGroup(in *Inspection, group int, key *Key, c content, r *Request, p *Parts) (bool, error) {
+	for _, a := range s.algorithms {
 		if !key.fits(a) || !s.hasCandidate(in, group, a) {
 			continue
 		}
 		st := key.state(a)
-		err := c.hash(st, r, p)
+		err := c.hash(st, r, *p)
 		matched := err == nil && s.matchHash(in, group, a, key, st)
 		key.done(a, st)
 		if matched || err != nil {
@@ -237,8 +239,8 @@ func (s *Scheme) matchGroup(in *Inspection, group int, key *Key, c content, r *R
 func (s *Scheme) matchHash(in *Inspection, group int, a algorithm, key *Key, st *macState) bool {
 	mac := st.digest()
 	matched := false
-	for i := range in.count {
-		c := &in.candidates[i]
+	for i := range in.candidates.count {
+		c := in.candidates.at(i)
 		l := &s.lines[c.line]
 		if c.group != group || l.algorithm != a {
 			continue
@@ -257,8 +259,8 @@ func (s *Scheme) matchHash(in *Inspection, group int, a algorithm, key *Key, st 
 }
 
 func (s *Scheme) hasCandidate(in *Inspection, group int, a algorithm) bool {
-	for i := range in.count {
-		c := &in.candidates[i]
+	for i := range in.candidates.count {
+		c := in.candidates.at(i)
 		if c.group == group && s.lines[c.line].algorithm == a {
 			return true
 		}
@@ -271,10 +273,10 @@ func (s *Scheme) hasCandidate(in *Inspection, group int, a algorithm) bool {
 func (s *Scheme) resolve(r *Request, p Parts) Parts {
 	// Only what is signed: a body is not parsed before its MAC has matched.
 	if s.signsTimestamp {
-		p.Timestamp = single(s.spec.Timestamp.Source.readPart(r, p, p.Timestamp))
+		p.Timestamp = single(s.spec.Timestamp.Source.readPart(r, &p, p.Timestamp))
 	}
 	if s.signsID {
-		p.ID = single(s.spec.ID[0].readPart(r, p, p.ID))
+		p.ID = single(s.spec.ID[0].readPart(r, &p, p.ID))
 	}
 	return p
 }
@@ -288,22 +290,26 @@ func single(v Value) string {
 }
 
 // stamp reads and judges the timestamp. p holds the parts of the signature
-// header's group.
-func (s *Scheme) stamp(r *Request, p Parts, w Window, now time.Time) (time.Time, string, error) {
+// header's group, and known what was read for it before: a text that is the same
+// is not parsed again.
+func (s *Scheme) stamp(known *readTime, r *Request, p *Parts, w Window, now time.Time) (time.Time, string, error) {
 	t := s.spec.Timestamp
 	v := t.Source.readPart(r, p, p.Timestamp)
 	if !v.Found && !v.Bad && !v.Repeated {
 		return time.Time{}, "", refuse(TimestampMissing, "no %s", t.Source)
 	}
-	at, err := readStamp(t, v)
-	if err != nil {
-		return time.Time{}, "", err
+	if known.text == "" || known.text != v.Text || v.Bad || v.Repeated {
+		at, err := readStamp(t, v)
+		if err != nil {
+			return time.Time{}, "", err
+		}
+		*known = readTime{v.Text, at}
 	}
-	return at, v.Text, w.check(at, now, w.MaxAge, TimestampStale, "the timestamp")
+	return known.at, v.Text, w.check(known.at, now, w.MaxAge, TimestampStale, "the timestamp")
 }
 
 // eventTime reads and judges the event's own time; many events have none.
-func (s *Scheme) eventTime(r *Request, p Parts, w Window, now time.Time) (time.Time, error) {
+func (s *Scheme) eventTime(r *Request, p *Parts, w Window, now time.Time) (time.Time, error) {
 	e := s.spec.EventTime
 	if e == nil {
 		return time.Time{}, nil
