@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -24,7 +23,7 @@ func (d *delivery) authenticate() *refusal {
 		return refused
 	}
 	d.facts.Body = d.body.data
-	d.guard.metrics.bodyBytes.WithLabelValues(d.guard.ProviderName).Observe(float64(len(d.body.data)))
+	d.guard.counts.bodyBytes.Observe(float64(len(d.body.data)))
 	if rules.Token != nil && rules.Token.InBody() {
 		if refused := d.checkToken(secrets, now); refused != nil {
 			return refused
@@ -90,10 +89,10 @@ func (d *delivery) countVerified(now time.Time) {
 		d.when = d.verdict.Time
 	}
 	if !d.when.IsZero() {
-		g.metrics.eventAge.WithLabelValues(g.ProviderName).Observe(now.Sub(d.when).Seconds())
+		g.counts.eventAge.Observe(now.Sub(d.when).Seconds())
 	}
 	if g.authenticates() {
-		g.metrics.secretMatches.WithLabelValues(g.ProviderName, g.scope(), strconv.Itoa(d.verdict.Secret)).Inc()
+		g.counts.secret(d.verdict.Secret).Inc()
 	}
 }
 

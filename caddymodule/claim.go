@@ -69,14 +69,14 @@ func (d *delivery) claim() (*claim, *finished, *refusal) {
 			return nil, nil, refuse(ResultStoreUnavailable, "opening the store: %w", err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(d.r.Context(), d.guard.rules.Wait)
-	defer cancel()
+	p := patience{request: d.r.Context(), end: time.Now().Add(d.guard.rules.Wait)}
+	defer p.stop()
 	for {
 		flight, lead := d.store.flights.join(d.keys, d.body)
 		if lead {
-			return d.lead(ctx, flight)
+			return d.lead(&p, flight)
 		}
-		if err := d.follow(ctx, flight); err != nil {
+		if err := d.follow(p.context(), flight); err != nil {
 			return nil, nil, errInFlight()
 		}
 		if flight.answers(d.keys) {
@@ -86,6 +86,28 @@ func (d *delivery) claim() (*claim, *finished, *refusal) {
 					!d.keys.Content.IsZero() && !flight.event.Content.IsZero(),
 			}, nil
 		}
+	}
+}
+
+// patience is how long a copy may wait. Most events have nothing to wait for, so
+// its context is made when it is first needed.
+type patience struct {
+	request context.Context
+	end     time.Time
+	ctx     context.Context
+	cancel  context.CancelFunc
+}
+
+func (p *patience) context() context.Context {
+	if p.ctx == nil {
+		p.ctx, p.cancel = context.WithDeadline(p.request, p.end)
+	}
+	return p.ctx
+}
+
+func (p *patience) stop() {
+	if p.cancel != nil {
+		p.cancel()
 	}
 }
 
@@ -104,11 +126,11 @@ func errInFlight() *refusal {
 }
 
 // lead asks the store on behalf of every copy of the event in this process.
-func (d *delivery) lead(ctx context.Context, flight *flight) (*claim, *finished, *refusal) {
+func (d *delivery) lead(p *patience, flight *flight) (*claim, *finished, *refusal) {
 	c := &claim{event: d.keys, token: dedupe.NewToken(), lease: d.guard.rules.Lease, flight: flight}
 	for poll := firstPoll; ; poll = min(2*poll, lastPoll) {
 		c.taken = d.guard.now()
-		answer, err := d.store.Claim(context.WithoutCancel(ctx), c.event, c.token, c.lease)
+		answer, err := d.store.Claim(context.WithoutCancel(p.request), c.event, c.token, c.lease)
 		switch {
 		case err != nil:
 			return d.leadWithoutStore(c, err)
@@ -123,7 +145,7 @@ func (d *delivery) lead(ctx context.Context, flight *flight) (*claim, *finished,
 			d.store.flights.land(flight, done, answer.Status)
 			return nil, &finished{status: answer.Status, conflict: answer.Conflict}, nil
 		}
-		if !waitFor(ctx, poll) {
+		if !waitFor(p.context(), poll) {
 			d.store.flights.land(flight, dedupe.Event{}, 0)
 			return nil, nil, errInFlight()
 		}
@@ -171,17 +193,26 @@ func (d *delivery) keep(c *claim) (stop func()) {
 	if c == nil || !c.inStore {
 		return func() {}
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		for waitFor(ctx, c.lease/3) {
+	// Whoever holds the turn may use what is beside it.
+	turn := make(chan struct{}, 1)
+	var stopped bool
+	var timer *time.Timer
+	turn <- struct{}{}
+	timer = time.AfterFunc(c.lease/3, func() {
+		turn <- struct{}{}
+		if !stopped {
 			d.renew(c)
+			timer.Reset(c.lease / 3)
 		}
-	}()
+		<-turn
+	})
+	<-turn
 	return func() {
-		cancel()
-		<-ended
+		timer.Stop()
+		turn <- struct{}{}
+		stopped = true
+		timer.Stop() // a renewal that was under way has set it again
+		<-turn
 	}
 }
 

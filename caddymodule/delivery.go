@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -22,6 +23,8 @@ type delivery struct {
 	r     *http.Request
 	repl  *caddy.Replacer
 	begun time.Time
+	known bool          // the event's names and times, to placeholders
+	age   time.Duration // of the event or request on arrival, where when is set
 	inApp time.Duration // time spent in the app, or waiting for it
 
 	// receive and authenticate
@@ -45,8 +48,7 @@ func (g *Guard) newDelivery(w http.ResponseWriter, r *http.Request) *delivery {
 	repl, _ := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	work.Add(1)
 	d := &delivery{guard: g, w: w, r: r, repl: repl, begun: g.now(), scope: g.scope()}
-	repl.Set("http.webhook_guard.provider", g.ProviderName)
-	repl.Set("http.webhook_guard.scope", d.scope)
+	repl.Map(d.placeholder)
 	// From here on, since a reload must not close the store on a request whose body
 	// is still on its way. What is wrong with it is told by claim.
 	d.store, _ = g.app.enter()
@@ -63,31 +65,54 @@ func (d *delivery) end() {
 	}
 	work.Done()
 	g := d.guard
-	g.metrics.requests.WithLabelValues(g.ProviderName, g.scope(), string(d.result)).Inc()
-	g.metrics.duration.WithLabelValues(g.ProviderName).Observe((g.now().Sub(d.begun) - d.inApp).Seconds())
+	g.counts.result(d.result).Inc()
+	g.counts.duration.Observe((g.now().Sub(d.begun) - d.inApp).Seconds())
 }
 
 // setResult makes the result known to placeholders, metrics and access logs.
 func (d *delivery) setResult(result Result) {
 	d.result = result
-	d.repl.Set("http.webhook_guard.result", string(result))
-	if extra, ok := d.r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
+	ctx := d.r.Context()
+	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); !ok || server.Logs == nil {
+		return // nobody would read the field, and it costs more than all the rest here
+	}
+	if extra, ok := ctx.Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
 		extra.Add(zap.String("webhook_guard", string(result)))
 	}
 }
 
 // setFacts makes what was verified known to placeholders.
 func (d *delivery) setFacts() {
-	d.repl.Set("http.webhook_guard.scope", d.scope) // by now the request's own
-	d.repl.Set("http.webhook_guard.id", d.id())
-	d.repl.Set("http.webhook_guard.event", d.event.Event)
+	d.known = true
 	if !d.when.IsZero() {
-		age := d.guard.now().Sub(d.when).Seconds()
-		d.repl.Set("http.webhook_guard.age", strconv.FormatFloat(age, 'f', 0, 64))
+		d.age = d.guard.now().Sub(d.when)
 	}
-	if d.guard.authenticates() {
-		d.repl.Set("http.webhook_guard.secret", d.verdict.Secret)
+}
+
+// placeholder is a caddy.ReplacerFunc for `{http.webhook_guard.*}`. What is not
+// known yet is no placeholder of the guard's.
+func (d *delivery) placeholder(key string) (any, bool) {
+	name, own := strings.CutPrefix(key, "http.webhook_guard.")
+	if !own {
+		return nil, false
 	}
+	switch name {
+	case "provider":
+		return d.guard.ProviderName, true
+	case "scope":
+		return d.scope, true
+	case "result":
+		return string(d.result), d.result != ""
+	case "id":
+		return d.id(), d.known
+	case "event":
+		return d.event.Event, d.known
+	case "age":
+		return strconv.FormatFloat(d.age.Seconds(), 'f', 0, 64), d.known && !d.when.IsZero()
+	case "secret":
+		return d.verdict.Secret, d.known && d.guard.authenticates()
+	}
+	return nil, false
 }
 
 // logFields say which event a log entry is about. None of them is secret.

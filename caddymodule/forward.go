@@ -34,15 +34,14 @@ func (d *delivery) forward(c *claim, next caddyhttp.Handler) outcome {
 		return outcome{result: refused.result, err: refused.answer(d.w, "")}
 	}
 	d.prepare()
-	d.repl.Set("http.webhook_guard.result", string(ResultForwarded)) // unless the app fails
+	d.result = ResultForwarded // unless the app fails
 	ctx := context.WithValue(context.WithoutCancel(d.r.Context()), guardedKey{}, true)
 	ctx, cancel := context.WithTimeout(ctx, d.guard.rules.Timeout)
 	defer cancel()
 	defer d.keep(c)()
 
-	inFlight := d.guard.metrics.inFlight.WithLabelValues(d.guard.ProviderName)
-	inFlight.Inc()
-	defer inFlight.Dec()
+	d.guard.counts.inFlight.Inc()
+	defer d.guard.counts.inFlight.Dec()
 	start := d.guard.now()
 	answer := newHeldAnswer(d.w, d.r.Method, d.guard.rules.Success.Has)
 	err := d.runNext(next, answer, d.r.WithContext(ctx))

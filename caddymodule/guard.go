@@ -86,6 +86,7 @@ type Guard struct {
 	now     func() time.Time
 	logger  *zap.Logger
 	metrics *metrics
+	counts  *counts
 }
 
 // Secret is one of a guard's shared secrets, or public keys.
@@ -150,6 +151,7 @@ func (g *Guard) provision() error {
 	if g.rules, err = g.Resolve(); err != nil {
 		return err
 	}
+	g.counts = g.metrics.of(g.ProviderName, g.scope())
 	switch g.OnStoreError {
 	case "":
 		g.OnStoreError = storeErrorReject

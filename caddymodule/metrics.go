@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -60,6 +61,56 @@ func newMetrics() *metrics {
 		bufferedBytes: prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: ns, Name: "buffered_bytes",
 			Help: "Bytes of bodies held in memory."}, func() float64 { return float64(bodies.bytes()) }),
 	}
+}
+
+// counts are the metrics of one guard. Looking one up by its labels for each
+// request costs more than counting.
+type counts struct {
+	metrics         *metrics
+	provider, scope string
+	results         labelled[prometheus.Counter]
+	secrets         labelled[prometheus.Counter]
+	duration        prometheus.Observer
+	bodyBytes       prometheus.Observer
+	eventAge        prometheus.Observer
+	inFlight        prometheus.Gauge
+}
+
+func (m *metrics) of(provider, scope string) *counts {
+	return &counts{
+		metrics: m, provider: provider, scope: scope,
+		duration:  m.duration.WithLabelValues(provider),
+		bodyBytes: m.bodyBytes.WithLabelValues(provider),
+		eventAge:  m.eventAge.WithLabelValues(provider),
+		inFlight:  m.inFlight.WithLabelValues(provider),
+	}
+}
+
+// result is the counter of the requests with this result.
+func (c *counts) result(result Result) prometheus.Counter {
+	return c.results.get(string(result), func(label string) prometheus.Counter {
+		return c.metrics.requests.WithLabelValues(c.provider, c.scope, label)
+	})
+}
+
+// secret is the counter of the requests that a secret matched, by its index.
+func (c *counts) secret(index int) prometheus.Counter {
+	return c.secrets.get(strconv.Itoa(index), func(label string) prometheus.Counter {
+		return c.metrics.secretMatches.WithLabelValues(c.provider, c.scope, label)
+	})
+}
+
+// labelled keeps the metrics of one label's values. Each is made when it is first
+// needed, so that a value which never occurs is not shown.
+type labelled[M any] struct{ known sync.Map }
+
+func (l *labelled[M]) get(label string, make func(label string) M) M {
+	if metric, ok := l.known.Load(label); ok {
+		return metric.(M)
+	}
+	metric := make(label)
+	l.known.Store(label, metric)
+	return metric
 }
 
 // registerMetrics puts the metrics into a configuration's registry. Several

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
 )
@@ -37,9 +38,10 @@ var stores = caddy.NewUsagePool()
 // running, so the store closes when the last of its users leaves, not before.
 type sharedStore struct {
 	dedupe.Store
-	kind    string
-	flights flights
-	metrics *metrics
+	kind      string
+	flights   flights
+	metrics   *metrics
+	durations labelled[prometheus.Observer] // by operation
 
 	mu      sync.Mutex
 	users   int
@@ -102,10 +104,16 @@ var background, endBackground = context.WithCancel(context.Background())
 
 // observe measures one operation.
 func (s *sharedStore) observe(op string, start time.Time, err error) {
-	s.metrics.storeDuration.WithLabelValues(s.kind, op).Observe(time.Since(start).Seconds())
+	s.duration(op).Observe(time.Since(start).Seconds())
 	if err != nil {
 		s.metrics.storeErrors.WithLabelValues(s.kind, op).Inc()
 	}
+}
+
+func (s *sharedStore) duration(op string) prometheus.Observer {
+	return s.durations.get(op, func(label string) prometheus.Observer {
+		return s.metrics.storeDuration.WithLabelValues(s.kind, label)
+	})
 }
 
 func (s *sharedStore) countCommitRetry() {
