@@ -1,7 +1,6 @@
 package dedupe
 
 import (
-	"container/heap"
 	"context"
 	"fmt"
 	"sync"
@@ -10,10 +9,6 @@ import (
 
 // DefaultMaxEntries is the bound of a [Memory] store that names none.
 const DefaultMaxEntries = 1_000_000
-
-// reclaimBatch is how many expired entries one call removes at most. No call adds more
-// than two, so expiry keeps up, and none has to pay for a whole night's entries.
-const reclaimBatch = 64
 
 // MemoryOptions configures NewMemory. The zero value is ready to use.
 type MemoryOptions struct {
@@ -34,28 +29,16 @@ type Memory struct {
 	warn  func(entries, max int)
 	start time.Time // expiries count from here, so that a clock set back or forth moves none
 
-	mu      sync.Mutex
-	max     int
-	warned  bool
-	closed  bool
-	entries map[Key]*entry
-	expiry  expiryHeap
+	mu     sync.Mutex
+	max    int
+	warned bool
+	closed bool
+	table
 }
-
-// entry is kept small, for there may be millions.
-type entry struct {
-	key     Key
-	owner   [16]byte      // in flight: the holder's token; finished: the content key or zero
-	expires time.Duration // since Memory.start
-	index   int32         // in the heap
-	status  int16         // 0: in flight
-}
-
-func (e *entry) heldBy(t Token) bool { return e.status == 0 && e.owner == [16]byte(t) }
 
 // NewMemory returns an empty store.
 func NewMemory(o MemoryOptions) *Memory {
-	m := &Memory{now: o.Now, warn: o.Warn, entries: make(map[Key]*entry)}
+	m := &Memory{now: o.Now, warn: o.Warn, table: newTable()}
 	if m.now == nil {
 		m.now = time.Now
 	}
@@ -101,7 +84,7 @@ func (m *Memory) Claim(ctx context.Context, ev Event, t Token, lease time.Durati
 			missing++
 		case !e.heldBy(t):
 			m.free(ev, t)
-			return m.record(e, now).answer(ev, k == ev.Content), nil
+			return e.record(now).answer(ev, k == ev.Content), nil
 		}
 	}
 	if !m.room(missing, now) {
@@ -125,13 +108,8 @@ func (m *Memory) Renew(ctx context.Context, ev Event, t Token, lease time.Durati
 	}
 	defer m.unlock()
 
-	for k := range ev.keys() {
-		if e := m.get(k, now); e == nil || !e.heldBy(t) {
-			return fmt.Errorf("renew: %w", ErrLost)
-		}
-	}
-	for k := range ev.keys() {
-		m.put(k, now+lease)
+	if !m.renew(ev, t, now, lease) {
+		return fmt.Errorf("renew: %w", ErrLost)
 	}
 	return nil
 }
@@ -183,7 +161,7 @@ func (m *Memory) Lookup(ctx context.Context, k Key) (Record, error) {
 		return Record{}, fmt.Errorf("lookup: %w", err)
 	}
 	defer m.unlock()
-	return m.record(m.get(k, now), now), nil
+	return m.get(k, now).record(now), nil
 }
 
 // Forget implements [Store].
@@ -195,7 +173,7 @@ func (m *Memory) Forget(ctx context.Context, id Key) (Record, error) {
 	defer m.unlock()
 
 	e := m.get(id, now)
-	rec := m.record(e, now)
+	rec := e.record(now)
 	content := m.get(rec.Content, now)
 	if rec.State == InFlight || content != nil && content.status == 0 {
 		return Record{}, fmt.Errorf("forget: %w", ErrInFlight)
@@ -209,7 +187,7 @@ func (m *Memory) Forget(ctx context.Context, id Key) (Record, error) {
 func (m *Memory) Close() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.closed, m.entries, m.expiry = true, nil, nil
+	m.closed, m.table = true, table{}
 	return nil
 }
 
@@ -243,46 +221,6 @@ func (m *Memory) unlock() {
 
 func (m *Memory) elapsed() time.Duration { return m.now().Sub(m.start) }
 
-// get returns the live entry of k, or nil.
-func (m *Memory) get(k Key, now time.Duration) *entry {
-	e := m.entries[k]
-	if e != nil && e.expires <= now {
-		m.remove(e)
-		return nil
-	}
-	return e
-}
-
-// put sets the expiry of k's entry, which it makes where there is none.
-func (m *Memory) put(k Key, expires time.Duration) *entry {
-	e := m.entries[k]
-	if e == nil {
-		e = &entry{key: k, expires: expires}
-		m.entries[k] = e
-		heap.Push(&m.expiry, e)
-		return e
-	}
-	e.expires = expires
-	heap.Fix(&m.expiry, int(e.index))
-	return e
-}
-
-func (m *Memory) remove(e *entry) {
-	if e != nil {
-		delete(m.entries, e.key)
-		heap.Remove(&m.expiry, int(e.index))
-	}
-}
-
-// free gives back whatever t holds of ev.
-func (m *Memory) free(ev Event, t Token) {
-	for k := range ev.keys() {
-		if e := m.entries[k]; e != nil && e.heldBy(t) {
-			m.remove(e)
-		}
-	}
-}
-
 // room reports whether n more entries fit, once all that has expired is gone.
 func (m *Memory) room(n int, now time.Duration) bool {
 	over := func() int { return len(m.entries) + n - m.max }
@@ -290,47 +228,4 @@ func (m *Memory) room(n int, now time.Duration) bool {
 		m.reclaim(now, over())
 	}
 	return n == 0 || over() <= 0
-}
-
-// reclaim removes up to limit expired entries, oldest first.
-func (m *Memory) reclaim(now time.Duration, limit int) {
-	for ; limit > 0 && len(m.expiry) > 0 && m.expiry[0].expires <= now; limit-- {
-		m.remove(m.expiry[0])
-	}
-}
-
-func (m *Memory) record(e *entry, now time.Duration) Record {
-	switch {
-	case e == nil:
-		return Record{State: Absent}
-	case e.status == 0:
-		return Record{State: InFlight, TTL: e.expires - now}
-	}
-	return Record{State: Done, Status: int(e.status), Content: e.owner, TTL: e.expires - now}
-}
-
-// expiryHeap orders entries by expiry, the next one first.
-type expiryHeap []*entry
-
-func (h expiryHeap) Len() int           { return len(h) }
-func (h expiryHeap) Less(i, j int) bool { return h[i].expires < h[j].expires }
-
-func (h expiryHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].index, h[j].index = int32(i), int32(j)
-}
-
-func (h *expiryHeap) Push(x any) {
-	e := x.(*entry)
-	e.index = int32(len(*h))
-	*h = append(*h, e)
-}
-
-func (h *expiryHeap) Pop() any {
-	old := *h
-	last := len(old) - 1
-	e := old[last]
-	old[last] = nil // or the array would keep it alive
-	*h = old[:last]
-	return e
 }
