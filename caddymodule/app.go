@@ -35,8 +35,8 @@ func init() {
 // bound on memory for bodies. Everything in it has a default, and the app need
 // not be configured at all.
 type App struct {
-	// The store that remembers which events have been handled. Default:
-	// `memory`.
+	// The store that remembers which events have been handled. Default: `disk`,
+	// in Caddy's data directory.
 	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=webhook_guard.stores inline_key=kind"`
 
 	// Providers of your own, by name. The names of the built-in catalogue are
@@ -92,7 +92,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		}
 	}
 	if a.StoreRaw == nil {
-		a.StoreRaw = json.RawMessage(`{"kind":"memory"}`)
+		a.StoreRaw = json.RawMessage(`{"kind":"disk"}`)
 	}
 	module, err := ctx.LoadModule(a, "StoreRaw")
 	if err != nil {
@@ -131,7 +131,11 @@ func (a *App) Start() error {
 	}
 	a.grace = a.gracePeriod()
 	inForce.add(a)
-	a.logger.Info("remembering events", zap.String("store", store.kind))
+	where := []zap.Field{zap.String("store", store.kind)}
+	if placed, ok := a.module.(interface{ Place() string }); ok {
+		where = append(where, zap.String("place", placed.Place()))
+	}
+	a.logger.Info("remembering events", where...)
 	if checked, ok := store.Store.(interface {
 		Warnings(ctx context.Context) ([]string, error)
 	}); ok && store.enter() {

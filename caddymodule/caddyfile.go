@@ -107,7 +107,7 @@ func parseLine(d *caddyfile.Dispenser, provider *config.Provider) error {
 // parseGlobalOption sets up the app from the Caddyfile's global options:
 //
 //	webhook_guard {
-//		store        memory|redis …
+//		store        disk|memory|redis …
 //		max_buffered <size>
 //		provider <name> {
 //			…
@@ -153,12 +153,9 @@ func (a *App) unmarshal(d *caddyfile.Dispenser) error {
 
 func (a *App) parseStore(d *caddyfile.Dispenser) error {
 	if !d.NextArg() {
-		return d.Errf("name the store: store memory, or store redis <url>")
+		return d.Errf("name the store: store disk, store memory, or store redis <url>")
 	}
 	kind := d.Val()
-	if kind == "disk" {
-		return d.Errf("store disk: not supported yet: use store memory, or store redis <url>")
-	}
 	module, err := caddyfile.UnmarshalModule(d, "webhook_guard.stores."+kind)
 	if err != nil {
 		return err

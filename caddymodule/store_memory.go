@@ -56,7 +56,7 @@ func (m *MemoryStore) Adopt(store dedupe.Store) {
 // warnOfRoom uses the process's logger: the store outlives every configuration.
 func warnOfRoom(entries, most int) {
 	caddy.Log().Named("webhook_guard.stores.memory").Warn(
-		"the memory store is filling up; when it is full, new events get 503: raise max_entries or use store redis",
+		"the memory store is filling up; when it is full, new events get 503: raise max_entries, or use store disk or store redis",
 		zap.Int("entries", entries), zap.Int("max_entries", most))
 }
 

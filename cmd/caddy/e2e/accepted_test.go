@@ -57,6 +57,9 @@ func TestGoodConfigurationsLoad(t *testing.T) {
 		"own provider":             own(acme, "signed {timestamp}.{body}", "timestamp header X-Time unix", "id body event.id", "event body event.type"),
 		"redis with options":       globally("store redis redis://a {", "username u", "password canary", "db 3", "pool_size 5", "timeout 1s", "key_prefix x:", "}", "max_buffered 64MiB"),
 		"redis at a socket":        globally("store redis unix:///run/redis.sock"),
+		"disk":                     globally("store disk"),
+		"disk with a directory":    globally("store disk /var/lib/guard"),
+		"disk, a variable":         globally("store disk {env.SECRET}/guard"),
 		"memory with options":      globally("store memory {", "max_entries 5", "}"),
 		"redis's URL, a variable":  globally("store redis {env.URL}"),
 	}
@@ -107,6 +110,7 @@ func TestJSONHasTheSameFields(t *testing.T) {
 		"token":            inJSON("", `"provider":"okrapdf","token":"query key","secret":[{"value":"canary"}],"in_flight":{"reject":true},"retry_span":"1h"`),
 		"insecure":         inJSON("", `"provider":"okrapdf","insecure_unsigned":true`),
 		"scheme, by name":  inJSON("", `"provider":"twilio","scheme":"twilio","secret":[{"value":"canary"}]`),
+		"disk":             inJSON(`"store":{"kind":"disk","dir":"/var/lib/guard"}`, jsonSecret),
 		"bounded memory":   inJSON(`"store":{"kind":"memory","max_entries":10}`, jsonSecret),
 		"header, expected": strings.Replace(inJSON("", jsonSecret+`,"id":["header X_id"]`), `"listen"`, `"expected_underscore_headers":["X_id"],"listen"`, 1),
 	} {
