@@ -48,7 +48,7 @@ func explain(dir, path string, err error) error {
 	var system *fs.PathError
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
-		return fmt.Errorf("%s is in use by another process: %s", dir, elsewhere)
+		return fmt.Errorf("%s is in use by another process, or by requests of this one from before a reload: %s", dir, elsewhere)
 	case errors.As(err, &system):
 		return fmt.Errorf("%s: %w: the user that this process runs as must be able to write there; else %s", dir, err, elsewhere)
 	}

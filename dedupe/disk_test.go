@@ -1,9 +1,22 @@
 package dedupe_test
 
 import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/webhookguard/caddy-webhook-guard/bench/testbed"
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
 	"github.com/webhookguard/caddy-webhook-guard/dedupe/storetest"
 )
@@ -29,10 +42,417 @@ func openDisk(t *testing.T, dir string, c *clock) *dedupe.Disk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := d.Close(); err != nil {
-			t.Error(err)
+	t.Cleanup(func() { closeDisk(t, d) })
+	return d
+}
+
+func closeDisk(t *testing.T, d *dedupe.Disk) {
+	t.Helper()
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func wantState(t *testing.T, s dedupe.Store, k dedupe.Key, want dedupe.State) dedupe.Record {
+	t.Helper()
+	rec, err := s.Lookup(t.Context(), k)
+	if err != nil || rec.State != want {
+		t.Fatalf("key %s is %+v, %v, want %s", k, rec, err, want)
+	}
+	return rec
+}
+
+func TestDiskRemembersAcrossRestarts(t *testing.T) {
+	t.Parallel()
+	// A directory that is not there yet, under one that is not there either.
+	dir, c := filepath.Join(t.TempDir(), "a", "b"), newClock()
+	d := openDisk(t, dir, c)
+	commit(t, d, pair(1))
+	claim(t, d, pair(2), nil)
+	closeDisk(t, d)
+
+	c.Advance(ttl / 2)
+	d = openDisk(t, dir, c)
+	rec := wantState(t, d, pair(1).ID, dedupe.Done)
+	if rec.Status != 200 || rec.Content != pair(1).Content || rec.TTL != ttl/2 {
+		t.Errorf("the record is %+v, want status 200, its content and %s left", rec, ttl/2)
+	}
+	// Nobody works on the claims of the process before.
+	wantState(t, d, pair(2).ID, dedupe.Absent)
+	claim(t, d, pair(2), nil)
+	closeDisk(t, d)
+
+	c.Advance(ttl / 2)
+	d = openDisk(t, dir, c)
+	wantState(t, d, pair(1).ID, dedupe.Absent)
+	claim(t, d, pair(1), nil)
+}
+
+// A clock that was wrong and is set back forgets nothing: the times to live get longer.
+func TestDiskForgetsNothingWhenTheClockIsSetBack(t *testing.T) {
+	t.Parallel()
+	dir, c := t.TempDir(), newClock()
+	d := openDisk(t, dir, c)
+	commit(t, d, pair(1))
+	c.Advance(-time.Hour)
+	wantState(t, d, pair(1).ID, dedupe.Done)
+	closeDisk(t, d)
+	d = openDisk(t, dir, c)
+	wantState(t, d, pair(1).Content, dedupe.Done)
+	c.Advance(ttl)
+	wantState(t, d, pair(1).ID, dedupe.Done)
+	c.Advance(time.Hour)
+	wantState(t, d, pair(1).ID, dedupe.Absent)
+}
+
+func TestDiskIsForOneOpenerAtATime(t *testing.T) {
+	t.Parallel()
+	dir, c := t.TempDir(), newClock()
+	d := openDisk(t, dir, c)
+	commit(t, d, pair(1))
+	_, err := dedupe.OpenDisk(dedupe.DiskOptions{Dir: dir})
+	wantWords(t, err, dir, "in use", "store disk <dir>", "store redis <url>", "store memory")
+	closeDisk(t, d)
+	d = openDisk(t, dir, c)
+	wantState(t, d, pair(1).ID, dedupe.Done)
+}
+
+func wantWords(t *testing.T, err error, words ...string) {
+	t.Helper()
+	for _, word := range words {
+		if err == nil || !strings.Contains(err.Error(), word) {
+			t.Errorf("error %v does not say %q", err, word)
+		}
+	}
+}
+
+// Many open one directory that is not there yet, all at once: one gets it, and nobody
+// takes the place of its file.
+func TestDiskIsMadeOnce(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "new")
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	var opened []*dedupe.Disk
+	for range 8 {
+		all.Go(func() {
+			d, err := dedupe.OpenDisk(dedupe.DiskOptions{Dir: dir})
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil {
+				opened = append(opened, d)
+			} else if !strings.Contains(err.Error(), "in use") {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if len(opened) != 1 {
+		t.Fatalf("%d have the directory, want 1", len(opened))
+	}
+	commit(t, opened[0], pair(1))
+	closeDisk(t, opened[0])
+	wantState(t, openDisk(t, dir, newClock()), pair(1).ID, dedupe.Absent) // 2023: long over
+	files, err := os.ReadDir(dir)
+	if err != nil || len(files) != 1 || files[0].Name() != "events.db" {
+		t.Errorf("the directory has %v, %v, want events.db alone", files, err)
+	}
+}
+
+// The file as a power failure may leave it. bbolt writes a transaction's pages first,
+// and then one of two meta pages that take turns.
+func TestDiskOpensWhatACrashLeaves(t *testing.T) {
+	t.Parallel()
+	original, c := t.TempDir(), newClock()
+	d := openDisk(t, original, c)
+	commit(t, d, pair(1))
+	commit(t, d, pair(2))
+	closeDisk(t, d)
+	whole, err := os.ReadFile(filepath.Join(original, "events.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := os.Getpagesize()
+	newest := 0 // the meta page with the higher transaction number
+	if txid := func(meta int) uint64 { return binary.NativeEndian.Uint64(whole[meta*page+16+48:]) }; txid(1) > txid(0) {
+		newest = 1
+	}
+	tear := func(from, to int) []byte {
+		torn := append([]byte(nil), whole...)
+		for i := from; i < to; i++ {
+			torn[i] ^= 0x5a
+		}
+		return torn
+	}
+	for name, c2 := range map[string]struct {
+		file    []byte
+		refused []string // or else it opens and has the first event
+		second  dedupe.State
+	}{
+		"as it is":                {file: whole, second: dedupe.Done},
+		"newest meta page torn":   {file: tear(newest*page+40, newest*page+90), second: dedupe.Absent},
+		"older meta page torn":    {file: tear((1-newest)*page+40, (1-newest)*page+90), second: dedupe.Done},
+		"a page of nothing added": {file: append(append([]byte(nil), whole...), make([]byte, page)...), second: dedupe.Done},
+		"both meta pages torn":    {file: tear(40, 2*page), refused: []string{"move it away"}},
+		"every other page torn":   {file: tear(2*page, len(whole)), refused: []string{"damaged", "move it away"}},
+		"cut off":                 {file: whole[:2*page], refused: []string{"move it away"}},
+		"zeros":                   {file: make([]byte, len(whole)), refused: []string{"move it away"}},
+		"text":                    {file: []byte("hello"), refused: []string{"move it away"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			if err := os.WriteFile(filepath.Join(dir, "events.db"), c2.file, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if c2.refused != nil {
+				_, err := dedupe.OpenDisk(dedupe.DiskOptions{Dir: dir, Now: c.Now})
+				wantWords(t, err, append(c2.refused, dir, "store redis <url>", "store memory")...)
+				return
+			}
+			d := openDisk(t, dir, c)
+			wantState(t, d, pair(1).ID, dedupe.Done)
+			wantState(t, d, pair(2).ID, c2.second)
+			commit(t, d, pair(3))
+		})
+	}
+}
+
+// A copy of the file taken in the middle of writes is what a snapshot of a disk has.
+// Where its two halves do not fit, that is said; else it has what was finished before
+// the copy was begun.
+func TestDiskOpensCopiesTakenUnderLoad(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	d, err := dedupe.OpenDisk(dedupe.DiskOptions{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closeDisk(t, d) })
+	var mu sync.Mutex
+	finished := 0
+	stop := make(chan struct{})
+	var load sync.WaitGroup
+	load.Go(func() {
+		for n := 0; ; n++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if err := d.Commit(t.Context(), numbered(n), 200, ttl); err != nil {
+				t.Error(err)
+			}
+			mu.Lock()
+			finished = n + 1
+			mu.Unlock()
 		}
 	})
-	return d
+	opened := 0
+	for range 20 {
+		testbed.Eventually(t, patient, func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return finished > 10*opened+rand.IntN(20)
+		}, "events before a copy")
+		mu.Lock()
+		before := finished
+		mu.Unlock()
+		copied := t.TempDir()
+		if err := copyFile(filepath.Join(dir, "events.db"), filepath.Join(copied, "events.db")); err != nil {
+			t.Fatal(err)
+		}
+		c, err := dedupe.OpenDisk(dedupe.DiskOptions{Dir: copied})
+		if err != nil {
+			wantWords(t, err, copied, "move it away")
+			continue
+		}
+		opened++
+		for n := range before {
+			if rec, err := c.Lookup(t.Context(), numbered(n).ID); err == nil && rec.State != dedupe.Done {
+				t.Fatalf("event %d of %d is %s in a copy taken after it was finished", n, before, rec.State)
+			}
+		}
+		closeDisk(t, c)
+	}
+	close(stop)
+	load.Wait()
+	if opened == 0 {
+		t.Error("no copy opened")
+	}
+}
+
+func copyFile(from, to string) error {
+	r, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	w, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(w, r)
+	return errors.Join(err, w.Close())
+}
+
+func numbered(n int) dedupe.Event {
+	return dedupe.Event{Content: dedupe.NewKey("content", fmt.Append(nil, n)), ID: dedupe.NewKey("id", fmt.Append(nil, n))}
+}
+
+// Another program's file is not written to.
+func TestDiskRefusesAFileThatIsNotItsOwn(t *testing.T) {
+	t.Parallel()
+	for name, fill := range map[string]func(tx *bolt.Tx) error{
+		"another program's": func(tx *bolt.Tx) error { _, err := tx.CreateBucket([]byte("raft")); return err },
+		"a later version's": func(tx *bolt.Tx) error {
+			b, err := tx.CreateBucket([]byte("webhook_guard"))
+			if err != nil {
+				return err
+			}
+			return b.Put([]byte("format"), []byte("2"))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			db, err := bolt.Open(filepath.Join(dir, "events.db"), 0o600, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(db.Update(fill), db.Close()); err != nil {
+				t.Fatal(err)
+			}
+			_, err = dedupe.OpenDisk(dedupe.DiskOptions{Dir: dir})
+			wantWords(t, err, dir, "not an event store of this version", "move it away", "store disk <dir>")
+		})
+	}
+}
+
+// Under a load that goes on, the file stops growing: what has expired makes room.
+func TestDiskReachesASteadySize(t *testing.T) {
+	t.Parallel()
+	dir, c := t.TempDir(), newClock()
+	d := openDisk(t, dir, c)
+	const perHour, hours = 1000, 12 // each lives for an hour
+	n := 0
+	var sizes []int64
+	for range hours {
+		for range perHour / 50 {
+			var callers sync.WaitGroup
+			for range 50 {
+				ev := numbered(n)
+				n++
+				callers.Go(func() {
+					if err := d.Commit(t.Context(), ev, 200, ttl); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			callers.Wait()
+			c.Advance(time.Hour / (perHour / 50))
+		}
+		info, err := os.Stat(filepath.Join(dir, "events.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sizes = append(sizes, info.Size())
+	}
+	// It may still grow a little in the second hour, when the first is reclaimed.
+	if settled := sizes[2]; sizes[hours-1] > settled {
+		t.Errorf("the file grows on: %v", sizes)
+	}
+	if held := d.Records(); held > 3*perHour*2 {
+		t.Errorf("%d keys are held after %d hours of %d", held, hours, 2*perHour)
+	}
+
+	// Without load the rest goes too.
+	c.Advance(ttl)
+	testbed.Eventually(t, patient, func() bool { return d.Records() == 0 }, "everything to be reclaimed")
+}
+
+// Concurrent commits share transactions, and with them syncs.
+func TestDiskCommitsShareSyncs(t *testing.T) {
+	t.Parallel()
+	d := openDisk(t, t.TempDir(), newClock())
+	release := d.HoldWriter() // so that all of them come in meanwhile
+	before := d.Transactions()
+	const n = 100
+	committed := make(chan error, n)
+	for i := range n {
+		go func() { committed <- d.Commit(context.Background(), numbered(i), 200, ttl) }()
+	}
+	testbed.Eventually(t, patient, func() bool { return d.Queued() >= n-1 }, "commits in the queue")
+	release()
+	for range n {
+		if err := <-committed; err != nil {
+			t.Fatal(err)
+		}
+	}
+	// One that had begun, perhaps, and one for all the others.
+	if used := d.Transactions() - before; used > 3 {
+		t.Errorf("%d commits took %d transactions", n, used)
+	}
+	for i := range n {
+		wantState(t, d, numbered(i).ID, dedupe.Done)
+	}
+}
+
+// Close in the midst of calls: each of them ends as if it had come before or after.
+func TestDiskClosesUnderLoad(t *testing.T) {
+	t.Parallel()
+	dir, c := t.TempDir(), newClock()
+	for round := range 10 {
+		d := openDisk(t, dir, c)
+		var callers sync.WaitGroup
+		var mu sync.Mutex
+		var done []dedupe.Event
+		for caller := range 8 {
+			callers.Go(func() {
+				for n := 0; ; n++ {
+					ev := numbered(round*1_000_000 + caller*100_000 + n)
+					_, err := d.Claim(t.Context(), ev, dedupe.NewToken(), ttl)
+					if err == nil {
+						err = d.Commit(t.Context(), ev, 200, ttl)
+					}
+					if err != nil {
+						if !errors.Is(err, dedupe.ErrClosed) {
+							t.Error(err)
+						}
+						return
+					}
+					mu.Lock()
+					done = append(done, ev)
+					mu.Unlock()
+				}
+			})
+		}
+		testbed.Eventually(t, patient, func() bool { mu.Lock(); defer mu.Unlock(); return len(done) > 10 }, "some commits")
+		closeDisk(t, d)
+		callers.Wait()
+		d = openDisk(t, dir, c)
+		for _, ev := range done {
+			wantState(t, d, ev.ID, dedupe.Done)
+		}
+		closeDisk(t, d)
+	}
+}
+
+// A disk that hangs is one that fails, as far as its callers are concerned.
+func TestDiskThatHangsFailsItsCallersUntilItIsBack(t *testing.T) {
+	t.Parallel()
+	d := openDisk(t, t.TempDir(), newClock())
+	d.SetPatience(50 * time.Millisecond)
+	release := d.HoldWriter()
+	err := d.Commit(t.Context(), pair(1), 200, ttl)
+	wantWords(t, err, "commit", "events.db", "has not taken a write")
+	if _, err := d.Claim(t.Context(), pair(2), dedupe.NewToken(), ttl); err == nil {
+		t.Error("an event was let through that could not be remembered")
+	}
+	release()
+	testbed.Eventually(t, patient, func() bool {
+		_, err := d.Claim(t.Context(), pair(2), dedupe.NewToken(), ttl)
+		return err == nil
+	}, "the store to be back by itself")
+	wantState(t, d, pair(1).ID, dedupe.Done)
 }

@@ -14,7 +14,7 @@ import (
 
 func TestFailureOfTheAppIsPassedOnAndTheRetryForwarded(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		next := newAnswers()
 		app := testbed.StartApp(t, next.give)
 		g := setup{store: store, app: app}.start(t)
@@ -46,7 +46,7 @@ func TestFailureOfTheAppIsPassedOnAndTheRetryForwarded(t *testing.T) {
 
 func TestAppThatIsDownIsTriedAgain(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		app := testbed.StartApp(t, nil)
 		g := setup{store: store, app: app}.start(t)
 		events := make(map[string]testbed.Event)
@@ -69,7 +69,7 @@ func TestAppThatIsDownIsTriedAgain(t *testing.T) {
 
 func TestDuplicateGetsTheStatusOfTheFirstSuccess(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		next := newAnswers()
 		app := testbed.StartApp(t, next.give)
 		g := setup{store: store, app: app}.start(t)
@@ -88,7 +88,7 @@ func TestDuplicateGetsTheStatusOfTheFirstSuccess(t *testing.T) {
 
 func TestSuccessAndAnswerLines(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		next := newAnswers()
 		app := testbed.StartApp(t, next.give)
 		g := site{store: store, routes: docRouterRoute("/only202", proxy(app), "success 202") +
@@ -142,7 +142,7 @@ var sizes = map[string]int{"empty": 0, "short": 10, "64 KiB": 64 << 10, "64 KiB 
 
 func TestAnswerArrivesWholeAndIsCommitted(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		next := newAnswers()
 		app := testbed.StartApp(t, next.give)
 		g := setup{store: store, app: app}.start(t)
@@ -183,7 +183,7 @@ func pattern(size int) []byte { return bytes.Repeat([]byte("0123456789abcdef-"),
 // The app has not said yes before it has said all of it.
 func TestAppThatDiesInTheMiddleOfItsAnswerIsTriedAgain(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		next := newAnswers()
 		app := testbed.StartApp(t, next.give)
 		g := setup{store: store, app: app}.start(t)
@@ -229,7 +229,7 @@ func TestAppThatDiesInTheMiddleOfItsAnswerIsTriedAgain(t *testing.T) {
 // What the app sets under the guard's own name is not what the guard says.
 func TestAppCannotAnswerInTheGuardsName(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		next := newAnswers()
 		app := testbed.StartApp(t, next.give)
 		g := setup{store: store, app: app}.start(t)

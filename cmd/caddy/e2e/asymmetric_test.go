@@ -16,7 +16,7 @@ import (
 // with forged requests, and wants 401 for those.
 func TestDiscordIsVerifiedWithItsPublicKey(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		public, private, err := ed25519.GenerateKey(rand.Reader)
 		if err != nil {
 			t.Fatal(err)

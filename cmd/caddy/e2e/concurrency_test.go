@@ -34,7 +34,7 @@ func otherDeliveryID(t *testing.T, base string, e testbed.Event, _ int) *http.Re
 
 func TestThirtyCopiesAtOnceReachTheAppOnce(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		for name, c := range copies {
 			t.Run(name, func(t *testing.T) {
 				hold := newGate(t)
@@ -64,7 +64,7 @@ func TestThirtyCopiesAtOnceReachTheAppOnce(t *testing.T) {
 
 func TestOneCopyTakesOverWhenTheFirstFails(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		for name, c := range copies {
 			t.Run(name, func(t *testing.T) {
 				hold := newGate(t)
@@ -102,7 +102,7 @@ func TestOneCopyTakesOverWhenTheFirstFails(t *testing.T) {
 // Each failure passes the event on to one copy more, never to several.
 func TestCopiesTakeOverOneAtATime(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		working := make(chan struct{}, 1)
 		app := testbed.StartApp(t, func(d testbed.Delivery) testbed.Answer {
 			select {
@@ -135,7 +135,7 @@ func TestCopiesTakeOverOneAtATime(t *testing.T) {
 // fails, the copy's sender must try again.
 func TestCopyThatDoesNotLearnTheOutcomeIsToldToComeBack(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		var hold atomic.Pointer[gate]
 		app := testbed.StartApp(t, func(testbed.Delivery) testbed.Answer {
 			return testbed.Answer{Wait: hold.Load().c}
@@ -146,7 +146,7 @@ func TestCopyThatDoesNotLearnTheOutcomeIsToldToComeBack(t *testing.T) {
 		}}
 		g := conf.start(t)
 		gateways := map[string]*testbed.Gateway{"the same gateway": g}
-		if store != "memory" {
+		if isShared(store) {
 			gateways["another gateway"] = conf.start(t)
 		}
 		for name, c := range copies {

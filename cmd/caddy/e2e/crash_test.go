@@ -89,6 +89,7 @@ func TestDocIntellRetriesOutliveACrash(t *testing.T) {
 		lines   string
 	}{
 		"memory, restarted":                  {store: func(*testing.T) string { return "memory" }},
+		"disk, restarted":                    {store: func(*testing.T) string { return "disk" }},
 		"redis, restarted":                   {store: redisStore},
 		"redis, another gateway":             {store: redisStore, another: true},
 		"redis, another, copies not waiting": {store: redisStore, another: true, lines: "in_flight reject"},

@@ -30,7 +30,7 @@ func refusals(t *testing.T, base string) map[string]*http.Request {
 // An error page can say what happened, and saying it turns no refusal into a yes.
 func TestErrorRoutesGetStatusAndResult(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		app := testbed.StartApp(t, nil)
 		g := site{store: store, routes: docRouterRoute("", proxy(app), "max_body 1000B") + `
 	handle_errors {
@@ -59,7 +59,7 @@ func TestErrorRoutesGetStatusAndResult(t *testing.T) {
 // Only who asks for it gets another status; the app is not called either way.
 func TestErrorRoutesMayChooseTheStatus(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		app := testbed.StartApp(t, nil)
 		g := site{store: store, routes: docRouterRoute("", proxy(app), "max_body 1000B") + `
 	handle_errors 401 403 {
@@ -84,7 +84,7 @@ func TestErrorRoutesMayChooseTheStatus(t *testing.T) {
 // An app behind an error route is not told that anything was verified.
 func TestErrorRoutesLeadToNoVerifiedRequest(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		app, fallback := testbed.StartApp(t, nil), testbed.StartApp(t, nil)
 		g := site{store: store, routes: docRouterRoute("", proxy(app), "max_body 1000B") +
 			"\thandle_errors {\n\t\treverse_proxy " + fallback.Addr() + "\n\t}\n"}.start(t)
@@ -104,7 +104,7 @@ func TestErrorRoutesLeadToNoVerifiedRequest(t *testing.T) {
 // The rest of the route, the answer and the access log know what the guard knows.
 func TestPlaceholdersHoldTheFacts(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		app := testbed.StartApp(t, nil)
 		lines := proxy(app) + ` {
 			header_up X-Provider {http.webhook_guard.provider}
@@ -149,7 +149,7 @@ func TestPlaceholdersHoldTheFacts(t *testing.T) {
 // Routes can be chosen by what was verified, not by what the sender claims.
 func TestEventsCanBeRoutedByTheirVerifiedType(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		completed, others := testbed.StartApp(t, nil), testbed.StartApp(t, nil)
 		s := testbed.Struktr()
 		g := site{store: store, routes: route("", s.Name,

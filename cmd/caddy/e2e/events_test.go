@@ -28,7 +28,7 @@ func wantSaid(t *testing.T, g *testbed.Gateway, says, verb string, args ...strin
 
 func TestAnEventIsLookedUpAndLetThroughAgain(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		hold := newGate(t)
 		app := testbed.StartApp(t, func(d testbed.Delivery) testbed.Answer {
 			if d.N == 1 {

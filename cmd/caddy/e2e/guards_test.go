@@ -14,19 +14,26 @@ import (
 // soon is how long a condition may take that nothing keeps from coming true.
 const soon = 30 * time.Second
 
-// onBothStores runs a test on each store: memory, and a Redis of its own. The
-// store is as the `store` line takes it.
-func onBothStores(t *testing.T, test func(t *testing.T, store string)) {
+// onEachStore runs a test on each store: memory, a directory in each gateway's home,
+// and a Redis of the test's own. The store is as the `store` line takes it.
+func onEachStore(t *testing.T, test func(t *testing.T, store string)) {
 	t.Helper()
 	t.Run("memory", func(t *testing.T) {
 		t.Parallel()
 		test(t, "memory")
+	})
+	t.Run("disk", func(t *testing.T) {
+		t.Parallel()
+		test(t, "disk")
 	})
 	t.Run("redis", func(t *testing.T) {
 		t.Parallel()
 		test(t, "redis "+testbed.StartRedis(t).URL())
 	})
 }
+
+// isShared reports whether several gateways at once can have the store.
+func isShared(store string) bool { return strings.HasPrefix(store, "redis ") }
 
 // setup is a gateway's configuration: a guard for each of the five senders, all
 // before one app.

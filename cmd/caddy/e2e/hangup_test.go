@@ -24,7 +24,7 @@ func hangUpAfter(t *testing.T, req *http.Request, patience time.Duration) {
 // The app's work goes on without its sender, and is remembered.
 func TestSenderThatHangsUpDoesNotStopTheApp(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		for name, c := range map[string]struct {
 			answer  testbed.Answer
 			retry   string // what the sender's retry meets
@@ -70,7 +70,7 @@ func TestSenderThatHangsUpDoesNotStopTheApp(t *testing.T) {
 // hangs up on the rest changes nothing.
 func TestSenderThatHangsUpInALongAnswerDoesNotStopTheApp(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		app := testbed.StartApp(t, func(testbed.Delivery) testbed.Answer {
 			return testbed.Answer{Body: bytes.Repeat([]byte("x"), 32<<20)}
 		})
@@ -93,7 +93,7 @@ func TestSenderThatHangsUpInALongAnswerDoesNotStopTheApp(t *testing.T) {
 // ends the app's work.
 func TestTimeoutEndsTheAppsWorkAndFreesTheEvent(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		cancelled := make(chan struct{}, 4)
 		app := testbed.StartApp(t, func(d testbed.Delivery) testbed.Answer {
 			if d.N%2 == 0 {

@@ -16,15 +16,11 @@ var patience = map[string]bool{"the sender waits": true, "the sender hung up": f
 
 func TestReloadInTheMiddleOfARequestLosesNeitherClaimNorCommit(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
-		options := store + " {\n\t\t\ttimeout 700ms\n\t\t}"
-		if store == "memory" {
-			options = store + " {\n\t\t\tmax_entries 5000\n\t\t}"
-		}
+	onEachStore(t, func(t *testing.T, store string) {
 		for name, change := range map[string]func(*setup){
 			"nothing of ours changes": func(s *setup) { s.tail = "http:// {\n\trespond other\n}\n" },
 			"other lines":             func(s *setup) { s.lines = "in_flight wait 25s\n\t\t\tlease 4s" },
-			"other store options":     func(s *setup) { s.store = options },
+			"other store options":     func(s *setup) { s.store += otherOptions(store)[0] },
 		} {
 			for who, stays := range patience {
 				t.Run(name+", "+who, func(t *testing.T) {
@@ -133,7 +129,7 @@ func (l *load) count() int {
 
 func TestTenReloadsUnderLoadDisturbNobody(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		for name, options := range map[string][2]string{
 			"same store":          {},
 			"other store options": otherOptions(store),
@@ -168,8 +164,11 @@ func TestTenReloadsUnderLoadDisturbNobody(t *testing.T) {
 }
 
 func otherOptions(store string) [2]string {
-	if store == "memory" {
+	switch {
+	case store == "memory":
 		return [2]string{" {\n\t\t\tmax_entries 100000\n\t\t}", ""}
+	case !isShared(store): // the disk store has none: the line beside it
+		return [2]string{"\n\t\tmax_buffered 100MiB", ""}
 	}
 	return [2]string{" {\n\t\t\ttimeout 600ms\n\t\t}", ""}
 }
@@ -178,7 +177,7 @@ func otherOptions(store string) [2]string {
 // it was: what is in flight, what is remembered, and every bound.
 func TestFailedReloadChangesNothing(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		var hold gate
 		hold.c = make(chan struct{})
 		t.Cleanup(hold.open)
@@ -231,7 +230,7 @@ func TestFailedReloadChangesNothing(t *testing.T) {
 // began under, which has been cleaned up by the time the store is asked.
 func TestReloadWhileABodyArrives(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		app := testbed.StartApp(t, nil)
 		conf := setup{store: store, app: app}
 		g := conf.start(t)

@@ -56,7 +56,7 @@ func TestRequestIsHeldToItsAge(t *testing.T) {
 		{testbed.Struktr(), 3*day + time.Minute, 0, "event_expired"},
 		{testbed.Struktr(), 9 * day, 0, "event_expired"},
 	}
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		app := testbed.StartApp(t, nil)
 		g := setup{store: store, app: app}.start(t)
 		for _, c := range cases {
@@ -79,7 +79,7 @@ func TestRequestIsHeldToItsAge(t *testing.T) {
 // A stamp that is missing, empty, doubled or no time at all is none.
 func TestRequestWithoutAClearTimeIsRefused(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		app := testbed.StartApp(t, nil)
 		g := setup{store: store, app: app}.start(t)
 		headers := map[string]string{
@@ -147,7 +147,7 @@ func replay(t *testing.T, s testbed.Sender, base string, captured testbed.Event,
 
 func TestCapturedRequestIsADuplicateUnderWhateverIsNotSigned(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		app := testbed.StartApp(t, nil)
 		g := setup{store: store, app: app}.start(t)
 		now := strconv.FormatInt(time.Now().Unix(), 10)
@@ -184,7 +184,7 @@ func TestCapturedRequestIsADuplicateUnderWhateverIsNotSigned(t *testing.T) {
 // What a replayer made up does not keep a later, genuine event out.
 func TestReplayDoesNotUseUpTheIDItCameWith(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		app := testbed.StartApp(t, nil)
 		g := setup{store: store, app: app}.start(t)
 		s := testbed.Struktr()
@@ -200,7 +200,7 @@ func TestReplayDoesNotUseUpTheIDItCameWith(t *testing.T) {
 // The ID is what senders promise, even where it is not signed.
 func TestKnownIDWithOtherContentIsACountedDuplicate(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		app := testbed.StartApp(t, nil)
 		g := setup{store: store, app: app}.start(t)
 		s := testbed.Struktr()
@@ -222,7 +222,7 @@ func TestKnownIDWithOtherContentIsACountedDuplicate(t *testing.T) {
 // goes through as long as none of its attempts has succeeded.
 func TestRetryIsForwardedUntilTheEventSucceeds(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		next := newAnswers()
 		app := testbed.StartApp(t, next.give)
 		g := setup{store: store, app: app}.start(t)
@@ -263,7 +263,7 @@ func TestEventsOfOneDocumentAreAllForwarded(t *testing.T) {
 		"docintell": {"document.uploaded", "document.processing.completed"},
 		"okrapdf":   {"document.started", "document.completed"},
 	}
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		app := testbed.StartApp(t, nil)
 		g := setup{store: store, app: app}.start(t)
 		for _, s := range testbed.Senders() {

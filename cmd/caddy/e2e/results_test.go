@@ -25,7 +25,7 @@ func docRouterRoute(prefix, behind string, lines ...string) string {
 
 func TestOtherMethodsAreRefused(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		app := testbed.StartApp(t, nil)
 		g := site{store: store, routes: docRouterRoute("", proxy(app)) +
 			docRouterRoute("/two", proxy(app), "methods POST PUT")}.start(t)
@@ -55,7 +55,7 @@ func TestOtherMethodsAreRefused(t *testing.T) {
 
 func TestBodyIsHeldToItsLimits(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		app := testbed.StartApp(t, nil)
 		g := site{store: store, guards: "max_buffered 64KiB", routes: docRouterRoute("/small", proxy(app), "max_body 1000B") +
 			docRouterRoute("/large", proxy(app))}.start(t)
@@ -126,7 +126,7 @@ func sendUnread(t *testing.T, req *http.Request, body []byte) testbed.Response {
 // A sender that stalls or breaks off is told to come again, whatever it claimed.
 func TestBrokenUploadIsToldToComeAgain(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		app := testbed.StartApp(t, nil)
 		g := site{store: store, routes: docRouterRoute("", proxy(app), "body_timeout 1s")}.start(t)
 		s := testbed.DocRouter()
@@ -179,7 +179,7 @@ func chunk(text string) string { return fmt.Sprintf("%x\r\n%s\r\n", len(text), t
 
 func TestMalformedIDIsRefused(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		app := testbed.StartApp(t, nil)
 		g := setup{store: store, app: app}.start(t)
 		s := testbed.DocRouter()
@@ -210,7 +210,7 @@ func TestMalformedIDIsRefused(t *testing.T) {
 // An ID as long as is allowed, and one that is a number, are IDs.
 func TestUnusualIDIsAnID(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		app := testbed.StartApp(t, nil)
 		g := setup{store: store, app: app}.start(t)
 		s := testbed.DocRouter()
@@ -237,7 +237,7 @@ func TestUnusualIDIsAnID(t *testing.T) {
 // empty 200 would lose it.
 func TestGuardWithNothingBehindItNeverSaysYes(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		app := testbed.StartApp(t, nil)
 		g := site{store: store, routes: docRouterRoute("/nothing", "") +
 			docRouterRoute("/unmatched", "@no path /elsewhere\n\t\treverse_proxy @no "+app.Addr()) +
@@ -256,7 +256,7 @@ func TestGuardWithNothingBehindItNeverSaysYes(t *testing.T) {
 
 func TestSecondGuardIsAMisconfiguration(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		app := testbed.StartApp(t, nil)
 		second := fmt.Sprintf("webhook_guard docrouter {\n\t\t\t%s\n\t\t\tscope second\n\t\t}\n\t\t", secretOf(testbed.DocRouter()))
 		g := site{store: store, routes: docRouterRoute("/twice", second+proxy(app)) +

@@ -55,7 +55,7 @@ func noted(text string) func([]byte) []byte {
 
 func TestGenuineEventReachesTheAppAsItWasSent(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		app := testbed.StartApp(t, func(d testbed.Delivery) testbed.Answer {
 			return testbed.Answer{Status: 201, Header: http.Header{"X-App": {"one", "two"}}, Body: []byte("thanks")}
 		})
@@ -205,7 +205,7 @@ var forgeries = map[string]forgery{
 
 func TestForgedEventNeverReachesTheApp(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		app := testbed.StartApp(t, nil)
 		g := setup{store: store, app: app}.start(t)
 		for _, s := range testbed.Senders() {
@@ -242,7 +242,7 @@ func otherStamp(t *testing.T, s testbed.Sender, base string, e testbed.Event) *h
 // Each sender signs with a secret of its own: none opens another's route.
 func TestSecretOfAnotherSenderIsRefused(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		app := testbed.StartApp(t, nil)
 		g := setup{store: store, app: app}.start(t)
 		for _, s := range testbed.Senders() {

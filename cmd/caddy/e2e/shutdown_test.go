@@ -17,7 +17,7 @@ func stopAsync(g *testbed.Gateway) <-chan error {
 
 func TestShutdownFinishesAndSettlesWhatIsInFlight(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		for who, stays := range patience {
 			t.Run(who, func(t *testing.T) {
 				t.Parallel()
@@ -63,7 +63,12 @@ func TestShutdownFinishesAndSettlesWhatIsInFlight(t *testing.T) {
 					t.Error("the shutdown cancelled the app's request")
 				}
 				if store != "memory" {
-					next := conf.start(t)
+					next := g
+					if isShared(store) {
+						next = conf.start(t)
+					} else {
+						g.Start()
+					}
 					want(t, testbed.Do(t, testbed.Struktr().Request(t, next.URL(""), e)), 202, "duplicate")
 					want(t, testbed.Do(t, otherDeliveryID(t, next.URL(""), e, 0)), 202, "duplicate")
 				}
@@ -76,7 +81,7 @@ func TestShutdownFinishesAndSettlesWhatIsInFlight(t *testing.T) {
 // Copies that wait for an event's outcome get it, though the gateway is ending.
 func TestShutdownTellsWaitingCopies(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		hold := newGate(t)
 		app := testbed.StartApp(t, func(testbed.Delivery) testbed.Answer { return testbed.Answer{Wait: hold.c} })
 		g := setup{store: store, app: app, lines: "in_flight wait 30s"}.start(t)

@@ -62,7 +62,7 @@ func spoofs() map[string]spoof {
 
 func TestSenderCannotSpeakInTheGuardsName(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		for name, options := range map[string]string{"as Caddy is": "", "with every header let in": letIn()} {
 			t.Run(name, func(t *testing.T) {
 				app := testbed.StartApp(t, nil)
@@ -121,7 +121,7 @@ func headerNames(d testbed.Delivery) []string {
 // What merely begins alike is the sender's own.
 func TestHeadersOfOtherNamesAreLeftAlone(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		app := testbed.StartApp(t, nil)
 		g := setup{store: store, app: app}.start(t)
 		s := testbed.Struktr()
@@ -143,7 +143,7 @@ func TestHeadersOfOtherNamesAreLeftAlone(t *testing.T) {
 // Even where nothing is verified, nothing but the guard says what it says.
 func TestUnverifiedRequestIsNotCalledVerified(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		app := testbed.StartApp(t, nil)
 		s := testbed.OkraPDF()
 		g := site{store: store, routes: route("", s.Name, proxy(app), "insecure_unsigned")}.start(t)

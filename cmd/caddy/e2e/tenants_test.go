@@ -37,7 +37,7 @@ func post(t *testing.T, address string, body []byte, headers map[string]string) 
 // A shop's order is sent under several topics, in bodies that are the same.
 func TestOneBodyUnderTwoShopifyTopicsIsTwoEvents(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		app := testbed.StartApp(t, nil)
 		g := site{store: store, routes: route("", "shopify", proxy(app), "secret canary-shopify")}.start(t)
 		for name, c := range map[string]struct{ one, two string }{ // event IDs
@@ -91,7 +91,7 @@ func tenant(t *testing.T, s testbed.Sender, base, secret, host string, e testbed
 
 func TestTenantsOfOneRouteShareNothing(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		app := testbed.StartApp(t, nil)
 		g := tenantsSite(store, app, "").start(t)
 		hosts := map[string]string{"a.example.com": "canary-secret-of-a", "b.example.com": "canary-secret-of-b"}
@@ -140,7 +140,7 @@ func TestTenantsOfOneRouteShareNothing(t *testing.T) {
 // A placeholder that stands for nothing is no key that somebody could guess.
 func TestSecretThatIsStillAPlaceholderIsNone(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		app := testbed.StartApp(t, nil)
 		var routes strings.Builder
 		secrets := map[string]string{"/unknown": "{no.such.thing}", "/unset": "{http.vars.unset}", "/within": "prefix-{no.such.thing}"}
@@ -161,7 +161,7 @@ func TestSecretThatIsStillAPlaceholderIsNone(t *testing.T) {
 // A tenant without a name has no namespace, though it may have a secret.
 func TestTenantWithoutAScopeIsNotServed(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		app := testbed.StartApp(t, nil)
 		g := tenantsSite(store, app, `~.* "" canary-secret-of-all`).start(t)
 		s := testbed.DocRouter()
@@ -175,7 +175,7 @@ func TestTenantWithoutAScopeIsNotServed(t *testing.T) {
 // can see when the old one is out of use.
 func TestSecretsCanBeRotated(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		app := testbed.StartApp(t, nil)
 		behind := proxy(app) + " {\n\t\t\theader_up X-Secret {http.webhook_guard.secret}\n\t\t}"
 		soonOver := time.Now().Add(6 * time.Second)
@@ -280,7 +280,7 @@ var others = map[string]other{
 // The language is general: senders beyond the five, signed as they document it.
 func TestOtherProvidersOfTheCatalogue(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		app := testbed.StartApp(t, nil)
 		var routes strings.Builder
 		for provider, c := range others {

@@ -89,7 +89,7 @@ func startTokens(t *testing.T, store string) (*testbed.Gateway, *testbed.App) {
 
 func TestTokenOpensAndIsGoneBeforeTheApp(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		g, app := startTokens(t, store)
 		for prefix, k := range tokens() {
 			t.Run(prefix[1:], func(t *testing.T) {
@@ -123,7 +123,7 @@ func wantNowhere(t *testing.T, d testbed.Delivery, k token) {
 // The rest of a query stays as it was sent, to the byte.
 func TestOnlyTheTokenIsTakenOutOfTheURL(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		g, app := startTokens(t, store)
 		k := tokens()["/query"]
 		secret := url.QueryEscape(k.secret)
@@ -152,7 +152,7 @@ func TestOnlyTheTokenIsTakenOutOfTheURL(t *testing.T) {
 
 func TestWrongTokenNeverReachesTheApp(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		g, app := startTokens(t, store)
 		for prefix, k := range tokens() {
 			flipped := []byte(k.secret)
@@ -199,7 +199,7 @@ func TestWrongTokenNeverReachesTheApp(t *testing.T) {
 // A token counts only where the guard was told that it is, and in that form.
 func TestTokenInAnotherPlaceIsNone(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		g, app := startTokens(t, store)
 		places := map[string]func(*http.Request, ...string){
 			"query":         queryToken("token"),
@@ -232,7 +232,7 @@ func TestTokenInAnotherPlaceIsNone(t *testing.T) {
 // The method's name in Authorization may be written in any case.
 func TestAuthorizationIsReadAsItIsDefined(t *testing.T) {
 	t.Parallel()
-	onBothStores(t, func(t *testing.T, store string) {
+	onEachStore(t, func(t *testing.T, store string) {
 		g, app := startTokens(t, store)
 		for prefix, form := range map[string]string{"/bearer": "bEARER  ", "/basic": "BASIC "} {
 			k := tokens()[prefix]

@@ -1,0 +1,44 @@
+package dedupe
+
+import (
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// Records counts the keys in the file, those whose time is over too.
+func (d *Disk) Records() (n int) {
+	_ = d.db.View(func(tx *bolt.Tx) error {
+		n = tx.Bucket(bucketDone).Stats().KeyN
+		return nil
+	})
+	return n
+}
+
+// Transactions is the number of the last transaction that changed the file.
+func (d *Disk) Transactions() (n int) {
+	_ = d.db.View(func(tx *bolt.Tx) error {
+		n = tx.ID()
+		return nil
+	})
+	return n
+}
+
+// HoldWriter keeps the writer from its next transaction, as a disk that hangs does.
+func (d *Disk) HoldWriter() (release func()) {
+	tx, err := d.db.Begin(true)
+	if err != nil {
+		panic(err)
+	}
+	return func() { _ = tx.Rollback() }
+}
+
+// Queued is how many writes wait for the writer to take them.
+func (d *Disk) Queued() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.queue)
+}
+
+// SetPatience sets how long callers wait for the disk.
+func (d *Disk) SetPatience(p time.Duration) { d.patience = p }
