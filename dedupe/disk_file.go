@@ -116,10 +116,15 @@ func syncDir(dir string) error {
 }
 
 // openBolt opens a file and makes sure that it is a store.
-func openBolt(path string) (db *bolt.DB, err error) {
-	err = guarded(func() error {
-		db, err = bolt.Open(path, 0o600, boltOptions())
-		if err != nil {
+func openBolt(path string) (*bolt.DB, error) {
+	if info, err := os.Stat(path); err == nil && info.Size() > 0 {
+		if err := verify(path, info.Size()); err != nil {
+			return nil, err
+		}
+	}
+	var db *bolt.DB
+	err := guarded(func() (err error) {
+		if db, err = bolt.Open(path, 0o600, boltOptions()); err != nil {
 			return err
 		}
 		return db.Update(makeBuckets)
@@ -131,6 +136,26 @@ func openBolt(path string) (db *bolt.DB, err error) {
 		err = errors.Join(err, db.Close())
 	}
 	return nil, err
+}
+
+// verify reads the whole of a file that exists. The library does so as well when it
+// looks for free pages, but in a goroutine of its own, where a page that makes no sense
+// ends the process without a word of what to do.
+func verify(path string, size int64) error {
+	options := boltOptions()
+	options.ReadOnly = true
+	var db *bolt.DB
+	return guarded(func() (err error) {
+		if db, err = bolt.Open(path, 0o600, options); err != nil {
+			return err
+		}
+		return errors.Join(db.View(func(tx *bolt.Tx) error {
+			if tx.Size() > size {
+				return fmt.Errorf("%w: %d bytes of %d are left", errDamaged, size, tx.Size())
+			}
+			return verifyBuckets(tx)
+		}), db.Close())
+	})
 }
 
 // guarded turns a panic of the library, which is how it meets pages that make no

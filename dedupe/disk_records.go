@@ -1,6 +1,7 @@
 package dedupe
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -33,16 +34,10 @@ const (
 	longRecord  = shortRecord + len(Key{})
 )
 
-// makeBuckets prepares a new file, and refuses one that is something else.
+// makeBuckets prepares a new file.
 func makeBuckets(tx *bolt.Tx) error {
-	if b := tx.Bucket(bucketFormat); b != nil {
-		if string(b.Get(keyFormat)) != string(format) || tx.Bucket(bucketDone) == nil || tx.Bucket(bucketExpiry) == nil {
-			return errNotOurs
-		}
+	if tx.Bucket(bucketFormat) != nil {
 		return nil
-	}
-	if name, _ := tx.Cursor().First(); name != nil {
-		return errNotOurs
 	}
 	for _, name := range [][]byte{bucketFormat, bucketDone, bucketExpiry} {
 		if _, err := tx.CreateBucket(name); err != nil {
@@ -50,6 +45,34 @@ func makeBuckets(tx *bolt.Tx) error {
 		}
 	}
 	return tx.Bucket(bucketFormat).Put(keyFormat, format)
+}
+
+// verifyBuckets refuses a file that is something else, and looks at all that is in one
+// that is not.
+func verifyBuckets(tx *bolt.Tx) error {
+	if name, _ := tx.Cursor().First(); name == nil {
+		return nil // it was about to be made
+	}
+	about, done, expiry := tx.Bucket(bucketFormat), tx.Bucket(bucketDone), tx.Bucket(bucketExpiry)
+	if about == nil || done == nil || expiry == nil || string(about.Get(keyFormat)) != string(format) {
+		return errNotOurs
+	}
+	return errors.Join(
+		verifyBucket(done, func(k, v []byte) bool {
+			return len(k) == len(Key{}) && (len(v) == shortRecord || len(v) == longRecord)
+		}),
+		verifyBucket(expiry, func(k, v []byte) bool { return len(k) == 8+len(Key{}) && len(v) == 0 }))
+}
+
+func verifyBucket(b *bolt.Bucket, sound func(k, v []byte) bool) error {
+	var last []byte
+	return b.ForEach(func(k, v []byte) error {
+		if !sound(k, v) || bytes.Compare(last, k) >= 0 {
+			return fmt.Errorf("%w: an entry makes no sense", errDamaged)
+		}
+		last = k
+		return nil
+	})
 }
 
 // records are the finished keys as one transaction sees them, at one time.

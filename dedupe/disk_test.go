@@ -152,7 +152,7 @@ func TestDiskIsMadeOnce(t *testing.T) {
 	}
 	commit(t, opened[0], pair(1))
 	closeDisk(t, opened[0])
-	wantState(t, openDisk(t, dir, newClock()), pair(1).ID, dedupe.Absent) // 2023: long over
+	wantState(t, openDisk(t, dir, newClock()), pair(1).ID, dedupe.Done)
 	files, err := os.ReadDir(dir)
 	if err != nil || len(files) != 1 || files[0].Name() != "events.db" {
 		t.Errorf("the directory has %v, %v, want events.db alone", files, err)
@@ -334,7 +334,7 @@ func TestDiskReachesASteadySize(t *testing.T) {
 	t.Parallel()
 	dir, c := t.TempDir(), newClock()
 	d := openDisk(t, dir, c)
-	const perHour, hours = 1000, 12 // each lives for an hour
+	const perHour, hours = 1000, 16 // each lives for an hour
 	n := 0
 	var sizes []int64
 	for range hours {
@@ -358,8 +358,9 @@ func TestDiskReachesASteadySize(t *testing.T) {
 		}
 		sizes = append(sizes, info.Size())
 	}
-	// It may still grow a little in the second hour, when the first is reclaimed.
-	if settled := sizes[2]; sizes[hours-1] > settled {
+	// At first it grows: to what is held at once, and by what is free between it. In
+	// small files the library does so by doubling.
+	if sizes[hours-1] > sizes[hours/2] {
 		t.Errorf("the file grows on: %v", sizes)
 	}
 	if held := d.Records(); held > 3*perHour*2 {

@@ -239,14 +239,14 @@ func single(n byte) dedupe.Event {
 	return dedupe.Event{ID: dedupe.NewKey("single", []byte{n})}
 }
 
-func claim(t *testing.T, m *dedupe.Memory, ev dedupe.Event, want error) {
+func claim(t *testing.T, m dedupe.Store, ev dedupe.Event, want error) {
 	t.Helper()
 	if _, err := m.Claim(t.Context(), ev, dedupe.NewToken(), ttl); !errors.Is(err, want) {
 		t.Fatalf("claim: %v, want %v", err, want)
 	}
 }
 
-func commit(t *testing.T, m *dedupe.Memory, ev dedupe.Event) {
+func commit(t *testing.T, m dedupe.Store, ev dedupe.Event) {
 	t.Helper()
 	if err := m.Commit(t.Context(), ev, 200, ttl); err != nil {
 		t.Fatalf("commit: %v", err)
