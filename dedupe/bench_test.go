@@ -14,6 +14,9 @@ func BenchmarkClaimCommit(b *testing.B) {
 		"memory": func(*testing.B) dedupe.Store {
 			return dedupe.NewMemory(dedupe.MemoryOptions{MaxEntries: 1 << 30})
 		},
+		"disk": func(b *testing.B) dedupe.Store {
+			return openDisk(b, b.TempDir(), &clock{now: time.Now()})
+		},
 		"redis": func(b *testing.B) dedupe.Store {
 			return newRedis(b, dedupe.RedisOptions{URL: testbed.StartRedis(b).URL(), Timeout: patient})
 		},

@@ -83,14 +83,17 @@ func TestStatesHaveNames(t *testing.T) {
 	}
 }
 
-// TestStoresAgree walks both stores through the same random steps over a few keys and
-// tokens. Whatever the one answers, the other answers too.
+// TestStoresAgree walks all stores through the same random steps over a few keys and
+// tokens. Whatever the one answers, the others answer too.
 func TestStoresAgree(t *testing.T) {
 	t.Parallel()
 	const seed = 1
 	random := rand.New(rand.NewPCG(seed, seed))
 	memory := dedupe.NewMemory(dedupe.MemoryOptions{})
-	server := newRedis(t, dedupe.RedisOptions{URL: testbed.StartRedis(t).URL(), Timeout: patient})
+	others := map[string]dedupe.Store{
+		"redis": newRedis(t, dedupe.RedisOptions{URL: testbed.StartRedis(t).URL(), Timeout: patient}),
+		"disk":  openDisk(t, t.TempDir(), newClock()),
+	}
 
 	contents, ids, tokens := make([]dedupe.Key, 4), make([]dedupe.Key, 4), make([]dedupe.Token, 3)
 	for i := range contents[1:] { // the first stays zero: no such identity
@@ -135,8 +138,11 @@ func TestStoresAgree(t *testing.T) {
 			}
 			return r
 		}
-		if m, s := step(memory), step(server); m != s {
-			t.Fatalf("step %d (op %d on %v): memory says %+v, redis says %+v", n, op, ev, m, s)
+		m := step(memory)
+		for name, other := range others {
+			if s := step(other); m != s {
+				t.Fatalf("step %d (op %d on %v): memory says %+v, %s says %+v", n, op, ev, m, name, s)
+			}
 		}
 	}
 }

@@ -36,7 +36,7 @@ func TestDisk(t *testing.T) {
 }
 
 // openDisk opens a store that the test's end closes.
-func openDisk(t *testing.T, dir string, c *clock) *dedupe.Disk {
+func openDisk(t testing.TB, dir string, c *clock) *dedupe.Disk {
 	t.Helper()
 	d, err := dedupe.OpenDisk(dedupe.DiskOptions{Dir: dir, Now: c.Now})
 	if err != nil {
@@ -46,7 +46,7 @@ func openDisk(t *testing.T, dir string, c *clock) *dedupe.Disk {
 	return d
 }
 
-func closeDisk(t *testing.T, d *dedupe.Disk) {
+func closeDisk(t testing.TB, d *dedupe.Disk) {
 	t.Helper()
 	if err := d.Close(); err != nil {
 		t.Error(err)
@@ -376,6 +376,9 @@ func TestDiskReachesASteadySize(t *testing.T) {
 func TestDiskCommitsShareSyncs(t *testing.T) {
 	t.Parallel()
 	d := openDisk(t, t.TempDir(), newClock())
+	if !d.Syncs() {
+		t.Error("transactions are not synced at all")
+	}
 	release := d.HoldWriter() // so that all of them come in meanwhile
 	before := d.Transactions()
 	const n = 100

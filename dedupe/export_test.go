@@ -24,6 +24,10 @@ func (d *Disk) Transactions() (n int) {
 	return n
 }
 
+// Syncs reports whether a transaction is on the disk when it returns. No test can pull
+// the plug.
+func (d *Disk) Syncs() bool { return !d.db.NoSync && !d.db.NoGrowSync }
+
 // HoldWriter keeps the writer from its next transaction, as a disk that hangs does.
 func (d *Disk) HoldWriter() (release func()) {
 	tx, err := d.db.Begin(true)

@@ -12,8 +12,8 @@ const DefaultMaxEntries = 1_000_000
 
 // MemoryOptions configures NewMemory. The zero value is ready to use.
 type MemoryOptions struct {
-	// MaxEntries bounds the number of keys held; an event has one or two.
-	// Default: 1,000,000.
+	// MaxEntries bounds the number of keys held; an event has one or two. Each takes
+	// about 115 bytes. Default: 1,000,000.
 	MaxEntries int
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time

@@ -3,6 +3,7 @@ package dedupe_test
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -262,4 +263,37 @@ func settledLen(m *dedupe.Memory) int {
 		}
 		n = next
 	}
+}
+
+// The bound on entries is one on bytes: an entry is of one size, whatever its ID was.
+// The figure stands in the documentation of max_entries.
+func TestMemoryPerEntry(t *testing.T) { // alone, as it looks at the heap of the whole process
+	const bound = 130
+	for n := 100_000; n <= 200_000; n += 20_000 { // over a doubling, where tables are the emptiest
+		keys := make([]dedupe.Event, n)
+		for i := range keys {
+			keys[i].ID = dedupe.Key(dedupe.NewToken())
+		}
+		before := heap()
+		m, _ := newMemory(n)
+		for i := range keys {
+			commit(t, m, keys[i])
+		}
+		if per := (heap() - before) / uint64(n); per > bound {
+			t.Errorf("%d bytes per entry with %d of them, want at most %d", per, n, bound)
+		} else {
+			t.Logf("%d bytes per entry with %d of them", per, n)
+		}
+		if m.Len() != n {
+			t.Fatalf("%d entries", m.Len())
+		}
+		runtime.KeepAlive(keys)
+	}
+}
+
+func heap() uint64 {
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return stats.HeapAlloc
 }

@@ -59,7 +59,7 @@ func fill(b *testing.B, s store, n int) {
 	b.Helper()
 	var next atomic.Int64
 	var callers sync.WaitGroup
-	for range 512 {
+	for range 2048 {
 		callers.Go(func() {
 			for i := int(next.Add(1)); i <= n; i = int(next.Add(1)) {
 				if err := s.commit(numbered(i), ttl); err != nil {
