@@ -121,7 +121,7 @@ func BenchmarkCommit(b *testing.B) {
 // BenchmarkHolding tells what it costs to hold events: bytes on the disk for each, the
 // process's memory, the time to open, and look-ups of the two keys of an event.
 func BenchmarkHolding(b *testing.B) {
-	each(b, []int{10_000, 1_000_000}, func(b *testing.B, db database, dir string, held int) {
+	each(b, []int{10_000, 200_000, 1_000_000}, func(b *testing.B, db database, dir string, held int) {
 		begun := time.Now()
 		s := db.start(b, dir)
 		opened := time.Since(begun)
