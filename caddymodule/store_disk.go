@@ -40,13 +40,12 @@ func (*DiskStore) CaddyModule() caddy.ModuleInfo {
 // Provision implements caddy.Provisioner. It touches no file: `caddy validate`
 // runs while another process has the store open.
 func (s *DiskStore) Provision(caddy.Context) error {
-	dir := s.Dir
-	if dir == "" {
-		dir = filepath.Join(caddy.AppDataDir(), "webhook_guard")
-	}
-	dir, err := caddy.NewReplacer().ReplaceOrErr(dir, true, true)
+	dir, err := caddy.NewReplacer().ReplaceOrErr(s.Dir, true, true)
 	if err != nil {
 		return fmt.Errorf("disk: dir: %w", err)
+	}
+	if s.Dir == "" { // not expanded: braces in a home's name are only that
+		dir = filepath.Join(caddy.AppDataDir(), "webhook_guard")
 	}
 	if s.dir, err = filepath.Abs(dir); err != nil {
 		return fmt.Errorf("disk: dir: %w", err)

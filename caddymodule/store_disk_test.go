@@ -34,6 +34,10 @@ func TestADirectoryIsOneStore(t *testing.T) {
 	if got, want := key(""), "disk:"+filepath.Join(base, "caddy", "webhook_guard"); got != want {
 		t.Errorf("the default is %s, want %s", got, want)
 	}
+	t.Setenv("XDG_DATA_HOME", base+"/{body}")
+	if got, want := key(""), "disk:"+filepath.Join(base, "{body}", "caddy", "webhook_guard"); got != want {
+		t.Errorf("the default is %s, want %s", got, want)
+	}
 	wantText(t, (&DiskStore{Dir: "{env.GUARD_UNSET}/events"}).Provision(caddy.Context{}), "disk: dir: ")
 	if left, err := os.ReadDir(base); err != nil || len(left) > 0 {
 		t.Errorf("describing a store left %v, %v", left, err)

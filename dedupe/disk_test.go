@@ -358,9 +358,9 @@ func TestDiskReachesASteadySize(t *testing.T) {
 		}
 		sizes = append(sizes, info.Size())
 	}
-	// At first it grows: to what is held at once, and by what is free between it. In
-	// small files the library does so by doubling.
-	if sizes[hours-1] > sizes[hours/2] {
+	// It grows by doubling while it is small, and once more may be at any time, as the
+	// free pages between the others are not always the same number.
+	if sizes[hours-1] > 2*sizes[1] {
 		t.Errorf("the file grows on: %v", sizes)
 	}
 	if held := d.Records(); held > 3*perHour*2 {

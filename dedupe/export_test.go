@@ -6,10 +6,11 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// Records counts the keys in the file, those whose time is over too.
+// Records counts the keys in the file or in its index, whichever has more; those whose
+// time is over too.
 func (d *Disk) Records() (n int) {
 	_ = d.db.View(func(tx *bolt.Tx) error {
-		n = tx.Bucket(bucketDone).Stats().KeyN
+		n = max(tx.Bucket(bucketDone).Stats().KeyN, tx.Bucket(bucketExpiry).Stats().KeyN)
 		return nil
 	})
 	return n
