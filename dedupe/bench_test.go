@@ -15,7 +15,7 @@ func BenchmarkClaimCommit(b *testing.B) {
 			return dedupe.NewMemory(dedupe.MemoryOptions{MaxEntries: 1 << 30})
 		},
 		"redis": func(b *testing.B) dedupe.Store {
-			return newRedis(b, dedupe.RedisOptions{URL: testbed.StartRedis(b).URL(), Timeout: patient})
+			return newRedis(b, dedupe.RedisOptions{URLs: []string{testbed.StartRedis(b).URL()}, Timeout: patient})
 		},
 	}
 	for name, open := range stores {

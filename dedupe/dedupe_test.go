@@ -90,7 +90,7 @@ func TestStoresAgree(t *testing.T) {
 	const seed = 1
 	random := rand.New(rand.NewPCG(seed, seed))
 	memory := dedupe.NewMemory(dedupe.MemoryOptions{})
-	server := newRedis(t, dedupe.RedisOptions{URL: testbed.StartRedis(t).URL(), Timeout: patient})
+	server := newRedis(t, dedupe.RedisOptions{URLs: []string{testbed.StartRedis(t).URL()}, Timeout: patient})
 
 	contents, ids, tokens := make([]dedupe.Key, 4), make([]dedupe.Key, 4), make([]dedupe.Token, 3)
 	for i := range contents[1:] { // the first stays zero: no such identity

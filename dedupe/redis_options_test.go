@@ -26,7 +26,7 @@ func TestRedisURLs(t *testing.T) {
 		"unix:///run/redis.sock":             "/run/redis.sock",
 		"unix://user:secret@/run/redis?db=1": "/run/redis",
 	} {
-		r, err := dedupe.NewRedis(dedupe.RedisOptions{URL: url})
+		r, err := dedupe.NewRedis(dedupe.RedisOptions{URLs: []string{url}})
 		if err != nil {
 			t.Errorf("%s: %v", url, err)
 			continue
@@ -73,7 +73,7 @@ func TestRedisURLErrorsPrintNoPassword(t *testing.T) {
 		"unix://:" + canary + "@host",
 		"http://:" + canary + "@host",
 	} {
-		r, err := dedupe.NewRedis(dedupe.RedisOptions{URL: url})
+		r, err := dedupe.NewRedis(dedupe.RedisOptions{URLs: []string{url}})
 		if err == nil {
 			t.Errorf("%q is taken, as %s", url, r.Addr())
 			_ = r.Close()
@@ -88,8 +88,8 @@ func TestRedisURLErrorsPrintNoPassword(t *testing.T) {
 func TestRedisOptionErrors(t *testing.T) {
 	t.Parallel()
 	for name, o := range map[string]dedupe.RedisOptions{
-		"negative db":     {URL: "redis://host", DB: new(-1)},
-		"tls on a socket": {URL: "unix:///run/redis.sock", TLS: &tls.Config{}},
+		"negative db":     {URLs: []string{"redis://host"}, DB: new(-1)},
+		"tls on a socket": {URLs: []string{"unix:///run/redis.sock"}, TLS: &tls.Config{}},
 	} {
 		if r, err := dedupe.NewRedis(o); err == nil {
 			t.Errorf("%s: no error", name)
@@ -101,7 +101,7 @@ func TestRedisOptionErrors(t *testing.T) {
 func TestRedisDeadlineHasADefault(t *testing.T) {
 	t.Parallel()
 	server := testbed.StartRedis(t)
-	r := newRedis(t, dedupe.RedisOptions{URL: server.URL()})
+	r := newRedis(t, dedupe.RedisOptions{URLs: []string{server.URL()}})
 	if _, err := r.Lookup(t.Context(), single(1).ID); err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +139,7 @@ func TestRedisWarnings(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := testbed.StartRedis(t, c.args...)
-			o := dedupe.RedisOptions{URL: server.URL(), Timeout: patient}
+			o := dedupe.RedisOptions{URLs: []string{server.URL()}, Timeout: patient}
 			if c.user != "" {
 				o.Username, o.Password = c.user, "demo"
 			}
@@ -171,7 +171,7 @@ func TestRedisWarningsFailWithoutAnAnswer(t *testing.T) {
 	frozen.Freeze()
 	locked := testbed.StartRedis(t, "--requirepass", "demo")
 	for name, server := range map[string]*testbed.Redis{"down": down, "frozen": frozen, "wrong password": locked} {
-		r := newRedis(t, dedupe.RedisOptions{URL: server.URL(), Timeout: timeout, Password: "wrong"})
+		r := newRedis(t, dedupe.RedisOptions{URLs: []string{server.URL()}, Timeout: timeout, Password: "wrong"})
 		took := storetest.Took(func() {
 			if got, err := r.Warnings(t.Context()); err == nil {
 				t.Errorf("%s: no error, and the warnings %q", name, got)

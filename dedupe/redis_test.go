@@ -42,13 +42,13 @@ func redisBench(server *testbed.Redis, timeout time.Duration) storetest.Bench {
 	return storetest.Bench{
 		Open: func(t *testing.T) dedupe.Store {
 			return newRedis(t, dedupe.RedisOptions{
-				URL: server.URL(), KeyPrefix: prefix, Timeout: timeout, PoolSize: 16,
+				URLs: []string{server.URL()}, KeyPrefix: prefix, Timeout: timeout, PoolSize: 16,
 			})
 		},
 		Short: 20 * time.Millisecond,
 		Lapse: func(t *testing.T, keys ...dedupe.Key) {
 			t.Helper()
-			r := newRedis(t, dedupe.RedisOptions{URL: server.URL(), KeyPrefix: prefix, Timeout: timeout})
+			r := newRedis(t, dedupe.RedisOptions{URLs: []string{server.URL()}, KeyPrefix: prefix, Timeout: timeout})
 			for _, k := range keys {
 				testbed.Eventually(t, patient, func() bool {
 					rec, err := r.Lookup(t.Context(), k)

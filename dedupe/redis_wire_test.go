@@ -29,7 +29,7 @@ func TestRedisRepeatsWhatMayHaveHappened(t *testing.T) {
 	t.Parallel()
 	server := testbed.StartRedis(t)
 	wire := newWire(t, server.Addr())
-	r := newRedis(t, dedupe.RedisOptions{URL: "redis://" + wire.addr, Timeout: patient})
+	r := newRedis(t, dedupe.RedisOptions{URLs: []string{"redis://" + wire.addr}, Timeout: patient})
 	ev, tok := pair(1), dedupe.NewToken()
 
 	step := func(name string, call func() error) {
@@ -126,7 +126,7 @@ func TestRedisThatIsDownIsToldAtOnce(t *testing.T) {
 	t.Parallel()
 	server := testbed.StartRedis(t)
 	server.Stop()
-	r := newRedis(t, dedupe.RedisOptions{URL: server.URL(), Timeout: patient})
+	r := newRedis(t, dedupe.RedisOptions{URLs: []string{server.URL()}, Timeout: patient})
 	took := storetest.Took(func() {
 		if _, err := r.Lookup(t.Context(), single(1).ID); err == nil {
 			t.Error("a stopped server answered")
@@ -155,7 +155,7 @@ func TestRedisThatIsNoRedis(t *testing.T) {
 		}
 	}()
 	const timeout = 300 * time.Millisecond
-	r := newRedis(t, dedupe.RedisOptions{URL: "redis://" + l.Addr().String(), Timeout: timeout})
+	r := newRedis(t, dedupe.RedisOptions{URLs: []string{"redis://" + l.Addr().String()}, Timeout: timeout})
 	took := storetest.Took(func() {
 		if a, err := r.Claim(t.Context(), pair(1), dedupe.NewToken(), ttl); err == nil {
 			t.Errorf("claim answered %+v", a)
@@ -184,7 +184,7 @@ func TestRedisOverTLS(t *testing.T) {
 		"the system's roots":   {"rediss://" + addr, nil, false},
 		"no tls to a tls port": {"redis://" + addr, nil, false},
 	} {
-		r := newRedis(t, dedupe.RedisOptions{URL: c.url, TLS: c.tls, Timeout: patient})
+		r := newRedis(t, dedupe.RedisOptions{URLs: []string{c.url}, TLS: c.tls, Timeout: patient})
 		_, err := r.Lookup(t.Context(), single(1).ID)
 		if (err == nil) != c.ok {
 			t.Errorf("%s: %v", name, err)
@@ -197,7 +197,7 @@ func TestRedisUsesTLSConnectionsAgain(t *testing.T) {
 	t.Parallel()
 	args, addr, roots := tlsServer(t)
 	c := raw(t, testbed.StartRedis(t, args...))
-	r := newRedis(t, dedupe.RedisOptions{URL: "rediss://" + addr, TLS: &tls.Config{RootCAs: roots}, Timeout: patient})
+	r := newRedis(t, dedupe.RedisOptions{URLs: []string{"rediss://" + addr}, TLS: &tls.Config{RootCAs: roots}, Timeout: patient})
 	for range 50 {
 		if _, err := r.Lookup(t.Context(), single(1).ID); err != nil {
 			t.Fatal(err)
@@ -223,7 +223,7 @@ func TestRedisServerOverTLS(t *testing.T) {
 		return storetest.ServerBench{
 			Bench: storetest.Bench{Open: func(t *testing.T) dedupe.Store {
 				return newRedis(t, dedupe.RedisOptions{
-					URL: "rediss://" + addr, TLS: &tls.Config{RootCAs: roots}, Timeout: timeout,
+					URLs: []string{"rediss://" + addr}, TLS: &tls.Config{RootCAs: roots}, Timeout: timeout,
 				})
 			}},
 			Server: server, Timeout: timeout,
