@@ -1,17 +1,10 @@
 package dedupe_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"io"
-	"math/big"
 	"net"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -234,36 +227,8 @@ func TestRedisServerOverTLS(t *testing.T) {
 // tlsServer returns what makes a Redis listen for TLS too, where, and whom to trust.
 func tlsServer(t *testing.T) (args []string, addr string, roots *x509.CertPool) {
 	t.Helper()
-	must := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	must(err)
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1),
-		NotBefore:    time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		DNSNames: []string{"redis.test"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		IsCA: true, BasicConstraintsValid: true,
-	}
-	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	must(err)
-	secret, err := x509.MarshalPKCS8PrivateKey(key)
-	must(err)
-
-	dir := t.TempDir()
-	certFile, keyFile := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	certPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})
-	must(os.WriteFile(certFile, certPEM, 0o600))
-	must(os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}), 0o600))
-
-	roots = x509.NewCertPool()
-	roots.AppendCertsFromPEM(certPEM)
+	authority := testbed.NewAuthority(t)
 	port := strconv.Itoa(testbed.FreePort(t))
-	return []string{
-		"--tls-port", port, "--tls-cert-file", certFile, "--tls-key-file", keyFile,
-		"--tls-ca-cert-file", certFile, "--tls-auth-clients", "no",
-	}, net.JoinHostPort("127.0.0.1", port), roots
+	args = append(authority.RedisTLS(port), "--tls-auth-clients", "no")
+	return args, net.JoinHostPort("127.0.0.1", port), authority.Roots()
 }

@@ -18,6 +18,7 @@ type Redis struct {
 	tb        testing.TB
 	port      int
 	announced int // the port under which others know it
+	tls       int // the port for TLS, 0 for none
 	dir       string
 	args      []string
 	proc      *Process // nil while stopped
@@ -58,8 +59,18 @@ func (r *Redis) settings() []string {
 func (r *Redis) Addr() string { return loopback(r.port) }
 
 // URL returns redis://host:port. In a Cluster or a Sentinel set that is the address which
-// the server announces.
-func (r *Redis) URL() string { return "redis://" + loopback(r.announced) }
+// the server announces; with TLS it is rediss://.
+func (r *Redis) URL() string {
+	if r.tls != 0 {
+		return "rediss://" + loopback(r.tls)
+	}
+	return "redis://" + loopback(r.announced)
+}
+
+// isAt tells whether others know the server by this port.
+func (r *Redis) isAt(port string) bool {
+	return port == strconv.Itoa(r.announced) || r.tls != 0 && port == strconv.Itoa(r.tls)
+}
 
 // Freeze stops the server where it is: connections stay open and nothing answers.
 func (r *Redis) Freeze() {

@@ -34,6 +34,10 @@ func StartCluster(tb testing.TB, set RedisSet) *Cluster {
 			"--cluster-port", bus, "--cluster-announce-bus-port", bus,
 			"--cluster-announce-ip", loopbackHost, "--cluster-announce-port", strconv.Itoa(r.announced),
 			"--repl-diskless-sync-delay", "0")
+		if set.TLS != nil {
+			r.args = append(append(r.args, set.overTLS(r)...),
+				"--tls-cluster", "yes", "--cluster-announce-tls-port", strconv.Itoa(r.tls))
+		}
 		r.args = append(r.args, set.Args...)
 		r.Start()
 		c.Nodes = append(c.Nodes, r)
@@ -154,7 +158,7 @@ func (c *Cluster) Replica(master *Redis) *Redis {
 			continue
 		}
 		role, err := r.Ask("ROLE") // slave, host, port of the master, …
-		if err == nil && len(role) > 2 && role[0] == "slave" && role[2] == strconv.Itoa(master.announced) {
+		if err == nil && len(role) > 2 && role[0] == "slave" && master.isAt(role[2]) {
 			return r
 		}
 	}

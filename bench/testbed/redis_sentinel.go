@@ -30,11 +30,12 @@ func StartSentinels(tb testing.TB, set RedisSet) *Sentinels {
 		var lines []string
 		if len(s.Servers) > 0 {
 			// Not an argument: that would undo each time what the sentinels have decided.
-			lines = append(lines, "replicaof "+loopbackHost+" "+strconv.Itoa(s.Servers[0].announced))
+			lines = append(lines, "replicaof "+loopbackHost+" "+s.Servers[0].peerPort())
 		}
 		r.args = append([]string{r.configure(lines...)}, r.settings()...)
 		r.args = append(r.args, "--repl-diskless-sync-delay", "0",
-			"--replica-announce-ip", loopbackHost, "--replica-announce-port", strconv.Itoa(r.announced))
+			"--replica-announce-ip", loopbackHost, "--replica-announce-port", r.peerPort())
+		r.args = append(r.args, set.overTLS(r)...)
 		r.args = append(r.args, set.Args...)
 		r.Start()
 		s.Servers = append(s.Servers, r)
@@ -46,12 +47,13 @@ func StartSentinels(tb testing.TB, set RedisSet) *Sentinels {
 			"port " + strconv.Itoa(r.port),
 			"dir " + r.dir,
 			"sentinel announce-ip " + loopbackHost,
-			"sentinel announce-port " + strconv.Itoa(r.announced),
-			"sentinel monitor " + MasterName + " " + loopbackHost + " " + strconv.Itoa(s.Servers[0].announced) + " 2",
+			"sentinel announce-port " + r.peerPort(),
+			"sentinel monitor " + MasterName + " " + loopbackHost + " " + s.Servers[0].peerPort() + " 2",
 			"sentinel down-after-milliseconds " + MasterName + " " + millis(downAfter),
 			"sentinel failover-timeout " + MasterName + " " + millis(downAfter),
 			"sentinel parallel-syncs " + MasterName + " 2",
 		}, set.SentinelConf...)...), "--sentinel"}
+		r.args = append(r.args, set.overTLS(r)...)
 		r.Start()
 		// How often a sentinel looks which server follows which, and tells the others. By
 		// default, to which it goes back when it is started again, an old master that
@@ -61,6 +63,14 @@ func StartSentinels(tb testing.TB, set RedisSet) *Sentinels {
 	}
 	s.WaitOK()
 	return s
+}
+
+// peerPort is the port by which servers and sentinels reach each other.
+func (r *Redis) peerPort() string {
+	if r.tls != 0 {
+		return strconv.Itoa(r.tls)
+	}
+	return strconv.Itoa(r.announced)
 }
 
 // URLs returns the sentinels' addresses, as they are announced.
@@ -94,7 +104,7 @@ func (s *Sentinels) WaitOK() {
 // other sentinels of it.
 func (r *Redis) readyFor(master *Redis, replicas, sentinels int) bool {
 	state := r.sentinelMaster()
-	return state["port"] == strconv.Itoa(master.announced) && state["flags"] == "master" &&
+	return master.isAt(state["port"]) && state["flags"] == "master" &&
 		state["num-slaves"] == strconv.Itoa(replicas) && state["num-other-sentinels"] == strconv.Itoa(sentinels)
 }
 
@@ -122,7 +132,7 @@ func (s *Sentinels) Master() *Redis {
 		}
 	}
 	for _, r := range s.Servers {
-		if strconv.Itoa(r.announced) == port {
+		if r.isAt(port) {
 			return r
 		}
 	}

@@ -19,6 +19,9 @@ type RedisSet struct {
 	// proxy, which it makes. Replication and the sentinels' checks take that way too;
 	// the bus of a Cluster does not.
 	Announce func(port int) int
+	// TLS, where set, has all of them talk TLS with each other and with their clients, by
+	// certificates of this authority. It does not go together with Announce.
+	TLS *Authority
 	// SentinelConf are further lines of the sentinels' configuration.
 	SentinelConf []string
 }
@@ -34,7 +37,18 @@ func (s RedisSet) add(tb testing.TB) *Redis {
 	if s.Announce != nil {
 		r.announced = s.Announce(r.port)
 	}
+	if s.TLS != nil {
+		r.tls = FreePort(tb)
+	}
 	return r
+}
+
+// overTLS are the arguments for TLS, none without it.
+func (s RedisSet) overTLS(r *Redis) []string {
+	if s.TLS == nil {
+		return nil
+	}
+	return append(s.TLS.RedisTLS(strconv.Itoa(r.tls)), "--tls-replication", "yes")
 }
 
 // configure writes a server's configuration file, which the server may rewrite, so that
