@@ -201,8 +201,6 @@ func clusterOptions(c *redis.UniversalOptions) *redis.ClusterOptions {
 	// These would ask nodes about each command, for five seconds and out of reach of the
 	// step's deadline. The scripts' keys tell the node.
 	o.DisableRoutingPolicies = true
-	// Whatever fails makes it look too: see relocate.
-	o.ClusterStateReloadInterval = 10 * time.Second
 	return o
 }
 

@@ -187,6 +187,21 @@ func TestRedisClusterOutlivesItsMasters(t *testing.T) {
 	}
 }
 
+// What a gateway asks at first, it may ask the one node that is silent.
+func TestRedisClusterWithASilentMasterCostsOneDeadline(t *testing.T) {
+	t.Parallel()
+	cluster := testbed.StartCluster(t, testbed.RedisSet{Args: []string{"--cluster-node-timeout", "60000"}})
+	cluster.Nodes[0].Freeze()
+	const timeout = time.Second
+	for i := range byte(12) {
+		r := newRedis(t, dedupe.RedisOptions{URLs: cluster.URLs(), Timeout: timeout})
+		took := storetest.Took(func() { _, _ = r.Claim(t.Context(), pair(i), dedupe.NewToken(), ttl) })
+		if took > timeout+slack {
+			t.Errorf("took %s with %s allowed", took, timeout)
+		}
+	}
+}
+
 func TestRedisClusterWarnsOfEachMaster(t *testing.T) {
 	t.Parallel()
 	cluster := testbed.StartCluster(t, testbed.RedisSet{Args: []string{"--appendonly", "yes"}})

@@ -158,15 +158,11 @@ func (r *Redis) forget(ctx context.Context, ev Event, value string) (bool, error
 	parts := r.parts(ev)
 	values := []string{value}
 	if len(parts) > 1 {
-		// Both are looked at before either is removed.
-		content, contentValue, err := r.lookup(ctx, ev.Content)
+		_, content, err := r.lookup(ctx, ev.Content)
 		if err != nil {
 			return false, err
 		}
-		if id, _ := decode(value); content.State == InFlight || id.State == InFlight {
-			return false, ErrInFlight
-		}
-		values = []string{contentValue, value}
+		values = []string{content, value} // an ID that names its content is finished
 	}
 	for i, part := range parts {
 		if values[i] == "" {
