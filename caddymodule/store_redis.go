@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -38,32 +39,45 @@ func (clientLog) Printf(_ context.Context, format string, args ...any) {
 	}
 }
 
-// RedisStore remembers events in a Redis (6.2 or later) or Valkey server, which
-// any number of gateways may share. The gateway starts while the server is down;
-// until it is there, `on_store_error` decides what becomes of requests.
+// RedisStore remembers events in Redis (6.2 or later) or Valkey, which any number of
+// gateways may share: a single server, a Sentinel set, or a Redis Cluster. A failover
+// needs no restart of the gateway, which also starts while the servers are down; until
+// they are there, `on_store_error` decides what becomes of requests.
 //
-// How much a crash of the server can forget depends on its persistence, and its
+// How much a crash of a server can forget depends on its persistence, and its
 // `maxmemory-policy` must be `noeviction`; the log warns of either at start.
 type RedisStore struct {
 	// `redis://[user:password@]host[:port][/db]`, `rediss://` for TLS, or
-	// `unix:///path?db=n`. May hold placeholders such as `{env.REDIS_URL}`.
-	URL string `json:"url,omitempty"`
+	// `unix:///path?db=n`. One is a single server; several, any of its nodes, are a
+	// Redis Cluster; with `sentinel`, they are the sentinels: name them all. Each may
+	// hold placeholders such as `{env.REDIS_URL}`.
+	URLs []string `json:"urls,omitempty"`
 
-	// Take the place of the URL's. May hold placeholders.
+	// Makes a Redis Cluster of a single URL too.
+	Cluster bool `json:"cluster,omitempty"`
+
+	// The name under which the sentinels at the URLs know the master.
+	Sentinel string `json:"sentinel,omitempty"`
+
+	// For the servers that hold the data. They take the place of the URLs', except
+	// with `sentinel`: there the URLs' are the sentinels' own. May hold placeholders.
 	Username string `json:"username,omitempty"`
 	Password string `json:"password,omitempty"`
 
-	// Takes the place of the URL's database number. Default: 0.
+	// Takes the place of the URL's database number. Default: 0, which is the only one
+	// of a Cluster.
 	DB *int `json:"db,omitempty"`
 
-	// Certificates for TLS, and TLS for `redis://` URLs too.
+	// Certificates for TLS, and TLS for `redis://` URLs too; for sentinels as for the
+	// servers that they name.
 	TLS *RedisTLS `json:"tls,omitempty"`
 
-	// The bound on connections. Default: 64, or 10 per CPU where that is more.
+	// The bound on connections, to each node of a Cluster. Default: 64, or 10 per CPU
+	// where that is more.
 	PoolSize int `json:"pool_size,omitempty"`
 
-	// The one deadline for a whole step of the store, dialling and both keys of
-	// an event included. Default: 500ms.
+	// The one deadline for a whole step of the store, finding the master, dialling and
+	// both keys of an event included. Default: 500ms.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
 	// Stands before every key. Default: `wg:`.
@@ -71,6 +85,7 @@ type RedisStore struct {
 
 	options dedupe.RedisOptions
 	poolKey string
+	place   string
 }
 
 // RedisTLS says how to trust a server and how to be trusted by it. All are
@@ -95,32 +110,33 @@ func (*RedisStore) CaddyModule() caddy.ModuleInfo {
 // Provision implements caddy.Provisioner. It resolves placeholders and reads
 // certificates; it does not dial.
 func (s *RedisStore) Provision(caddy.Context) error {
-	if s.URL == "" {
+	if len(s.URLs) == 0 {
 		return errors.New("redis: name the server: store redis redis://host:6379")
 	}
 	if s.Timeout < 0 || s.PoolSize < 0 {
 		return errors.New("redis: timeout and pool_size must be positive")
 	}
 	s.options = dedupe.RedisOptions{
+		URLs:      slices.Clone(s.URLs),
+		Cluster:   s.Cluster,
+		Sentinel:  s.Sentinel,
+		Username:  s.Username,
+		Password:  s.Password,
 		DB:        s.DB,
 		PoolSize:  s.PoolSize,
 		Timeout:   time.Duration(s.Timeout),
 		KeyPrefix: s.KeyPrefix,
 	}
-	for _, field := range []struct {
-		name, value string
-		into        *string
-	}{
-		{"url", s.URL, &s.options.URL}, {"username", s.Username, &s.options.Username}, {"password", s.Password, &s.options.Password},
-	} {
-		if field.value == "" {
-			continue
+	for i := range s.options.URLs {
+		if err := resolveInto(&s.options.URLs[i]); err != nil {
+			return fmt.Errorf("redis: url: %w", err)
 		}
-		resolved, err := resolveSecret(field.value)
-		if err != nil {
-			return fmt.Errorf("redis: %s: %w", field.name, err)
-		}
-		*field.into = resolved
+	}
+	if err := resolveInto(&s.options.Username); err != nil {
+		return fmt.Errorf("redis: username: %w", err)
+	}
+	if err := resolveInto(&s.options.Password); err != nil {
+		return fmt.Errorf("redis: password: %w", err)
 	}
 	if err := s.loadTLS(); err != nil {
 		return err
@@ -130,11 +146,24 @@ func (s *RedisStore) Provision(caddy.Context) error {
 	if err != nil {
 		return err
 	}
+	s.place = checked.Addr()
 	s.poolKey, err = s.digest()
 	return errors.Join(err, checked.Close())
 }
 
-// digest names the server and how to reach it. The password is in it only as a
+// resolveInto replaces the placeholders of a text that is set.
+func resolveInto(text *string) error {
+	if *text == "" {
+		return nil
+	}
+	resolved, err := resolveSecret(*text)
+	if err == nil {
+		*text = resolved
+	}
+	return err
+}
+
+// digest names the servers and how to reach them. The password is in it only as a
 // part of what is hashed.
 func (s *RedisStore) digest() (string, error) {
 	options := s.options
@@ -185,9 +214,14 @@ func (s *RedisStore) Open() (dedupe.Store, error) { return dedupe.NewRedis(s.opt
 // Adopt implements StoreModule: every option is part of the key.
 func (*RedisStore) Adopt(dedupe.Store) {}
 
+// Place tells the log where the events are, without credentials.
+func (s *RedisStore) Place() string { return s.place }
+
 // UnmarshalCaddyfile sets up the store from Caddyfile tokens:
 //
-//	redis <url> {
+//	redis <url>… {
+//		cluster
+//		sentinel   <master>
 //		username   <name>
 //		password   <password>
 //		db         <number>
@@ -202,11 +236,14 @@ func (*RedisStore) Adopt(dedupe.Store) {}
 //	}
 func (s *RedisStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the module's name
-	if !d.AllArgs(&s.URL) {
-		return d.Errf("store redis takes one URL; a Redis Cluster or a Sentinel set is not supported yet")
-	}
+	s.URLs = d.RemainingArgs()
 	return eachLine(d, func(name string) error {
 		switch name {
+		case "cluster":
+			s.Cluster = true
+			return noMoreArgs(d)
+		case "sentinel":
+			return parseWord(d, &s.Sentinel)
 		case "username":
 			return parseWord(d, &s.Username)
 		case "password":
@@ -223,10 +260,8 @@ func (s *RedisStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return parseDuration(d, &s.Timeout)
 		case "key_prefix":
 			return parseWord(d, &s.KeyPrefix)
-		case "cluster", "sentinel":
-			return d.Errf("%s: not supported yet: name one server", name)
 		}
-		return d.Errf("unknown line %q of store redis: there are username, password, db, tls, pool_size, timeout and key_prefix", name)
+		return d.Errf("unknown line %q of store redis: there are cluster, sentinel, username, password, db, tls, pool_size, timeout and key_prefix", name)
 	})
 }
 

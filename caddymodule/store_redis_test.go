@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -54,11 +55,11 @@ func TestRedisPlaceholdersAreResolvedAndNotWrittenBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.options.URL != "redis://10.0.0.1:6379/2" || s.options.Password != "c4n4ry" {
-		t.Errorf("resolved to %s", s.options.URL)
+	if !slices.Equal(s.options.URLs, []string{"redis://10.0.0.1:6379/2"}) || s.options.Password != "c4n4ry" {
+		t.Errorf("resolved to %s", s.options.URLs)
 	}
-	if s.URL != "{env.GUARD_REDIS_URL}" || s.Password != "{env.GUARD_REDIS_PASSWORD}" {
-		t.Errorf("written back: %s, %s", s.URL, s.Password)
+	if s.URLs[0] != "{env.GUARD_REDIS_URL}" || s.Password != "{env.GUARD_REDIS_PASSWORD}" {
+		t.Errorf("written back: %s, %s", s.URLs, s.Password)
 	}
 	if strings.Contains(s.PoolKey(), "c4n4ry") {
 		t.Error("the password is in the key of the pool")
@@ -73,7 +74,8 @@ func TestRedisPoolKeysTellServersApart(t *testing.T) {
 	cert, key := certificate(t)
 	seen := make(map[string]string)
 	for _, text := range []string{
-		url, url + "/1", "redis://127.0.0.1:6380", "rediss://127.0.0.1:6379",
+		url, url + " {\ncluster\n}", url + " redis://127.0.0.1:6380", url + " {\nsentinel a\n}", url + " {\nsentinel b\n}",
+		url + "/1", "redis://127.0.0.1:6380", "rediss://127.0.0.1:6379",
 		url + " {\nusername a\npassword b\n}", url + " {\nusername b\npassword a\n}", url + " {\npassword b\n}", url + " {\ndb 0\n}", url + " {\ndb 1\n}",
 		url + " {\npool_size 5\n}", url + " {\ntimeout 1s\n}", url + " {\nkey_prefix a:\n}",
 		url + " {\ntls {\n}\n}", url + " {\ntls {\nca " + cert + "\n}\n}", url + " {\ntls {\ncert " + cert + "\nkey " + key + "\n}\n}",
@@ -133,8 +135,8 @@ func TestRedisErrorsHoldNoPassword(t *testing.T) {
 func TestRedisRefusesWhatJSONCanSayAndLinesCannot(t *testing.T) {
 	for want, s := range map[string]*RedisStore{
 		"name the server":  {},
-		"must be positive": {URL: "redis://127.0.0.1", Timeout: -1},
-		"pool_size must":   {URL: "redis://127.0.0.1", PoolSize: -1},
+		"must be positive": {URLs: []string{"redis://127.0.0.1"}, Timeout: -1},
+		"pool_size must":   {URLs: []string{"redis://127.0.0.1"}, PoolSize: -1},
 	} {
 		wantText(t, s.Provision(caddy.Context{}), want)
 	}

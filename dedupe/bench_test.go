@@ -18,7 +18,7 @@ func BenchmarkClaimCommit(b *testing.B) {
 			return openDisk(b, b.TempDir(), &clock{now: time.Now()})
 		},
 		"redis": func(b *testing.B) dedupe.Store {
-			return newRedis(b, dedupe.RedisOptions{URL: testbed.StartRedis(b).URL(), Timeout: patient})
+			return newRedis(b, dedupe.RedisOptions{URLs: []string{testbed.StartRedis(b).URL()}, Timeout: patient})
 		},
 	}
 	for name, open := range stores {

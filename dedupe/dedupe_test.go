@@ -91,7 +91,7 @@ func TestStoresAgree(t *testing.T) {
 	random := rand.New(rand.NewPCG(seed, seed))
 	memory := dedupe.NewMemory(dedupe.MemoryOptions{})
 	others := map[string]dedupe.Store{
-		"redis": newRedis(t, dedupe.RedisOptions{URL: testbed.StartRedis(t).URL(), Timeout: patient}),
+		"redis": newRedis(t, dedupe.RedisOptions{URLs: []string{testbed.StartRedis(t).URL()}, Timeout: patient}),
 		"disk":  openDisk(t, t.TempDir(), newClock()),
 	}
 

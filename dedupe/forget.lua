@@ -1,8 +1,8 @@
--- Removes a finished ID and the content key that it names.
+-- Removes a finished ID and the content key that it names; in a Cluster one of the two.
 --
 -- KEYS  the content key, if the ID's record names one, then the ID's
--- ARGV  1: the ID's value, from which the content key was read
--- Returns 1; 0 when the ID's value is another by now, so that its content key may be
+-- ARGV  1: the last key's value. The content key's name was read from the ID's.
+-- Returns 1; 0 when that value is another by now, so that the content key may be
 -- another too; -1 when a key is in flight. Only 1 removes anything.
 
 for i, key in ipairs(KEYS) do

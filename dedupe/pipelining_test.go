@@ -51,11 +51,11 @@ func BenchmarkPipelining(b *testing.B) {
 // openWay returns a store that sends its scripts one way or another.
 func openWay(tb testing.TB, url string, timeout, rtt time.Duration, pool int, use *redis.AutoPipelineOptions) *Redis {
 	tb.Helper()
-	r, err := NewRedis(RedisOptions{URL: url, Timeout: timeout, PoolSize: pool})
+	r, err := NewRedis(RedisOptions{URLs: []string{url}, Timeout: timeout, PoolSize: pool})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	o := r.client.Options()
+	o := r.client.(*redis.Client).Options()
 	o.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		var d net.Dialer
 		conn, err := d.DialContext(ctx, network, addr)
@@ -65,11 +65,11 @@ func openWay(tb testing.TB, url string, timeout, rtt time.Duration, pool int, us
 		return conn, err
 	}
 	o.PipelinePoolSize = 10
-	r.client = redis.NewClient(o)
-	r.scripts = r.client
+	client := redis.NewClient(o)
+	r.client, r.scripts = client, client
 	tb.Cleanup(func() { _ = r.Close() })
 	if use != nil {
-		if r.scripts, err = r.client.AutoPipelineWithOptions(use); err != nil {
+		if r.scripts, err = client.AutoPipelineWithOptions(use); err != nil {
 			tb.Fatal(err)
 		}
 	}

@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -48,280 +48,209 @@ var (
 
 // RedisOptions configures NewRedis.
 type RedisOptions struct {
-	// URL is redis://[user:password@]host[:port][/db], rediss:// for TLS, or
-	// unix:///path[?db=n]. Required.
-	URL string
-	// Username and Password, where set, take the place of the URL's.
+	// URLs are redis://[user:password@]host[:port][/db], rediss:// for TLS, or
+	// unix:///path[?db=n]. One is a single server; several, which may be any of its nodes,
+	// are a Redis Cluster; with Sentinel, they are the sentinels, best all of them.
+	// Required; all of one scheme.
+	URLs []string
+	// Cluster makes a Redis Cluster of a single URL too.
+	Cluster bool
+	// Sentinel, where not empty, is the name under which the sentinels at URLs know the
+	// master.
+	Sentinel string
+	// Username and Password are for the servers that hold the data, every node of a
+	// Cluster included. Where set, they take the place of the URLs', which have to agree.
+	// With Sentinel, the URLs' are for the sentinels, each its own, and for these only.
 	Username, Password string
-	// DB, where not nil, takes the place of the URL's database number. Default: 0.
+	// DB, where not nil, takes the place of the URL's database number. Default: 0, which
+	// is the only one of a Cluster.
 	DB *int
-	// TLS configures TLS, and turns it on for redis:// URLs too. Its ServerName
-	// defaults to the URL's host. Default: the system's roots for rediss://, else no TLS.
+	// TLS configures TLS, and turns it on for redis:// URLs too; for sentinels as for the
+	// servers that they name. Its ServerName defaults to the host that is dialled, so the
+	// certificates of a Cluster's nodes must be for what the nodes announce. Default: the
+	// system's roots for rediss://, else no TLS.
 	TLS *tls.Config
-	// PoolSize bounds the connections, which are opened as they are needed; each serves
-	// one step at a time. Default: 64, or 10 per CPU where that is more.
+	// PoolSize bounds the connections, to each node of a Cluster. They are opened as they
+	// are needed; each serves one step at a time. Default: 64, or 10 per CPU where that is
+	// more.
 	PoolSize int
-	// Timeout is the one deadline for a whole step: waiting for a connection, dialling,
-	// retries, and all keys of the event. Default: 500ms.
+	// Timeout is the one deadline for a whole step: waiting for a connection, finding the
+	// master, dialling, retries, and all keys of the event. Default: 500ms.
 	Timeout time.Duration
 	// KeyPrefix stands before every key, which is 22 characters of base64url.
 	// Default: "wg:".
 	KeyPrefix string
 }
 
-// Redis is a [Store] on a single Redis (6.2 or later) or Valkey server, shared by any
-// number of gateways. Each step is one script call, so it happens as a whole or not at all.
+// Redis is a [Store] on Redis (6.2 or later) or Valkey, shared by any number of gateways:
+// a single server, a Sentinel set, or a Redis Cluster. A failover needs no restart: steps
+// fail until the new master is there, each within its deadline.
+//
+// On a single server and a Sentinel set each step is one script call, so it happens as a
+// whole or not at all. In a Cluster an event's content and ID live on different nodes, so
+// a step on both is one call for each, content before ID, and others may look in between:
+//   - A claim that will be refused its ID holds the content for a moment. Whoever asks for
+//     the content then is told that it is in flight, and asks again. Only who has both
+//     keys owns the event, and a key has one holder, so no two ever own it.
+//   - A commit may have reached the content and not yet, or in a crash never, the ID. A
+//     copy is a duplicate by its content; what shares only the ID waits for the claim to
+//     be committed or to lapse. Committing again completes it.
+//   - A renewal looks at both keys before it renews either. If one is lost between these
+//     two, the other has a new lease all the same, until that is released or ends.
+//   - A forget removes the content first: if it ends there, the ID still names the content
+//     and forgetting can be repeated.
+//
+// Redis replicates asynchronously. A master that dies takes the claims and commits of its
+// last moments with it, which no client can prevent; the replica that takes over lets
+// their duplicates through.
 type Redis struct {
-	client  *redis.Client
+	client  redis.UniversalClient
 	scripts redis.Scripter // the client, but for the benchmarks of ADR 0001
+	master  *masterDialer  // only with sentinels
+	apart   bool           // the keys of an event are on different nodes
+	addr    string
 	timeout time.Duration
 	prefix  string
 }
 
-// NewRedis returns a store on the server at o.URL. It does not dial: a server that is
-// down makes the store's methods fail, each within o.Timeout, until it is back.
-// No error of it quotes the URL.
+// NewRedis returns a store on the servers that the options name. It does not dial: servers
+// that are down make the store's methods fail, each within o.Timeout, until they are back.
+// No error of it quotes a URL.
 func NewRedis(o RedisOptions) (*Redis, error) {
-	c, err := parseURL(o.URL)
+	targets, err := parseURLs(o)
 	if err != nil {
 		return nil, err
 	}
-	if o.Username != "" {
-		c.Username = o.Username
-	}
-	if o.Password != "" {
-		c.Password = o.Password
-	}
-	if o.DB != nil {
-		c.DB = *o.DB
-	}
-	if c.DB < 0 {
-		return nil, fmt.Errorf("redis db is %d: it must not be negative", c.DB)
-	}
-	if err := useTLS(c, o.TLS); err != nil {
-		return nil, err
-	}
-	r := &Redis{timeout: o.Timeout, prefix: o.KeyPrefix}
+	r := &Redis{timeout: o.Timeout, prefix: o.KeyPrefix, apart: o.cluster()}
 	if r.timeout <= 0 {
 		r.timeout = DefaultRedisTimeout
 	}
 	if r.prefix == "" {
 		r.prefix = DefaultRedisKeyPrefix
 	}
+	c := boundByContext(r.timeout)
 	if c.PoolSize = o.PoolSize; c.PoolSize <= 0 {
 		c.PoolSize = max(minPoolSize, 10*runtime.GOMAXPROCS(0))
 	}
-	boundByContext(c, r.timeout)
-	r.client = redis.NewClient(c)
+	c.Username, c.Password, c.DB = targets.username, targets.password, targets.db
+	c.Addrs = targets.addrs
+	dial := dialer(targets.tls)
+	c.Dialer = dial
+	r.addr = strings.Join(targets.addrs, ",")
+
+	switch {
+	case r.apart:
+		r.client = redis.NewClusterClient(clusterOptions(c))
+	case o.Sentinel != "":
+		r.master = newMasterDialer(o.Sentinel, targets, dial, r.timeout)
+		c.Dialer = r.master.dial
+		r.client = redis.NewClient(c.Simple())
+		r.addr = o.Sentinel + "@" + r.addr
+	default:
+		simple := c.Simple()
+		simple.Network = targets.network
+		r.client = redis.NewClient(simple)
+	}
 	r.scripts = r.client
 	return r, nil
 }
 
 // boundByContext makes the context's deadline the only one. By default the library
 // dials five times, retries three times and reads for five seconds each time.
-func boundByContext(c *redis.Options, step time.Duration) {
-	c.ContextTimeoutEnabled = true
-	c.DialTimeout = step
-	c.DialerRetries = 1
-	c.PoolTimeout = step
-	// Only a backstop: these count from a clock that the library reads every 50 ms, so
-	// at the step's own length they would end early and be retried in vain.
-	c.ReadTimeout = 2 * step
-	c.WriteTimeout = 2 * step
+func boundByContext(step time.Duration) *redis.UniversalOptions {
+	return &redis.UniversalOptions{
+		ContextTimeoutEnabled: true,
+		DialTimeout:           step,
+		DialerRetries:         1,
+		PoolTimeout:           step,
+		// Only a backstop: these count from a clock that the library reads every 50 ms, so
+		// at the step's own length they would end early and be retried in vain.
+		ReadTimeout:  2 * step,
+		WriteTimeout: 2 * step,
 
-	// Connections that died unseen, and a server that is just coming up, cost a retry
-	// instead of the event. Scripts may run twice: see Store.
-	c.MaxRetries = 3
-	c.MinRetryBackoff = 5 * time.Millisecond
-	c.MaxRetryBackoff = step / 4
+		// Connections that died unseen, and a server that is just coming up, cost a retry
+		// instead of the event. Scripts may run twice: see Store.
+		MaxRetries:      3,
+		MinRetryBackoff: 5 * time.Millisecond,
+		MaxRetryBackoff: step / 4,
 
-	// Below the idle time-outs of the usual load balancers and NATs, which drop
-	// connections without a word: the first command on such a one would take the whole step.
-	c.ConnMaxIdleTime = 3 * time.Minute
+		// Below the idle time-outs of the usual load balancers and NATs, which drop
+		// connections without a word: the first command on such a one would take the whole step.
+		ConnMaxIdleTime: 3 * time.Minute,
 
-	// RESP3 would let the server speak unasked. Without it, whatever there is to read on
-	// an idle connection can only be the answer to a step that was given up, or its end.
-	c.Protocol = 2
+		// RESP3 would let the server speak unasked. Without it, whatever there is to read on
+		// an idle connection can only be the answer to a step that was given up, or its end.
+		Protocol: 2,
 
-	// Handshake extras are round trips that nothing here uses.
-	c.DisableIdentity = true
-	c.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	// Nothing here sends pipelines: see ADR 0001.
-	c.PipelinePoolSize = -1
-	// Commands and replies are a few hundred bytes. The default is 32 KiB each.
-	c.ReadBufferSize = 4 << 10
-	c.WriteBufferSize = 4 << 10
-}
-
-// Addr returns the server's host:port or socket path, for logs. It holds no credentials.
-func (r *Redis) Addr() string { return r.client.Options().Addr }
-
-// Claim implements [Store].
-func (r *Redis) Claim(ctx context.Context, ev Event, t Token, lease time.Duration) (Answer, error) {
-	if err := checkClaim(ev, lease); err != nil {
-		return Answer{}, fmt.Errorf("redis: claim: %w", err)
-	}
-	cmd := r.run(ctx, claimScript, r.keys(ev), t[:], millis(lease))
-	reply, err := cmd.Text()
-	if err != nil {
-		return Answer{}, failed("claim", err)
-	}
-	if reply == "" {
-		return Answer{State: Claimed}, nil
-	}
-	rec, err := decode(reply[1:])
-	if err != nil {
-		return Answer{}, failed("claim", err)
-	}
-	return rec.answer(ev, reply[0] == '1' && !ev.Content.IsZero()), nil
-}
-
-// Renew implements [Store].
-func (r *Redis) Renew(ctx context.Context, ev Event, t Token, lease time.Duration) error {
-	if err := checkClaim(ev, lease); err != nil {
-		return fmt.Errorf("redis: renew: %w", err)
-	}
-	held, err := r.run(ctx, renewScript, r.keys(ev), t[:], millis(lease)).Int()
-	if err == nil && held == 0 {
-		err = ErrLost
-	}
-	return failed("renew", err)
-}
-
-// Commit implements [Store].
-func (r *Redis) Commit(ctx context.Context, ev Event, status int, ttl time.Duration) error {
-	if err := checkCommit(ev, status, ttl); err != nil {
-		return fmt.Errorf("redis: commit: %w", err)
-	}
-	args := append(make([]any, 0, 3), millis(ttl))
-	for k := range ev.keys() {
-		var content Key
-		if k == ev.ID {
-			content = ev.Content
-		}
-		args = append(args, encode(status, content))
-	}
-	return failed("commit", r.run(ctx, commitScript, r.keys(ev), args...).Err())
-}
-
-// Release implements [Store].
-func (r *Redis) Release(ctx context.Context, ev Event, t Token) error {
-	if err := checkEvent(ev); err != nil {
-		return fmt.Errorf("redis: release: %w", err)
-	}
-	return failed("release", r.run(ctx, releaseScript, r.keys(ev), t[:]).Err())
-}
-
-// Lookup implements [Store].
-func (r *Redis) Lookup(ctx context.Context, k Key) (Record, error) {
-	rec, _, err := r.lookup(ctx, k)
-	return rec, failed("lookup", err)
-}
-
-// Forget implements [Store]. Where the server's reply is lost and the call retried, the
-// answer may be Absent although a record was removed.
-func (r *Redis) Forget(ctx context.Context, id Key) (Record, error) {
-	ctx, cancel := context.WithTimeout(ctx, r.timeout)
-	defer cancel()
-	for {
-		rec, value, err := r.lookup(ctx, id)
-		if err != nil {
-			return Record{}, failed("forget", err)
-		}
-		if rec.State == Absent {
-			return rec, nil
-		}
-		// The content key's name comes from the record, and scripts may only touch keys
-		// that they are given: so it takes two steps, and the second makes sure of the first.
-		keys := r.keys(Event{Content: rec.Content, ID: id})
-		removed, err := r.run(ctx, forgetScript, keys, value).Int()
-		switch {
-		case err != nil:
-			return Record{}, failed("forget", err)
-		case removed < 0:
-			return Record{}, failed("forget", ErrInFlight)
-		case removed > 0:
-			return rec, nil
-		}
+		// Handshake extras are round trips that nothing here uses.
+		DisableIdentity:          true,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+		// Nothing here sends pipelines: see ADR 0001.
+		PipelinePoolSize: -1,
+		// Commands and replies are a few hundred bytes. The default is 32 KiB each.
+		ReadBufferSize:  4 << 10,
+		WriteBufferSize: 4 << 10,
 	}
 }
+
+// clusterOptions does the same for a Cluster.
+func clusterOptions(c *redis.UniversalOptions) *redis.ClusterOptions {
+	o := c.Cluster()
+	// A retry may go to another node, so it is a redirect here. Both would multiply.
+	o.MaxRedirects, o.MaxRetries = c.MaxRetries, -1
+	// These would ask nodes about each command, for five seconds and out of reach of the
+	// step's deadline. The scripts' keys tell the node.
+	o.DisableRoutingPolicies = true
+	return o
+}
+
+// Addr returns where the store is, for logs: host:port or the socket's path, several with
+// commas between; for sentinels after the master's name and an @. It holds no credentials.
+func (r *Redis) Addr() string { return r.addr }
 
 // Close implements [Store].
 func (r *Redis) Close() error {
-	if err := r.client.Close(); err != nil && !errors.Is(err, redis.ErrClosed) {
+	err := r.client.Close()
+	if r.master != nil {
+		err = errors.Join(err, r.master.close())
+	}
+	if err != nil && !errors.Is(err, redis.ErrClosed) {
 		return failed("close", err)
 	}
 	return nil
 }
 
+// step begins one step: everything in it ends by the one deadline.
+func (r *Redis) step(ctx context.Context) (context.Context, context.CancelFunc) {
+	if r.master != nil {
+		r.master.refreshIfOld()
+	}
+	return context.WithTimeout(ctx, r.timeout)
+}
+
 // run calls a script by its digest, or sends it where the server has not got it (yet,
-// or any more), all within one step's deadline.
+// or any more).
 func (r *Redis) run(ctx context.Context, s *redis.Script, keys []string, args ...any) *redis.Cmd {
-	ctx, cancel := context.WithTimeout(ctx, r.timeout)
-	defer cancel()
-	return s.Run(ctx, r.scripts, keys, args...)
+	cmd := s.Run(ctx, r.scripts, keys, args...)
+	if err := cmd.Err(); err != nil {
+		r.relocate(err)
+	}
+	return cmd
 }
 
-func (r *Redis) lookup(ctx context.Context, k Key) (rec Record, value string, err error) {
-	reply, err := r.run(ctx, lookupScript, []string{r.prefix + k.String()}).Slice()
-	if err != nil {
-		return Record{}, "", err
+// relocate has the master, or the nodes of a Cluster, looked up anew, in the background,
+// after an error that may come from asking the wrong one. By itself the library does so
+// for a Cluster only when a node redirects, which one that is gone does not.
+func (r *Redis) relocate(err error) {
+	if unlessRefused(err) == nil && !redis.IsReadOnlyError(err) {
+		return
 	}
-	value, ok := reply[0].(string)
-	left, ok2 := reply[1].(int64)
-	if !ok || !ok2 {
-		return Record{}, "", errForeign
+	if r.master != nil {
+		r.master.refresh()
 	}
-	if rec, err = decode(value); err != nil || rec.State == Absent {
-		return rec, value, err
+	if c, ok := r.client.(*redis.ClusterClient); ok {
+		c.ReloadState(context.Background())
 	}
-	rec.TTL = max(time.Duration(left)*time.Millisecond, 0)
-	return rec, value, nil
-}
-
-func (r *Redis) keys(ev Event) []string {
-	keys := make([]string, 0, 2)
-	for k := range ev.keys() {
-		keys = append(keys, r.prefix+k.String())
-	}
-	return keys
-}
-
-// errForeign is what a value under one of our keys means that we cannot have written.
-var errForeign = errors.New("key holds something else: give the gateways a key_prefix or db of their own")
-
-// encode makes a finished key's value. A bare status is an integer to Redis, which
-// then needs no memory of its own.
-func encode(status int, content Key) []byte {
-	value := strconv.AppendInt(make([]byte, 0, 3+len(content)), int64(status), 10)
-	if !content.IsZero() {
-		value = append(value, content[:]...)
-	}
-	return value
-}
-
-// decode reads any value that the scripts store; "" is an absent key.
-func decode(value string) (Record, error) {
-	switch n := len(value); {
-	case n == 0:
-		return Record{State: Absent}, nil
-	case value[0] == '*':
-		return Record{State: InFlight}, nil
-	case n != 3 && n != 3+len(Key{}):
-		return Record{}, errForeign
-	}
-	status, err := strconv.ParseUint(value[:3], 10, 16)
-	if err != nil {
-		return Record{}, errForeign
-	}
-	rec := Record{State: Done, Status: int(status)}
-	copy(rec.Content[:], value[3:])
-	return rec, nil
-}
-
-// millis rounds up, so that what is positive stays so.
-func millis(d time.Duration) int64 {
-	return int64((d + time.Millisecond - 1) / time.Millisecond)
 }
 
 // failed says which step went wrong. Nil stays nil.

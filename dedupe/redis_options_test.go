@@ -26,7 +26,7 @@ func TestRedisURLs(t *testing.T) {
 		"unix:///run/redis.sock":             "/run/redis.sock",
 		"unix://user:secret@/run/redis?db=1": "/run/redis",
 	} {
-		r, err := dedupe.NewRedis(dedupe.RedisOptions{URL: url})
+		r, err := dedupe.NewRedis(dedupe.RedisOptions{URLs: []string{url}})
 		if err != nil {
 			t.Errorf("%s: %v", url, err)
 			continue
@@ -73,7 +73,7 @@ func TestRedisURLErrorsPrintNoPassword(t *testing.T) {
 		"unix://:" + canary + "@host",
 		"http://:" + canary + "@host",
 	} {
-		r, err := dedupe.NewRedis(dedupe.RedisOptions{URL: url})
+		r, err := dedupe.NewRedis(dedupe.RedisOptions{URLs: []string{url}})
 		if err == nil {
 			t.Errorf("%q is taken, as %s", url, r.Addr())
 			_ = r.Close()
@@ -85,15 +85,51 @@ func TestRedisURLErrorsPrintNoPassword(t *testing.T) {
 	}
 }
 
+func TestRedisAddrNamesTheServersAndNoPassword(t *testing.T) {
+	t.Parallel()
+	for want, o := range map[string]dedupe.RedisOptions{
+		"a:6379":               {URLs: []string{"redis://:hunter2@a"}},
+		"b:6379":               {URLs: []string{"redis://:hunter2@b"}, Cluster: true},
+		"a:6379,b:7000":        {URLs: []string{"rediss://user:hunter2@a", "rediss://user:hunter2@b:7000/0"}},
+		"c:6379,d:6379":        {URLs: []string{"redis://:hunter1@c", "redis://:hunter2@d"}, Password: "hunter2"},
+		"events@a:6379,b:6379": {URLs: []string{"redis://:hunter1@a", "redis://:hunter2@b"}, Sentinel: "events", DB: new(3)},
+		"events@a:6379":        {URLs: []string{"redis://a"}, Sentinel: "events", Password: "hunter2"},
+	} {
+		if got := newRedis(t, o).Addr(); got != want {
+			t.Errorf("address is %s, want %s", got, want)
+		}
+	}
+}
+
 func TestRedisOptionErrors(t *testing.T) {
 	t.Parallel()
-	for name, o := range map[string]dedupe.RedisOptions{
-		"negative db":     {URL: "redis://host", DB: new(-1)},
-		"tls on a socket": {URL: "unix:///run/redis.sock", TLS: &tls.Config{}},
+	a, b, socket := "redis://:hunter2@a", "redis://:hunter2@b", "unix:///run/redis.sock"
+	for name, c := range map[string]struct {
+		o    dedupe.RedisOptions
+		mend string
+	}{
+		"no url":                       {dedupe.RedisOptions{}, "name a server"},
+		"negative db":                  {dedupe.RedisOptions{URLs: []string{a}, DB: new(-1)}, "use 0 or more"},
+		"tls on a socket":              {dedupe.RedisOptions{URLs: []string{socket}, TLS: &tls.Config{}}, "leave tls out"},
+		"sockets":                      {dedupe.RedisOptions{URLs: []string{socket, socket}}, "single server"},
+		"cluster on a socket":          {dedupe.RedisOptions{URLs: []string{socket}, Cluster: true}, "single server"},
+		"sentinel on a socket":         {dedupe.RedisOptions{URLs: []string{socket}, Sentinel: "events"}, "single server"},
+		"schemes":                      {dedupe.RedisOptions{URLs: []string{a, "rediss://:hunter2@b"}}, "for all"},
+		"socket and server":            {dedupe.RedisOptions{URLs: []string{a, socket}}, "for all"},
+		"cluster and sentinel":         {dedupe.RedisOptions{URLs: []string{a}, Cluster: true, Sentinel: "events"}, "leave out"},
+		"db of a cluster":              {dedupe.RedisOptions{URLs: []string{a, b}, DB: new(1)}, "key_prefix"},
+		"db in a url of a cluster":     {dedupe.RedisOptions{URLs: []string{a, b + "/1"}}, "key_prefix"},
+		"db in a sentinel's url":       {dedupe.RedisOptions{URLs: []string{a + "/1"}, Sentinel: "events"}, "beside the urls"},
+		"passwords of a cluster":       {dedupe.RedisOptions{URLs: []string{a, "redis://:hunter3@b"}}, "beside the urls"},
+		"users of a cluster":           {dedupe.RedisOptions{URLs: []string{a, "redis://user:hunter2@b"}}, "beside the urls"},
+		"password of one node, not of": {dedupe.RedisOptions{URLs: []string{a, "redis://b"}}, "beside the urls"},
 	} {
-		if r, err := dedupe.NewRedis(o); err == nil {
+		r, err := dedupe.NewRedis(c.o)
+		if err == nil {
 			t.Errorf("%s: no error", name)
 			_ = r.Close()
+		} else if text := err.Error(); !strings.Contains(text, c.mend) || strings.Contains(text, "hunter") {
+			t.Errorf("%s: message must name the mend, %q, and no password: %s", name, c.mend, text)
 		}
 	}
 }
@@ -101,7 +137,7 @@ func TestRedisOptionErrors(t *testing.T) {
 func TestRedisDeadlineHasADefault(t *testing.T) {
 	t.Parallel()
 	server := testbed.StartRedis(t)
-	r := newRedis(t, dedupe.RedisOptions{URL: server.URL()})
+	r := newRedis(t, dedupe.RedisOptions{URLs: []string{server.URL()}})
 	if _, err := r.Lookup(t.Context(), single(1).ID); err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +175,7 @@ func TestRedisWarnings(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := testbed.StartRedis(t, c.args...)
-			o := dedupe.RedisOptions{URL: server.URL(), Timeout: patient}
+			o := dedupe.RedisOptions{URLs: []string{server.URL()}, Timeout: patient}
 			if c.user != "" {
 				o.Username, o.Password = c.user, "demo"
 			}
@@ -171,7 +207,7 @@ func TestRedisWarningsFailWithoutAnAnswer(t *testing.T) {
 	frozen.Freeze()
 	locked := testbed.StartRedis(t, "--requirepass", "demo")
 	for name, server := range map[string]*testbed.Redis{"down": down, "frozen": frozen, "wrong password": locked} {
-		r := newRedis(t, dedupe.RedisOptions{URL: server.URL(), Timeout: timeout, Password: "wrong"})
+		r := newRedis(t, dedupe.RedisOptions{URLs: []string{server.URL()}, Timeout: timeout, Password: "wrong"})
 		took := storetest.Took(func() {
 			if got, err := r.Warnings(t.Context()); err == nil {
 				t.Errorf("%s: no error, and the warnings %q", name, got)

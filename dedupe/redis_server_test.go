@@ -28,7 +28,7 @@ func raw(t *testing.T, server *testbed.Redis) *redis.Client {
 func TestRedisValuesAreCompact(t *testing.T) {
 	t.Parallel()
 	server := testbed.StartRedis(t)
-	r, c := newRedis(t, dedupe.RedisOptions{URL: server.URL(), Timeout: patient}), raw(t, server)
+	r, c := newRedis(t, dedupe.RedisOptions{URLs: []string{server.URL()}, Timeout: patient}), raw(t, server)
 	ev, tok := pair(1), dedupe.NewToken()
 	want := func(k dedupe.Key, value string, ttl time.Duration) {
 		t.Helper()
@@ -71,7 +71,7 @@ func TestRedisMemoryPerEvent(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := testbed.StartRedis(t)
-			r, client := newRedis(t, dedupe.RedisOptions{URL: server.URL(), Timeout: patient}), raw(t, server)
+			r, client := newRedis(t, dedupe.RedisOptions{URLs: []string{server.URL()}, Timeout: patient}), raw(t, server)
 			add := func(n int) {
 				for range n {
 					if err := r.Commit(t.Context(), c.ev(), 200, ttl); err != nil {
@@ -113,7 +113,7 @@ func usedMemory(t *testing.T, c *redis.Client) int {
 func TestRedisSendsScriptsAnew(t *testing.T) {
 	t.Parallel()
 	server := testbed.StartRedis(t)
-	r, c := newRedis(t, dedupe.RedisOptions{URL: server.URL(), Timeout: patient}), raw(t, server)
+	r, c := newRedis(t, dedupe.RedisOptions{URLs: []string{server.URL()}, Timeout: patient}), raw(t, server)
 	ev, tok := pair(1), dedupe.NewToken()
 	for name, call := range map[string]func() error{
 		"claim":   func() error { _, err := r.Claim(t.Context(), ev, tok, ttl); return err },
@@ -158,7 +158,7 @@ func TestRedisSendsScriptsAnew(t *testing.T) {
 func TestRedisRefusesForeignValues(t *testing.T) {
 	t.Parallel()
 	server := testbed.StartRedis(t)
-	r, c := newRedis(t, dedupe.RedisOptions{URL: server.URL(), Timeout: patient}), raw(t, server)
+	r, c := newRedis(t, dedupe.RedisOptions{URLs: []string{server.URL()}, Timeout: patient}), raw(t, server)
 	for i, value := range []string{"hello", "2", "20x", "-20", "+20", "2000", "200short", "\x00\x00\x00"} {
 		ev := single(byte(i))
 		name := "wg:" + ev.ID.String()
@@ -188,11 +188,11 @@ func TestRedisKeepsPrefixesAndDatabasesApart(t *testing.T) {
 	t.Parallel()
 	url := testbed.StartRedis(t).URL()
 	for i, o := range []dedupe.RedisOptions{
-		{URL: url},
-		{URL: url, KeyPrefix: "other:"},
-		{URL: url + "/3"},
-		{URL: url + "/3", DB: new(4)},
-		{URL: url + "?db=5"},
+		{URLs: []string{url}},
+		{URLs: []string{url}, KeyPrefix: "other:"},
+		{URLs: []string{url + "/3"}},
+		{URLs: []string{url + "/3"}, DB: new(4)},
+		{URLs: []string{url + "?db=5"}},
 	} {
 		o.Timeout = patient
 		if a, err := newRedis(t, o).Claim(t.Context(), pair(1), dedupe.NewToken(), ttl); err != nil || a.State != dedupe.Claimed {
@@ -200,7 +200,7 @@ func TestRedisKeepsPrefixesAndDatabasesApart(t *testing.T) {
 		}
 	}
 	// And DB 0 is where no number means.
-	zero := newRedis(t, dedupe.RedisOptions{URL: url + "/3", DB: new(0), Timeout: patient})
+	zero := newRedis(t, dedupe.RedisOptions{URLs: []string{url + "/3"}, DB: new(0), Timeout: patient})
 	if a, err := zero.Claim(t.Context(), pair(1), dedupe.NewToken(), ttl); err != nil || a.State != dedupe.InFlight {
 		t.Errorf("database 0: %+v, %v", a, err)
 	}
@@ -219,14 +219,14 @@ func TestRedisLogsIn(t *testing.T) {
 		o  dedupe.RedisOptions
 		ok bool
 	}{
-		"password in the url":    {dedupe.RedisOptions{URL: "redis://:" + escaped + "@" + host}, true},
-		"user in the url":        {dedupe.RedisOptions{URL: "redis://guard:" + escaped + "@" + host}, true},
-		"password beside it":     {dedupe.RedisOptions{URL: "redis://" + host, Password: password}, true},
-		"user beside it":         {dedupe.RedisOptions{URL: "redis://" + host, Username: "guard", Password: password}, true},
-		"beside it wins":         {dedupe.RedisOptions{URL: "redis://nobody:wrong@" + host, Username: "guard", Password: password}, true},
-		"wrong password":         {dedupe.RedisOptions{URL: "redis://:wrong-secret@" + host}, false},
-		"no password":            {dedupe.RedisOptions{URL: "redis://" + host}, false},
-		"a prefix not permitted": {dedupe.RedisOptions{URL: "redis://guard:" + escaped + "@" + host, KeyPrefix: "else:"}, false},
+		"password in the url":    {dedupe.RedisOptions{URLs: []string{"redis://:" + escaped + "@" + host}}, true},
+		"user in the url":        {dedupe.RedisOptions{URLs: []string{"redis://guard:" + escaped + "@" + host}}, true},
+		"password beside it":     {dedupe.RedisOptions{URLs: []string{"redis://" + host}, Password: password}, true},
+		"user beside it":         {dedupe.RedisOptions{URLs: []string{"redis://" + host}, Username: "guard", Password: password}, true},
+		"beside it wins":         {dedupe.RedisOptions{URLs: []string{"redis://nobody:wrong@" + host}, Username: "guard", Password: password}, true},
+		"wrong password":         {dedupe.RedisOptions{URLs: []string{"redis://:wrong-secret@" + host}}, false},
+		"no password":            {dedupe.RedisOptions{URLs: []string{"redis://" + host}}, false},
+		"a prefix not permitted": {dedupe.RedisOptions{URLs: []string{"redis://guard:" + escaped + "@" + host}, KeyPrefix: "else:"}, false},
 	} {
 		c.o.Timeout = patient
 		r := newRedis(t, c.o)
@@ -244,11 +244,11 @@ func TestRedisOverASocket(t *testing.T) {
 	t.Parallel()
 	socket := filepath.Join(t.TempDir(), "redis.sock")
 	server := testbed.StartRedis(t, "--unixsocket", socket)
-	r := newRedis(t, dedupe.RedisOptions{URL: "unix://" + socket + "?db=2", Timeout: patient})
+	r := newRedis(t, dedupe.RedisOptions{URLs: []string{"unix://" + socket + "?db=2"}, Timeout: patient})
 	if a, err := r.Claim(t.Context(), pair(1), dedupe.NewToken(), ttl); err != nil || a.State != dedupe.Claimed {
 		t.Fatalf("claim: %+v, %v", a, err)
 	}
-	over := newRedis(t, dedupe.RedisOptions{URL: server.URL() + "/2", Timeout: patient})
+	over := newRedis(t, dedupe.RedisOptions{URLs: []string{server.URL() + "/2"}, Timeout: patient})
 	if a, err := over.Claim(t.Context(), pair(1), dedupe.NewToken(), ttl); err != nil || a.State != dedupe.InFlight {
 		t.Fatalf("claim over tcp: %+v, %v", a, err)
 	}
@@ -258,7 +258,7 @@ func TestRedisOverASocket(t *testing.T) {
 func TestRedisForgetsWhileEventsComeAndGo(t *testing.T) {
 	t.Parallel()
 	server := testbed.StartRedis(t)
-	r, c := newRedis(t, dedupe.RedisOptions{URL: server.URL(), Timeout: patient}), raw(t, server)
+	r, c := newRedis(t, dedupe.RedisOptions{URLs: []string{server.URL()}, Timeout: patient}), raw(t, server)
 	id := dedupe.NewKey("id", []byte("shared"))
 	var all sync.WaitGroup
 	for range 4 {

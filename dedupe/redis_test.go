@@ -23,7 +23,7 @@ func TestRedis(t *testing.T) {
 	// A group of its own, so that the server outlives the parallel tests.
 	t.Run("store", func(t *testing.T) {
 		storetest.Run(t, func(*testing.T) storetest.Bench {
-			return redisBench(server, patient)
+			return redisBench(dedupe.RedisOptions{URLs: []string{server.URL()}, Timeout: patient})
 		})
 	})
 }
@@ -32,23 +32,20 @@ func TestRedisServer(t *testing.T) {
 	t.Parallel()
 	storetest.RunServer(t, func(t *testing.T, timeout time.Duration) storetest.ServerBench {
 		server := testbed.StartRedis(t)
-		return storetest.ServerBench{Bench: redisBench(server, timeout), Server: server, Timeout: timeout}
+		bench := redisBench(dedupe.RedisOptions{URLs: []string{server.URL()}, Timeout: timeout})
+		return storetest.ServerBench{Bench: bench, Server: server, Timeout: timeout}
 	})
 }
 
-// redisBench gives one test a part of the server to itself, by its key prefix.
-func redisBench(server *testbed.Redis, timeout time.Duration) storetest.Bench {
-	prefix := rand.Text() + ":"
+// redisBench gives one test a part of the servers to itself, by its key prefix.
+func redisBench(o dedupe.RedisOptions) storetest.Bench {
+	o.KeyPrefix, o.PoolSize = rand.Text()+":", 16
 	return storetest.Bench{
-		Open: func(t *testing.T) dedupe.Store {
-			return newRedis(t, dedupe.RedisOptions{
-				URL: server.URL(), KeyPrefix: prefix, Timeout: timeout, PoolSize: 16,
-			})
-		},
+		Open:  func(t *testing.T) dedupe.Store { return newRedis(t, o) },
 		Short: 20 * time.Millisecond,
 		Lapse: func(t *testing.T, keys ...dedupe.Key) {
 			t.Helper()
-			r := newRedis(t, dedupe.RedisOptions{URL: server.URL(), KeyPrefix: prefix, Timeout: timeout})
+			r := newRedis(t, o)
 			for _, k := range keys {
 				testbed.Eventually(t, patient, func() bool {
 					rec, err := r.Lookup(t.Context(), k)

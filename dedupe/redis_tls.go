@@ -7,41 +7,25 @@ import (
 	"net"
 	"syscall"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 )
 
-// useTLS lays the caller's settings over what the URL asks for, and dials accordingly.
-func useTLS(c *redis.Options, t *tls.Config) error {
-	if t != nil {
-		if c.Network == "unix" {
-			return errSocketTLS
-		}
-		c.TLSConfig = t.Clone()
+type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// dialer returns what dials servers, with TLS where the settings are not nil.
+func dialer(settings *tls.Config) dialFunc {
+	d := &net.Dialer{KeepAlive: time.Minute}
+	if settings == nil {
+		return d.DialContext
 	}
-	if c.TLSConfig == nil {
-		return nil
-	}
-	if c.TLSConfig.ServerName == "" {
-		host, _, err := net.SplitHostPort(c.Addr)
-		if err != nil {
-			return errURLSyntax
-		}
-		c.TLSConfig.ServerName = host
-	}
-	if c.TLSConfig.MinVersion == 0 {
-		c.TLSConfig.MinVersion = tls.VersionTLS12
-	}
-	c.Dialer = dialTLS(c.TLSConfig)
-	return nil
+	return dialTLS(d, settings)
 }
 
 // dialTLS dials as the library would, and lets it see the socket below. The library
 // peeks at an idle connection's socket before each use, but does not look through TLS:
 // after a restart of the server every connection of the pool would cost an attempt, and
 // the few retries of a step would not get past them.
-func dialTLS(config *tls.Config) func(context.Context, string, string) (net.Conn, error) {
-	d := tls.Dialer{NetDialer: &net.Dialer{KeepAlive: time.Minute}, Config: config}
+func dialTLS(below *net.Dialer, settings *tls.Config) dialFunc {
+	d := tls.Dialer{NetDialer: below, Config: settings}
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := d.DialContext(ctx, network, addr)
 		if err != nil {
@@ -56,10 +40,12 @@ func dialTLS(config *tls.Config) func(context.Context, string, string) (net.Conn
 type peekable struct{ *tls.Conn }
 
 // SyscallConn implements syscall.Conn.
-func (p peekable) SyscallConn() (syscall.RawConn, error) {
-	socket, ok := p.NetConn().(syscall.Conn)
+func (p peekable) SyscallConn() (syscall.RawConn, error) { return rawConn(p.NetConn()) }
+
+func rawConn(c net.Conn) (syscall.RawConn, error) {
+	socket, ok := c.(syscall.Conn)
 	if !ok {
-		return nil, fmt.Errorf("connection to %s has no socket", p.RemoteAddr())
+		return nil, fmt.Errorf("connection to %s has no socket", c.RemoteAddr())
 	}
 	return socket.SyscallConn()
 }

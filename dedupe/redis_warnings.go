@@ -4,50 +4,86 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
+	"sync"
 
 	"github.com/redis/go-redis/v9"
 )
 
-// Warnings asks the server for settings under which it may lose claims, and returns a
+// Warnings asks the masters for settings under which they may lose claims, and returns a
 // sentence with its mend for each. Where CONFIG is forbidden, as with most hosted
 // servers, it makes do with what INFO shows, and where both are, it has nothing to
-// say. It fails only where the server cannot be reached.
+// say. It fails only where a master cannot be reached.
 func (r *Redis) Warnings(ctx context.Context) ([]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, r.timeout)
+	ctx, cancel := r.step(ctx)
 	defer cancel()
+	switch c := r.client.(type) {
+	case *redis.ClusterClient:
+		return clusterWarnings(ctx, c)
+	default:
+		return warnings(ctx, c)
+	}
+}
 
+// clusterWarnings names the masters that each warning is about.
+func clusterWarnings(ctx context.Context, c *redis.ClusterClient) ([]string, error) {
+	var mu sync.Mutex
+	about := make(map[string][]string)
+	err := c.ForEachMaster(ctx, func(ctx context.Context, master *redis.Client) error {
+		found, err := warnings(ctx, master)
+		mu.Lock()
+		defer mu.Unlock()
+		for _, w := range found {
+			about[w] = append(about[w], master.Options().Addr)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, failed("asking the masters", err)
+	}
+	var all []string
+	for _, w := range slices.Sorted(maps.Keys(about)) {
+		slices.Sort(about[w])
+		all = append(all, w+" (on "+strings.Join(about[w], ", ")+")")
+	}
+	return all, nil
+}
+
+// warnings are those of one server.
+func warnings(ctx context.Context, c redis.Cmdable) ([]string, error) {
 	// A wrong password is an answer of the server too, and must not pass for a server
 	// that has nothing to hide.
-	if err := r.client.Ping(ctx).Err(); err != nil && !redis.HasErrorPrefix(err, "NOPERM") {
+	if err := c.Ping(ctx).Err(); err != nil && !redis.HasErrorPrefix(err, "NOPERM") {
 		return nil, failed("ping", err)
 	}
-	known, err := r.settings(ctx)
+	known, err := settings(ctx, c)
 	if err != nil {
 		return nil, failed("reading settings", err)
 	}
-	var warnings []string
+	var all []string
 	if policy := known["maxmemory-policy"]; policy != "" && policy != "noeviction" {
-		warnings = append(warnings, fmt.Sprintf(
+		all = append(all, fmt.Sprintf(
 			"redis may evict claims and finished events, so that duplicates get through: maxmemory-policy is %s, "+
 				"and every volatile-* and allkeys-* policy evicts keys that have an expiry: set maxmemory-policy noeviction", policy))
 	}
 	save, saveKnown := known["save"]
 	if saveKnown && save == "" && known["appendonly"] == "no" {
-		warnings = append(warnings,
+		all = append(all,
 			"redis forgets claims and finished events when it restarts, so that duplicates get through: "+
 				"persistence is off (no save, appendonly no): set appendonly yes")
 	}
-	return warnings, nil
+	return all, nil
 }
 
 // settings reads the settings that matter, under their names in redis.conf. What the
 // server does not show is missing.
-func (r *Redis) settings(ctx context.Context) (map[string]string, error) {
+func settings(ctx context.Context, c redis.Cmdable) (map[string]string, error) {
 	known := make(map[string]string)
 	// One by one, for servers that take a single pattern (before 7.0).
 	for _, name := range []string{"maxmemory-policy", "save", "appendonly"} {
-		found, err := r.client.ConfigGet(ctx, name).Result()
+		found, err := c.ConfigGet(ctx, name).Result()
 		if err := unlessRefused(err); err != nil {
 			return nil, err
 		}
@@ -58,7 +94,7 @@ func (r *Redis) settings(ctx context.Context) (map[string]string, error) {
 	if len(known) > 0 {
 		return known, nil
 	}
-	info, err := r.client.Info(ctx, "memory").Result()
+	info, err := c.Info(ctx, "memory").Result()
 	if err := unlessRefused(err); err != nil {
 		return nil, err
 	}

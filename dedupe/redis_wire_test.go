@@ -1,17 +1,10 @@
 package dedupe_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"io"
-	"math/big"
 	"net"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -29,7 +22,7 @@ func TestRedisRepeatsWhatMayHaveHappened(t *testing.T) {
 	t.Parallel()
 	server := testbed.StartRedis(t)
 	wire := newWire(t, server.Addr())
-	r := newRedis(t, dedupe.RedisOptions{URL: "redis://" + wire.addr, Timeout: patient})
+	r := newRedis(t, dedupe.RedisOptions{URLs: []string{"redis://" + wire.addr}, Timeout: patient})
 	ev, tok := pair(1), dedupe.NewToken()
 
 	step := func(name string, call func() error) {
@@ -126,7 +119,7 @@ func TestRedisThatIsDownIsToldAtOnce(t *testing.T) {
 	t.Parallel()
 	server := testbed.StartRedis(t)
 	server.Stop()
-	r := newRedis(t, dedupe.RedisOptions{URL: server.URL(), Timeout: patient})
+	r := newRedis(t, dedupe.RedisOptions{URLs: []string{server.URL()}, Timeout: patient})
 	took := storetest.Took(func() {
 		if _, err := r.Lookup(t.Context(), single(1).ID); err == nil {
 			t.Error("a stopped server answered")
@@ -155,7 +148,7 @@ func TestRedisThatIsNoRedis(t *testing.T) {
 		}
 	}()
 	const timeout = 300 * time.Millisecond
-	r := newRedis(t, dedupe.RedisOptions{URL: "redis://" + l.Addr().String(), Timeout: timeout})
+	r := newRedis(t, dedupe.RedisOptions{URLs: []string{"redis://" + l.Addr().String()}, Timeout: timeout})
 	took := storetest.Took(func() {
 		if a, err := r.Claim(t.Context(), pair(1), dedupe.NewToken(), ttl); err == nil {
 			t.Errorf("claim answered %+v", a)
@@ -184,7 +177,7 @@ func TestRedisOverTLS(t *testing.T) {
 		"the system's roots":   {"rediss://" + addr, nil, false},
 		"no tls to a tls port": {"redis://" + addr, nil, false},
 	} {
-		r := newRedis(t, dedupe.RedisOptions{URL: c.url, TLS: c.tls, Timeout: patient})
+		r := newRedis(t, dedupe.RedisOptions{URLs: []string{c.url}, TLS: c.tls, Timeout: patient})
 		_, err := r.Lookup(t.Context(), single(1).ID)
 		if (err == nil) != c.ok {
 			t.Errorf("%s: %v", name, err)
@@ -197,7 +190,7 @@ func TestRedisUsesTLSConnectionsAgain(t *testing.T) {
 	t.Parallel()
 	args, addr, roots := tlsServer(t)
 	c := raw(t, testbed.StartRedis(t, args...))
-	r := newRedis(t, dedupe.RedisOptions{URL: "rediss://" + addr, TLS: &tls.Config{RootCAs: roots}, Timeout: patient})
+	r := newRedis(t, dedupe.RedisOptions{URLs: []string{"rediss://" + addr}, TLS: &tls.Config{RootCAs: roots}, Timeout: patient})
 	for range 50 {
 		if _, err := r.Lookup(t.Context(), single(1).ID); err != nil {
 			t.Fatal(err)
@@ -223,7 +216,7 @@ func TestRedisServerOverTLS(t *testing.T) {
 		return storetest.ServerBench{
 			Bench: storetest.Bench{Open: func(t *testing.T) dedupe.Store {
 				return newRedis(t, dedupe.RedisOptions{
-					URL: "rediss://" + addr, TLS: &tls.Config{RootCAs: roots}, Timeout: timeout,
+					URLs: []string{"rediss://" + addr}, TLS: &tls.Config{RootCAs: roots}, Timeout: timeout,
 				})
 			}},
 			Server: server, Timeout: timeout,
@@ -234,36 +227,8 @@ func TestRedisServerOverTLS(t *testing.T) {
 // tlsServer returns what makes a Redis listen for TLS too, where, and whom to trust.
 func tlsServer(t *testing.T) (args []string, addr string, roots *x509.CertPool) {
 	t.Helper()
-	must := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	must(err)
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1),
-		NotBefore:    time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		DNSNames: []string{"redis.test"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		IsCA: true, BasicConstraintsValid: true,
-	}
-	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	must(err)
-	secret, err := x509.MarshalPKCS8PrivateKey(key)
-	must(err)
-
-	dir := t.TempDir()
-	certFile, keyFile := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	certPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})
-	must(os.WriteFile(certFile, certPEM, 0o600))
-	must(os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}), 0o600))
-
-	roots = x509.NewCertPool()
-	roots.AppendCertsFromPEM(certPEM)
+	authority := testbed.NewAuthority(t)
 	port := strconv.Itoa(testbed.FreePort(t))
-	return []string{
-		"--tls-port", port, "--tls-cert-file", certFile, "--tls-key-file", keyFile,
-		"--tls-ca-cert-file", certFile, "--tls-auth-clients", "no",
-	}, net.JoinHostPort("127.0.0.1", port), roots
+	args = append(authority.RedisTLS(port), "--tls-auth-clients", "no")
+	return args, net.JoinHostPort("127.0.0.1", port), authority.Roots()
 }

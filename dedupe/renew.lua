@@ -2,7 +2,7 @@
 --
 -- KEYS  the event's keys, content before ID
 -- ARGV  1: token, 16 bytes
---       2: lease, ms
+--       2: lease, ms; 0 only looks
 -- Returns 1, or 0 when the token does not hold every key; then none is touched.
 
 for _, key in ipairs(KEYS) do
@@ -11,7 +11,9 @@ for _, key in ipairs(KEYS) do
     return 0
   end
 end
-for _, key in ipairs(KEYS) do
-  redis.call('PEXPIRE', key, ARGV[2])
+if ARGV[2] ~= '0' then
+  for _, key in ipairs(KEYS) do
+    redis.call('PEXPIRE', key, ARGV[2])
+  end
 end
 return 1

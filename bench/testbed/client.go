@@ -132,6 +132,8 @@ func FreePort(tb testing.TB) int {
 	return 0
 }
 
+const loopbackHost = "127.0.0.1"
+
 func loopback(port int) string {
-	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	return net.JoinHostPort(loopbackHost, strconv.Itoa(port))
 }

@@ -15,11 +15,13 @@ import (
 
 // Redis is a redis-server of one test's own. Its methods are not for concurrent use.
 type Redis struct {
-	tb   testing.TB
-	addr string
-	dir  string
-	args []string
-	proc *Process // nil while stopped
+	tb        testing.TB
+	port      int
+	announced int // the port under which others know it
+	tls       int // the port for TLS, 0 for none
+	dir       string
+	args      []string
+	proc      *Process // nil while stopped
 }
 
 // StartRedis starts redis-server on a free port, in a temporary directory and without
@@ -28,28 +30,47 @@ type Redis struct {
 // redis-server the test fails.
 func StartRedis(tb testing.TB, args ...string) *Redis {
 	tb.Helper()
+	r := newRedis(tb)
+	r.args = append(r.settings(), args...)
+	r.Start()
+	return r
+}
+
+// newRedis chooses where a server will be, and does not start it.
+func newRedis(tb testing.TB) *Redis {
+	tb.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		tb.Fatalf("redis-server is not installed: run `make deps`")
 	}
-	port := FreePort(tb)
-	r := &Redis{tb: tb, addr: loopback(port), dir: tb.TempDir()}
-	host, _, err := net.SplitHostPort(r.addr)
-	if err != nil {
-		tb.Fatalf("splitting %s: %v", r.addr, err)
-	}
-	r.args = append([]string{
-		"--bind", host, "--port", strconv.Itoa(port), "--dir", r.dir, "--save", "", "--appendonly", "no",
-	}, args...)
-	r.Start()
+	r := &Redis{tb: tb, port: FreePort(tb), dir: tb.TempDir()}
+	r.announced = r.port
 	tb.Cleanup(r.Stop)
 	return r
 }
 
-// Addr returns host:port.
-func (r *Redis) Addr() string { return r.addr }
+// settings are what every server has, as arguments.
+func (r *Redis) settings() []string {
+	return []string{
+		"--bind", loopbackHost, "--port", strconv.Itoa(r.port), "--dir", r.dir, "--save", "", "--appendonly", "no",
+	}
+}
 
-// URL returns redis://host:port.
-func (r *Redis) URL() string { return "redis://" + r.addr }
+// Addr returns host:port, where the server listens.
+func (r *Redis) Addr() string { return loopback(r.port) }
+
+// URL returns redis://host:port. In a Cluster or a Sentinel set that is the address which
+// the server announces; with TLS it is rediss://.
+func (r *Redis) URL() string {
+	if r.tls != 0 {
+		return "rediss://" + loopback(r.tls)
+	}
+	return "redis://" + loopback(r.announced)
+}
+
+// isAt tells whether others know the server by this port.
+func (r *Redis) isAt(port string) bool {
+	return port == strconv.Itoa(r.announced) || r.tls != 0 && port == strconv.Itoa(r.tls)
+}
 
 // Freeze stops the server where it is: connections stay open and nothing answers.
 func (r *Redis) Freeze() {
@@ -102,13 +123,33 @@ func (r *Redis) Start() {
 // Do sends one command on a connection of its own and returns the first line of the
 // reply as it travels. It needs no client library, and answers within a second.
 func (r *Redis) Do(args ...string) (string, error) {
-	conn, err := net.DialTimeout("tcp", r.addr, time.Second)
+	line := ""
+	err := r.send(args, func(reply *bufio.Reader) (err error) {
+		line, err = replyLine(reply)
+		return err
+	})
+	return line, err
+}
+
+// Ask is Do for replies of more than a line: it returns all strings and numbers of the
+// reply in their order. What is null is "".
+func (r *Redis) Ask(args ...string) ([]string, error) {
+	var all []string
+	err := r.send(args, func(reply *bufio.Reader) (err error) {
+		all, err = readReply(reply, nil)
+		return err
+	})
+	return all, err
+}
+
+func (r *Redis) send(args []string, read func(*bufio.Reader) error) error {
+	conn, err := net.DialTimeout("tcp", r.Addr(), time.Second)
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer conn.Close()
 	if err := conn.SetDeadline(time.Now().Add(time.Second)); err != nil {
-		return "", err
+		return err
 	}
 	var req strings.Builder
 	fmt.Fprintf(&req, "*%d\r\n", len(args))
@@ -116,14 +157,51 @@ func (r *Redis) Do(args ...string) (string, error) {
 		fmt.Fprintf(&req, "$%d\r\n%s\r\n", len(a), a)
 	}
 	if _, err := io.WriteString(conn, req.String()); err != nil {
-		return "", err
+		return err
 	}
-	line, err := bufio.NewReader(conn).ReadString('\n')
+	return read(bufio.NewReader(conn))
+}
+
+// replyLine reads one line. A refusal of the server is an error.
+func replyLine(reply *bufio.Reader) (string, error) {
+	line, err := reply.ReadString('\n')
 	line = strings.TrimSpace(line)
 	if refusal, ok := strings.CutPrefix(line, "-"); ok && err == nil {
 		err = errors.New(refusal)
 	}
 	return line, err
+}
+
+// readReply appends what a reply in RESP2 holds, flat.
+func readReply(reply *bufio.Reader, all []string) ([]string, error) {
+	line, err := replyLine(reply)
+	if err != nil {
+		return nil, err
+	}
+	if line == "" {
+		return nil, errors.New("empty line where a reply should begin")
+	}
+	kind, rest := line[0], line[1:]
+	if kind != '$' && kind != '*' {
+		return append(all, rest), nil
+	}
+	n, err := strconv.Atoi(rest)
+	switch {
+	case err != nil:
+		return nil, err
+	case n < 0:
+		return append(all, ""), nil
+	case kind == '$':
+		text := make([]byte, n+len("\r\n"))
+		_, err := io.ReadFull(reply, text)
+		return append(all, string(text[:n])), err
+	}
+	for range n {
+		if all, err = readReply(reply, all); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
 }
 
 func (r *Redis) running() *Process {

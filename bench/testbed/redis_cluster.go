@@ -1,0 +1,201 @@
+package testbed
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const (
+	clusterMasters = 3
+	clusterSlots   = 16384
+)
+
+// Cluster is a Redis Cluster of one test's own: three masters with a replica each. Its
+// methods, and those of its nodes, are not for concurrent use.
+type Cluster struct {
+	tb testing.TB
+	// Nodes are all six. The first three began as masters; the fourth began as the
+	// replica of the first, and so on. Any may be stopped, frozen and started again.
+	Nodes []*Redis
+}
+
+// StartCluster starts a Cluster and waits until it serves every slot and every replica
+// follows its master. A master that is silent for 1.5 s is replaced by its replica.
+func StartCluster(tb testing.TB, set RedisSet) *Cluster {
+	tb.Helper()
+	c := &Cluster{tb: tb}
+	for range 2 * clusterMasters {
+		r := set.add(tb)
+		bus := strconv.Itoa(FreePort(tb))
+		r.args = append([]string{r.configure()}, r.settings()...)
+		r.args = append(r.args, "--cluster-enabled", "yes", "--cluster-node-timeout", millis(downAfter),
+			"--cluster-port", bus, "--cluster-announce-bus-port", bus,
+			"--cluster-announce-ip", loopbackHost, "--cluster-announce-port", strconv.Itoa(r.announced),
+			"--repl-diskless-sync-delay", "0")
+		if set.TLS != nil {
+			r.args = append(append(r.args, set.overTLS(r)...),
+				"--tls-cluster", "yes", "--cluster-announce-tls-port", strconv.Itoa(r.tls))
+		}
+		r.args = append(r.args, set.Args...)
+		r.Start()
+		c.Nodes = append(c.Nodes, r)
+		r.must("CLUSTER", "SET-CONFIG-EPOCH", strconv.Itoa(len(c.Nodes)))
+		if first := c.Nodes[0]; r != first {
+			r.must("CLUSTER", "MEET", loopbackHost, strconv.Itoa(first.port), first.arg("--cluster-port"))
+		}
+	}
+	for i, master := range c.Nodes[:clusterMasters] {
+		from, to := i*clusterSlots/clusterMasters, (i+1)*clusterSlots/clusterMasters
+		master.must("CLUSTER", "ADDSLOTSRANGE", strconv.Itoa(from), strconv.Itoa(to-1))
+	}
+	for i, replica := range c.Nodes[clusterMasters:] {
+		id := c.Nodes[i].must("CLUSTER", "MYID")[0]
+		Eventually(tb, patience, func() bool {
+			_, err := replica.Ask("CLUSTER", "REPLICATE", id)
+			return err == nil // else the node has not heard of its master yet
+		}, "a replica of "+c.Nodes[i].Addr())
+	}
+	c.WaitOK()
+	return c
+}
+
+// arg returns the value of one of the server's arguments.
+func (r *Redis) arg(name string) string {
+	for i, a := range r.args[:len(r.args)-1] {
+		if a == name {
+			return r.args[i+1]
+		}
+	}
+	return ""
+}
+
+// URLs returns the addresses of all nodes, as they are announced.
+func (c *Cluster) URLs() []string { return urls(c.Nodes) }
+
+func urls(servers []*Redis) []string {
+	all := make([]string, len(servers))
+	for i, r := range servers {
+		all[i] = r.URL()
+	}
+	return all
+}
+
+// WaitOK waits until all nodes that run agree that every slot is served, and the
+// replicas among them follow their masters.
+func (c *Cluster) WaitOK() {
+	c.tb.Helper()
+	Eventually(c.tb, patience, func() bool {
+		masters := c.Masters()
+		if len(masters) != clusterMasters {
+			return false
+		}
+		for _, r := range c.Nodes {
+			if r.proc == nil {
+				continue
+			}
+			if r.field("cluster_state", "CLUSTER", "INFO") != "ok" || len(r.clusterMasters()) != clusterMasters {
+				return false
+			}
+			if !slices.Contains(masters, r) && !r.inSync() {
+				return false
+			}
+		}
+		return true
+	}, "every slot of the cluster served, and its replicas in step")
+}
+
+// Masters returns the nodes that serve slots at present, in the order of Nodes, as the
+// node with the newest knowledge tells. None answers: none are returned.
+func (c *Cluster) Masters() []*Redis {
+	var masters []*Redis
+	newest := -1
+	var known map[int]bool
+	for _, r := range c.Nodes {
+		if r.proc == nil {
+			continue
+		}
+		epoch, err := strconv.Atoi(r.field("cluster_current_epoch", "CLUSTER", "INFO"))
+		if err == nil && epoch > newest {
+			newest, known = epoch, r.clusterMasters()
+		}
+	}
+	for _, r := range c.Nodes {
+		if known[r.announced] {
+			masters = append(masters, r)
+		}
+	}
+	return masters
+}
+
+// clusterMasters are the announced ports of the masters that serve slots and are not
+// known to have failed, in the view of one node.
+func (r *Redis) clusterMasters() map[int]bool {
+	ports := make(map[int]bool)
+	texts, err := r.Ask("CLUSTER", "NODES")
+	if err != nil || len(texts) == 0 {
+		return ports
+	}
+	for line := range strings.Lines(texts[0]) {
+		// <id> <ip:port@bus[,host]> <flags> <master> <ping> <pong> <epoch> <link> <slot>…
+		fields := strings.Fields(line)
+		if len(fields) < 9 || !strings.Contains(fields[2], "master") || slices.Contains(strings.Split(fields[2], ","), "fail") {
+			continue
+		}
+		addr, _, _ := strings.Cut(fields[1], "@")
+		if port, err := strconv.Atoi(addr[strings.LastIndexByte(addr, ':')+1:]); err == nil {
+			ports[port] = true
+		}
+	}
+	return ports
+}
+
+// Replica returns a running replica of a master, nil where there is none.
+func (c *Cluster) Replica(master *Redis) *Redis {
+	for _, r := range c.Nodes {
+		if r == master || r.proc == nil {
+			continue
+		}
+		role, err := r.Ask("ROLE") // slave, host, port of the master, …
+		if err == nil && len(role) > 2 && role[0] == "slave" && master.isAt(role[2]) {
+			return r
+		}
+	}
+	return nil
+}
+
+// Failover has a master's replica take over without losing a write, waits until it has,
+// and returns it.
+func (c *Cluster) Failover(master *Redis) *Redis {
+	c.tb.Helper()
+	replica := c.Replica(master)
+	if replica == nil {
+		c.tb.Fatalf("the master at %s has no replica that could take over", master.Addr())
+	}
+	replica.must("CLUSTER", "FAILOVER")
+	c.waitMaster(replica)
+	return replica
+}
+
+// WaitFailover waits until a master that was killed or frozen has been replaced by its
+// replica, and returns that one.
+func (c *Cluster) WaitFailover(gone *Redis) *Redis {
+	c.tb.Helper()
+	var now []*Redis
+	Eventually(c.tb, patience, func() bool {
+		now = c.Masters()
+		return len(now) == clusterMasters && !slices.Contains(now, gone)
+	}, "the replica of "+gone.Addr()+" in its place")
+	for i, r := range c.Nodes {
+		if r == gone {
+			return c.Nodes[(i+clusterMasters)%len(c.Nodes)] // the other of the pair
+		}
+	}
+	return nil
+}
+
+func (c *Cluster) waitMaster(r *Redis) {
+	c.tb.Helper()
+	Eventually(c.tb, patience, func() bool { return slices.Contains(c.Masters(), r) }, r.Addr()+" as a master")
+}

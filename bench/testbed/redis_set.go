@@ -1,0 +1,95 @@
+package testbed
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// RedisSet is what the servers of a Cluster or a Sentinel set have in common.
+type RedisSet struct {
+	// Args come after the servers' own settings and win over them, as those of
+	// StartRedis: "--appendonly", "yes". They are not for the sentinels.
+	Args []string
+	// Announce, where set, is told the port on which each server and each sentinel
+	// listens, once, and returns the port by which all others shall know it: that of a
+	// proxy, which it makes. Replication and the sentinels' checks take that way too;
+	// the bus of a Cluster does not.
+	Announce func(port int) int
+	// TLS, where set, has all of them talk TLS with each other and with their clients, by
+	// certificates of this authority. It does not go together with Announce.
+	TLS *Authority
+	// SentinelConf are further lines of the sentinels' configuration.
+	SentinelConf []string
+}
+
+// downAfter is how long a server of a set must be silent until the others count it as
+// down. A busy machine must not make it so by itself.
+const downAfter = 1500 * time.Millisecond
+
+// add makes a server of the set, and does not start it.
+func (s RedisSet) add(tb testing.TB) *Redis {
+	tb.Helper()
+	r := newRedis(tb)
+	if s.Announce != nil {
+		r.announced = s.Announce(r.port)
+	}
+	if s.TLS != nil {
+		r.tls = FreePort(tb)
+	}
+	return r
+}
+
+// overTLS are the arguments for TLS, none without it.
+func (s RedisSet) overTLS(r *Redis) []string {
+	if s.TLS == nil {
+		return nil
+	}
+	return append(s.TLS.RedisTLS(strconv.Itoa(r.tls)), "--tls-replication", "yes")
+}
+
+// configure writes a server's configuration file, which the server may rewrite, so that
+// its part in the set outlives a restart.
+func (r *Redis) configure(lines ...string) (path string) {
+	r.tb.Helper()
+	path = filepath.Join(r.dir, "redis.conf")
+	if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+		r.tb.Fatal(err)
+	}
+	return path
+}
+
+// field returns the value of one line of INFO or CLUSTER INFO, "" where there is none
+// or no answer.
+func (r *Redis) field(name string, command ...string) string {
+	texts, err := r.Ask(command...)
+	if err != nil || len(texts) == 0 {
+		return ""
+	}
+	for line := range strings.Lines(texts[0]) {
+		if value, ok := strings.CutPrefix(strings.TrimSpace(line), name+":"); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+// inSync tells whether a replica follows its master.
+func (r *Redis) inSync() bool {
+	return r.field("master_link_status", "INFO", "replication") == "up"
+}
+
+// must sends a command that has to succeed.
+func (r *Redis) must(args ...string) []string {
+	r.tb.Helper()
+	reply, err := r.Ask(args...)
+	if err != nil {
+		r.tb.Fatalf("redis-server at %s: %s: %v", r.Addr(), strings.Join(args[:min(len(args), 3)], " "), err)
+	}
+	return reply
+}
+
+func millis(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
