@@ -129,7 +129,8 @@ func nginx(tb testing.TB, s site) *testbed.Process {
 
 // webhook starts a program for every genuine request: it cannot be told not to. So
 // its price of verification is that of forgeries, which start none. It knows neither
-// stamps nor duplicates.
+// stamps nor duplicates. The `or` of one rule in its configuration is what makes a
+// forgery a 401: by itself it would be a 500.
 func webhook(tb testing.TB, s site) *testbed.Process {
 	tb.Helper()
 	return testbed.StartProcess(tb, dir("webhook"), s.env, "webhook", "-ip", "127.0.0.1", "-port", strconv.Itoa(s.port),
