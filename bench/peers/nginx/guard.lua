@@ -77,7 +77,7 @@ local function connect()
 end
 
 local function keep(store)
-	store:set_keepalive(60000, 256)
+	store:set_keepalive(60000, 1024)
 end
 
 function _M.stripe()
