@@ -3,21 +3,24 @@
 package main
 
 import (
+	"debug/buildinfo"
 	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
-	"runtime/debug"
 	"strings"
+	"testing"
 	"time"
+
+	"github.com/webhookguard/caddy-webhook-guard/bench/testbed"
 )
 
 // machine says what the figures are from.
-func machine() []string {
+func machine(tb testing.TB) []string {
 	lines := []string{
 		fmt.Sprintf("%s; %s, %d CPUs, %s of memory, Linux %s", time.Now().UTC().Format(time.DateOnly),
 			field("/proc/cpuinfo", "model name"), runtime.NumCPU(), field("/proc/meminfo", "MemTotal"), kernel()),
-		fmt.Sprintf("%s, Caddy %s", runtime.Version(), moduleVersion("github.com/caddyserver/caddy/v2")),
+		fmt.Sprintf("%s, Caddy %s, the guard at commit %s", runtime.Version(), caddyVersion(tb), commit()),
 	}
 	var others []string
 	for _, tool := range [][]string{
@@ -59,15 +62,25 @@ func kernel() string {
 	return strings.TrimSpace(string(text))
 }
 
-func moduleVersion(path string) string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
+// caddyVersion is that of the Caddy that is measured.
+func caddyVersion(tb testing.TB) string {
+	tb.Helper()
+	info, err := buildinfo.ReadFile(testbed.Caddy(tb))
+	if err != nil {
+		tb.Fatalf("reading what the gateway was built of: %v", err)
 	}
 	for _, dep := range info.Deps {
-		if dep.Path == path {
+		if dep.Path == "github.com/caddyserver/caddy/v2" {
 			return dep.Version
 		}
 	}
 	return "unknown"
+}
+
+func commit() string {
+	out, err := exec.Command("git", "describe", "--always", "--dirty", "--exclude=*").Output()
+	if err != nil {
+		return "unknown"
+	}
+	return strings.TrimSpace(string(out))
 }

@@ -156,7 +156,7 @@ func (o options) measure() (results *report.Results, err error) {
 			}
 		}
 		results = o.plan.Run(tb)
-		results.Machine = append(machine(), "command: `"+command()+"`")
+		results.Machine = append(machine(tb), "command: `"+command()+"`")
 	})
 	return results, failed
 }

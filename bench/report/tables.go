@@ -51,7 +51,7 @@ func table(rows [][]string) string {
 
 func (r *Results) mainTable(cells []Cell) string {
 	rows := [][]string{{
-		"", "requests/s", "× floor", "CPU µs/request", "× floor", "Redis CPU µs", "app CPU µs", "allocations", "KB allocated", "resident MB, peak",
+		"", "requests/s", "× floor", "CPU µs/request", "× floor", "Redis CPU µs", "app CPU µs", "generator CPU µs", "allocations", "KB allocated", "resident MB, peak",
 	}}
 	cell := cells[0]
 	for _, v := range r.rows(cell) {
@@ -62,6 +62,7 @@ func (r *Results) mainTable(cells []Cell) string {
 			get(CPU).text("%.0f"), r.Ratio(v.Name, r.Floor, cell, CPU).spread("%.2f"),
 			get(func(s Sample) float64 { return s.RedisCPU }).orNothing("%.0f"),
 			get(func(s Sample) float64 { return s.AppCPU }).orNothing("%.0f"),
+			get(func(s Sample) float64 { return s.LoadCPU }).orNothing("%.0f"),
 			get(func(s Sample) float64 { return s.Allocs }).orNothing("%.0f"),
 			get(func(s Sample) float64 { return s.AllocBytes / 1024 }).orNothing("%.1f"),
 			get(func(s Sample) float64 { return float64(s.Peak) / (1 << 20) }).text("%.0f"),
