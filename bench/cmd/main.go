@@ -37,7 +37,7 @@ type options struct {
 	plan                    compare.Plan
 	variants, tables        string
 	conns, sizes, senders   string
-	shares                  string
+	shares, cpus, held      string
 	document, plot, results string
 	short, render           bool
 }
@@ -47,7 +47,7 @@ func parseFlags() (options, error) {
 	p := &o.plan
 	flag.IntVar(&p.Rounds, "rounds", 5, "rounds of the main table and of the latencies")
 	flag.IntVar(&p.SweepRounds, "sweep-rounds", 3, "rounds of every other table")
-	flag.DurationVar(&p.Length.WarmUp, "warm-up", time.Second, "how long a variant runs before it is measured")
+	flag.DurationVar(&p.Length.WarmUp, "warm-up", 2*time.Second, "how long a variant runs before it is measured")
 	flag.DurationVar(&p.Length.Run, "run", 4*time.Second, "how long a variant is measured")
 	flag.IntVar(&p.Conns, "conns", 16, "connections where they do not vary")
 	flag.IntVar(&p.LatencyConns, "latency-conns", 128, "connections, at most, for the latencies")
@@ -57,6 +57,9 @@ func parseFlags() (options, error) {
 	flag.StringVar(&o.sizes, "sweep-kb", "1,16,256,4096", "KB of the bodies of the table sizes")
 	flag.StringVar(&o.senders, "sweep-senders", "okrapdf,struktr,docintell,ocriva,docrouter,stripe,github", "senders of the table senders")
 	flag.StringVar(&o.shares, "shares", "0.1,0.25,0.5", "rates of the latencies, as shares of the floor's capacity")
+	flag.StringVar(&o.cpus, "sweep-cpus", "1,2", "numbers of CPUs of the table cpus")
+	flag.StringVar(&o.held, "sweep-remembered", "10000,1000000", "numbers of events of the table remembered, rising")
+	flag.IntVar(&p.Sweep.RedisEvents, "redis-events", 100_000, "events of the table redis")
 	flag.StringVar(&o.document, "document", "docs/performance.md", "the document to put the tables in")
 	flag.StringVar(&o.plot, "plot", "docs/performance.svg", "the plot to write")
 	flag.StringVar(&o.results, "results", "bin/bench.json", "the file that keeps every run's figures")
@@ -69,7 +72,7 @@ func parseFlags() (options, error) {
 	return o, o.resolve()
 }
 
-var allTables = []string{report.Main, report.Latency, report.Connections, report.Sizes, report.Senders}
+var allTables = []string{report.Main, report.Latency, report.Connections, report.Sizes, report.Senders, report.CPUs, report.Redis, report.Remembered}
 
 func variantNames() []string {
 	var names []string
@@ -97,6 +100,8 @@ func (o *options) resolve() (err error) {
 	})
 	var errs []error
 	p.Sweep.Conns = list(&errs, "-sweep-conns", o.conns, strconv.Atoi)
+	p.Sweep.CPUs = list(&errs, "-sweep-cpus", o.cpus, strconv.Atoi)
+	p.Sweep.Remembered = list(&errs, "-sweep-remembered", o.held, strconv.Atoi)
 	p.Sweep.Sizes = list(&errs, "-sweep-kb", o.sizes, func(text string) (int, error) {
 		n, err := strconv.Atoi(text)
 		return n << 10, err
@@ -106,6 +111,7 @@ func (o *options) resolve() (err error) {
 	if o.short {
 		p.Rounds, p.SweepRounds = 1, 1
 		p.Length = compare.Length{WarmUp: 100 * time.Millisecond, Run: 300 * time.Millisecond}
+		p.Sweep.Remembered, p.Sweep.RedisEvents = []int{2000, 10_000}, 2000
 	}
 	return errors.Join(errs...)
 }

@@ -36,6 +36,11 @@ type Sweep struct {
 	Sizes   []int
 	Senders []string
 	Shares  []float64 // of the floor's capacity
+	CPUs    []int
+	// Remembered are numbers of events in a store, rising.
+	Remembered []int
+	// RedisEvents is how many events Redis is watched with.
+	RedisEvents int
 }
 
 const kilobyte = 1 << 10
@@ -59,7 +64,14 @@ func (p Plan) Run(tb testing.TB) *report.Results {
 		results.Variants = append(results.Variants, v.Variant)
 	}
 	for _, table := range p.Tables {
-		p.table(tb, e, table, results)
+		switch table {
+		case report.Redis:
+			p.redisUse(tb, e, results)
+		case report.Remembered:
+			p.remembered(tb, e, results)
+		default:
+			p.table(tb, e, table, results)
+		}
 	}
 	return results
 }
@@ -99,13 +111,16 @@ func orEmpty(failures map[string]int) string {
 // measure runs one variant, and ends what it started.
 func (p Plan) measure(tb testing.TB, e *env, v Variant, cell report.Cell, rate float64) (sample report.Sample) {
 	tb.Helper()
-	run := func(tb testing.TB) { sample = measure(tb, e, v, cell, rate, p.Length) }
-	if p.Scope == nil {
-		run(tb)
-	} else {
-		p.Scope(run)
-	}
+	p.scoped(tb, func(tb testing.TB) { sample = measure(tb, e, v, cell, rate, p.Length) })
 	return sample
+}
+
+func (p Plan) scoped(tb testing.TB, do func(testing.TB)) {
+	if p.Scope == nil {
+		do(tb)
+	} else {
+		p.Scope(do)
+	}
 }
 
 // cells are those of a table.
@@ -127,6 +142,10 @@ func (p Plan) cells(table string) []report.Cell {
 		for _, base.Sender = range p.Sweep.Senders {
 			vary = append(vary, base)
 		}
+	case report.CPUs:
+		for _, base.CPUs = range p.Sweep.CPUs {
+			vary = append(vary, base)
+		}
 	case report.Latency:
 		base.Conns = p.LatencyConns
 		for _, base.Share = range p.Sweep.Shares {
@@ -138,13 +157,13 @@ func (p Plan) cells(table string) []report.Cell {
 
 // variants are those that a table has rows for. Where only the traffic varies, what
 // verification, each store and the peers cost is of interest; peers take one sender's
-// events only.
+// events only, and how many CPUs they use is not set here.
 func (p Plan) variants(table string) []Variant {
 	return slices.DeleteFunc(slices.Clone(p.Variants), func(v Variant) bool {
 		switch table {
 		case report.Main:
 			return false
-		case report.Senders:
+		case report.Senders, report.CPUs:
 			return v.kind != unique || v.peer()
 		default:
 			return v.kind != unique || v.sender == "github"

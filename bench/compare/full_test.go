@@ -13,6 +13,10 @@ import (
 // Everything that `make bench` runs, for a moment each: all variants, all senders.
 func TestCompareAll(t *testing.T) {
 	run(t, compare.Plan{Variants: compare.Variants(), Tables: []string{report.Main}, Conns: 4})
+	run(t, compare.Plan{
+		Variants: variants(compare.Floor, "memory", "disk", "redis", "nginx-lua"), Tables: []string{report.Main, report.Redis, report.Remembered, report.CPUs}, Conns: 4,
+		Sweep: compare.Sweep{RedisEvents: 1000, Remembered: []int{500, 1000}, CPUs: []int{1}},
+	})
 	var senders []string
 	for _, s := range traffic.Senders() {
 		senders = append(senders, s.Name)

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -27,14 +28,30 @@ type Length struct {
 func measure(tb testing.TB, e *env, v Variant, cell report.Cell, rate float64, length Length) report.Sample {
 	tb.Helper()
 	e.redis.reset(tb)
-	m := &measured{tb: tb, env: e, variant: v, cell: cell, target: v.start(tb, e), sender: senderOf(tb, v, cell)}
-	speed := m.warmUp(length.WarmUp)
+	m := newMeasured(tb, e, v, cell)
+	m.warmUp(length.WarmUp)
+	return m.run(rate, length.Run)
+}
+
+func newMeasured(tb testing.TB, e *env, v Variant, cell report.Cell) *measured {
+	tb.Helper()
+	with := *e
+	if cell.CPUs > 0 {
+		with.gatewayEnv = append(slices.Clone(e.gatewayEnv), "GOMAXPROCS="+strconv.Itoa(cell.CPUs))
+	}
+	return &measured{tb: tb, env: e, variant: v, cell: cell, target: v.start(tb, &with), sender: senderOf(tb, v, cell)}
+}
+
+// run measures a variant that is warm.
+func (m *measured) run(rate float64, length time.Duration) report.Sample {
+	m.tb.Helper()
+	speed := m.speed
 	if rate > 0 {
 		speed = rate
 	}
-	requests := m.requests(int(speed*length.Run.Seconds()*spare) + cell.Conns)
+	requests := m.requests(int(speed*length.Seconds()*spare) + m.cell.Conns)
 	before := m.read()
-	result := m.load(requests, rate, length.Run)
+	result := m.load(requests, rate, length)
 	after := m.read()
 	m.checkApp(result, after.posts-before.posts)
 	return m.sample(result, rate, before, after)
@@ -53,6 +70,8 @@ type measured struct {
 	target  target
 	sender  testbed.Sender
 	known   []load.Request // the events of duplicates, or the forgeries
+	speed   float64        // answers per second while it was warming up
+	taken   int            // requests that went as they should
 }
 
 func senderOf(tb testing.TB, v Variant, cell report.Cell) testbed.Sender {
@@ -69,8 +88,8 @@ func senderOf(tb testing.TB, v Variant, cell report.Cell) testbed.Sender {
 	return senders[i]
 }
 
-// warmUp returns the answers per second.
-func (m *measured) warmUp(length time.Duration) float64 {
+// warmUp runs a variant as it will be measured, and notes how fast it is.
+func (m *measured) warmUp(length time.Duration) {
 	m.tb.Helper()
 	m.prepare()
 	requests := m.requests(min(int(length.Seconds()*20_000), (1<<30)/m.cell.Size) + m.cell.Conns)
@@ -78,7 +97,7 @@ func (m *measured) warmUp(length time.Duration) float64 {
 	if result.Done == 0 {
 		m.tb.Fatalf("%s gave no answer that was wanted while it was warming up: %v", m.variant.Name, result.Wrong)
 	}
-	return result.Throughput()
+	m.speed = result.Throughput()
 }
 
 // prepare makes the events that a run of duplicates or forgeries repeats.
@@ -124,6 +143,7 @@ func (m *measured) load(requests []load.Request, rate float64, length time.Durat
 	if err != nil {
 		m.tb.Fatalf("%s: %v; its last words:\n%s", m.variant.Name, err, m.lastWords())
 	}
+	m.taken += result.Done
 	return result
 }
 

@@ -5,6 +5,7 @@ package compare
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"strconv"
 	"strings"
@@ -105,6 +106,21 @@ func MainApp() bool {
 		os.Exit(1)
 	}
 	return true
+}
+
+// get makes a request that must succeed.
+func get(url string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := testbed.Try(req)
+	if err == nil && resp.Status != http.StatusOK {
+		err = fmt.Errorf("status %d: %s", resp.Status, resp.Body)
+	}
+	return err
 }
 
 // posts asks the app how many requests have reached it.

@@ -56,6 +56,7 @@ type target struct {
 	addr    string
 	pid     int
 	gateway *testbed.Gateway // nil where it is none of ours
+	dir     string           // of the store disk
 }
 
 // Floor is the variant that all others are compared with.
@@ -149,15 +150,18 @@ func withoutDisk(tb testing.TB) string {
 func caddy(store string, guard func(testbed.Sender) string) func(testing.TB, *env) target {
 	return func(tb testing.TB, e *env) target {
 		tb.Helper()
-		line := store
+		line, dir := store, ""
 		switch store {
+		case "memory":
+			line = "memory {\n\t\t\tmax_entries 10000000\n\t\t}" // a run may come to more than the default
 		case "redis":
 			line = "redis " + e.redis.URL()
 		case "disk":
-			line = "disk " + filepath.Join(tb.TempDir(), "events")
+			dir = filepath.Join(tb.TempDir(), "events")
+			line = "disk " + dir
 		}
 		g := testbed.StartGateway(tb, caddyfile(tb, line, e.app.addr, guard), testbed.WithEnv(e.gatewayEnv...))
-		return target{addr: strings.TrimPrefix(g.URL(""), "http://"), pid: g.Pid(), gateway: g}
+		return target{addr: strings.TrimPrefix(g.URL(""), "http://"), pid: g.Pid(), gateway: g, dir: dir}
 	}
 }
 

@@ -19,6 +19,8 @@ type Cell struct {
 	// Share of the floor's capacity at which requests start, in an open loop; 0 is a
 	// closed loop.
 	Share float64
+	// CPUs that the gateway may use; 0 is all.
+	CPUs int
 }
 
 // Sample is what one run of one variant came to. Times of CPUs are microseconds per
@@ -50,6 +52,8 @@ type Results struct {
 	Floor    string   // the variant that the others are compared with
 	Variants []Variant
 	Samples  []Sample
+	RedisUse []RedisUse
+	Filled   []Filled
 	// Skipped says of variants that were left out why.
 	Skipped []string
 }
@@ -86,7 +90,7 @@ type Measure func(Sample) float64
 var (
 	Throughput Measure = func(s Sample) float64 { return s.Throughput }
 	CPU        Measure = func(s Sample) float64 { return s.CPU }
-	P99        Measure = func(s Sample) float64 { return float64(s.P99) }
+	Peak       Measure = func(s Sample) float64 { return float64(s.Peak) / (1 << 20) } // MB
 )
 
 // Of is the variant's own figure in a cell.
@@ -136,7 +140,7 @@ func (r *Results) Cells(name string) []Cell {
 		}
 	}
 	slices.SortStableFunc(cells, func(a, b Cell) int {
-		return cmp.Or(cmp.Compare(a.Share, b.Share), cmp.Compare(a.Size, b.Size), cmp.Compare(a.Conns, b.Conns))
+		return cmp.Or(cmp.Compare(a.Share, b.Share), cmp.Compare(a.Size, b.Size), cmp.Compare(a.Conns, b.Conns), cmp.Compare(a.CPUs, b.CPUs))
 	})
 	return cells
 }

@@ -171,7 +171,7 @@ func TestTheDocumentHasAPlaceForEveryTable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"machine", Main, Latency, Connections, Sizes, Senders} {
+	for _, name := range []string{"machine", Main, Latency, Connections, Sizes, Senders, CPUs, Redis, Remembered} {
 		if _, err := replaceBetween(string(text), name, ""); err != nil {
 			t.Error(err)
 		}

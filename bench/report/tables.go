@@ -26,13 +26,20 @@ func (r *Results) Tables() map[string]string {
 	}
 	for name, render := range map[string]func([]Cell) string{
 		Main: r.mainTable, Latency: r.latencyTable,
-		Connections: r.sweep(func(c Cell) string { return fmt.Sprintf("%d connections", c.Conns) }),
+		Connections: r.sweep(func(c Cell) string { return count(c.Conns, "connection") }),
 		Sizes:       r.sweep(func(c Cell) string { return bytesText(int64(c.Size)) }),
 		Senders:     r.sweep(func(c Cell) string { return c.Sender }),
+		CPUs:        r.sweep(func(c Cell) string { return count(c.CPUs, "CPU") }),
 	} {
 		if cells := r.Cells(name); len(cells) > 0 {
 			tables[name] = render(cells) + r.failures(cells)
 		}
+	}
+	if len(r.RedisUse) > 0 {
+		tables[Redis] = r.redisTable()
+	}
+	if len(r.Filled) > 0 {
+		tables[Remembered] = r.filledTable()
 	}
 	return tables
 }
@@ -65,7 +72,7 @@ func (r *Results) mainTable(cells []Cell) string {
 			get(func(s Sample) float64 { return s.LoadCPU }).orNothing("%.0f"),
 			get(func(s Sample) float64 { return s.Allocs }).orNothing("%.0f"),
 			get(func(s Sample) float64 { return s.AllocBytes / 1024 }).orNothing("%.1f"),
-			get(func(s Sample) float64 { return float64(s.Peak) / (1 << 20) }).text("%.0f"),
+			get(Peak).text("%.0f"),
 		})
 	}
 	return table(rows)
@@ -76,12 +83,14 @@ func (r *Results) sweep(title func(Cell) string) func([]Cell) string {
 	return func(cells []Cell) string {
 		var b strings.Builder
 		for _, part := range []struct {
-			title  string
-			m      Measure
-			format string
+			title    string
+			m        Measure
+			format   string
+			absolute bool
 		}{
-			{"Throughput, × floor", Throughput, "%.0f/s"},
-			{"CPU per request, × floor", CPU, "%.0f µs"},
+			{"Throughput, × floor", Throughput, "%.0f/s", false},
+			{"CPU per request, × floor", CPU, "%.0f µs", false},
+			{"Resident memory, peak", Peak, "%.0f MB", true},
 		} {
 			head := []string{part.title}
 			for _, cell := range cells {
@@ -91,7 +100,7 @@ func (r *Results) sweep(title func(Cell) string) func([]Cell) string {
 			for _, v := range r.rows(cells...) {
 				row := []string{v.Title}
 				for _, cell := range cells {
-					if v.Name == r.Floor {
+					if part.absolute || v.Name == r.Floor {
 						row = append(row, r.Of(v.Name, cell, part.m).text(part.format))
 					} else {
 						row = append(row, r.Ratio(v.Name, r.Floor, cell, part.m).spread("%.2f"))
@@ -180,6 +189,13 @@ func (f Figure) spread(format string) string {
 		return ""
 	}
 	return fmt.Sprintf(format+" ("+format+"–"+format+")", f.Median, f.Min, f.Max)
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 func bytesText(n int64) string {
