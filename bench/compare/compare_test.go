@@ -53,7 +53,8 @@ func run(t *testing.T, plan compare.Plan) *report.Results {
 		t.Errorf("not all went as it should: %+v", failed)
 	}
 	for _, s := range results.Samples {
-		if s.Throughput <= 0 || s.Resident <= 0 || s.Peak <= 0 || s.P50 <= 0 || s.P999 < s.P99 || s.P99 < s.P50 {
+		// How many came in time says nothing here: a busy machine may answer all too late.
+		if s.Resident <= 0 || s.Peak <= 0 || s.P50 <= 0 || s.P999 < s.P99 || s.P99 < s.P50 {
 			t.Errorf("an impossible sample: %+v", s)
 		}
 	}
