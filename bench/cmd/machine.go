@@ -18,9 +18,9 @@ import (
 // machine says what the figures are from.
 func machine(tb testing.TB) []string {
 	lines := []string{
-		fmt.Sprintf("%s; %s, %d CPUs, %s of memory, Linux %s", time.Now().UTC().Format(time.DateOnly),
-			field("/proc/cpuinfo", "model name"), runtime.NumCPU(), field("/proc/meminfo", "MemTotal"), kernel()),
-		fmt.Sprintf("%s, Caddy %s, the guard at commit %s", runtime.Version(), caddyVersion(tb), commit()),
+		fmt.Sprintf("%s; %s, %d CPUs, %s of memory, `store disk` on %s, Linux %s", time.Now().UTC().Format(time.DateOnly),
+			field("/proc/cpuinfo", "model name"), runtime.NumCPU(), field("/proc/meminfo", "MemTotal"), fileSystem(), kernel()),
+		fmt.Sprintf("%s, Caddy %s, the guard at %s", runtime.Version(), caddyVersion(tb), commit()),
 	}
 	var others []string
 	for _, tool := range [][]string{
@@ -38,6 +38,15 @@ func machine(tb testing.TB) []string {
 		others = append(others, strings.TrimPrefix(text, "nginx version: "))
 	}
 	return append(lines, strings.Join(others, "; "))
+}
+
+// fileSystem is what temporary files are on, where each run's store disk is.
+func fileSystem() string {
+	out, err := exec.Command("stat", "--file-system", "--format=%T", os.TempDir()).Output()
+	if err != nil {
+		return "unknown"
+	}
+	return strings.TrimSpace(string(out))
 }
 
 // field is the first value of a name in a file of /proc.
@@ -78,9 +87,12 @@ func caddyVersion(tb testing.TB) string {
 }
 
 func commit() string {
+	if os.Getenv("WEBHOOK_GUARD_CADDY") != "" {
+		return "another binary's, by WEBHOOK_GUARD_CADDY"
+	}
 	out, err := exec.Command("git", "describe", "--always", "--dirty", "--exclude=*").Output()
 	if err != nil {
 		return "unknown"
 	}
-	return strings.TrimSpace(string(out))
+	return "commit " + strings.TrimSpace(string(out))
 }

@@ -33,8 +33,11 @@ type Want struct {
 
 // Config is one run.
 type Config struct {
-	Addr  string // IPv4 host:port
-	Conns int    // connections, all opened before the run
+	Addr string // IPv4 host:port
+	// Conns is how many connections there are. A closed loop opens them before the
+	// run, an open loop each when a request finds none free: some servers have a thread
+	// wait on a connection that says nothing.
+	Conns int
 	// Requests are sent in turn, each once; with Cycle, over and over.
 	Requests []Request
 	Cycle    bool
@@ -93,7 +96,7 @@ func (r Result) Quantile(q float64) time.Duration {
 // grace is how long a run waits for what is under way at its end.
 const grace = 10 * time.Second
 
-// Run opens the connections, carries the run out and closes them.
+// Run carries a run out, and closes its connections.
 func Run(c Config) (Result, error) {
 	if len(c.Requests) == 0 || c.Conns < 1 {
 		return Result{}, errors.New("load: a run needs requests and connections")

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
-	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -72,17 +71,25 @@ func (l *loop) open() (err error) {
 	if err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, l.timer, &event); err != nil {
 		return fmt.Errorf("timer: %w", err)
 	}
-	for i := range l.cfg.Conns {
-		c := &conn{index: i}
-		if c.fd, err = dial(l.to); err != nil {
+	for l.cfg.Rate == 0 && len(l.conns) < l.cfg.Conns {
+		if err := l.connect(); err != nil {
 			return err
 		}
-		l.conns = append(l.conns, c)
-		if err := l.watch(unix.EPOLL_CTL_ADD, c, unix.EPOLLIN); err != nil {
-			return fmt.Errorf("epoll: %w", err)
-		}
 	}
-	l.free = slices.Clone(l.conns)
+	return nil
+}
+
+// connect opens another connection.
+func (l *loop) connect() (err error) {
+	c := &conn{index: len(l.conns)}
+	if c.fd, err = dial(l.to); err != nil {
+		return err
+	}
+	l.conns = append(l.conns, c)
+	l.free = append(l.free, c)
+	if err := l.watch(unix.EPOLL_CTL_ADD, c, unix.EPOLLIN); err != nil {
+		return fmt.Errorf("epoll: %w", err)
+	}
 	return nil
 }
 
@@ -138,7 +145,7 @@ func (l *loop) run() error {
 // startAll starts what is to be started now: on every free connection the next
 // request, in an open loop as far as it is due.
 func (l *loop) startAll() error {
-	for len(l.free) > 0 && !l.ended() {
+	for (len(l.free) > 0 || len(l.conns) < l.cfg.Conns) && !l.ended() {
 		meant := l.now()
 		if l.cfg.Rate > 0 {
 			due := time.Duration(float64(l.next) / l.cfg.Rate * float64(time.Second))
@@ -146,6 +153,11 @@ func (l *loop) startAll() error {
 				return l.setTimer(wait)
 			}
 			meant = due
+		}
+		if len(l.free) == 0 {
+			if err := l.connect(); err != nil {
+				return err
+			}
 		}
 		c := l.free[len(l.free)-1]
 		l.free = l.free[:len(l.free)-1]
