@@ -14,7 +14,7 @@ func (r *Results) Plot() string {
 	cell := cells[0]
 	rows := r.rows(cell)
 	const (
-		names, bar, value = 230, 220, 60 // widths
+		names, bar, value = 350, 220, 60 // widths
 		line, top         = 24, 56
 	)
 	width := names + 2*(bar+value) + 20
@@ -54,5 +54,5 @@ func (r *Results) Plot() string {
 }
 
 func escape(text string) string {
-	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(text)
+	return strings.NewReplacer("`", "", "&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(text)
 }
