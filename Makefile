@@ -4,7 +4,7 @@
 FUZZTIME ?= 5s
 TOOL := go tool -modfile=.ci/tools/go.mod
 
-.PHONY: help run build test test-full fuzz bench lint fmt deps deps-full clean
+.PHONY: help run build test test-full fuzz bench microbench lint fmt deps deps-full deps-bench clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -43,7 +43,10 @@ fuzz: ## Run each fuzz target for FUZZTIME
 		done; \
 	done
 
-bench: deps ## Run the benchmarks
+bench: deps-bench ## Measure the price of it all, and write docs/performance.md; BENCH=-short shows that it runs
+	go run ./bench/cmd $(BENCH)
+
+microbench: deps ## Run the benchmarks of single functions
 	go test -run '^$$' -bench . -benchmem ./...
 
 lint: ## Check form and the usual mistakes
@@ -58,8 +61,11 @@ fmt: ## Format the Go files and the Caddyfiles
 deps: ## Install what the tests need and this machine lacks
 	@.ci/deps
 
-deps-full: ## Install what test-full needs too: the SDKs of some forty senders
+deps-full: ## Install what test-full needs too: the SDKs of some forty senders, and deps-bench
 	@.ci/deps full
 
+deps-bench: ## Install what bench needs: the peers that it compares with
+	@.ci/deps bench
+
 clean: ## Remove what was built and installed in this directory
-	rm -rf bin examples/express/node_modules cmd/caddy/interop/sdk/node_modules cmd/caddy/interop/sdk/full/node_modules
+	rm -rf bin examples/express/node_modules bench/peers/express/node_modules cmd/caddy/interop/sdk/node_modules cmd/caddy/interop/sdk/full/node_modules

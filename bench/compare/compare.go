@@ -1,0 +1,190 @@
+//go:build linux
+
+package compare
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/webhookguard/caddy-webhook-guard/bench/report"
+)
+
+// Plan is what is to be compared.
+type Plan struct {
+	// Rounds of the main table and of the latencies; SweepRounds of all others.
+	Rounds, SweepRounds int
+	Length              Length
+	Variants            []Variant // the floor among them
+	Tables              []string  // by the names of package report
+	Conns               int       // of every table but that of connections
+	LatencyConns        int
+	Sweep               Sweep
+	Log                 func(format string, args ...any)
+	// Scope runs a part of the comparison with a testing.TB of its own, whose clean-up
+	// is done when it returns; nil in a test.
+	Scope func(func(testing.TB))
+}
+
+// Sweep is what varies.
+type Sweep struct {
+	Conns   []int
+	Sizes   []int
+	Senders []string
+	Shares  []float64 // of the floor's capacity
+	CPUs    []int
+	// Remembered are numbers of events in a store, rising.
+	Remembered []int
+	// RedisEvents is how many events Redis is watched with.
+	RedisEvents int
+}
+
+const kilobyte = 1 << 10
+
+// Run carries the plan out.
+func (p Plan) Run(tb testing.TB) *report.Results {
+	tb.Helper()
+	e := &env{redis: startRedis(tb), app: startApp(tb)}
+	results := &report.Results{Floor: Floor}
+	p.Variants = slices.DeleteFunc(slices.Clone(p.Variants), func(v Variant) bool {
+		if v.missing == nil {
+			return false
+		}
+		why := v.missing(tb)
+		if why != "" {
+			results.Skipped = append(results.Skipped, fmt.Sprintf("left out: %s: %s", v.Title, why))
+		}
+		return why != ""
+	})
+	for _, v := range p.Variants {
+		results.Variants = append(results.Variants, v.Variant)
+	}
+	for _, table := range p.Tables {
+		switch table {
+		case report.Redis:
+			p.redisUse(tb, e, results)
+		case report.Remembered:
+			p.remembered(tb, e, results)
+		default:
+			p.table(tb, e, table, results)
+		}
+	}
+	return results
+}
+
+func (p Plan) table(tb testing.TB, e *env, table string, results *report.Results) {
+	tb.Helper()
+	rounds := p.SweepRounds
+	if table == report.Main || table == report.Latency {
+		rounds = p.Rounds
+	}
+	cells, capacity := p.cells(table), 0.0
+	if table == report.Latency {
+		capacity = p.capacity(tb, e)
+	}
+	for round := 1; round <= rounds; round++ {
+		for _, cell := range cells {
+			variants := p.variants(table)
+			rand.Shuffle(len(variants), func(i, j int) { variants[i], variants[j] = variants[j], variants[i] })
+			for _, v := range variants {
+				sample := p.measure(tb, e, v, cell, math.Round(cell.Share*capacity))
+				sample.Round = round
+				results.Samples = append(results.Samples, sample)
+				p.Log("%s %d/%d  %s, %d KB, %d connections  %-18s %7.0f/s  CPU %6.1f µs  p99 %v %v", table, round, rounds,
+					cell.Sender, cell.Size/kilobyte, cell.Conns, v.Name, sample.Throughput, sample.CPU, sample.P99.Round(10*time.Microsecond), orEmpty(sample.Failures))
+			}
+		}
+	}
+}
+
+func orEmpty(failures map[string]int) string {
+	if len(failures) == 0 {
+		return ""
+	}
+	return fmt.Sprint(failures)
+}
+
+// measure runs one variant, and ends what it started.
+func (p Plan) measure(tb testing.TB, e *env, v Variant, cell report.Cell, rate float64) (sample report.Sample) {
+	tb.Helper()
+	p.scoped(tb, func(tb testing.TB) { sample = measure(tb, e, v, cell, rate, p.Length) })
+	return sample
+}
+
+func (p Plan) scoped(tb testing.TB, do func(testing.TB)) {
+	if p.Scope == nil {
+		do(tb)
+	} else {
+		p.Scope(do)
+	}
+}
+
+// cells are those of a table.
+func (p Plan) cells(table string) []report.Cell {
+	base := report.Cell{Name: table, Sender: "stripe", Size: kilobyte, Conns: p.Conns}
+	vary := []report.Cell{}
+	switch table {
+	case report.Main:
+		vary = append(vary, base)
+	case report.Connections:
+		for _, base.Conns = range p.Sweep.Conns {
+			vary = append(vary, base)
+		}
+	case report.Sizes:
+		for _, base.Size = range p.Sweep.Sizes {
+			vary = append(vary, base)
+		}
+	case report.Senders:
+		for _, base.Sender = range p.Sweep.Senders {
+			vary = append(vary, base)
+		}
+	case report.CPUs:
+		for _, base.CPUs = range p.Sweep.CPUs {
+			vary = append(vary, base)
+		}
+	case report.Latency:
+		base.Conns = p.LatencyConns
+		for _, base.Share = range p.Sweep.Shares {
+			vary = append(vary, base)
+		}
+	}
+	return vary
+}
+
+// variants are those that a table has rows for. Where only the traffic varies, what
+// verification, each store and the peers cost is of interest; peers take one sender's
+// events only, and how many CPUs they use is not set here.
+func (p Plan) variants(table string) []Variant {
+	return slices.DeleteFunc(slices.Clone(p.Variants), func(v Variant) bool {
+		switch table {
+		case report.Main:
+			return false
+		case report.Senders, report.CPUs:
+			return v.kind != unique || v.peer()
+		default:
+			return v.kind != unique || v.sender == "github"
+		}
+	})
+}
+
+// capacity is how many requests per second the floor answers in the closed loop, with
+// as many connections.
+func (p Plan) capacity(tb testing.TB, e *env) float64 {
+	tb.Helper()
+	i := slices.IndexFunc(p.Variants, func(v Variant) bool { return v.Name == Floor })
+	if i < 0 {
+		tb.Fatalf("the latencies need the variant %s, whose capacity the rates are shares of", Floor)
+	}
+	cell := report.Cell{Name: "capacity", Sender: "stripe", Size: kilobyte, Conns: p.LatencyConns}
+	var seen []float64
+	for range 3 {
+		seen = append(seen, p.measure(tb, e, p.Variants[i], cell, 0).Throughput)
+	}
+	slices.SortFunc(seen, cmp.Compare[float64])
+	p.Log("the floor's capacity with %d connections: %.0f/s", cell.Conns, seen[1])
+	return seen[1]
+}
