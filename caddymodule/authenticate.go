@@ -19,6 +19,7 @@ func (d *delivery) authenticate() *refusal {
 	if refused != nil {
 		return refused
 	}
+	d.bodyAsked = true
 	if d.body, refused = readBody(d.w, d.r, rules.MaxBody, rules.BodyTimeout, bodies); refused != nil {
 		return refused
 	}

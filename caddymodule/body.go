@@ -28,23 +28,33 @@ type body struct {
 
 // readBody reads a request's body within limit bytes and timeout.
 func readBody(w http.ResponseWriter, r *http.Request, limit int64, timeout time.Duration, budget *budget) (*body, *refusal) {
+	control := http.NewResponseController(w)
+	until := time.Now().Add(timeout)
+	var stop func()
+	if control.SetReadDeadline(until) == nil {
+		stop = func() { _ = control.SetReadDeadline(time.Unix(1, 0)) }
+	} // Else the listener cannot do this, and the server's own time-outs hold.
 	if r.ContentLength > limit {
 		return nil, refuse(ResultBodyTooLarge, "the body has %d bytes, more than max_body, %d", r.ContentLength, limit)
 	}
-	control := http.NewResponseController(w)
-	// Not every listener can do this; there the server's own time-outs hold.
-	deadlineSet := control.SetReadDeadline(time.Now().Add(timeout)) == nil
+	up := budget.begin(stop, until)
 	b := &body{budget: budget, users: 1}
-	err := b.read(r.Body, r.ContentLength, limit)
-	if deadlineSet {
+	err := b.read(r.Body, up, r.ContentLength, limit)
+	evicted := up.end(err != nil)
+	if err != nil {
+		// The deadline stays: the server still reads what is left of a short body
+		// before it answers.
+		if evicted && errors.Is(err, os.ErrDeadlineExceeded) {
+			err = errEvicted
+		}
+		return nil, refuseBody(err, limit, timeout)
+	}
+	b.counted = up.held
+	if stop != nil {
 		// The server goes on reading, to learn of a hang-up.
 		_ = control.SetReadDeadline(time.Time{})
 	}
-	if err == nil {
-		return b, nil
-	}
-	b.drop()
-	return nil, refuseBody(err, limit, timeout)
+	return b, nil
 }
 
 var errTooLarge = errors.New("too large")
@@ -58,6 +68,8 @@ func refuseBody(err error, limit int64, timeout time.Duration) *refusal {
 		return refuse(ResultBodyTooLarge, "the body has more bytes than max_body, %d", limit)
 	case errors.Is(err, errOverBudget):
 		return &refusal{ResultOverloaded, err}
+	case errors.Is(err, errEvicted):
+		return &refusal{ResultBodyTimeout, err}
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return refuse(ResultBodyTimeout, "the body took longer than body_timeout, %s", timeout)
 	}
@@ -66,7 +78,7 @@ func refuseBody(err error, limit int64, timeout time.Duration) *refusal {
 
 // read fills b. Its buffer grows with what has arrived, so that a sender who
 // announces much and sends little holds little.
-func (b *body) read(from io.Reader, announced, limit int64) error {
+func (b *body) read(from io.Reader, up *upload, announced, limit int64) error {
 	if from == nil || announced == 0 {
 		return nil
 	}
@@ -74,12 +86,13 @@ func (b *body) read(from io.Reader, announced, limit int64) error {
 	if announced > 0 {
 		most = announced + 1
 	}
-	if err := b.grow(min(firstChunk, most)); err != nil {
+	if err := b.grow(up, min(firstChunk, most)); err != nil {
 		return err
 	}
 	for {
 		n, err := from.Read(b.data[len(b.data):cap(b.data)])
 		b.data = b.data[:len(b.data)+n]
+		up.progress(int64(len(b.data)))
 		switch {
 		case int64(len(b.data)) > limit:
 			return errTooLarge
@@ -90,21 +103,20 @@ func (b *body) read(from io.Reader, announced, limit int64) error {
 		case len(b.data) < cap(b.data):
 			continue
 		}
-		if err := b.grow(min(2*int64(cap(b.data)), most)); err != nil {
+		if err := b.grow(up, min(2*int64(cap(b.data)), most)); err != nil {
 			return err
 		}
 	}
 }
 
 // grow makes room for size bytes in all.
-func (b *body) grow(size int64) error {
+func (b *body) grow(up *upload, size int64) error {
 	if size <= int64(cap(b.data)) {
 		return fmt.Errorf("more bytes than were announced")
 	}
-	if err := b.budget.take(size - b.counted); err != nil {
+	if err := up.take(size - int64(cap(b.data))); err != nil {
 		return err
 	}
-	b.counted = size
 	larger := make([]byte, len(b.data), size)
 	copy(larger, b.data)
 	b.data = larger

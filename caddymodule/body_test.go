@@ -137,13 +137,13 @@ func TestWhatIsHeldFollowsWhatHasArrivedNotWhatIsAnnounced(t *testing.T) {
 
 func TestCapacityNeverExceedsWhatIsCounted(t *testing.T) {
 	budget := &budget{limit: unlimited}
-	b := &body{budget: budget, users: 1}
+	b, up := &body{budget: budget, users: 1}, budget.begin(nil, time.Now())
 	from := watched{iotest.HalfReader(strings.NewReader(strings.Repeat("x", 300_000))), func() {
-		if c := int64(cap(b.data)); c > b.counted || b.counted != budget.bytes() {
-			t.Errorf("capacity %d, counted %d, budget %d", c, b.counted, budget.bytes())
+		if c := int64(cap(b.data)); c > up.held || up.held != budget.bytes() {
+			t.Errorf("capacity %d, counted %d, budget %d", c, up.held, budget.bytes())
 		}
 	}}
-	if err := b.read(from, -1, 1<<20); err != nil {
+	if err := b.read(from, up, -1, 1<<20); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -166,14 +166,24 @@ func TestABodyIsCountedOnceHoweverManyShareIt(t *testing.T) {
 	wantBudget(t, budget, 0, 0)
 }
 
-func TestReadBodyPutsADeadlineOnTheConnectionAndTakesItAway(t *testing.T) {
-	for _, from := range []io.Reader{strings.NewReader("1"), iotest.ErrReader(io.ErrUnexpectedEOF)} {
-		w := &deadlineWriter{}
-		before := time.Now()
-		_, _ = readBody(w, bodyRequest(from, 1), 10, time.Minute, &budget{limit: unlimited})
-		if len(w.deadlines) != 2 || w.deadlines[0].Before(before.Add(time.Minute)) || !w.deadlines[1].IsZero() {
-			t.Errorf("deadlines %v", w.deadlines)
-		}
+func TestReadBodyPutsADeadlineOnTheConnection(t *testing.T) {
+	for name, tc := range map[string]struct {
+		from io.Reader
+		size int64
+		gone bool // in the end
+	}{
+		"and takes it away":                   {strings.NewReader("1"), 1, true},
+		"and leaves it where the body breaks": {iotest.ErrReader(io.ErrUnexpectedEOF), 1, false},
+		"and leaves it where it is too large": {strings.NewReader("1"), 11, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := &deadlineWriter{}
+			before := time.Now()
+			_, _ = readBody(w, bodyRequest(tc.from, tc.size), 10, time.Minute, &budget{limit: unlimited})
+			if len(w.deadlines) == 0 || w.deadlines[0].Before(before.Add(time.Minute)) || w.deadlines[len(w.deadlines)-1].IsZero() != tc.gone {
+				t.Errorf("deadlines %v", w.deadlines)
+			}
+		})
 	}
 }
 

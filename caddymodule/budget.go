@@ -1,60 +1,221 @@
 package caddymodule
 
 import (
+	"container/list"
 	"errors"
 	"sync"
+	"time"
 )
 
-var errOverBudget = errors.New("max_buffered is used up by other requests' bodies")
+var (
+	errOverBudget = errors.New("max_buffered is used up by other requests' bodies")
+	errEvicted    = errors.New("the body came too slowly while other requests needed its memory")
+)
+
+const (
+	// smallBody is how much of any body may use the reserve, the last eighth of
+	// what unverified bodies may take. Nearly all events are smaller, so that
+	// uploads of many megabytes, stalled or not, never stand in their way.
+	smallBody = 64 << 10
+
+	// stalledAfter is how long a body may be without progress before it has to
+	// make room for others.
+	stalledAfter = 250 * time.Millisecond
+
+	// roomWait is how long one body may wait for room, all in all.
+	roomWait = time.Second
+)
 
 // budget bounds the memory that all bodies hold at once, over every guard of a
 // process. What is not verified may take half of it, so that a flood of
 // forgeries cannot keep genuine events out.
+//
+// A body that finds no room waits for a moment, first come, first served, but
+// small ones before large ones. Meanwhile the bodies that stand still, those
+// without progress for the longest first, are given up: however many senders
+// stall, they hold memory only as long as nobody else needs it. What is verified
+// is never given up.
 type budget struct {
 	mu         sync.Mutex
 	limit      int64
 	held       int64 // everything
 	unverified int64 // part of held
+	leaving    int64 // part of unverified, of uploads that have been told to end
+
+	uploads      list.List // of *upload, those that can be ended, the longest without progress first
+	small, large list.List // of *waiter
+	look         *time.Timer
+}
+
+// waiter is an upload that waits for n bytes.
+type waiter struct {
+	upload *upload
+	n      int64
+	since  time.Time
+	place  *list.Element
+	queue  *list.List
+	done   chan error
 }
 
 // setLimit changes the bound; bodies already held stay.
 func (b *budget) setLimit(limit int64) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.limit = limit
-}
-
-// take reserves n more bytes for a body that is not verified yet.
-func (b *budget) take(n int64) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.held+n > b.limit || b.unverified+n > b.limit/2 {
-		return errOverBudget
-	}
-	b.held += n
-	b.unverified += n
-	return nil
+	b.update(func() { b.limit = limit })
 }
 
 // verify moves n bytes over to what is verified.
 func (b *budget) verify(n int64) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.unverified -= n
+	b.update(func() { b.unverified -= n })
 }
 
 // give returns n bytes.
 func (b *budget) give(n int64, verified bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.held -= n
-	if !verified {
-		b.unverified -= n
-	}
+	b.update(func() {
+		b.held -= n
+		if !verified {
+			b.unverified -= n
+		}
+	})
 }
 
 func (b *budget) bytes() int64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.held
+}
+
+// update makes a change that may leave room for those who wait.
+func (b *budget) update(change func()) {
+	b.mu.Lock()
+	change()
+	stalled := b.serveLocked(time.Now())
+	b.mu.Unlock()
+	for _, u := range stalled {
+		u.interrupt()
+	}
+}
+
+// serveLocked gives those who wait what there is, and takes it from uploads that
+// stand still where there is too little. It returns those; they are to be
+// interrupted once the lock is free.
+func (b *budget) serveLocked(now time.Time) (stalled []*upload) {
+	for w := b.first(); w != nil && b.fits(w.upload, w.n, 0); w = b.first() {
+		b.grantLocked(w.upload, w.n, now)
+		w.settleLocked(nil)
+	}
+	w := b.first()
+	if w == nil {
+		return nil
+	}
+	next := now.Add(stalledAfter)
+	for b.canFit(w) && !b.fits(w.upload, w.n, b.leaving) {
+		if e := b.uploads.Front(); e != nil {
+			u := e.Value.(*upload)
+			if due := u.mark.Add(stalledAfter); now.Before(due) {
+				next = due
+				break
+			}
+			b.evictLocked(u)
+			stalled = append(stalled, u)
+			continue
+		}
+		// Everybody holds something and waits for more. The one that came last
+		// gives way.
+		last := b.last()
+		if last == w || last.upload.held == 0 || now.Before(w.since.Add(stalledAfter)) {
+			break
+		}
+		b.evictLocked(last.upload)
+		last.settleLocked(errOverBudget)
+	}
+	b.lookAgainLocked(next.Sub(now))
+	return stalled
+}
+
+// lookAgainLocked comes back when the next upload counts as stalled.
+func (b *budget) lookAgainLocked(after time.Duration) {
+	if b.look == nil {
+		b.look = time.AfterFunc(after, func() { b.update(func() {}) })
+		return
+	}
+	b.look.Reset(after)
+}
+
+// first is the one to be served next.
+func (b *budget) first() *waiter {
+	for _, queue := range []*list.List{&b.small, &b.large} {
+		if e := queue.Front(); e != nil {
+			return e.Value.(*waiter)
+		}
+	}
+	return nil
+}
+
+// last is the one to be served after all others.
+func (b *budget) last() *waiter {
+	for _, queue := range []*list.List{&b.large, &b.small} {
+		if e := queue.Back(); e != nil {
+			return e.Value.(*waiter)
+		}
+	}
+	return nil
+}
+
+// share is what unverified bodies may hold together when one of this size
+// grows.
+func (b *budget) share(size int64) int64 {
+	share := b.limit / 2
+	if size > smallBody {
+		share -= share / 8
+	}
+	return share
+}
+
+// fits reports whether an upload can have n more bytes once those that leave are
+// back.
+func (b *budget) fits(u *upload, n, leaving int64) bool {
+	return b.held-leaving+n <= b.limit && b.unverified-leaving+n <= b.share(u.held+n)
+}
+
+// canFit reports whether a waiter would fit if nothing else were unverified.
+func (b *budget) canFit(w *waiter) bool {
+	return b.held-b.unverified+w.upload.held+w.n <= b.limit
+}
+
+func (b *budget) grantLocked(u *upload, n int64, now time.Time) {
+	b.held += n
+	b.unverified += n
+	u.held += n
+	b.markLocked(u, now)
+}
+
+// markLocked notes that an upload is alive.
+func (b *budget) markLocked(u *upload, now time.Time) {
+	u.mark = now
+	switch {
+	case u.stop == nil || u.evicted:
+	case u.place == nil:
+		u.place = b.uploads.PushBack(u)
+	default:
+		b.uploads.MoveToBack(u.place)
+	}
+}
+
+func (b *budget) evictLocked(u *upload) {
+	u.evicted = true
+	b.leaving += u.held
+	b.unlistLocked(u)
+}
+
+func (b *budget) unlistLocked(u *upload) {
+	if u.place != nil {
+		b.uploads.Remove(u.place)
+		u.place = nil
+	}
+}
+
+// settleLocked ends a wait.
+func (w *waiter) settleLocked(err error) {
+	w.queue.Remove(w.place)
+	w.place = nil
+	w.done <- err
 }

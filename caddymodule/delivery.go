@@ -28,10 +28,11 @@ type delivery struct {
 	inApp time.Duration // time spent in the app, or waiting for it
 
 	// receive and authenticate
-	facts   signature.Request
-	body    *body
-	verdict signature.Verdict
-	when    time.Time // the event's own time, or else its request's
+	facts     signature.Request
+	bodyAsked bool // whether any of it was read, or tried to
+	body      *body
+	verdict   signature.Verdict
+	when      time.Time // the event's own time, or else its request's
 
 	// identify
 	event config.Identified
@@ -127,6 +128,10 @@ func (d *delivery) logFields(more ...zap.Field) []zap.Field {
 // refuse answers a request that goes no further.
 func (d *delivery) refuse(refused *refusal) error {
 	d.setResult(refused.result)
+	if !d.bodyAsked {
+		// The server reads what is left of a short body before it answers.
+		_ = http.NewResponseController(d.w).SetReadDeadline(time.Now().Add(d.guard.rules.BodyTimeout))
+	}
 	level := zap.InfoLevel
 	switch refused.result {
 	case ResultMisconfigured:

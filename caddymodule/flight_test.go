@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
 )
@@ -261,7 +262,7 @@ func TestAKnownOutcomeIsMetWithoutWaiting(t *testing.T) {
 
 func newBody(b *budget, text string) *body {
 	size := int64(len(text))
-	if err := b.take(size); err != nil {
+	if err := b.begin(nil, time.Now()).take(size); err != nil {
 		panic(err)
 	}
 	made := &body{data: []byte(text), budget: b, users: 1, counted: size}

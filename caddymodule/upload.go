@@ -1,0 +1,142 @@
+package caddymodule
+
+import (
+	"container/list"
+	"sync"
+	"time"
+)
+
+// leastStep is the least that counts as progress of an upload: a sender that
+// trickles must not look alive. Of a large one it takes a sixteenth of what it
+// holds.
+const leastStep = 16 << 10
+
+// upload is a body on its way in, as the budget knows it.
+type upload struct {
+	budget *budget
+	stop   func()        // makes the read under way fail; nil where nothing can
+	until  time.Time     // the end of body_timeout
+	waited time.Duration // for room, so far
+	marked int64         // how much had arrived at the last progress
+
+	// Guarded by the budget's lock.
+	held    int64
+	mark    time.Time     // of the last progress
+	place   *list.Element // among the budget's uploads; nil while it waits for room
+	evicted bool
+
+	mu   sync.Mutex
+	over bool
+}
+
+// begin tells the budget of an upload.
+func (b *budget) begin(stop func(), until time.Time) *upload {
+	return &upload{budget: b, stop: stop, until: until}
+}
+
+// take reserves n more bytes. It waits for them where others can make room.
+func (u *upload) take(n int64) error {
+	b := u.budget
+	now := time.Now()
+	b.mu.Lock()
+	switch {
+	case u.evicted:
+		b.mu.Unlock()
+		return errEvicted
+	case u.held+n > b.share(u.held+n): // not even alone
+		b.mu.Unlock()
+		return errOverBudget
+	case b.first() == nil && b.fits(u, n, 0):
+		b.grantLocked(u, n, now)
+		b.mu.Unlock()
+		return nil
+	}
+	w := u.queueLocked(n, now)
+	stalled := b.serveLocked(now)
+	b.mu.Unlock()
+	for _, other := range stalled {
+		other.interrupt()
+	}
+	return u.await(w, now)
+}
+
+// queueLocked puts the upload at the end of its queue. While it waits, it is not
+// the sender's fault that nothing more arrives.
+func (u *upload) queueLocked(n int64, now time.Time) *waiter {
+	b := u.budget
+	b.unlistLocked(u)
+	w := &waiter{upload: u, n: n, since: now, queue: &b.large, done: make(chan error, 1)}
+	if u.held+n <= smallBody {
+		w.queue = &b.small
+	}
+	w.place = w.queue.PushBack(w)
+	return w
+}
+
+func (u *upload) await(w *waiter, now time.Time) error {
+	select {
+	case err := <-w.done:
+		return err
+	default:
+	}
+	limit := roomWait - u.waited
+	if left := u.until.Sub(now); left < limit {
+		limit = left
+	}
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	defer func() { u.waited += time.Since(now) }()
+	select {
+	case err := <-w.done:
+		return err
+	case <-timer.C:
+	}
+	u.budget.update(func() {
+		if w.place != nil {
+			w.settleLocked(errOverBudget)
+		}
+	})
+	return <-w.done
+}
+
+// progress notes how much has arrived.
+func (u *upload) progress(arrived int64) {
+	if arrived-u.marked < max(leastStep, arrived/16) {
+		return
+	}
+	u.marked = arrived
+	u.budget.mu.Lock()
+	defer u.budget.mu.Unlock()
+	u.budget.markLocked(u, time.Now())
+}
+
+// interrupt makes the read that is under way fail, unless it is over.
+func (u *upload) interrupt() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if !u.over {
+		u.stop()
+	}
+}
+
+// end is called when nothing more is read. From then on nothing interrupts it.
+// With failed, what it holds goes back.
+func (u *upload) end(failed bool) (evicted bool) {
+	u.mu.Lock()
+	u.over = true
+	u.mu.Unlock()
+	b := u.budget
+	b.update(func() {
+		evicted = u.evicted
+		b.unlistLocked(u)
+		if evicted {
+			b.leaving -= u.held
+		}
+		if failed {
+			b.held -= u.held
+			b.unverified -= u.held
+			u.held = 0
+		}
+	})
+	return evicted
+}
