@@ -16,20 +16,36 @@ import (
 // detector when the test has it too. WEBHOOK_GUARD_CADDY names another one.
 func Caddy(tb testing.TB) string {
 	tb.Helper()
+	return built(tb, buildCaddy)
+}
+
+// plainCaddy is Caddy without the race detector, for what is measured.
+func plainCaddy(tb testing.TB) string {
+	tb.Helper()
+	return built(tb, buildPlainCaddy)
+}
+
+func built(tb testing.TB, build func() (string, error)) string {
+	tb.Helper()
 	if path := os.Getenv("WEBHOOK_GUARD_CADDY"); path != "" {
 		return path
 	}
-	path, err := buildCaddy()
+	path, err := build()
 	if err != nil {
 		tb.Fatalf("%v", err)
 	}
 	return path
 }
 
-// buildCaddy builds once per test process. The binary stands in bin/, which is
+// Each of them builds once per test process. The binary stands in bin/, which is
 // not under version control, so that the test processes of one `go test ./...`
 // share it: linking Caddy takes far longer than finding it up to date.
-var buildCaddy = sync.OnceValues(func() (string, error) {
+var (
+	buildCaddy      = sync.OnceValues(func() (string, error) { return build(raceDetector) })
+	buildPlainCaddy = sync.OnceValues(func() (string, error) { return build(false) })
+)
+
+func build(race bool) (string, error) {
 	root, err := moduleRoot()
 	if err != nil {
 		return "", err
@@ -46,7 +62,7 @@ var buildCaddy = sync.OnceValues(func() (string, error) {
 
 	path := filepath.Join(dir, "caddy")
 	args := []string{"build", "-buildvcs=false"}
-	if raceDetector {
+	if race {
 		path += "-race"
 		args = append(args, "-race")
 	}
@@ -56,7 +72,7 @@ var buildCaddy = sync.OnceValues(func() (string, error) {
 		return "", fmt.Errorf("building the gateway: %w\n%s", err, out)
 	}
 	return path, nil
-})
+}
 
 // lock waits until no other process holds the file.
 func lock(path string) (unlock func(), err error) {

@@ -22,6 +22,7 @@ type Gateway struct {
 	port   int
 	admin  int
 	listen bool // whether something is to answer on the port
+	caddy  func(testing.TB) string
 	out    *output
 	proc   *Process
 	ended  bool // by the test, so that the exit status is the test's to judge
@@ -41,6 +42,11 @@ func WithPort(port int) Option {
 	return func(g *Gateway) { g.port, g.listen = port, true }
 }
 
+// WithoutRaceDetector has the gateway run as users run it, to measure it.
+func WithoutRaceDetector() Option {
+	return func(g *Gateway) { g.caddy = plainCaddy }
+}
+
 // StartGateway runs Caddy with the Caddyfile and waits until it serves. The
 // text may use {$PORT} and {$ADMIN}, which are free ports; the admin API
 // listens on the latter even if the text does not say so. The test fails if the
@@ -54,6 +60,7 @@ func StartGateway(tb testing.TB, caddyfile string, opts ...Option) *Gateway {
 		admin:  FreePort(tb),
 		listen: strings.Contains(caddyfile, "{$PORT"),
 		out:    newOutput(),
+		caddy:  Caddy,
 	}
 	for _, opt := range opts {
 		opt(g)
@@ -77,7 +84,7 @@ func (g *Gateway) Start() {
 		"CADDY_ADMIN="+loopback(g.admin),
 	)
 	proc, err := startProcess(g.tb, g.out, g.dir, append(env, g.env...),
-		Caddy(g.tb), "run", "--adapter", "caddyfile", "--config", g.configPath())
+		g.caddy(g.tb), "run", "--adapter", "caddyfile", "--config", g.configPath())
 	if err != nil {
 		g.tb.Fatalf("%v", err)
 	}

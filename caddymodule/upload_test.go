@@ -1,0 +1,120 @@
+package caddymodule
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A server whose handler reads bodies as the guard does.
+func bodyServer(t *testing.T, http2 bool, b *budget, timeout time.Duration) *httptest.Server {
+	t.Helper()
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got, refused := readBody(w, r, 1<<20, timeout, b)
+		if refused != nil {
+			setResult(w.Header(), refused.result)
+			w.WriteHeader(statuses[refused.result])
+			return
+		}
+		got.drop()
+	}))
+	server.EnableHTTP2 = http2
+	if http2 {
+		server.StartTLS()
+	} else {
+		server.Start()
+	}
+	t.Cleanup(server.Close)
+	return server
+}
+
+// stall sends the beginning of a body and no more. The answer comes on the
+// channel.
+func stall(t *testing.T, server *httptest.Server, sent string, announced int64, head http.Header) <-chan string {
+	t.Helper()
+	rest, stalled := io.Pipe()
+	t.Cleanup(func() { _ = stalled.Close() })
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, server.URL, io.MultiReader(strings.NewReader(sent), rest))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.ContentLength = announced
+	for name, values := range head {
+		req.Header[name] = values
+	}
+	answer := make(chan string, 1)
+	go func() {
+		resp, err := server.Client().Do(req)
+		if err != nil {
+			answer <- err.Error()
+			return
+		}
+		_ = resp.Body.Close()
+		answer <- resp.Proto + " " + resp.Header.Get(headerResult)
+	}()
+	return answer
+}
+
+// A stalled upload really ends when another one needs its memory, and both
+// senders have their answers long before body_timeout: also where little is
+// missing, which the server would wait for.
+func TestAStalledUploadMakesRoomOnTheWire(t *testing.T) {
+	for name, tc := range map[string]struct {
+		http2     bool
+		announced int64
+		head      http.Header
+		want      string
+	}{
+		"HTTP/1.1":               {false, 500_000, nil, "HTTP/1.1 body_timeout"},
+		"HTTP/1.1, a byte short": {false, 200_001, nil, "HTTP/1.1 body_timeout"},
+		"HTTP/1.1, chunked":      {false, -1, nil, "HTTP/1.1 body_timeout"},
+		"HTTP/1.1, asked first":  {false, 500_000, http.Header{"Expect": {"100-continue"}}, "HTTP/1.1 body_timeout"},
+		"HTTP/2":                 {true, 500_000, nil, "HTTP/2.0 body_timeout"},
+		"HTTP/2, no length":      {true, -1, nil, "HTTP/2.0 body_timeout"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := &budget{limit: 700_000} // 306,250 for large ones
+			server := bodyServer(t, tc.http2, b, time.Hour)
+			stalled := stall(t, server, strings.Repeat("x", 200_000), tc.announced, tc.head)
+			for b.bytes() < 200_000 {
+				time.Sleep(time.Millisecond)
+			}
+			resp, err := server.Client().Post(server.URL, "", strings.NewReader(strings.Repeat("y", 200_000)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = resp.Body.Close()
+			if got := resp.Header.Get(headerResult); resp.StatusCode != http.StatusOK {
+				t.Errorf("the other sender got %d %s", resp.StatusCode, got)
+			}
+			if got := <-stalled; got != tc.want {
+				t.Errorf("the sender that stalled got %q, want %q", got, tc.want)
+			}
+			server.Close() // waits for its handlers
+			wantBudget(t, b, 0, 0)
+		})
+	}
+}
+
+// Nobody needs the memory, and the sender is let go after body_timeout.
+func TestAStalledUploadEndsInTheEnd(t *testing.T) {
+	for name, http2 := range map[string]bool{"HTTP/1.1 body_timeout": false, "HTTP/2.0 body_timeout": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := &budget{limit: 1 << 20}
+			server := bodyServer(t, http2, b, 50*time.Millisecond)
+			if got := <-stall(t, server, "beginning", 10, nil); got != name {
+				t.Errorf("got %q", got)
+			}
+			server.Close()
+			wantBudget(t, b, 0, 0)
+		})
+	}
+}
