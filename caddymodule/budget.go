@@ -45,6 +45,8 @@ type budget struct {
 	uploads      list.List // of *upload, those that can be ended, the longest without progress first
 	small, large list.List // of *waiter
 	look         *time.Timer
+
+	spares spares
 }
 
 // waiter is an upload that waits for n bytes.
@@ -75,6 +77,20 @@ func (b *budget) give(n int64, verified bool) {
 			b.unverified -= n
 		}
 	})
+}
+
+// buffer returns an empty buffer for size bytes that have been taken.
+func (b *budget) buffer(size int64) []byte { return b.spares.get(size, b.spare()) }
+
+// recycle keeps a buffer for another body once its bytes have been given back.
+// Nothing may refer to it any more.
+func (b *budget) recycle(buffer []byte) { b.spares.put(buffer, b.spare()) }
+
+// spare is how much may be kept: what unverified bodies leave of their share.
+func (b *budget) spare() int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return min(b.limit-b.held, b.limit/2-b.unverified)
 }
 
 func (b *budget) bytes() int64 {

@@ -80,13 +80,15 @@ func TestAStalledUploadMakesRoomOnTheWire(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := &budget{limit: 700_000} // 306,250 for large ones
+			b := &budget{limit: 1_400_000} // 612,500 for large ones
 			server := bodyServer(t, tc.http2, b, time.Hour)
 			stalled := stall(t, server, strings.Repeat("x", 200_000), tc.announced, tc.head)
-			for b.bytes() < 200_000 {
-				time.Sleep(time.Millisecond)
+			for end := time.Now().Add(time.Minute); b.bytes() < 200_000; time.Sleep(time.Millisecond) {
+				if time.Now().After(end) {
+					t.Fatal("the beginning does not arrive")
+				}
 			}
-			resp, err := server.Client().Post(server.URL, "", strings.NewReader(strings.Repeat("y", 200_000)))
+			resp, err := server.Client().Post(server.URL, "", strings.NewReader(strings.Repeat("y", 400_000)))
 			if err != nil {
 				t.Fatal(err)
 			}
