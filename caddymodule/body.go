@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -23,7 +24,6 @@ type body struct {
 	users    int
 	counted  int64 // bytes of the budget that it holds
 	verified bool
-	lent     bool // others may read it even after its last user
 }
 
 // readBody reads a request's body within limit bytes and timeout.
@@ -42,7 +42,7 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64, timeout time.
 	err := b.read(r.Body, up, r.ContentLength, limit)
 	evicted := up.end(err != nil)
 	if err != nil {
-		budget.recycle(b.data)
+		budget.discard(int64(cap(b.data)))
 		// The deadline stays: the server still reads what is left of a short body
 		// before it answers.
 		if evicted && errors.Is(err, os.ErrDeadlineExceeded) {
@@ -95,8 +95,6 @@ func (b *body) read(from io.Reader, up *upload, announced, limit int64) error {
 		b.data = b.data[:len(b.data)+n]
 		up.progress(int64(len(b.data)))
 		switch {
-		case announced > 0 && int64(len(b.data)) > announced:
-			return errors.New("more bytes than were announced")
 		case int64(len(b.data)) > limit:
 			return errTooLarge
 		case errors.Is(err, io.EOF):
@@ -122,13 +120,16 @@ func nextSize(size, most int64) int64 {
 
 // grow makes room for size bytes in all.
 func (b *body) grow(up *upload, size int64) error {
-	size = sizeClass(size)
+	if size <= int64(cap(b.data)) {
+		return fmt.Errorf("more bytes than were announced")
+	}
 	if err := up.take(size - int64(cap(b.data))); err != nil {
 		return err
 	}
-	smaller := b.data
-	b.data = append(b.budget.buffer(size), smaller...)
-	b.budget.recycle(smaller)
+	larger := make([]byte, len(b.data), size)
+	copy(larger, b.data)
+	b.budget.discard(int64(cap(b.data)))
+	b.data = larger
 	return nil
 }
 
@@ -140,14 +141,6 @@ func (b *body) markVerified() {
 		b.verified = true
 		b.budget.verify(b.counted)
 	}
-}
-
-// lend says that the body goes to the app: a connection may be reading it for
-// longer than the delivery takes.
-func (b *body) lend() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.lent = true
 }
 
 // share adds a user.
@@ -163,12 +156,9 @@ func (b *body) drop() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.users--
-	if b.users > 0 {
-		return
-	}
-	b.budget.give(b.counted, b.verified)
-	b.counted = 0
-	if !b.lent {
-		b.budget.recycle(b.data)
+	if b.users == 0 {
+		b.budget.give(b.counted, b.verified)
+		b.budget.discard(b.counted)
+		b.counted = 0
 	}
 }

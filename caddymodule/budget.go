@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"container/list"
 	"errors"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -22,6 +23,9 @@ const (
 	// make room for others.
 	stalledAfter = 250 * time.Millisecond
 
+	// largeBuffer is the size from which a buffer counts as garbage of its own.
+	largeBuffer = 64 << 10
+
 	// roomWait is how long one body may wait for room, all in all.
 	roomWait = time.Second
 )
@@ -35,6 +39,9 @@ const (
 // without progress for the longest first, are given up: however many senders
 // stall, they hold memory only as long as nobody else needs it. What is verified
 // is never given up.
+//
+// What large bodies leave behind counts as well. The garbage collector would let
+// it grow to as much as is in use, so the budget has it run earlier.
 type budget struct {
 	mu         sync.Mutex
 	limit      int64
@@ -46,7 +53,8 @@ type budget struct {
 	small, large list.List // of *waiter
 	look         *time.Timer
 
-	spares spares
+	garbage    int64 // bytes of large buffers dropped since the last collection
+	collecting bool
 }
 
 // waiter is an upload that waits for n bytes.
@@ -79,20 +87,6 @@ func (b *budget) give(n int64, verified bool) {
 	})
 }
 
-// buffer returns an empty buffer for size bytes that have been taken.
-func (b *budget) buffer(size int64) []byte { return b.spares.get(size, b.spare()) }
-
-// recycle keeps a buffer for another body once its bytes have been given back.
-// Nothing may refer to it any more.
-func (b *budget) recycle(buffer []byte) { b.spares.put(buffer, b.spare()) }
-
-// spare is how much may be kept: what unverified bodies leave of their share.
-func (b *budget) spare() int64 {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return min(b.limit-b.held, b.limit/2-b.unverified)
-}
-
 func (b *budget) bytes() int64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -114,7 +108,7 @@ func (b *budget) update(change func()) {
 // stand still where there is too little. It returns those; they are to be
 // interrupted once the lock is free.
 func (b *budget) serveLocked(now time.Time) (stalled []*upload) {
-	for w := b.first(); w != nil && b.fits(w.upload, w.n, 0); w = b.first() {
+	for w := b.first(); w != nil && b.fits(w.upload, w.n, 0) && !b.litteredLocked(); w = b.first() {
 		b.grantLocked(w.upload, w.n, now)
 		w.settleLocked(nil)
 	}
@@ -146,6 +140,33 @@ func (b *budget) serveLocked(now time.Time) (stalled []*upload) {
 	b.lookAgainLocked(next.Sub(now))
 	return stalled
 }
+
+// discard says that a buffer of n bytes is not used any more.
+func (b *budget) discard(n int64) {
+	if n < largeBuffer {
+		return // these come and go with everything else
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.garbage += n
+	if b.garbage >= b.limit/8 && !b.collecting {
+		b.collecting = true
+		go b.collect(b.garbage)
+	}
+}
+
+// collect frees what was garbage when it began.
+func (b *budget) collect(garbage int64) {
+	runtime.GC()
+	b.update(func() {
+		b.garbage -= garbage
+		b.collecting = false
+	})
+}
+
+// litteredLocked reports whether nothing may be taken before a collection, which
+// is under way then, is over.
+func (b *budget) litteredLocked() bool { return b.collecting && b.garbage >= b.limit/4 }
 
 // lookAgainLocked comes back when the next upload counts as stalled.
 func (b *budget) lookAgainLocked(after time.Duration) {

@@ -390,3 +390,35 @@ func (u *upload) run(t *testing.T, random *rand.Rand, stopped <-chan struct{}) {
 	time.Sleep(time.Duration(random.IntN(100)) * time.Millisecond)
 	u.budget.give(u.held, true)
 }
+
+// What was dropped counts until it is collected: nobody gets more meanwhile, and
+// nobody is given up for it.
+func TestDroppedBuffersAreCollected(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &budget{limit: 16 << 20}
+		idle := sends(t, b, 1<<20)
+		time.Sleep(time.Minute)
+		b.discard(1 << 10) // small ones are left to the garbage collector
+		b.discard(1 << 20)
+		if b.garbage != 1<<20 || b.collecting {
+			t.Errorf("%d bytes of garbage, collecting: %t", b.garbage, b.collecting)
+		}
+		b.update(func() { b.collecting = true }) // one that takes long
+		b.discard(3 << 20)
+		taken := make(chan error, 1)
+		go func() { taken <- newSender(b).take(1) }()
+		synctest.Wait()
+		if len(taken) > 0 || idle.stopped {
+			t.Error("memory was given out, or taken from others, before the garbage was collected")
+		}
+		b.collect(b.garbage)
+		if err := <-taken; err != nil {
+			t.Error(err)
+		}
+		b.discard(2 << 20) // begins a collection by itself
+		synctest.Wait()
+		if b.garbage != 0 || b.collecting {
+			t.Errorf("%d bytes of garbage are left, collecting: %t", b.garbage, b.collecting)
+		}
+	})
+}

@@ -51,7 +51,6 @@ func (d *delivery) forward(c *claim, next caddyhttp.Handler) outcome {
 
 // prepare makes the request what the app is to see.
 func (d *delivery) prepare() {
-	d.body.lend()
 	d.r.Body = io.NopCloser(bytes.NewReader(d.body.data))
 	d.r.ContentLength = int64(len(d.body.data)) // with 0 or -1 the proxy would drop or chunk the body
 	d.r.TransferEncoding = nil
