@@ -26,8 +26,9 @@ const (
 	// largeBuffer is the size from which a buffer counts as garbage of its own.
 	largeBuffer = 64 << 10
 
-	// roomWait is how long one body may wait for room, all in all.
-	roomWait = time.Second
+	// roomWait is how long one body may wait for room, all in all. No sender that
+	// waits for less than ten seconds sends bodies that have to.
+	roomWait = 2 * time.Second
 )
 
 // budget bounds the memory that all bodies hold at once, over every guard of a
@@ -108,7 +109,7 @@ func (b *budget) update(change func()) {
 // stand still where there is too little. It returns those; they are to be
 // interrupted once the lock is free.
 func (b *budget) serveLocked(now time.Time) (stalled []*upload) {
-	for w := b.first(); w != nil && b.fits(w.upload, w.n, 0) && !b.litteredLocked(); w = b.first() {
+	for w := b.first(); w != nil && b.mayTake(w.upload, w.n); w = b.first() {
 		b.grantLocked(w.upload, w.n, now)
 		w.settleLocked(nil)
 	}
@@ -164,10 +165,6 @@ func (b *budget) collect(garbage int64) {
 	})
 }
 
-// litteredLocked reports whether nothing may be taken before a collection, which
-// is under way then, is over.
-func (b *budget) litteredLocked() bool { return b.collecting && b.garbage >= b.limit/4 }
-
 // lookAgainLocked comes back when the next upload counts as stalled.
 func (b *budget) lookAgainLocked(after time.Duration) {
 	if b.look == nil {
@@ -211,6 +208,13 @@ func (b *budget) share(size int64) int64 {
 // back.
 func (b *budget) fits(u *upload, n, leaving int64) bool {
 	return b.held-leaving+n <= b.limit && b.unverified-leaving+n <= b.share(u.held+n)
+}
+
+// mayTake reports whether an upload can have n more bytes now: they fit, and what
+// large ones have left behind is not too much until it is collected.
+func (b *budget) mayTake(u *upload, n int64) bool {
+	littered := b.collecting && b.garbage >= b.limit/4
+	return b.fits(u, n, 0) && (!littered || u.held+n <= smallBody)
 }
 
 // canFit reports whether a waiter would fit if nothing else were unverified.

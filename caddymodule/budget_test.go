@@ -93,15 +93,15 @@ func TestALowerLimitLeavesWhatIsHeld(t *testing.T) {
 	})
 }
 
-// A sender waits for what others give back, for a second in all.
+// A sender waits for what others give back, for roomWait in all.
 func TestRoomIsWaitedForNoLongerThanAllowed(t *testing.T) {
 	for name, tc := range map[string]struct {
 		first, bodyTimeout, want time.Duration
 	}{
-		"a second":                       {0, time.Minute, time.Second},
-		"a second over all of its waits": {600 * time.Millisecond, time.Minute, 400 * time.Millisecond},
-		"no longer than body_timeout":    {0, 300 * time.Millisecond, 300 * time.Millisecond},
-		"not at all after body_timeout":  {0, -time.Second, 0},
+		"for so long":                   {0, time.Minute, roomWait},
+		"so long in all of its waits":   {600 * time.Millisecond, time.Minute, roomWait - 600*time.Millisecond},
+		"no longer than body_timeout":   {0, 300 * time.Millisecond, 300 * time.Millisecond},
+		"not at all after body_timeout": {0, -time.Second, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -405,8 +405,9 @@ func TestDroppedBuffersAreCollected(t *testing.T) {
 		}
 		b.update(func() { b.collecting = true }) // one that takes long
 		b.discard(3 << 20)
+		sends(t, b, smallBody) // these need not wait for it
 		taken := make(chan error, 1)
-		go func() { taken <- newSender(b).take(1) }()
+		go func() { taken <- newSender(b).take(smallBody + 1) }()
 		synctest.Wait()
 		if len(taken) > 0 || idle.stopped {
 			t.Error("memory was given out, or taken from others, before the garbage was collected")

@@ -46,7 +46,7 @@ func (u *upload) take(n int64) error {
 	case u.held+n > b.share(u.held+n): // not even alone
 		b.mu.Unlock()
 		return errOverBudget
-	case b.first() == nil && b.fits(u, n, 0) && !b.litteredLocked():
+	case b.first() == nil && b.mayTake(u, n):
 		b.grantLocked(u, n, now)
 		b.mu.Unlock()
 		return nil

@@ -42,7 +42,7 @@ func memory(t *testing.T, g *testbed.Gateway, line string) int {
 func TestFloodOfForgeriesIsBounded(t *testing.T) {
 	app := testbed.StartApp(t, nil)
 	s := testbed.Struktr()
-	g := testbed.StartGateway(t, setup{store: "memory", app: app}.caddyfile(), testbed.WithoutRaceDetector(), testbed.WithEnv("GODEBUG=gctrace=1"))
+	g := testbed.StartGateway(t, setup{store: "memory", app: app}.caddyfile(), testbed.WithoutRaceDetector())
 	before := memory(t, g, "VmRSS")
 	body := bytes.Repeat([]byte("forged, "), 10*mebibyte/8)
 	var mu sync.Mutex
