@@ -1,6 +1,7 @@
 package signature
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -49,7 +50,7 @@ func (s *Scheme) elements(r *Request) ([]Request, error) {
 		return nil, refuse(SignatureMissing, "no body %s", s.items)
 	case kind != jsonNested || !list.IsArray():
 		return nil, refuse(SignatureMalformed, "body %s is not a list", s.items)
-	case !gjson.ValidBytes(r.Body) || !uniqueJSON(string(r.Body), s.items):
+	case !json.Valid(r.Body) || !uniqueJSON(string(r.Body), s.items):
 		return nil, refuse(SignatureMalformed, "body %s was sent more than once, or is not in JSON", s.items)
 	}
 	var requests []Request

@@ -1,6 +1,7 @@
 package signature
 
 import (
+	"encoding/json"
 	"slices"
 	"strconv"
 	"unicode/utf16"
@@ -80,7 +81,7 @@ func (s *Scheme) checkFields(r *Request) error {
 			}
 			text = body
 		}
-		if !gjson.Valid(text) {
+		if !json.Valid([]byte(text)) {
 			return refuse(SignatureMalformed, "%s is signed, and what it is in is not JSON", f)
 		}
 		if !uniqueJSON(text, path) {

@@ -3,6 +3,7 @@ package signature
 import (
 	"crypto/hmac"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -153,7 +154,7 @@ func decodeTokenPart(text string) (part []byte, problem string) {
 	if err != nil {
 		return nil, "is not base64url"
 	}
-	if firstByte(part) != '{' || !gjson.ValidBytes(part) {
+	if firstByte(part) != '{' || !json.Valid(part) {
 		return nil, "is not a JSON object"
 	}
 	seen := make(map[string]bool)
