@@ -302,3 +302,26 @@ func TestACopyInAnotherGatewayIsWaitedFor(t *testing.T) {
 		})
 	}
 }
+
+// A copy for which there is no place to wait is told so at once, and counted.
+func TestACopyWithoutAPlaceToWaitIsInFlightAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, nil)
+		first := b.delivery(event("1"))
+		flight, _ := first.store.flights.join(first.keys, first.body)
+		first.store.flights.waiting = maxWaiting
+		before, start := counted(t, b.guard.metrics.requests), time.Now()
+		w, err := b.serve(b.request(event("1")), says(http.StatusOK, ""))
+		if got := w.Header().Get(headerResult); got != string(ResultInFlight) || w.Header().Get("Retry-After") != retryAfter {
+			t.Errorf("%s with Retry-After %q: %v", got, w.Header().Get("Retry-After"), err)
+		}
+		if waited := time.Since(start); waited != 0 {
+			t.Errorf("after %v", waited)
+		}
+		if n := counted(t, b.guard.metrics.requests) - before; n != 1 {
+			t.Errorf("counted %v times", n)
+		}
+		first.store.flights.waiting = 0
+		first.store.flights.land(flight, dedupe.Event{}, 0)
+	})
+}
