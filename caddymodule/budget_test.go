@@ -254,39 +254,6 @@ func TestOnlyAsManyAsNeededAreGivenUp(t *testing.T) {
 	}
 }
 
-func TestATrickleIsNoProgress(t *testing.T) {
-	for name, tc := range map[string]struct {
-		held, step int64
-		alive      bool
-	}{
-		"bytes":                         {8 << 10, 1, false},
-		"less than a step":              {128 << 10, leastStep/8 - 1, false},
-		"a step":                        {128 << 10, leastStep / 4, true},
-		"too small a step for its size": {8 << 20, 20 << 10, false},
-		"a sixteenth":                   {8 << 20, 256 << 10, true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				b := &budget{limit: 16 << 20}
-				s := sends(t, b, min(tc.held, 7<<20))
-				s.progress(tc.held / 2)
-				arrived := tc.held / 2
-				for range 8 { // 50 ms each
-					time.Sleep(50 * time.Millisecond)
-					arrived += tc.step
-					s.progress(arrived)
-				}
-				// Whoever takes everything now has to wait for it if it is alive.
-				start := time.Now()
-				sends(t, b, 7<<20)
-				if alive := time.Since(start) > 0; alive != tc.alive {
-					t.Errorf("alive: %t, want %t", alive, tc.alive)
-				}
-			})
-		})
-	}
-}
-
 // Where everybody holds something and waits for more, the last one gives way.
 func TestThoseWhoWaitForEachOtherGetOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -309,39 +276,6 @@ func TestThoseWhoWaitForEachOtherGetOn(t *testing.T) {
 		}
 		wantBudget(t, b, 0, 0)
 	})
-}
-
-// What was given up but ends well all the same, or not at all, confuses nothing.
-func TestAnUploadThatDoesNotHeedItsEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := &budget{limit: 80 << 10}
-		deaf := b.begin(func() {}, time.Now().Add(time.Minute))
-		if err := deaf.take(40 << 10); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(time.Second)
-		if err := newSender(b).take(1); !errors.Is(err, errOverBudget) {
-			t.Errorf("got %v without any room", err)
-		}
-		if err := deaf.take(1); !errors.Is(err, errEvicted) {
-			t.Errorf("one that was given up takes more: %v", err)
-		}
-		deaf.progress(40 << 10)
-		if !deaf.end(false) {
-			t.Error("it does not know that it was given up")
-		}
-		wantBudget(t, b, 40<<10, 40<<10)
-		b.verify(40 << 10)
-		sends(t, b, 40<<10)
-		wantBudget(t, b, 80<<10, 40<<10)
-	})
-}
-
-func TestAnUploadIsNotInterruptedAfterItsEnd(t *testing.T) {
-	b := &budget{limit: 100}
-	u := b.begin(func() { t.Error("interrupted") }, time.Now())
-	u.end(false)
-	u.interrupt()
 }
 
 func TestTheBudgetIsNeverOverdrawn(t *testing.T) {

@@ -239,8 +239,9 @@ func TestCeilingsAreAnsweredAndCounted(t *testing.T) {
 		status int
 		result string
 	}{
-		"a body too large":      {testbed.Struktr(), many("x", 64<<10+1), nil, 413, "body_too_large"},
-		"one of unknown length": {testbed.Struktr(), many("x", 64<<10+1), func(r *http.Request) { chunked(r) }, 413, "body_too_large"},
+		"a stamp before all years": {testbed.Struktr(), "{}", func(r *http.Request) {
+			r.Header.Set("X-Struktr-Timestamp", "-1")
+		}, 403, "timestamp_malformed"},
 		"a long signature": {testbed.Struktr(), "{}", func(r *http.Request) {
 			r.Header.Set("X-Struktr-Signature", "sha256="+many("ab", 6000))
 		}, 401, "signature_malformed"},
@@ -279,6 +280,16 @@ func TestCeilingsAreAnsweredAndCounted(t *testing.T) {
 			}
 		})
 	}
+	// Its sender would still be writing when it is refused by its length.
+	t.Run("a body too large", func(t *testing.T) {
+		req := testbed.Struktr().Request(t, g.URL(""), testbed.Event{})
+		conn := dial(t, req)
+		say(t, conn, wire(req, "Content-Length: 65537"))
+		wantRefused(t, hear(t, conn), 413, "body_too_large")
+		if n := metric(g, "webhook_guard_requests_total", "result", "body_too_large"); n != 1 {
+			t.Errorf("counted %v times", n)
+		}
+	})
 	// What is larger than Caddy takes altogether does not reach the guard.
 	t.Run("headers of a megabyte", func(t *testing.T) {
 		req := testbed.Struktr().Request(t, g.URL(""), testbed.Event{})
