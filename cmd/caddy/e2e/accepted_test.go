@@ -98,7 +98,7 @@ func TestJSONHasTheSameFields(t *testing.T) {
 	t.Parallel()
 	for name, config := range map[string]string{
 		"smallest": inJSON("", jsonSecret),
-		"every field": inJSON(`"store":{"kind":"redis","url":"redis://a","username":"u","password":"canary","db":1,"tls":{},"pool_size":3,
+		"every field": inJSON(`"store":{"kind":"redis","urls":["redis://a"],"username":"u","password":"canary","db":1,"tls":{},"pool_size":3,
 "timeout":"1s","key_prefix":"x:"},"max_buffered":1000000,"providers":{"acme":{"signature":[{"header":"X-Acme"}],"signed":["{body}"]}}`,
 			`"provider":"acme","secret":[{"value":"canary","until":"2120-01-01T00:00:00Z"},{"value":"{http.vars.key}","per_request":true}],
 "scope":"{http.vars.tenant}","on_store_error":"forward","docs":"https://example.com",
@@ -149,7 +149,7 @@ func TestJSONRefusals(t *testing.T) {
 		"negative body":          {struktr(`"max_body":-1`), []string{"max_body", "not positive"}},
 		"negative delay":         {struktr(`"retries":["-1s"]`), []string{"retries", "negative"}},
 		"negative buffer":        {inJSON(`"max_buffered":-1`, jsonSecret), []string{"max_buffered", "not positive"}},
-		"negative pool":          {inJSON(`"store":{"kind":"redis","url":"redis://a","pool_size":-1}`, jsonSecret), []string{"redis", "pool_size", "positive"}},
+		"negative pool":          {inJSON(`"store":{"kind":"redis","urls":["redis://a"],"pool_size":-1}`, jsonSecret), []string{"redis", "pool_size", "positive"}},
 		"negative entries":       {inJSON(`"store":{"kind":"memory","max_entries":-1}`, jsonSecret), []string{"max_entries", "positive"}},
 		"status":                 {struktr(`"success":["ok"]`), []string{"success", `"ok"`}},
 		"answer":                 {struktr(`"answer":{"status":0}`), []string{"answer"}},
