@@ -1,8 +1,6 @@
 package e2e
 
 import (
-	"encoding/pem"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -107,15 +105,18 @@ func TestDocumentedCaddyfilesLoad(t *testing.T) {
 func documentedFiles(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	server := httptest.NewTLSServer(nil)
-	defer server.Close()
-	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
-	for name, text := range map[string][]byte{
-		"acme.secret":    []byte("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n"),
-		"redis.password": []byte("secret\n"),
-		"redis-ca.pem":   certificate,
+	for name, text := range map[string]string{
+		"acme.secret":    "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n",
+		"redis.password": "secret\n",
 	} {
-		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	authority := testbed.NewAuthority(t)
+	cert, key := authority.Issue("gateway")
+	for name, file := range map[string]string{"redis-ca.pem": authority.File, "gateway.pem": cert, "gateway.key": key} {
+		if err := os.Symlink(file, filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)
 		}
 	}
