@@ -1,0 +1,5 @@
+//go:build full
+
+package chaos_test
+
+const defaultTopology = "all"

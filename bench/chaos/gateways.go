@@ -1,0 +1,69 @@
+package chaos
+
+import (
+	"math/rand/v2"
+)
+
+// gatewayMishaps are what can happen to gateways. At most one has a fault at a time,
+// but for the one that hits them all.
+func (w *world) gatewayMishaps() []mishap {
+	one := func(kind string, hits part, strike func(i int), mend func(i int)) mishap {
+		return mishap{kind, func(r *rand.Rand) breakage {
+			i := r.IntN(len(w.gateways))
+			return breakage{
+				fault:  fault{gateway: i, hits: hits},
+				strike: func(*fault) { strike(i) },
+				mend:   func() { mend(i) },
+			}
+		}}
+	}
+	start := func(i int) { w.gateways[i].Start() }
+	all := []mishap{
+		one("gateway killed", gatewayKilled, func(i int) { w.gateways[i].Kill() }, start),
+		one("gateway stopped", gatewayStopped, w.stop, start),
+		one("configuration reloaded", gatewayReloaded, w.reload, func(int) {}),
+	}
+	if len(w.gateways) > 1 {
+		all = append(all, mishap{"all gateways killed", func(*rand.Rand) breakage {
+			return breakage{
+				fault: fault{gateway: everyGateway, hits: gatewayKilled},
+				strike: func(*fault) {
+					for _, g := range w.gateways {
+						g.Kill()
+					}
+				},
+				mend: func() {
+					for _, g := range w.gateways {
+						g.Start()
+					}
+				},
+			}
+		}})
+	}
+	return all
+}
+
+// stop asks a gateway to end; it must do so well.
+func (w *world) stop(i int) {
+	if err := w.gateways[i].Stop(); err != nil {
+		w.tb.Errorf("gateway %d ended badly after SIGTERM: %v", i, err)
+	}
+}
+
+func (w *world) reload(i int) {
+	w.versions++
+	if err := w.gateways[i].Reload(caddyfile(w.topology, i, w.app.addr, w.versions)); err != nil {
+		w.tb.Errorf("gateway %d: %v", i, err)
+	}
+}
+
+// appMishaps are what can happen to the app as a whole.
+func (w *world) appMishaps() []mishap {
+	return []mishap{{"app refuses connections", func(*rand.Rand) breakage {
+		return breakage{
+			fault:  fault{gateway: everyGateway, hits: appDown},
+			strike: func(*fault) { w.app.refuse() },
+			mend:   w.app.listen,
+		}
+	}}}
+}
