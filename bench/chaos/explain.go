@@ -14,15 +14,15 @@ type rules struct {
 func rulesOf(topology string) rules { return rules{shared: topology != "disk"} }
 
 // Bounds on what the guard does by itself. They are approximations, since the harness
-// sees neither the guard's claims nor its commits: real times are far shorter, but a
-// busy machine stretches them.
+// does not see the guard's claims and commits: real times are far shorter, but a busy
+// machine stretches them.
 const (
-	// commitWithin is how long after the app's answer its commit has been tried: one
-	// step of the store, and as much again for a busy machine.
-	commitWithin = time.Second
-	// recoverWithin is how long after the store is well again what was tried in vain
-	// has been done: a pause, a step that was under way, a step, and slack.
-	recoverWithin = 3 * time.Second
+	// commitWithin is how long after the app's answer a commit has been tried, where no
+	// sender is left whose answer would tell.
+	commitWithin = 2 * time.Second
+	// recoverWithin is how long after the store is well again what was tried in vain has
+	// been done.
+	recoverWithin = 5 * time.Second
 	// lagWithin is how far a replica may be behind its master.
 	lagWithin = time.Second
 	// limitSlack is how far the app's clock of a call is behind the guard's.
@@ -44,13 +44,13 @@ func (c cause) String() string {
 
 // Causes, as the table names them.
 const (
-	causeCut      = "the app broke off an answer"
-	causeLate     = "the app answered after the guard's time limit"
-	causeKill     = "gateway killed before its commit"
-	causeEnd      = "gateway ended while it could not commit"
-	causeLoss     = "Redis lost a write in a failover"
-	causeAway     = "Redis away when the event was to be committed or its claim renewed"
-	causeNoneText = "unexplained"
+	causeCut   = "the app broke off an answer"
+	causeLate  = "the app answered after the guard's time limit"
+	causeKill  = "gateway killed before its commit"
+	causeEnd   = "gateway ended while the store did not take its commit"
+	causeLoss  = "store lost a write in a failover"
+	causeAway  = "store did not take the commit in time"
+	causeLapse = "store away until the claim ran out under the app's work"
 )
 
 // explain says why an event could reach the app once more, as call again, though call
@@ -63,34 +63,48 @@ func (r rules) explain(e *event, first, again *call, faults []*fault) *cause {
 		return &cause{name: causeLate}
 	}
 	for _, f := range faults {
-		if name := r.blame(e, first, again, f, faults); name != "" {
+		if !f.concerns(first.gateway) || again.begun < f.start {
+			continue
+		}
+		name := ""
+		switch f.hits {
+		case gatewayKilled, gatewayStopped:
+			name = r.blameEnd(e, first, again, f)
+		case storeHit:
+			name = r.blameStore(e, first, again, f)
+		}
+		if name != "" {
 			return &cause{name, f}
 		}
 	}
 	return nil
 }
 
-// blame returns what a fault explains, or "".
-func (r rules) blame(e *event, first, again *call, f *fault, faults []*fault) string {
-	if !f.concerns(first.gateway) || again.begun < f.start {
+// blameEnd returns what the end of the first call's gateway explains, or "".
+func (r rules) blameEnd(e *event, first, again *call, f *fault) string {
+	if failed := e.uncommitted(first); failed != nil && failed.at <= f.struck {
+		return causeEnd
+	}
+	// Who stops in good order has settled what he was at.
+	if f.hits == gatewayKilled && f.struck >= first.begun && e.unanswered(first, f.start) && r.lapsed(first.begun, again) {
+		return causeKill
+	}
+	return ""
+}
+
+// blameStore returns what a fault of the store explains, or "".
+func (r rules) blameStore(e *event, first, again *call, f *fault) string {
+	if f.loses && f.lasted(first.begun, first.ended+commitWithin+lagWithin) {
+		return causeLoss
+	}
+	if !r.lapsed(first.begun, again) {
 		return ""
 	}
-	committed := first.ended + commitWithin // at the latest, had nothing been wrong
-	switch f.hits {
-	case gatewayKilled:
-		if f.struck >= first.begun && f.start <= committed && !e.acknowledgedBetween(first.decided, f.start) && r.lapsed(first.begun, again) {
-			return causeKill
-		}
-	case storeHit:
-		switch {
-		case f.loses && f.lasted(first.begun, committed+lagWithin):
-			return causeLoss
-		case !f.lasted(first.begun, committed) || !r.lapsed(max(f.start, first.begun), again):
-		case again.begun <= f.end+recoverWithin:
-			return causeAway
-		case endedMeanwhile(first, f, faults):
-			return causeEnd
-		}
+	if failed := e.uncommitted(first); failed != nil && f.lasted(failed.at-recoverWithin, again.begun) && again.begun <= f.end+recoverWithin {
+		return causeAway
+	}
+	if f.lasted(first.begun, first.decided) && r.lapsed(f.start, again) && again.begun <= first.ended+commitWithin {
+		return causeLapse
 	}
 	return ""
 }
@@ -101,31 +115,33 @@ func (f *fault) concerns(gateway int) bool {
 }
 
 // lapsed is whether a claim that was well at a moment can have run out by the time of
-// another call: nothing is forwarded on less than half of a lease, and a renewal is
+// another call: nothing is forwarded on less than half of a lease, and renewals are
 // tried before that is reached.
 func (r rules) lapsed(from moment, again *call) bool {
 	return !r.shared || again.begun >= from+lease/2
 }
 
-// acknowledgedBetween is whether anybody got a success for the event in that time, so
-// that it was committed.
-func (e *event) acknowledgedBetween(from, to moment) bool {
-	for _, a := range e.attempts {
-		if a.acknowledged() && a.ended >= from && a.ended < to {
-			return true
+// uncommitted returns where the gateway of a call says that its success could not be
+// committed, nil where it does not.
+func (e *event) uncommitted(c *call) *remark {
+	for i, m := range e.remarks {
+		if m.uncommitted && m.gateway == c.gateway && m.at >= c.decided {
+			return &e.remarks[i]
 		}
 	}
-	return false
+	return nil
 }
 
-// endedMeanwhile is whether the call's gateway ended while a fault kept it from
-// committing, so that nobody tries any more.
-func endedMeanwhile(c *call, away *fault, faults []*fault) bool {
-	for _, f := range faults {
-		if (f.hits == gatewayKilled || f.hits == gatewayStopped) && f.concerns(c.gateway) &&
-			f.struck >= c.decided && f.start <= away.end+recoverWithin {
-			return true
+// unanswered is whether a call's sender had no answer by then, so that the commit may
+// not have been made. Of a sender that had hung up, only time can tell.
+func (e *event) unanswered(c *call, by moment) bool {
+	for _, a := range e.attempts {
+		if a.acknowledged() && a.ended >= c.decided && a.ended < by {
+			return false // the same goes for any other answer after it
+		}
+		if a.n == c.attempt && a.ended < by && by > c.ended+commitWithin {
+			return false
 		}
 	}
-	return false
+	return true
 }

@@ -1,7 +1,9 @@
 package chaos
 
 import (
+	"fmt"
 	"math/rand/v2"
+	"path/filepath"
 )
 
 // gatewayMishaps are what can happen to gateways. At most one has a fault at a time,
@@ -52,7 +54,7 @@ func (w *world) stop(i int) {
 
 func (w *world) reload(i int) {
 	w.versions++
-	if err := w.gateways[i].Reload(caddyfile(w.topology, i, w.app.addr, w.versions)); err != nil {
+	if err := w.gateways[i].Reload(w.caddyfile(i)); err != nil {
 		w.tb.Errorf("gateway %d: %v", i, err)
 	}
 }
@@ -66,4 +68,8 @@ func (w *world) appMishaps() []mishap {
 			mend:   w.app.listen,
 		}
 	}}}
+}
+
+func (w *world) logPath(gateway int) string {
+	return filepath.Join(w.dir, fmt.Sprintf("gateway-%d.log", gateway))
 }

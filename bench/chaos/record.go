@@ -34,6 +34,7 @@ type event struct {
 
 	attempts []*attempt
 	calls    []*call
+	remarks  []remark // of the gateways, about it
 }
 
 // attempt is one request of a sender, or of an attacker.
@@ -200,4 +201,12 @@ func (r *record) lift(f *fault, mend func()) {
 // lasted is whether a fault was in effect at any time between two moments.
 func (f *fault) lasted(from, to moment) bool {
 	return f.start <= to && (f.end == 0 || f.end >= from)
+}
+
+// lastFault is when all was well for good.
+func (r *record) lastFault() (last moment) {
+	for _, f := range r.faults {
+		last = max(last, f.end)
+	}
+	return last
 }

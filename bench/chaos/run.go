@@ -46,6 +46,7 @@ const (
 // world is one run.
 type world struct {
 	tb       testing.TB
+	dir      string // of the gateways' logs
 	seed     uint64
 	pause    time.Duration // of one sender between two events, on average
 	topology topology
@@ -74,16 +75,21 @@ func Run(tb testing.TB, c Config) Result {
 	}
 	tb.Logf("topology %s, seed %d, faults for %v", c.Topology, c.Seed, c.Duration)
 	w := &world{
-		tb: tb, seed: c.Seed, topology: start(tb), captures: make(chan *event, 100),
+		tb: tb, dir: tb.TempDir(), seed: c.Seed, topology: start(tb), captures: make(chan *event, 100),
 		pause: time.Duration(len(testbed.Senders())) * time.Second / time.Duration(c.Rate),
 	}
 	w.open()
 	w.live(c.Duration)
 	w.app.behave()
 	w.drain()
+	// The bound on what the gateways still try in the background.
+	time.Sleep(w.rec.lastFault() + recoverWithin - w.rec.now())
 	w.sweep()
 	w.idle()
 	w.app.wait()
+	for i := range w.gateways {
+		w.rec.remember(readLog(tb, w.logPath(i), i, w.rec.begun))
+	}
 	v := judge(w.rec, rulesOf(c.Topology))
 	v.print(tb, w.rec)
 	return v.result(c, w.rec)
@@ -95,7 +101,7 @@ func (w *world) open() {
 	w.app = startApp(w.tb, w.rec, w.seed)
 	var urls []string
 	for i := range w.topology.gateways() {
-		g := testbed.StartGateway(w.tb, caddyfile(w.topology, i, w.app.addr, 0))
+		g := testbed.StartGateway(w.tb, w.caddyfile(i))
 		w.gateways, urls = append(w.gateways, g), append(urls, g.URL(""))
 	}
 	w.balancer = newBalancer(urls)

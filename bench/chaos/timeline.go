@@ -72,6 +72,9 @@ func timeline(e *event, faults []*fault) string {
 		say(c.decided, "  call of attempt %d: %s, status %d, work done %v", c.attempt, c.how, c.status, c.work)
 		say(c.ended, "  call of attempt %d ends, answer whole %v", c.attempt, c.whole)
 	}
+	for _, m := range e.remarks {
+		say(m.at, "      gateway %d logs: %s", m.gateway, m.text)
+	}
 	if len(lines) == 0 {
 		return "nothing happened"
 	}

@@ -107,9 +107,21 @@ func spoiling(f fault, ways []*proxy, t toxic) breakage {
 
 // caddyfile is the configuration of one gateway. The version makes no difference but
 // that Caddy sees another text.
-func caddyfile(t topology, gateway int, app string, version int) string {
-	text := fmt.Sprintf("{\n\tadmin 127.0.0.1:{$ADMIN}\n\tlog {\n\t\tlevel ERROR\n\t\texclude http.log.error\n\t}\n\twebhook_guard {\n\t\tstore %s\n\t}\n}\nhttp://:{$PORT} {\n",
-		t.directive(gateway))
+func (w *world) caddyfile(gateway int) string {
+	text := fmt.Sprintf(`{
+	admin 127.0.0.1:{$ADMIN}
+	log {
+		output file %s {
+			roll_disabled
+		}
+		level WARN
+	}
+	webhook_guard {
+		store %s
+	}
+}
+http://:{$PORT} {
+`, w.logPath(gateway), w.topology.directive(gateway))
 	for _, s := range testbed.Senders() {
 		token := ""
 		if s.SignatureHeader == "" {
@@ -127,7 +139,7 @@ func caddyfile(t topology, gateway int, app string, version int) string {
 			header_up %[8]s %[9]d
 		}
 	}
-`, s.Name, s.Secret, token, lease, appLimit, inFlightWait, app, gatewayHeader, gateway)
+`, s.Name, s.Secret, token, lease, appLimit, inFlightWait, w.app.addr, gatewayHeader, gateway)
 	}
-	return text + fmt.Sprintf("\thandle {\n\t\terror \"version %d\" 404\n\t}\n}\n", version)
+	return text + fmt.Sprintf("\thandle {\n\t\terror \"version %d\" 404\n\t}\n}\n", w.versions)
 }
