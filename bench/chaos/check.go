@@ -3,6 +3,7 @@ package chaos
 import (
 	"fmt"
 	"net/http"
+	"slices"
 )
 
 // verdict is what the record of a run comes to.
@@ -17,8 +18,11 @@ type verdict struct {
 	acknowledged int
 	duplicates   int // answered
 	unavailable  int // 503
-	lost         int
-	unexplained  int
+	// reset are connections that ended without a word while a reload closed the old
+	// listener, unread: that is how Linux and net/http treat the newest ones.
+	reset       int
+	lost        int
+	unexplained int
 }
 
 // violation is something that must not happen.
@@ -138,7 +142,11 @@ func (v *verdict) judgeAnswer(e *event, a *attempt, faults []*fault) {
 		}
 	case a.hungUp || a.timeout:
 	case a.status == 0:
-		if !gatewayEnding(a, faults) {
+		switch {
+		case during(gatewayKilled, a, faults) || during(gatewayStopped, a, faults):
+		case during(gatewayReloaded, a, faults) && !e.reached(a):
+			v.reset++
+		default:
 			v.add(e, "attempt %d got no answer from gateway %d, which nothing explains: %s", a.n, a.gateway, a.err)
 		}
 	case a.guard == "in_flight" || a.guard == "store_unavailable":
@@ -151,14 +159,19 @@ func (v *verdict) judgeAnswer(e *event, a *attempt, faults []*fault) {
 	}
 }
 
-// gatewayEnding is whether the attempt's gateway was ending or away.
-func gatewayEnding(a *attempt, faults []*fault) bool {
+// during is whether a fault of that kind concerned an attempt.
+func during(hits part, a *attempt, faults []*fault) bool {
 	for _, f := range faults {
-		if (f.hits == gatewayKilled || f.hits == gatewayStopped) && f.concerns(a.gateway) && f.lasted(a.begun, a.ended) {
+		if f.hits == hits && f.concerns(a.gateway) && f.lasted(a.begun, a.ended) {
 			return true
 		}
 	}
 	return false
+}
+
+// reached is whether this very attempt came to the app.
+func (e *event) reached(a *attempt) bool {
+	return slices.ContainsFunc(e.calls, func(c *call) bool { return c.attempt == a.n })
 }
 
 // appFailed is whether the app failed in this very attempt, with that status; or
@@ -177,10 +190,5 @@ func appFailed(e *event, a *attempt, faults []*fault) bool {
 			return c.whole && !c.work && c.status == a.status
 		}
 	}
-	for _, f := range faults {
-		if f.hits == appDown && f.lasted(a.begun, a.ended) {
-			return a.status == http.StatusBadGateway
-		}
-	}
-	return false
+	return a.status == http.StatusBadGateway && during(appDown, a, faults)
 }

@@ -17,14 +17,14 @@ type Result struct {
 	// Repeats are events that were handled twice, by cause. All are explained.
 	Repeats map[string]int
 
-	Events, Requests, Forgeries, Acknowledged, HandledTwice, Duplicates, Unavailable, Lost, Unverified, Unexplained int
+	Events, Requests, Forgeries, Acknowledged, HandledTwice, Duplicates, Unavailable, Reset, Lost, Unverified, Unexplained int
 }
 
 func (v *verdict) result(c Config, rec *record) Result {
 	r := Result{
 		Config: c, Faults: make(map[string]int), Repeats: make(map[string]int),
 		Events: len(rec.events), Requests: v.requests, Forgeries: len(rec.forged), Acknowledged: v.acknowledged,
-		Duplicates: v.duplicates, Unavailable: v.unavailable, Lost: v.lost, Unverified: len(rec.strays), Unexplained: v.unexplained,
+		Duplicates: v.duplicates, Unavailable: v.unavailable, Reset: v.reset, Lost: v.lost, Unverified: len(rec.strays), Unexplained: v.unexplained,
 	}
 	for _, f := range rec.faults {
 		r.Faults[f.kind]++
@@ -66,6 +66,7 @@ func Table(results []Result) string {
 	row("acknowledged", count(func(r Result) int { return r.Acknowledged }))
 	row("duplicates answered", count(func(r Result) int { return r.Duplicates }))
 	row("answered 503", count(func(r Result) int { return r.Unavailable }))
+	row("connection reset by a reload", count(func(r Result) int { return r.Reset }))
 	row("handled twice, explained", count(func(r Result) int { return r.HandledTwice }))
 	for _, name := range kinds(results, func(r Result) map[string]int { return r.Repeats }) {
 		row("because "+name, count(func(r Result) int { return r.Repeats[name] }))

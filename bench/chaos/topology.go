@@ -106,7 +106,8 @@ func spoiling(f fault, ways []*proxy, t toxic) breakage {
 }
 
 // caddyfile is the configuration of one gateway. The version makes no difference but
-// that Caddy sees another text.
+// that Caddy sees another text. Connections to the app are not kept, so that an app that
+// refuses them is noticed at once.
 func (w *world) caddyfile(gateway int) string {
 	text := fmt.Sprintf(`{
 	admin 127.0.0.1:{$ADMIN}
@@ -137,6 +138,9 @@ http://:{$PORT} {
 		}
 		reverse_proxy %[7]s {
 			header_up %[8]s %[9]d
+			transport http {
+				keepalive off
+			}
 		}
 	}
 `, s.Name, s.Secret, token, lease, appLimit, inFlightWait, w.app.addr, gatewayHeader, gateway)
