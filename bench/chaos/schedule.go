@@ -28,6 +28,9 @@ type lane struct {
 func plan(seed uint64, length time.Duration, lanes []lane) []planned {
 	var steps []planned
 	for i, l := range lanes {
+		if len(l.mishaps) == 0 {
+			continue
+		}
 		r := rand.New(rand.NewPCG(seed, uint64(i)<<32|0xfa17))
 		var deck []mishap
 		for at := within(r, l.interval[0], l.interval[1]); at < length; at += within(r, l.interval[0], l.interval[1]) {

@@ -34,7 +34,10 @@ type breakage struct {
 }
 
 var topologies = map[string]func(tb testing.TB) topology{
-	"single": startSingle,
+	"single":   startSingle,
+	"sentinel": startSentinel,
+	"cluster":  startCluster,
+	"disk":     startDisk,
 }
 
 // single is one Redis that keeps what it has confirmed. Each gateway has a way of its
