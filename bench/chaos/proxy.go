@@ -1,52 +1,66 @@
 package chaos
 
 import (
-	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/Shopify/toxiproxy/v2"
 	"github.com/rs/zerolog"
+
+	"github.com/webhookguard/caddy-webhook-guard/bench/testbed"
 )
 
 // proxy stands before a Redis server and can spoil the way to it.
 type proxy struct {
-	tb    testing.TB
-	proxy *toxiproxy.Proxy
+	tb       testing.TB
+	listen   string
+	upstream string
+	proxy    *toxiproxy.Proxy
 }
 
 func startProxy(tb testing.TB, upstream string) *proxy {
 	tb.Helper()
-	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
-	p := &proxy{tb: tb, proxy: toxiproxy.NewProxy(server, upstream, "127.0.0.1:0", upstream)}
-	if err := p.proxy.Start(); err != nil {
-		tb.Fatalf("starting a proxy for %s: %v", upstream, err)
-	}
-	tb.Cleanup(p.proxy.Stop)
+	zerolog.SetGlobalLevel(zerolog.Disabled) // the toxics log to where no option leads
+	p := &proxy{tb: tb, upstream: upstream, listen: net.JoinHostPort("127.0.0.1", strconv.Itoa(testbed.FreePort(tb)))}
+	p.start()
+	tb.Cleanup(func() { p.proxy.Stop() })
 	return p
 }
 
-func (p *proxy) addr() string { return p.proxy.Listen }
+func (p *proxy) start() {
+	p.tb.Helper()
+	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
+	p.proxy = toxiproxy.NewProxy(server, p.upstream, p.listen, p.upstream)
+	var err error
+	testbed.Eventually(p.tb, patience, func() bool {
+		err = p.proxy.Start()
+		return !errors.Is(err, syscall.EADDRINUSE) // a child that is being started holds the last listener
+	}, "the proxy's port free again")
+	if err != nil {
+		p.tb.Fatalf("starting a proxy at %s for %s: %v", p.listen, p.upstream, err)
+	}
+}
 
 func (p *proxy) port() int {
-	_, text, err := net.SplitHostPort(p.addr())
+	_, text, err := net.SplitHostPort(p.listen)
 	if err != nil {
-		p.tb.Fatalf("proxy at %s: %v", p.addr(), err)
+		p.tb.Fatalf("proxy at %s: %v", p.listen, err)
 	}
 	port, err := strconv.Atoi(text)
 	if err != nil {
-		p.tb.Fatalf("proxy at %s: %v", p.addr(), err)
+		p.tb.Fatalf("proxy at %s: %v", p.listen, err)
 	}
 	return port
 }
 
-// spoil adds a toxic: its type, its attributes, and whether it is on the way to the
-// server ("upstream") or back.
+// spoil adds a toxic to all connections, those that stand too.
 func (p *proxy) spoil(t toxic) {
 	for _, stream := range t.streams {
 		text := fmt.Sprintf(`{"type": %q, "stream": %q, "attributes": {%s}}`, t.kind, stream, t.attributes)
@@ -56,15 +70,19 @@ func (p *proxy) spoil(t toxic) {
 	}
 }
 
-// clear makes the way good again.
-func (p *proxy) clear() { p.proxy.Toxics.ResetToxics(context.Background()) }
+// clear makes the way good again: with a new proxy, since taking a toxic away from a
+// connection that is dead can take minutes. All connections end.
+func (p *proxy) clear() {
+	p.proxy.Stop()
+	p.start()
+}
 
 // toxic is one way to spoil a connection.
 type toxic struct {
 	name       string
 	kind       string
 	attributes string
-	streams    []string
+	streams    []string // "upstream" is the way to the server
 }
 
 var (

@@ -32,7 +32,7 @@ func (t *replicated) announced(tb testing.TB) testbed.RedisSet {
 		Args: []string{"--appendonly", "yes"},
 		Announce: func(port int) int {
 			p := startProxy(tb, fmt.Sprintf("127.0.0.1:%d", port))
-			t.ways[p.proxy.Upstream] = p
+			t.ways[p.upstream] = p
 			return p.port()
 		},
 	}

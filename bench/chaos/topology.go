@@ -57,7 +57,7 @@ func startSingle(tb testing.TB) topology {
 
 func (s *single) gateways() int { return len(s.ways) }
 
-func (s *single) directive(gateway int) string { return "redis redis://" + s.ways[gateway].addr() }
+func (s *single) directive(gateway int) string { return "redis redis://" + s.ways[gateway].listen }
 
 func (s *single) mishaps() []mishap {
 	all := []mishap{
