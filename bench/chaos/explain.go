@@ -54,7 +54,8 @@ const (
 )
 
 // explain says why an event could reach the app once more, as call again, though call
-// first had been a success or was still with the app. nil: nothing explains it.
+// first had been a success or was still with the app. nil: nothing explains it. Of
+// several causes it names the one that is tied to the event most closely.
 func (r rules) explain(e *event, first, again *call, faults []*fault) *cause {
 	switch {
 	case first.work && !first.whole && again.begun >= first.decided:
@@ -62,19 +63,14 @@ func (r rules) explain(e *event, first, again *call, faults []*fault) *cause {
 	case first.decided-first.begun >= appLimit-limitSlack && again.begun >= first.begun+appLimit-limitSlack:
 		return &cause{name: causeLate}
 	}
-	for _, f := range faults {
-		if !f.concerns(first.gateway) || again.begun < f.start {
-			continue
-		}
-		name := ""
-		switch f.hits {
-		case gatewayKilled, gatewayStopped:
-			name = r.blameEnd(e, first, again, f)
-		case storeHit:
-			name = r.blameStore(e, first, again, f)
-		}
-		if name != "" {
-			return &cause{name, f}
+	for _, blame := range []func(e *event, first, again *call, f *fault) string{r.blameEnd, r.blameAway, r.blameLoss} {
+		for _, f := range faults {
+			if !f.concerns(first.gateway) || again.begun < f.start {
+				continue
+			}
+			if name := blame(e, first, again, f); name != "" {
+				return &cause{name, f}
+			}
 		}
 	}
 	return nil
@@ -82,6 +78,9 @@ func (r rules) explain(e *event, first, again *call, faults []*fault) *cause {
 
 // blameEnd returns what the end of the first call's gateway explains, or "".
 func (r rules) blameEnd(e *event, first, again *call, f *fault) string {
+	if f.hits != gatewayKilled && f.hits != gatewayStopped {
+		return ""
+	}
 	if failed := e.uncommitted(first); failed != nil && failed.at <= f.struck {
 		return causeEnd
 	}
@@ -92,12 +91,9 @@ func (r rules) blameEnd(e *event, first, again *call, f *fault) string {
 	return ""
 }
 
-// blameStore returns what a fault of the store explains, or "".
-func (r rules) blameStore(e *event, first, again *call, f *fault) string {
-	if f.loses && f.lasted(first.begun, first.ended+commitWithin+lagWithin) {
-		return causeLoss
-	}
-	if !r.lapsed(first.begun, again) {
+// blameAway returns what a store explains that could not be reached, or "".
+func (r rules) blameAway(e *event, first, again *call, f *fault) string {
+	if f.hits != storeHit || !r.lapsed(first.begun, again) {
 		return ""
 	}
 	if failed := e.uncommitted(first); failed != nil && f.lasted(failed.at-recoverWithin, again.begun) && again.begun <= f.end+recoverWithin {
@@ -105,6 +101,16 @@ func (r rules) blameStore(e *event, first, again *call, f *fault) string {
 	}
 	if f.lasted(first.begun, first.decided) && r.lapsed(f.start, again) && again.begun <= first.ended+commitWithin {
 		return causeLapse
+	}
+	return ""
+}
+
+// blameLoss returns what a store explains that forgot, or "". What a master confirmed
+// shortly before it went may be lost, and what it confirms until it knows that it is
+// one no more.
+func (rules) blameLoss(_ *event, first, _ *call, f *fault) string {
+	if f.hits == storeHit && f.loses && f.lasted(first.begun, first.ended+commitWithin+lagWithin) {
+		return causeLoss
 	}
 	return ""
 }

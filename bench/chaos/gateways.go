@@ -14,7 +14,7 @@ func (w *world) gatewayMishaps() []mishap {
 			i := r.IntN(len(w.gateways))
 			return breakage{
 				fault:  fault{gateway: i, hits: hits},
-				strike: func(*fault) { strike(i) },
+				strike: func() { strike(i) },
 				mend:   func() { mend(i) },
 			}
 		}}
@@ -29,7 +29,7 @@ func (w *world) gatewayMishaps() []mishap {
 		all = append(all, mishap{"all gateways killed", func(*rand.Rand) breakage {
 			return breakage{
 				fault: fault{gateway: everyGateway, hits: gatewayKilled},
-				strike: func(*fault) {
+				strike: func() {
 					for _, g := range w.gateways {
 						g.Kill()
 					}
@@ -64,7 +64,7 @@ func (w *world) appMishaps() []mishap {
 	return []mishap{{"app refuses connections", func(*rand.Rand) breakage {
 		return breakage{
 			fault:  fault{gateway: everyGateway, hits: appDown},
-			strike: func(*fault) { w.app.refuse() },
+			strike: w.app.refuse,
 			mend:   w.app.listen,
 		}
 	}}}

@@ -3,6 +3,7 @@ package chaos
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -75,24 +76,26 @@ func (t *replicated) losing(kind string, away, back func(*testbed.Redis)) mishap
 	})
 }
 
-// onMaster is a mishap of one master. Any may end in a failover, and so in the loss of
-// what the old master had confirmed and not passed on.
+// onMaster is a mishap of one master. Where it ends in a failover, what the old master had
+// confirmed and not passed on is lost.
 func (t *replicated) onMaster(kind string, draw func(*rand.Rand) (detail string, strike, mend func(*testbed.Redis))) mishap {
 	return mishap{kind, func(r *rand.Rand) breakage {
 		detail, strike, mend := draw(r)
 		which := r.IntN(1 << 16)
+		var before []*testbed.Redis
 		var master *testbed.Redis
 		return breakage{
-			fault: fault{gateway: everyGateway, hits: storeHit, loses: true, detail: detail},
-			strike: func(f *fault) {
-				masters := t.masters()
-				master = masters[which%len(masters)]
+			fault: fault{gateway: everyGateway, hits: storeHit, detail: detail},
+			strike: func() {
+				before = t.masters()
+				master = before[which%len(before)]
 				strike(master)
 			},
 			mend: func() {
 				mend(master)
 				t.waitOK()
 			},
+			loses: func() bool { return !slices.Equal(before, t.masters()) },
 		}
 	}}
 }

@@ -56,11 +56,12 @@ func (w *world) play(steps []planned) {
 	for _, s := range steps {
 		time.Sleep(s.at - w.rec.now())
 		if s.begin {
-			w.rec.strike(s.fault, func() { s.strike(s.fault) })
+			w.rec.strike(s.fault, s.strike)
 			w.tb.Logf("%8.3f s: %s", s.fault.struck.Seconds(), s.fault)
 			continue
 		}
 		w.rec.lift(s.fault, s.mend)
+		s.fault.loses = s.loses != nil && s.loses()
 		if s.fault.hits != gatewayReloaded {
 			w.tb.Logf("%8.3f s: over: %s", s.fault.end.Seconds(), s.fault)
 		}

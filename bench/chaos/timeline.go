@@ -47,6 +47,9 @@ func (f *fault) String() string {
 	if f.detail != "" {
 		s += ", " + f.detail
 	}
+	if f.loses {
+		s += ", with a failover"
+	}
 	if f.end != 0 {
 		s += fmt.Sprintf(", from %s to %s", seconds(f.start), seconds(f.end))
 	}

@@ -27,10 +27,11 @@ type mishap struct {
 
 // breakage is a fault about to happen.
 type breakage struct {
-	fault fault
-	// strike breaks, and may add to the detail; mend repairs and waits until all is well.
-	strike func(f *fault)
-	mend   func()
+	fault  fault
+	strike func()
+	mend   func() // and waits until all is well
+	// loses, where set, tells after that whether the store may have lost writes.
+	loses func() bool
 }
 
 var topologies = map[string]func(tb testing.TB) topology{
@@ -64,14 +65,14 @@ func (s *single) mishaps() []mishap {
 		{"Redis killed", func(*rand.Rand) breakage {
 			return breakage{
 				fault:  fault{gateway: everyGateway, hits: storeHit},
-				strike: func(*fault) { s.redis.Stop() },
+				strike: s.redis.Stop,
 				mend:   s.redis.Start,
 			}
 		}},
 		{"Redis frozen", func(*rand.Rand) breakage {
 			return breakage{
 				fault:  fault{gateway: everyGateway, hits: storeHit},
-				strike: func(*fault) { s.redis.Freeze() },
+				strike: s.redis.Freeze,
 				mend:   s.redis.Thaw,
 			}
 		}},
@@ -95,7 +96,7 @@ func spoiling(f fault, ways []*proxy, t toxic) breakage {
 	f.hits = storeHit
 	return breakage{
 		fault: f,
-		strike: func(*fault) {
+		strike: func() {
 			for _, p := range ways {
 				p.spoil(t)
 			}
