@@ -4,7 +4,6 @@ import (
 	"flag"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/webhookguard/caddy-webhook-guard/bench/chaos"
 )
@@ -12,7 +11,7 @@ import (
 var (
 	topology = flag.String("chaos.topology", defaultTopology, "one of "+strings.Join(chaos.Topologies(), ", ")+", several with commas, or all")
 	seed     = flag.Uint64("chaos.seed", 4, "decides events, faults, targets and times")
-	duration = flag.Duration("chaos.duration", 25*time.Second, "how long there are faults, for each topology")
+	duration = flag.Duration("chaos.duration", defaultDuration, "how long there are faults, for each topology")
 	rate     = flag.Int("chaos.rate", 0, "new events each second; 0 for the default")
 	write    = flag.String("chaos.write", "", "a document that gets the table, between its marks")
 )

@@ -128,7 +128,8 @@ func (v *verdict) judgeCalls(e *event, faults []*fault) {
 }
 
 // judgeAnswer: senders see success, 503, the app's own failure, or, where a gateway
-// ends, nothing.
+// ends, nothing. A 503 and a sender's own time-out need no fault: on a busy machine the
+// store's deadline passes without one, and the sender tries again.
 func (v *verdict) judgeAnswer(e *event, a *attempt, faults []*fault) {
 	v.requests++
 	switch {

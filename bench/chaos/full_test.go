@@ -2,4 +2,10 @@
 
 package chaos_test
 
-const defaultTopology = "all"
+import "time"
+
+// Long enough for each kind of fault to have its turn.
+const (
+	defaultTopology = "all"
+	defaultDuration = 45 * time.Second
+)

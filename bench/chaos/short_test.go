@@ -2,4 +2,9 @@
 
 package chaos_test
 
-const defaultTopology = "single"
+import "time"
+
+const (
+	defaultTopology = "single"
+	defaultDuration = 25 * time.Second
+)
