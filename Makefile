@@ -4,7 +4,14 @@
 FUZZTIME ?= 5s
 TOOL := go tool -modfile=.ci/tools/go.mod
 
-.PHONY: help run build test test-full fuzz bench microbench lint fmt deps deps-full deps-bench clean
+# Of make chaos. The same seed makes a run that is alike, not the same; WRITE names a
+# document that gets the table.
+SEED ?= $(shell date +%s)
+DURATION ?= 5m
+TOPOLOGY ?= all
+WRITE ?=
+
+.PHONY: help run build test test-full fuzz bench microbench chaos lint fmt deps deps-full deps-bench clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -50,6 +57,10 @@ bench: deps-bench ## Measure the price of it all, and write docs/performance.md;
 
 microbench: deps ## Run the benchmarks of single functions
 	go test -run '^$$' -bench . -benchmem ./...
+
+chaos: deps ## Break everything under load for DURATION, drawn from SEED, and check every event
+	go test -count=1 -timeout 0 -v -run TestChaos ./bench/chaos -args -chaos.seed=$(SEED) -chaos.duration=$(DURATION) \
+		-chaos.topology=$(TOPOLOGY) $(if $(WRITE),-chaos.write=$(abspath $(WRITE)))
 
 lint: ## Check form and the usual mistakes
 	@unformatted=$$(gofmt -l $$(find . -name '*.go' -not -path '*/node_modules/*')); \

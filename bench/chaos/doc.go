@@ -1,0 +1,29 @@
+// Package chaos is the fault harness: several gateways on one store, senders that
+// retry as the real ones do, attackers beside them and an app that fails, while
+// processes are killed and connections break. At the end it checks event by event,
+// from the app's own record, what the gateway promises.
+//
+// A run goes like this, one file each: a [topology] of store and gateways starts; the
+// schedule, drawn from a seed, breaks and mends things (schedule.go); senders deliver
+// (sender.go, attacker.go) to the app (app.go); everything that happens is written
+// down (record.go); and check.go judges the record, with explain.go saying what may
+// explain that an event was handled twice.
+//
+// The seed decides events, faults, targets and times. Threads, sockets and the clock
+// decide the rest, so two runs with one seed are alike but not the same.
+package chaos
+
+import "time"
+
+// Times of the whole harness. The senders' own are compressed, so that a run of
+// seconds has as many retries as their hours.
+const (
+	// lease is short, so that a claim that a crash left behind ends within a run.
+	lease = 3 * time.Second
+	// appLimit is the guards' `timeout`: the longest that the app may take.
+	appLimit = 5 * time.Second
+	// senderLimit is the senders' own time-out.
+	senderLimit = 2500 * time.Millisecond
+	// inFlightWait is how long a copy waits for the first one's outcome.
+	inFlightWait = time.Second
+)

@@ -1,0 +1,153 @@
+package chaos
+
+import (
+	"fmt"
+	"time"
+)
+
+// rules say what a fault can explain in a topology.
+type rules struct {
+	// shared is whether a claim outlives the gateway that made it.
+	shared bool
+}
+
+func rulesOf(topology string) rules { return rules{shared: topology != "disk"} }
+
+// Bounds on what the guard does by itself. They are approximations, since the harness
+// does not see the guard's claims and commits: real times are far shorter, but a busy
+// machine stretches them.
+const (
+	// commitWithin is how long after the app's answer a commit has been tried, where no
+	// sender is left whose answer would tell.
+	commitWithin = 2 * time.Second
+	// recoverWithin is how long after the store is well again what was tried in vain has
+	// been done.
+	recoverWithin = 5 * time.Second
+	// lagWithin is how far a replica may be behind its master.
+	lagWithin = time.Second
+	// limitSlack is how far the app's clock of a call is behind the guard's.
+	limitSlack = 500 * time.Millisecond
+)
+
+// cause is what explains that an event came to the app again.
+type cause struct {
+	name  string
+	fault *fault // nil where the app itself is the cause
+}
+
+func (c cause) String() string {
+	if c.fault == nil {
+		return c.name
+	}
+	return fmt.Sprintf("%s (%s)", c.name, c.fault)
+}
+
+// Causes, as the table names them.
+const (
+	causeCut   = "the app broke off an answer"
+	causeLate  = "the app answered after the guard's time limit"
+	causeKill  = "gateway killed before its commit"
+	causeEnd   = "gateway ended while the store did not take its commit"
+	causeLoss  = "store lost a write in a failover"
+	causeAway  = "store did not take the commit in time"
+	causeLapse = "store away until the claim ran out under the app's work"
+)
+
+// explain says why an event could reach the app once more, as call again, though call
+// first had been a success or was still with the app. nil: nothing explains it. Of
+// several causes it names the one that is tied to the event most closely.
+func (r rules) explain(e *event, first, again *call, faults []*fault) *cause {
+	switch {
+	case first.work && !first.whole && again.begun >= first.decided:
+		return &cause{name: causeCut}
+	case first.decided-first.begun >= appLimit-limitSlack && again.begun >= first.begun+appLimit-limitSlack:
+		return &cause{name: causeLate}
+	}
+	for _, blame := range []func(e *event, first, again *call, f *fault) string{r.blameEnd, r.blameAway, r.blameLoss} {
+		for _, f := range faults {
+			if !f.concerns(first.gateway) || again.begun < f.start {
+				continue
+			}
+			if name := blame(e, first, again, f); name != "" {
+				return &cause{name, f}
+			}
+		}
+	}
+	return nil
+}
+
+// blameEnd returns what the end of the first call's gateway explains, or "".
+func (r rules) blameEnd(e *event, first, again *call, f *fault) string {
+	if f.hits != gatewayKilled && f.hits != gatewayStopped {
+		return ""
+	}
+	if failed := e.uncommitted(first); failed != nil && failed.at <= f.struck {
+		return causeEnd
+	}
+	// Who stops in good order has settled what he was at.
+	if f.hits == gatewayKilled && f.struck >= first.begun && e.unanswered(first, f.start) && r.lapsed(first.begun, again) {
+		return causeKill
+	}
+	return ""
+}
+
+// blameAway returns what a store explains that could not be reached, or "".
+func (r rules) blameAway(e *event, first, again *call, f *fault) string {
+	if f.hits != storeHit || !r.lapsed(first.begun, again) {
+		return ""
+	}
+	if failed := e.uncommitted(first); failed != nil && f.lasted(failed.at-recoverWithin, again.begun) && again.begun <= f.end+recoverWithin {
+		return causeAway
+	}
+	if f.lasted(first.begun, first.decided) && r.lapsed(f.start, again) && again.begun <= first.ended+commitWithin {
+		return causeLapse
+	}
+	return ""
+}
+
+// blameLoss returns what a store explains that forgot, or "". What a master confirmed
+// shortly before it went may be lost, and what it confirms until it knows that it is
+// one no more.
+func (rules) blameLoss(_ *event, first, _ *call, f *fault) string {
+	if f.hits == storeHit && f.loses && f.lasted(first.begun, first.ended+commitWithin+lagWithin) {
+		return causeLoss
+	}
+	return ""
+}
+
+// concerns is whether a fault had to do with a gateway.
+func (f *fault) concerns(gateway int) bool {
+	return f.gateway == everyGateway || f.gateway == gateway
+}
+
+// lapsed is whether a claim that was well at a moment can have run out by the time of
+// another call: nothing is forwarded on less than half of a lease, and renewals are
+// tried before that is reached.
+func (r rules) lapsed(from moment, again *call) bool {
+	return !r.shared || again.begun >= from+lease/2
+}
+
+// uncommitted returns where the gateway of a call says that its success could not be
+// committed, nil where it does not.
+func (e *event) uncommitted(c *call) *remark {
+	for i, m := range e.remarks {
+		if m.uncommitted && m.gateway == c.gateway && m.at >= c.decided {
+			return &e.remarks[i]
+		}
+	}
+	return nil
+}
+
+// unanswered is whether a call's sender had no answer by then, so that the commit may
+// not have been made. Of a sender that had hung up, only time can tell.
+func (e *event) unanswered(c *call, by moment) bool {
+	for _, a := range e.attempts {
+		if a.acknowledged() && a.ended >= c.decided && a.ended < by {
+			return false // the same goes for any other answer after it
+		}
+		if a.n == c.attempt && a.ended < by && by > c.ended+commitWithin {
+			return false
+		}
+	}
+	return true
+}

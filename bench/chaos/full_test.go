@@ -1,0 +1,11 @@
+//go:build full
+
+package chaos_test
+
+import "time"
+
+// Long enough for each kind of fault to have its turn.
+const (
+	defaultTopology = "all"
+	defaultDuration = 45 * time.Second
+)

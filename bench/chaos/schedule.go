@@ -1,0 +1,69 @@
+package chaos
+
+import (
+	"cmp"
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+// planned is a step of the schedule: a fault begins or ends.
+type planned struct {
+	at    moment
+	fault *fault
+	begin bool
+	breakage
+}
+
+// lane is a part of the whole that has one fault at a time. Faults of different lanes
+// overlap.
+type lane struct {
+	mishaps  []mishap
+	hold     [2]time.Duration // how long a fault lasts
+	interval [2]time.Duration // and how long all is well after it
+}
+
+// plan draws the faults of a run. Each lane deals its kinds like a deck of cards, so
+// that even a short run has all of them.
+func plan(seed uint64, length time.Duration, lanes []lane) []planned {
+	var steps []planned
+	for i, l := range lanes {
+		if len(l.mishaps) == 0 {
+			continue
+		}
+		r := rand.New(rand.NewPCG(seed, uint64(i)<<32|0xfa17))
+		var deck []mishap
+		for at := within(r, l.interval[0], l.interval[1]); at < length; at += within(r, l.interval[0], l.interval[1]) {
+			if len(deck) == 0 {
+				deck = slices.Clone(l.mishaps)
+				r.Shuffle(len(deck), func(i, j int) { deck[i], deck[j] = deck[j], deck[i] })
+			}
+			b := deck[0].draw(r)
+			b.fault.kind = deck[0].kind
+			deck = deck[1:]
+			steps = append(steps, planned{at: at, fault: &b.fault, begin: true, breakage: b})
+			at += within(r, l.hold[0], l.hold[1])
+			steps = append(steps, planned{at: min(at, length), fault: &b.fault, breakage: b})
+		}
+	}
+	slices.SortStableFunc(steps, func(a, b planned) int { return cmp.Compare(a.at, b.at) })
+	return steps
+}
+
+// play carries out the plan, on the test's own goroutine. A step that takes its time,
+// such as a failover, delays those that follow.
+func (w *world) play(steps []planned) {
+	for _, s := range steps {
+		time.Sleep(s.at - w.rec.now())
+		if s.begin {
+			w.rec.strike(s.fault, s.strike)
+			w.tb.Logf("%8.3f s: %s", s.fault.struck.Seconds(), s.fault)
+			continue
+		}
+		w.rec.lift(s.fault, s.mend)
+		s.fault.loses = s.loses != nil && s.loses()
+		if s.fault.hits != gatewayReloaded {
+			w.tb.Logf("%8.3f s: over: %s", s.fault.end.Seconds(), s.fault)
+		}
+	}
+}
