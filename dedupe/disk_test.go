@@ -380,21 +380,22 @@ func TestDiskCommitsShareSyncs(t *testing.T) {
 		t.Error("transactions are not synced at all")
 	}
 	release := d.HoldWriter() // so that all of them come in meanwhile
+	defer release()
 	before := d.Transactions()
 	const n = 100
 	committed := make(chan error, n)
 	for i := range n {
 		go func() { committed <- d.Commit(context.Background(), numbered(i), 200, ttl) }()
 	}
-	testbed.Eventually(t, patient, func() bool { return d.Queued() >= n-1 }, "commits in the queue")
+	testbed.Eventually(t, patient, func() bool { return d.Queued() == n }, "commits in the queue")
 	release()
 	for range n {
 		if err := <-committed; err != nil {
 			t.Fatal(err)
 		}
 	}
-	// One that had begun, perhaps, and one for all the others.
-	if used := d.Transactions() - before; used > 3 {
+	// The one that was held, and one for all of them.
+	if used := d.Transactions() - before; used > 2 {
 		t.Errorf("%d commits took %d transactions", n, used)
 	}
 	for i := range n {

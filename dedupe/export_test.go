@@ -1,6 +1,7 @@
 package dedupe
 
 import (
+	"sync"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -29,13 +30,21 @@ func (d *Disk) Transactions() (n int) {
 // the plug.
 func (d *Disk) Syncs() bool { return !d.db.NoSync && !d.db.NoGrowSync }
 
-// HoldWriter keeps the writer from its next transaction, as a disk that hangs does.
+// HoldWriter keeps the writer in a transaction of its own, as a disk that hangs does:
+// what is written meanwhile queues.
 func (d *Disk) HoldWriter() (release func()) {
-	tx, err := d.db.Begin(true)
-	if err != nil {
-		panic(err)
-	}
-	return func() { _ = tx.Rollback() }
+	entered, let := make(chan struct{}), make(chan struct{})
+	hold := &diskWrite{done: make(chan struct{}), apply: func(records) error {
+		close(entered)
+		<-let
+		return nil
+	}}
+	d.mu.Lock()
+	d.queue = append(d.queue, hold)
+	d.mu.Unlock()
+	d.signal()
+	<-entered
+	return sync.OnceFunc(func() { close(let) })
 }
 
 // Queued is how many writes wait for the writer to take them.
