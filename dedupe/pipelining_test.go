@@ -26,6 +26,7 @@ func BenchmarkPipelining(b *testing.B) {
 		{name: "pool-20", pool: 20},
 		{name: "pool-64", pool: 64},
 		{name: "pool-128", pool: 128},
+		{name: "lanes", pool: 64},
 		{name: "auto", use: redis.DefaultBlockingAutoPipelineOptions()},
 		{name: "auto-parallel", use: &redis.AutoPipelineOptions{
 			MaxBatchSize: 100, MaxConcurrentBatches: 4, Unordered: true,
@@ -36,6 +37,9 @@ func BenchmarkPipelining(b *testing.B) {
 			for _, callers := range []int{1, 16, 128} {
 				b.Run(fmt.Sprintf("way=%s/rtt=%s/callers=%d", way.name, rtt, callers), func(b *testing.B) {
 					r := openWay(b, testbed.StartRedis(b).URL(), 20*time.Second, rtt, way.pool, way.use)
+					if way.name == "lanes" {
+						r.scripts = newLanes(r.client)
+					}
 					b.ReportAllocs()
 					before := cpu(b)
 					b.ResetTimer()

@@ -105,7 +105,7 @@ type RedisOptions struct {
 // their duplicates through.
 type Redis struct {
 	client  redis.UniversalClient
-	scripts redis.Scripter // the client, but for the benchmarks of ADR 0001
+	scripts redis.Scripter // how script calls are sent: see lanes
 	master  *masterDialer  // only with sentinels
 	apart   bool           // the keys of an event are on different nodes
 	addr    string
@@ -152,6 +152,10 @@ func NewRedis(o RedisOptions) (*Redis, error) {
 		r.client = redis.NewClient(simple)
 	}
 	r.scripts = r.client
+	if !r.apart {
+		// In a Cluster one silent node would hold up the calls for all others.
+		r.scripts = newLanes(r.client)
+	}
 	return r, nil
 }
 
@@ -185,7 +189,7 @@ func boundByContext(step time.Duration) *redis.UniversalOptions {
 		// Handshake extras are round trips that nothing here uses.
 		DisableIdentity:          true,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
-		// Nothing here sends pipelines: see ADR 0001.
+		// Batches of calls use the same connections as single ones.
 		PipelinePoolSize: -1,
 		// Commands and replies are a few hundred bytes. The default is 32 KiB each.
 		ReadBufferSize:  4 << 10,
