@@ -4,7 +4,9 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -33,17 +35,7 @@ func BenchmarkGuard(b *testing.B) {
 		{name: "forged", forged: true},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			g := newGuard()
-			g.ProviderName = sender.Name
-			g.Secret = []Secret{{Value: sender.Secret}}
-			store := dedupe.NewMemory(dedupe.MemoryOptions{MaxEntries: 100_000_000})
-			g.app.store = &sharedStore{Store: store, kind: "memory", metrics: g.metrics}
-			if c.edit != nil {
-				c.edit(g)
-			}
-			if err := g.provision(); err != nil {
-				b.Fatal(err)
-			}
+			g := benchGuard(b, sender, c.edit)
 			serve := c.serve
 			if serve == nil {
 				serve = func(g *Guard, w http.ResponseWriter, r *http.Request) error {
@@ -69,6 +61,82 @@ func BenchmarkGuard(b *testing.B) {
 			}
 		})
 	}
+}
+
+func benchGuard(b *testing.B, sender testbed.Sender, edit func(*Guard)) *Guard {
+	b.Helper()
+	g := newGuard()
+	g.ProviderName = sender.Name
+	g.Secret = []Secret{{Value: sender.Secret}}
+	store := dedupe.NewMemory(dedupe.MemoryOptions{MaxEntries: 100_000_000})
+	g.app.store = &sharedStore{Store: store, kind: "memory", metrics: g.metrics}
+	if edit != nil {
+		edit(g)
+	}
+	if err := g.provision(); err != nil {
+		b.Fatal(err)
+	}
+	return g
+}
+
+// BenchmarkInFlight measures what a request holds while the app works on it: heap
+// beyond its body and what `bare` holds, and stack.
+func BenchmarkInFlight(b *testing.B) {
+	sender := testbed.DocRouter()
+	for _, name := range []string{"bare", "guard"} {
+		b.Run(name, func(b *testing.B) {
+			const n = 2000
+			g := benchGuard(b, sender, nil)
+			release := make(chan struct{})
+			var inApp, served sync.WaitGroup
+			app := caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+				inApp.Done()
+				<-release
+				return benchApp(w, r)
+			})
+			requests := make([]*http.Request, n)
+			bodies := 0
+			for i := range requests {
+				r := sender.Request(b, "http://hooks.example.com", testbed.Event{ID: strconv.Itoa(i)})
+				bodies += int(r.ContentLength)
+				requests[i] = prepared(r, httptest.NewRecorder())
+			}
+			before := memory()
+			inApp.Add(n)
+			for _, r := range requests {
+				served.Go(func() {
+					w := httptest.NewRecorder()
+					if name == "bare" {
+						_ = app(w, r)
+						return
+					}
+					_ = g.ServeHTTP(w, r, app)
+				})
+			}
+			inApp.Wait()
+			after := memory()
+			close(release)
+			served.Wait()
+			runtime.KeepAlive(requests)
+			for b.Loop() { // the figure is not a time
+			}
+			heap := int(after.HeapAlloc) - int(before.HeapAlloc)
+			if name != "bare" {
+				heap -= bodies
+			}
+			b.ReportMetric(float64(heap)/n, "heap-B/request")
+			b.ReportMetric(float64(int(after.StackInuse)-int(before.StackInuse))/n, "stack-B/request")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+// memory is what is in use after a collection.
+func memory() (m runtime.MemStats) {
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return m
 }
 
 func benchApp(w http.ResponseWriter, r *http.Request) error {
