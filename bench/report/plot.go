@@ -14,7 +14,7 @@ func (r *Results) Plot() string {
 	cell := cells[0]
 	rows := r.rows(cell)
 	const (
-		names, bar, value = 350, 220, 60 // widths
+		names, bar, value = 420, 220, 60 // widths
 		line, top         = 24, 56
 	)
 	width := names + 2*(bar+value) + 20
