@@ -2,19 +2,13 @@ package dedupe_test
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
-	"fmt"
-	"io"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
-
-	bolt "go.etcd.io/bbolt"
 
 	"github.com/webhookguard/caddy-webhook-guard/bench/testbed"
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
@@ -156,176 +150,6 @@ func TestDiskIsMadeOnce(t *testing.T) {
 	files, err := os.ReadDir(dir)
 	if err != nil || len(files) != 1 || files[0].Name() != "events.db" {
 		t.Errorf("the directory has %v, %v, want events.db alone", files, err)
-	}
-}
-
-// The file as a power failure may leave it. bbolt writes a transaction's pages first,
-// and then one of two meta pages that take turns.
-func TestDiskOpensWhatACrashLeaves(t *testing.T) {
-	t.Parallel()
-	original, c := t.TempDir(), newClock()
-	d := openDisk(t, original, c)
-	commit(t, d, pair(1))
-	commit(t, d, pair(2))
-	closeDisk(t, d)
-	whole, err := os.ReadFile(filepath.Join(original, "events.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	page := os.Getpagesize()
-	newest := 0 // the meta page with the higher transaction number
-	if txid := func(meta int) uint64 { return binary.NativeEndian.Uint64(whole[meta*page+16+48:]) }; txid(1) > txid(0) {
-		newest = 1
-	}
-	tear := func(from, to int) []byte {
-		torn := append([]byte(nil), whole...)
-		for i := from; i < to; i++ {
-			torn[i] ^= 0x5a
-		}
-		return torn
-	}
-	for name, c2 := range map[string]struct {
-		file    []byte
-		refused []string // or else it opens and has the first event
-		second  dedupe.State
-	}{
-		"as it is":                {file: whole, second: dedupe.Done},
-		"newest meta page torn":   {file: tear(newest*page+40, newest*page+90), second: dedupe.Absent},
-		"older meta page torn":    {file: tear((1-newest)*page+40, (1-newest)*page+90), second: dedupe.Done},
-		"a page of nothing added": {file: append(append([]byte(nil), whole...), make([]byte, page)...), second: dedupe.Done},
-		"both meta pages torn":    {file: tear(40, 2*page), refused: []string{"move it away"}},
-		"every other page torn":   {file: tear(2*page, len(whole)), refused: []string{"damaged", "move it away"}},
-		"cut off":                 {file: whole[:2*page], refused: []string{"move it away"}},
-		"zeros":                   {file: make([]byte, len(whole)), refused: []string{"move it away"}},
-		"text":                    {file: []byte("hello"), refused: []string{"move it away"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			dir := t.TempDir()
-			if err := os.WriteFile(filepath.Join(dir, "events.db"), c2.file, 0o600); err != nil {
-				t.Fatal(err)
-			}
-			if c2.refused != nil {
-				_, err := dedupe.OpenDisk(dedupe.DiskOptions{Dir: dir, Now: c.Now})
-				wantWords(t, err, append(c2.refused, dir, "store redis <url>", "store memory")...)
-				return
-			}
-			d := openDisk(t, dir, c)
-			wantState(t, d, pair(1).ID, dedupe.Done)
-			wantState(t, d, pair(2).ID, c2.second)
-			commit(t, d, pair(3))
-		})
-	}
-}
-
-// A copy of the file taken in the middle of writes is what a snapshot of a disk has.
-// Where its two halves do not fit, that is said; else it has what was finished before
-// the copy was begun.
-func TestDiskOpensCopiesTakenUnderLoad(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	d, err := dedupe.OpenDisk(dedupe.DiskOptions{Dir: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { closeDisk(t, d) })
-	var mu sync.Mutex
-	finished := 0
-	stop := make(chan struct{})
-	var load sync.WaitGroup
-	load.Go(func() {
-		for n := 0; ; n++ {
-			select {
-			case <-stop:
-				return
-			default:
-			}
-			if err := d.Commit(t.Context(), numbered(n), 200, ttl); err != nil {
-				t.Error(err)
-			}
-			mu.Lock()
-			finished = n + 1
-			mu.Unlock()
-		}
-	})
-	opened := 0
-	for range 20 {
-		testbed.Eventually(t, patient, func() bool {
-			mu.Lock()
-			defer mu.Unlock()
-			return finished > 10*opened+rand.IntN(20)
-		}, "events before a copy")
-		mu.Lock()
-		before := finished
-		mu.Unlock()
-		copied := t.TempDir()
-		if err := copyFile(filepath.Join(dir, "events.db"), filepath.Join(copied, "events.db")); err != nil {
-			t.Fatal(err)
-		}
-		c, err := dedupe.OpenDisk(dedupe.DiskOptions{Dir: copied})
-		if err != nil {
-			wantWords(t, err, copied, "move it away")
-			continue
-		}
-		opened++
-		for n := range before {
-			if rec, err := c.Lookup(t.Context(), numbered(n).ID); err == nil && rec.State != dedupe.Done {
-				t.Fatalf("event %d of %d is %s in a copy taken after it was finished", n, before, rec.State)
-			}
-		}
-		closeDisk(t, c)
-	}
-	close(stop)
-	load.Wait()
-	if opened == 0 {
-		t.Error("no copy opened")
-	}
-}
-
-func copyFile(from, to string) error {
-	r, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	w, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(w, r)
-	return errors.Join(err, w.Close())
-}
-
-func numbered(n int) dedupe.Event {
-	return dedupe.Event{Content: dedupe.NewKey("content", fmt.Append(nil, n)), ID: dedupe.NewKey("id", fmt.Append(nil, n))}
-}
-
-// Another program's file is not written to.
-func TestDiskRefusesAFileThatIsNotItsOwn(t *testing.T) {
-	t.Parallel()
-	for name, fill := range map[string]func(tx *bolt.Tx) error{
-		"another program's": func(tx *bolt.Tx) error { _, err := tx.CreateBucket([]byte("raft")); return err },
-		"a later version's": func(tx *bolt.Tx) error {
-			b, err := tx.CreateBucket([]byte("webhook_guard"))
-			if err != nil {
-				return err
-			}
-			return b.Put([]byte("format"), []byte("2"))
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			dir := t.TempDir()
-			db, err := bolt.Open(filepath.Join(dir, "events.db"), 0o600, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := errors.Join(db.Update(fill), db.Close()); err != nil {
-				t.Fatal(err)
-			}
-			_, err = dedupe.OpenDisk(dedupe.DiskOptions{Dir: dir})
-			wantWords(t, err, dir, "not an event store of this version", "move it away", "store disk <dir>")
-		})
 	}
 }
 
