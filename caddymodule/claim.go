@@ -208,10 +208,9 @@ func (d *delivery) keep(c *claim) (stop func()) {
 	})
 	<-turn
 	return func() {
-		timer.Stop()
-		turn <- struct{}{}
+		turn <- struct{}{} // a renewal that was under way has set the timer again
 		stopped = true
-		timer.Stop() // a renewal that was under way has set it again
+		timer.Stop()
 		<-turn
 	}
 }

@@ -245,3 +245,8 @@ func checkEvent(ev Event) error {
 	}
 	return nil
 }
+
+// millis rounds up, so that what is positive stays so.
+func millis(d time.Duration) int64 {
+	return int64((d + time.Millisecond - 1) / time.Millisecond)
+}

@@ -140,7 +140,7 @@ func (d *Disk) Commit(ctx context.Context, ev Event, status int, ttl time.Durati
 	if err := checkCommit(ev, status, ttl); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
-	expires := d.now().UnixMilli() + int64((ttl+time.Millisecond-1)/time.Millisecond)
+	expires := d.now().UnixMilli() + millis(ttl)
 	err := d.write(ctx, &diskWrite{event: ev, apply: func(r records) error {
 		for k := range ev.keys() {
 			rec := Record{Status: status}

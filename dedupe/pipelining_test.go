@@ -97,6 +97,14 @@ func (c *farConn) Read(p []byte) (int, error) {
 	return c.Conn.Read(p)
 }
 
+// openLanes is openWay for the way that the store takes by itself.
+func openLanes(tb testing.TB, url string, timeout, rtt time.Duration) *Redis {
+	tb.Helper()
+	r := openWay(tb, url, timeout, rtt, 64, nil)
+	r.scripts = newLanes(r.client)
+	return r
+}
+
 // spread runs f b.N times on the given number of goroutines.
 func spread(b *testing.B, callers int, f func() error) {
 	var todo atomic.Int64

@@ -70,7 +70,9 @@ func (l *lanes) do(ctx context.Context, words []any) *redis.Cmd {
 		l.busy++
 		l.mu.Unlock()
 		_ = l.client.Process(ctx, cmd)
-		l.pass()
+		if batch := l.take(); len(batch) > 0 {
+			go l.drain(batch)
+		}
 		return cmd
 	}
 	call := &laneCall{ctx: ctx, cmd: cmd, done: make(chan struct{})}
@@ -94,31 +96,15 @@ func (l *lanes) do(ctx context.Context, words []any) *redis.Cmd {
 	return cmd
 }
 
-// pass gives up a lane, or leaves it to what has queued meanwhile.
-func (l *lanes) pass() {
-	l.mu.Lock()
-	waiting := len(l.queue) > 0
-	if !waiting {
-		l.busy--
-	}
-	l.mu.Unlock()
-	if waiting {
-		go l.drain()
-	}
-}
-
-// drain sends what has queued until there is nothing left.
-func (l *lanes) drain() {
-	for {
-		batch := l.take()
-		if len(batch) == 0 {
-			return
-		}
+// drain sends a batch, and what has queued meanwhile until there is nothing left.
+func (l *lanes) drain(batch []*laneCall) {
+	for ; len(batch) > 0; batch = l.take() {
 		l.send(batch)
 	}
 }
 
-// take returns the next calls that are still wanted. Without any, the lane is free.
+// take is called at the end of a round trip, and returns the calls for the next one that
+// are still wanted. Without any, the lane is free.
 func (l *lanes) take() []*laneCall {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -17,8 +17,7 @@ import (
 func TestLanesGiveEachCallItsOwnAnswer(t *testing.T) {
 	t.Parallel()
 	server := testbed.StartRedis(t)
-	r := openWay(t, server.URL(), 20*time.Second, time.Millisecond, 64, nil)
-	r.scripts = newLanes(r.client)
+	r := openLanes(t, server.URL(), 20*time.Second, time.Millisecond)
 	var all sync.WaitGroup
 	for i := range 200 {
 		all.Go(func() {
@@ -50,8 +49,7 @@ func TestLanesForgetWhoGaveUp(t *testing.T) {
 	t.Parallel()
 	server := testbed.StartRedis(t)
 	const timeout = 300 * time.Millisecond
-	r := openWay(t, server.URL(), timeout, 0, 64, nil)
-	r.scripts = newLanes(r.client)
+	r := openLanes(t, server.URL(), timeout, 0)
 	claim := func() error {
 		_, err := r.Claim(t.Context(), Event{ID: Key(NewToken())}, NewToken(), time.Hour)
 		return err

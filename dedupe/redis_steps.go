@@ -237,8 +237,3 @@ func decode(value string) (Record, error) {
 	copy(rec.Content[:], value[3:])
 	return rec, nil
 }
-
-// millis rounds up, so that what is positive stays so.
-func millis(d time.Duration) int64 {
-	return int64((d + time.Millisecond - 1) / time.Millisecond)
-}
