@@ -140,7 +140,7 @@ func NewRedis(o RedisOptions) (*Redis, error) {
 
 	switch {
 	case r.apart:
-		r.client = redis.NewClusterClient(clusterOptions(c))
+		r.client = newCluster(c, r.timeout)
 	case o.Sentinel != "":
 		r.master = newMasterDialer(o.Sentinel, targets, dial, r.timeout)
 		c.Dialer = r.master.dial
@@ -195,17 +195,6 @@ func boundByContext(step time.Duration) *redis.UniversalOptions {
 		ReadBufferSize:  4 << 10,
 		WriteBufferSize: 4 << 10,
 	}
-}
-
-// clusterOptions does the same for a Cluster.
-func clusterOptions(c *redis.UniversalOptions) *redis.ClusterOptions {
-	o := c.Cluster()
-	// A retry may go to another node, so it is a redirect here. Both would multiply.
-	o.MaxRedirects, o.MaxRetries = c.MaxRetries, -1
-	// These would ask nodes about each command, for five seconds and out of reach of the
-	// step's deadline. The scripts' keys tell the node.
-	o.DisableRoutingPolicies = true
-	return o
 }
 
 // Addr returns where the store is, for logs: host:port or the socket's path, several with

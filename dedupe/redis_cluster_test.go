@@ -187,15 +187,27 @@ func TestRedisClusterOutlivesItsMasters(t *testing.T) {
 	}
 }
 
-// What a gateway asks at first, it may ask the one node that is silent.
+// What a gateway asks at first, it may ask the one node that is silent. Events of the
+// other nodes must not suffer for it.
 func TestRedisClusterWithASilentMasterCostsOneDeadline(t *testing.T) {
 	t.Parallel()
 	cluster := testbed.StartCluster(t, testbed.RedisSet{Args: []string{"--cluster-node-timeout", "60000"}})
-	cluster.Nodes[0].Freeze()
+	silent := cluster.Nodes[0]
+	events := make([]dedupe.Event, 16)
+	reachable := make([]bool, len(events))
+	for i := range events {
+		events[i] = pair(byte(i))
+		reachable[i] = holderOf(t, cluster, events[i].Content) != silent && holderOf(t, cluster, events[i].ID) != silent
+	}
+	silent.Freeze()
 	const timeout = time.Second
-	for i := range byte(12) {
+	for i, ev := range events {
 		r := newRedis(t, dedupe.RedisOptions{URLs: cluster.URLs(), Timeout: timeout})
-		took := storetest.Took(func() { _, _ = r.Claim(t.Context(), pair(i), dedupe.NewToken(), ttl) })
+		var err error
+		took := storetest.Took(func() { _, err = r.Claim(t.Context(), ev, dedupe.NewToken(), ttl) })
+		if (err == nil) != reachable[i] {
+			t.Errorf("its nodes answer: %v; claim: %v", reachable[i], err)
+		}
 		if took > timeout+slack {
 			t.Errorf("took %s with %s allowed", took, timeout)
 		}
