@@ -21,7 +21,7 @@ type MemoryStore struct {
 	// The bound on keys held; an event has one or two. Each takes about 115
 	// bytes of memory, whatever its ID is. At the bound new events get 503,
 	// since dropping a key would let a duplicate through. A warning is logged
-	// at 80%. Default: 1000000, or about 115 MB.
+	// at 80%. Default: 1000000, or about 95 MB.
 	MaxEntries int `json:"max_entries,omitempty"`
 }
 

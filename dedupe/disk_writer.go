@@ -154,7 +154,7 @@ func (d *Disk) settle(batch []*diskWrite, err error) {
 			// Forgetting is not repeated: the event may have been finished anew by then.
 		case err == nil:
 			for k := range w.event.keys() {
-				d.claims.remove(d.claims.entries[k])
+				d.claims.remove(d.claims.find(k))
 			}
 		default:
 			d.unsaved = append(d.unsaved, &diskWrite{apply: w.apply, event: w.event})

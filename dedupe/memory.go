@@ -13,7 +13,7 @@ const DefaultMaxEntries = 1_000_000
 // MemoryOptions configures NewMemory. The zero value is ready to use.
 type MemoryOptions struct {
 	// MaxEntries bounds the number of keys held; an event has one or two. Each takes
-	// about 115 bytes. Default: 1,000,000.
+	// about 95 bytes. Default: 1,000,000.
 	MaxEntries int
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
@@ -63,7 +63,7 @@ func (m *Memory) Len() int {
 	m.mu.Lock()
 	defer m.unlock()
 	m.reclaim(m.elapsed(), reclaimBatch)
-	return len(m.entries)
+	return m.len()
 }
 
 // Claim implements [Store]. It returns ErrFull where ev needs more new entries than there is room for.
@@ -209,7 +209,7 @@ func (m *Memory) lock(ctx context.Context) (now time.Duration, err error) {
 
 // unlock leaves a call, and warns when it has made the store 80% full.
 func (m *Memory) unlock() {
-	n, limit := len(m.entries), m.max
+	n, limit := m.len(), m.max
 	full := n >= limit-limit/5
 	warn := full && !m.warned
 	m.warned = full
@@ -223,7 +223,7 @@ func (m *Memory) elapsed() time.Duration { return m.now().Sub(m.start) }
 
 // room reports whether n more entries fit, once all that has expired is gone.
 func (m *Memory) room(n int, now time.Duration) bool {
-	over := func() int { return len(m.entries) + n - m.max }
+	over := func() int { return m.len() + n - m.max }
 	if n > 0 && over() > 0 {
 		m.reclaim(now, over())
 	}

@@ -268,7 +268,7 @@ func settledLen(m *dedupe.Memory) int {
 // The bound on entries is one on bytes: an entry is of one size, whatever its ID was.
 // The figure stands in the documentation of max_entries.
 func TestMemoryPerEntry(t *testing.T) { // alone, as it looks at the heap of the whole process
-	const bound = 130
+	const bound = 110
 	for n := 100_000; n <= 200_000; n += 20_000 { // over a doubling, where tables are the emptiest
 		keys := make([]dedupe.Event, n)
 		for i := range keys {

@@ -10,27 +10,48 @@ import (
 const reclaimBatch = 64
 
 // table holds entries by their keys and knows which one expires next. Its users lock.
+//
+// There may be millions, and the garbage collector would visit each of them again and
+// again if there were a pointer in it or to it. So entries are numbered slots of large
+// pages. Pages are used again and never given back.
 type table struct {
-	entries map[Key]*entry
-	expiry  expiryHeap
+	slots  map[Key]int32
+	pages  []*[pageSize]entry
+	vacant []int32 // slots that were used
+	expiry []int32 // a heap of slots, the next to expire first
 }
 
-func newTable() table { return table{entries: make(map[Key]*entry)} }
+const pageSize = 1024
 
-// entry is kept small, for there may be millions.
+func newTable() table { return table{slots: make(map[Key]int32)} }
+
+// entry is kept small, and free of pointers.
 type entry struct {
 	key     Key
 	owner   [16]byte      // in flight: the holder's token; finished: the content key or zero
 	expires time.Duration // since the store's start
-	index   int32         // in the heap
+	place   int32         // in the heap
 	status  int16         // 0: in flight
 }
 
 func (e *entry) heldBy(t Token) bool { return e.status == 0 && e.owner == [16]byte(t) }
 
+func (t *table) len() int { return len(t.slots) }
+
+func (t *table) at(slot int32) *entry { return &t.pages[slot/pageSize][slot%pageSize] }
+
+// find returns the entry of k, even one that has expired, or nil.
+func (t *table) find(k Key) *entry {
+	slot, ok := t.slots[k]
+	if !ok {
+		return nil
+	}
+	return t.at(slot)
+}
+
 // get returns the live entry of k, or nil.
 func (t *table) get(k Key, now time.Duration) *entry {
-	e := t.entries[k]
+	e := t.find(k)
 	if e != nil && e.expires <= now {
 		t.remove(e)
 		return nil
@@ -40,22 +61,38 @@ func (t *table) get(k Key, now time.Duration) *entry {
 
 // put sets the expiry of k's entry, which it makes where there is none.
 func (t *table) put(k Key, expires time.Duration) *entry {
-	e := t.entries[k]
+	e := t.find(k)
 	if e == nil {
-		e = &entry{key: k, expires: expires}
-		t.entries[k] = e
-		heap.Push(&t.expiry, e)
-		return e
+		slot := t.vacate()
+		t.slots[k] = slot
+		e = t.at(slot)
+		*e = entry{key: k, place: int32(len(t.expiry))}
+		t.expiry = append(t.expiry, slot)
 	}
 	e.expires = expires
-	heap.Fix(&t.expiry, int(e.index))
+	heap.Fix((*byExpiry)(t), int(e.place))
 	return e
+}
+
+// vacate finds a slot that is free.
+func (t *table) vacate() int32 {
+	if last := len(t.vacant) - 1; last >= 0 {
+		slot := t.vacant[last]
+		t.vacant = t.vacant[:last]
+		return slot
+	}
+	used := len(t.expiry)
+	if used == len(t.pages)*pageSize {
+		t.pages = append(t.pages, new([pageSize]entry))
+	}
+	return int32(used)
 }
 
 func (t *table) remove(e *entry) {
 	if e != nil {
-		delete(t.entries, e.key)
-		heap.Remove(&t.expiry, int(e.index))
+		t.vacant = append(t.vacant, t.slots[e.key])
+		delete(t.slots, e.key)
+		heap.Remove((*byExpiry)(t), int(e.place))
 	}
 }
 
@@ -75,7 +112,7 @@ func (t *table) renew(ev Event, tok Token, now, lease time.Duration) bool {
 // free gives back whatever the attempt tok holds of ev.
 func (t *table) free(ev Event, tok Token) {
 	for k := range ev.keys() {
-		if e := t.entries[k]; e != nil && e.heldBy(tok) {
+		if e := t.find(k); e != nil && e.heldBy(tok) {
 			t.remove(e)
 		}
 	}
@@ -83,8 +120,12 @@ func (t *table) free(ev Event, tok Token) {
 
 // reclaim removes up to limit expired entries, oldest first.
 func (t *table) reclaim(now time.Duration, limit int) {
-	for ; limit > 0 && len(t.expiry) > 0 && t.expiry[0].expires <= now; limit-- {
-		t.remove(t.expiry[0])
+	for ; limit > 0 && len(t.expiry) > 0; limit-- {
+		next := t.at(t.expiry[0])
+		if next.expires > now {
+			return
+		}
+		t.remove(next)
 	}
 }
 
@@ -99,28 +140,23 @@ func (e *entry) record(now time.Duration) Record {
 	return Record{State: Done, Status: int(e.status), Content: e.owner, TTL: e.expires - now}
 }
 
-// expiryHeap orders entries by expiry, the next one first.
-type expiryHeap []*entry
+// byExpiry is the table as a heap.Interface. Slots come and go at the end of the heap;
+// what Push and Pop would hand over is there already.
+type byExpiry table
 
-func (h expiryHeap) Len() int           { return len(h) }
-func (h expiryHeap) Less(i, j int) bool { return h[i].expires < h[j].expires }
+func (h *byExpiry) entry(place int) *entry { return (*table)(h).at(h.expiry[place]) }
 
-func (h expiryHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].index, h[j].index = int32(i), int32(j)
+func (h *byExpiry) Len() int           { return len(h.expiry) }
+func (h *byExpiry) Less(i, j int) bool { return h.entry(i).expires < h.entry(j).expires }
+
+func (h *byExpiry) Swap(i, j int) {
+	h.expiry[i], h.expiry[j] = h.expiry[j], h.expiry[i]
+	h.entry(i).place, h.entry(j).place = int32(i), int32(j)
 }
 
-func (h *expiryHeap) Push(x any) {
-	e := x.(*entry)
-	e.index = int32(len(*h))
-	*h = append(*h, e)
-}
+func (h *byExpiry) Push(any) {}
 
-func (h *expiryHeap) Pop() any {
-	old := *h
-	last := len(old) - 1
-	e := old[last]
-	old[last] = nil // or the array would keep it alive
-	*h = old[:last]
-	return e
+func (h *byExpiry) Pop() any {
+	h.expiry = h.expiry[:len(h.expiry)-1]
+	return nil
 }
