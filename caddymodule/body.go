@@ -28,34 +28,58 @@ type body struct {
 
 // readBody reads a request's body within limit bytes and timeout.
 func readBody(w http.ResponseWriter, r *http.Request, limit int64, timeout time.Duration, budget *budget) (*body, *refusal) {
-	control := http.NewResponseController(w)
 	until := time.Now().Add(timeout)
-	var stop func()
-	if control.SetReadDeadline(until) == nil {
-		stop = func() { _ = control.SetReadDeadline(time.Unix(1, 0)) }
-	} // Else the listener cannot do this, and the server's own time-outs hold.
+	conn := readDeadliner(w)
 	if r.ContentLength > limit {
+		boundRest(conn, until)
 		return nil, refuse(ResultBodyTooLarge, "the body has %d bytes, more than max_body, %d", r.ContentLength, limit)
 	}
-	up := budget.begin(stop, until)
+	up := budget.begin(conn, until)
 	b := &body{budget: budget, users: 1}
 	err := b.read(r.Body, up, r.ContentLength, limit)
 	evicted := up.end(err != nil)
 	if err != nil {
 		budget.discard(int64(cap(b.data)))
-		// The deadline stays: the server still reads what is left of a short body
-		// before it answers.
+		if !up.interrupted {
+			boundRest(conn, until)
+		}
 		if evicted && errors.Is(err, os.ErrDeadlineExceeded) {
 			err = errEvicted
 		}
 		return nil, refuseBody(err, limit, timeout)
 	}
 	b.counted = up.held
-	if stop != nil {
-		// The server goes on reading, to learn of a hang-up.
-		_ = control.SetReadDeadline(time.Time{})
+	if up.interrupted {
+		// Just too late. The server goes on reading, to learn of a hang-up.
+		_ = conn.SetReadDeadline(time.Time{})
 	}
 	return b, nil
+}
+
+// deadliner is a connection, or a stream of one, whose reads can be ended.
+type deadliner interface{ SetReadDeadline(time.Time) error }
+
+// readDeadliner finds what http.ResponseController would set a deadline on. It is nil
+// where there is nothing like that; then the server's own time-outs hold.
+func readDeadliner(w http.ResponseWriter) deadliner {
+	for {
+		switch inner := w.(type) {
+		case deadliner:
+			return inner
+		case interface{ Unwrap() http.ResponseWriter }:
+			w = inner.Unwrap()
+		default:
+			return nil
+		}
+	}
+}
+
+// boundRest is for requests that are answered before all of their body has come: the
+// server reads what is left of a short one first.
+func boundRest(conn deadliner, until time.Time) {
+	if conn != nil {
+		_ = conn.SetReadDeadline(until)
+	}
 }
 
 var errTooLarge = errors.New("too large")

@@ -8,9 +8,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
+	"testing/synctest"
 	"time"
 )
 
@@ -166,23 +168,44 @@ func TestABodyIsCountedOnceHoweverManyShareIt(t *testing.T) {
 	wantBudget(t, budget, 0, 0)
 }
 
-func TestReadBodyPutsADeadlineOnTheConnection(t *testing.T) {
+// What the server reads of a body before it answers must end, and what it reads after
+// one to learn of a hang-up must not.
+func TestReadBodyBoundsWhatIsReadAfterIt(t *testing.T) {
+	const now, atTimeout, never = 0, time.Minute, -1
+	late := watched{strings.NewReader("1"), func() {
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+	}}
 	for name, tc := range map[string]struct {
 		from io.Reader
 		size int64
-		gone bool // in the end
+		want []time.Duration
 	}{
-		"and takes it away":                   {strings.NewReader("1"), 1, true},
-		"and leaves it where the body breaks": {iotest.ErrReader(io.ErrUnexpectedEOF), 1, false},
-		"and leaves it where it is too large": {strings.NewReader("1"), 11, false},
+		"not at all where all is read":                   {strings.NewReader("1"), 1, nil},
+		"where the body breaks":                          {iotest.ErrReader(io.ErrUnexpectedEOF), 1, []time.Duration{atTimeout}},
+		"where it is too large":                          {strings.NewReader("1"), 11, []time.Duration{atTimeout}},
+		"no more where all came just after the time-out": {late, 1, []time.Duration{now, never}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := &deadlineWriter{}
-			before := time.Now()
-			_, _ = readBody(w, bodyRequest(tc.from, tc.size), 10, time.Minute, &budget{limit: unlimited})
-			if len(w.deadlines) == 0 || w.deadlines[0].Before(before.Add(time.Minute)) || w.deadlines[len(w.deadlines)-1].IsZero() != tc.gone {
-				t.Errorf("deadlines %v", w.deadlines)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				w := &deadlineWriter{}
+				start, b := time.Now(), &budget{limit: unlimited}
+				_, _ = readBody(w, bodyRequest(tc.from, tc.size), 10, time.Minute, b)
+				var got []time.Duration
+				for _, at := range w.deadlines {
+					switch {
+					case at.IsZero():
+						got = append(got, never)
+					case at.Before(start):
+						got = append(got, now)
+					default:
+						got = append(got, at.Sub(start))
+					}
+				}
+				if !slices.Equal(got, tc.want) {
+					t.Errorf("deadlines %v, want %v", got, tc.want)
+				}
+			})
 		})
 	}
 }

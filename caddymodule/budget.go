@@ -98,6 +98,10 @@ func (b *budget) bytes() int64 {
 func (b *budget) update(change func()) {
 	b.mu.Lock()
 	change()
+	if b.first() == nil {
+		b.mu.Unlock()
+		return
+	}
 	stalled := b.serveLocked(time.Now())
 	b.mu.Unlock()
 	for _, u := range stalled {
@@ -233,7 +237,7 @@ func (b *budget) grantLocked(u *upload, n int64, now time.Time) {
 func (b *budget) markLocked(u *upload, now time.Time) {
 	u.mark = now
 	switch {
-	case u.stop == nil || u.evicted:
+	case u.conn == nil || u.evicted:
 	case u.place == nil:
 		u.place = b.uploads.PushBack(u)
 	default:

@@ -25,9 +25,17 @@ type sender struct {
 	stopped bool
 }
 
+// ended is a connection of which one only learns that its reads are ended.
+type ended func()
+
+func (end ended) SetReadDeadline(time.Time) error {
+	end()
+	return nil
+}
+
 func newSender(b *budget) *sender {
 	s := new(sender)
-	s.upload = b.begin(func() { s.stopped = true; go s.end(true) }, time.Now().Add(time.Minute))
+	s.upload = b.begin(ended(func() { s.stopped = true; go s.end(true) }), time.Now().Add(time.Minute))
 	return s
 }
 
@@ -287,7 +295,7 @@ func TestTheBudgetIsNeverOverdrawn(t *testing.T) {
 			wg.Go(func() {
 				for range 100 {
 					stopped := make(chan struct{})
-					u := b.begin(sync.OnceFunc(func() { close(stopped) }), time.Now().Add(2*time.Second))
+					u := b.begin(ended(sync.OnceFunc(func() { close(stopped) })), time.Now().Add(2*time.Second))
 					u.run(t, random, stopped)
 				}
 			})

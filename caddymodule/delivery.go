@@ -129,8 +129,7 @@ func (d *delivery) logFields(more ...zap.Field) []zap.Field {
 func (d *delivery) refuse(refused *refusal) error {
 	d.setResult(refused.result)
 	if !d.bodyAsked {
-		// The server reads what is left of a short body before it answers.
-		_ = http.NewResponseController(d.w).SetReadDeadline(time.Now().Add(d.guard.rules.BodyTimeout))
+		boundRest(readDeadliner(d.w), time.Now().Add(d.guard.rules.BodyTimeout))
 	}
 	level := zap.InfoLevel
 	switch refused.result {

@@ -14,8 +14,9 @@ const leastStep = 16 << 10
 // upload is a body on its way in, as the budget knows it.
 type upload struct {
 	budget *budget
-	stop   func()        // makes the read under way fail; nil where nothing can
+	conn   deadliner     // nil where nothing can end the read under way
 	until  time.Time     // the end of body_timeout
+	late   *time.Timer   // ends the read then; nil without conn
 	waited time.Duration // for room, so far
 	marked int64         // how much had arrived at the last progress
 
@@ -25,13 +26,19 @@ type upload struct {
 	place   *list.Element // among the budget's uploads; nil while it waits for room
 	evicted bool
 
-	mu   sync.Mutex
-	over bool
+	mu          sync.Mutex
+	over        bool
+	interrupted bool
 }
 
-// begin tells the budget of an upload.
-func (b *budget) begin(stop func(), until time.Time) *upload {
-	return &upload{budget: b, stop: stop, until: until}
+// begin tells the budget of an upload, which is interrupted at a time. A timer that
+// never fires costs a fraction of a deadline that is set and lifted on the connection.
+func (b *budget) begin(conn deadliner, until time.Time) *upload {
+	u := &upload{budget: b, conn: conn, until: until}
+	if conn != nil {
+		u.late = time.AfterFunc(time.Until(until), u.interrupt)
+	}
+	return u
 }
 
 // take reserves n more bytes. It waits for them where others can make room.
@@ -115,13 +122,17 @@ func (u *upload) interrupt() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if !u.over {
-		u.stop()
+		u.interrupted = true
+		_ = u.conn.SetReadDeadline(time.Unix(1, 0))
 	}
 }
 
 // end is called when nothing more is read. From then on nothing interrupts it.
 // With failed, what it holds goes back.
 func (u *upload) end(failed bool) (evicted bool) {
+	if u.late != nil {
+		u.late.Stop()
+	}
 	u.mu.Lock()
 	u.over = true
 	u.mu.Unlock()

@@ -160,7 +160,7 @@ func TestATrickleIsNoProgress(t *testing.T) {
 func TestAnUploadThatDoesNotHeedItsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &budget{limit: 80 << 10}
-		deaf := b.begin(func() {}, time.Now().Add(time.Minute))
+		deaf := b.begin(ended(func() {}), time.Now().Add(time.Minute))
 		if err := deaf.take(40 << 10); err != nil {
 			t.Fatal(err)
 		}
@@ -184,7 +184,7 @@ func TestAnUploadThatDoesNotHeedItsEnd(t *testing.T) {
 
 func TestAnUploadIsNotInterruptedAfterItsEnd(t *testing.T) {
 	b := &budget{limit: 100}
-	u := b.begin(func() { t.Error("interrupted") }, time.Now())
+	u := b.begin(ended(func() { t.Error("interrupted") }), time.Now().Add(time.Minute))
 	u.end(false)
 	u.interrupt()
 }
