@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"github.com/webhookguard/caddy-webhook-guard/config"
 )
 
 // maxHeld is how much of the app's answer is held back until the event is
@@ -21,17 +23,17 @@ const maxHeld = 64 << 10
 // it would break its one promise.
 type heldAnswer struct {
 	w       http.ResponseWriter
-	success func(status int) bool
-	noBody  bool        // the answer to HEAD has a length and no body
-	header  http.Header // what the app sets
-	status  int         // the app's; 0 until it has answered
-	sent    http.Header // header as it was when the app wrote its status
+	success config.Statuses // those that finish an event
+	noBody  bool            // the answer to HEAD has a length and no body
+	header  http.Header     // what the app sets
+	status  int             // the app's; 0 until it has answered
+	sent    http.Header     // header as it was when the app wrote its status
 	held    []byte
 	written int64 // bytes of the answer's body, held or not
 	started bool  // something has gone out
 }
 
-func newHeldAnswer(w http.ResponseWriter, method string, success func(status int) bool) *heldAnswer {
+func newHeldAnswer(w http.ResponseWriter, method string, success config.Statuses) *heldAnswer {
 	return &heldAnswer{w: w, success: success, noBody: method == http.MethodHead, header: w.Header().Clone()}
 }
 
@@ -76,7 +78,7 @@ func (a *heldAnswer) complete() bool {
 
 // result names what the answer's status means for the event.
 func (a *heldAnswer) result() Result {
-	if a.success(a.status) {
+	if a.success.Has(a.status) {
 		return ResultForwarded
 	}
 	return ResultUpstreamFailed

@@ -8,9 +8,17 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/webhookguard/caddy-webhook-guard/config"
 )
 
-func twoHundreds(status int) bool { return status/100 == 2 }
+var twoHundreds = func() config.Statuses {
+	set, err := config.ParseStatuses([]string{"2xx"})
+	if err != nil {
+		panic(err)
+	}
+	return set
+}()
 
 func held(w http.ResponseWriter) *heldAnswer {
 	return newHeldAnswer(w, http.MethodPost, twoHundreds)

@@ -35,7 +35,7 @@ func (end ended) SetReadDeadline(time.Time) error {
 
 func newSender(b *budget) *sender {
 	s := new(sender)
-	s.upload = b.begin(ended(func() { s.stopped = true; go s.end(true) }), time.Now().Add(time.Minute))
+	s.upload = b.begin(ended(func() { s.stopped = true; go s.end(true) }), time.Now().Add(time.Hour))
 	return s
 }
 

@@ -30,6 +30,11 @@ type claim struct {
 	// inStore is false where the store could not be asked and on_store_error
 	// said to forward all the same.
 	inStore bool
+
+	// While the app works: whoever holds the turn may use the other two.
+	turn    chan struct{}
+	renewal *time.Timer
+	over    bool
 }
 
 // finished is how an event that is done already answers.
@@ -187,32 +192,34 @@ func (c *claim) fresh(now time.Time) bool {
 	return !c.inStore || now.Sub(c.taken) <= c.lease/2
 }
 
-// keep renews the claim until stop is called, which waits for a renewal that is
-// under way: none may follow the claim's release.
-func (d *delivery) keep(c *claim) (stop func()) {
+// keep renews the claim until letGo is called.
+func (d *delivery) keep(c *claim) {
 	if c == nil || !c.inStore {
-		return func() {}
+		return
 	}
-	// Whoever holds the turn may use what is beside it.
-	turn := make(chan struct{}, 1)
-	var stopped bool
-	var timer *time.Timer
-	turn <- struct{}{}
-	timer = time.AfterFunc(c.lease/3, func() {
-		turn <- struct{}{}
-		if !stopped {
+	c.turn = make(chan struct{}, 1)
+	c.turn <- struct{}{}
+	c.renewal = time.AfterFunc(c.lease/3, func() {
+		c.turn <- struct{}{}
+		if !c.over {
 			d.renew(c)
-			timer.Reset(c.lease / 3)
+			c.renewal.Reset(c.lease / 3)
 		}
-		<-turn
+		<-c.turn
 	})
-	<-turn
-	return func() {
-		turn <- struct{}{} // a renewal that was under way has set the timer again
-		stopped = true
-		timer.Stop()
-		<-turn
+	<-c.turn
+}
+
+// letGo ends the renewals, and waits for one that is under way: none may follow the
+// claim's release.
+func (c *claim) letGo() {
+	if c == nil || c.renewal == nil {
+		return
 	}
+	c.turn <- struct{}{} // a renewal that was under way has set the timer again
+	c.over = true
+	c.renewal.Stop()
+	<-c.turn
 }
 
 // renew extends the claim. Where its lease has run out but nobody else has

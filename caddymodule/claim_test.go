@@ -99,7 +99,7 @@ func TestAClaimIsRenewedAtAThirdOfItsLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, nil)
 		d, c := b.claimed(event("1"))
-		stop := d.keep(c)
+		d.keep(c)
 		for i := range 4 {
 			synctest.Wait()
 			if n := b.store.count("renew"); n != i {
@@ -107,16 +107,16 @@ func TestAClaimIsRenewedAtAThirdOfItsLease(t *testing.T) {
 			}
 			time.Sleep(c.lease / 3)
 		}
-		stop()
+		c.letGo()
 		n := b.store.count("renew")
 		time.Sleep(10 * c.lease)
 		if more := b.store.count("renew"); more != n {
-			t.Errorf("renewed %d times after the stop", more-n)
+			t.Errorf("renewed %d times after it was let go", more-n)
 		}
 	})
 }
 
-func TestStopWaitsForARenewalUnderWay(t *testing.T) {
+func TestLettingGoWaitsForARenewalUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, nil)
 		d, c := b.claimed(event("1"))
@@ -126,9 +126,9 @@ func TestStopWaitsForARenewalUnderWay(t *testing.T) {
 			ended = true
 			return nil
 		}
-		stop := d.keep(c)
+		d.keep(c)
 		time.Sleep(c.lease/3 + 1)
-		stop()
+		c.letGo()
 		if !ended {
 			t.Error("a renewal can follow the claim's release")
 		}
@@ -140,9 +140,9 @@ func TestNothingIsRenewedThatIsNotInTheStore(t *testing.T) {
 		b := newBench(t, nil)
 		d := b.delivery(event("1"))
 		for _, c := range []*claim{nil, {lease: time.Second}} {
-			stop := d.keep(c)
+			d.keep(c)
 			time.Sleep(time.Hour)
-			stop()
+			c.letGo()
 		}
 		if n := b.store.count("renew"); n > 0 {
 			t.Errorf("renewed %d times", n)

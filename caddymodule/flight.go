@@ -25,12 +25,13 @@ type flights struct {
 	waiting int
 }
 
-// flight is one attempt in progress. Everything but done is guarded by
-// flights.mu until done is closed, and fixed from then on.
+// flight is one attempt in progress. All of it is guarded by flights.mu until it is
+// concluded, and fixed from then on.
 type flight struct {
-	event dedupe.Event
-	body  *body
-	done  chan struct{}
+	event     dedupe.Event
+	body      *body
+	concluded bool
+	done      chan struct{} // closed then; made for the first that waits
 
 	finished dedupe.Event // the keys that turned out to be finished, if any
 	status   int          // of the app's success
@@ -55,7 +56,7 @@ func (fs *flights) join(event dedupe.Event, body *body) (f *flight, lead bool) {
 			return other, false
 		}
 	}
-	f = &flight{event: event, body: body, done: make(chan struct{})}
+	f = &flight{event: event, body: body}
 	if fs.byKey == nil {
 		fs.byKey = make(map[dedupe.Key]*flight)
 	}
@@ -96,7 +97,10 @@ func (fs *flights) remove(f *flight) {
 func (fs *flights) concludeLocked(f *flight, finished dedupe.Event, status int) {
 	f.finished, f.status = finished, status
 	f.body = nil
-	close(f.done)
+	f.concluded = true
+	if f.done != nil {
+		close(f.done)
+	}
 }
 
 func (fs *flights) removeLocked(f *flight) {
@@ -111,15 +115,16 @@ var errTooManyWaiting = errors.New("too many copies are waiting")
 
 // follow waits until the flight has landed or the context is done.
 func (fs *flights) follow(ctx context.Context, f *flight) error {
-	select {
-	case <-f.done:
-		return nil // whether there is time and room to wait or not
-	default:
-	}
 	fs.mu.Lock()
-	if fs.waiting >= maxWaiting {
+	switch {
+	case f.concluded:
+		fs.mu.Unlock()
+		return nil // whether there is time and room to wait or not
+	case fs.waiting >= maxWaiting:
 		fs.mu.Unlock()
 		return errTooManyWaiting
+	case f.done == nil:
+		f.done = make(chan struct{})
 	}
 	fs.waiting++
 	fs.mu.Unlock()

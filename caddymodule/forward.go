@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"runtime/debug"
+	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
@@ -15,6 +16,21 @@ import (
 
 // guardedKey marks a request that a guard has forwarded.
 type guardedKey struct{}
+
+// detached is the context of a request that a guard has forwarded: it does not end with
+// its sender's.
+type detached struct{ request context.Context }
+
+func (detached) Deadline() (deadline time.Time, ok bool) { return time.Time{}, false }
+func (detached) Done() <-chan struct{}                   { return nil }
+func (detached) Err() error                              { return nil }
+
+func (d detached) Value(key any) any {
+	if _, ok := key.(guardedKey); ok {
+		return true
+	}
+	return d.request.Value(key)
+}
 
 // outcome is what really happened to a forwarded event.
 type outcome struct {
@@ -35,15 +51,15 @@ func (d *delivery) forward(c *claim, next caddyhttp.Handler) outcome {
 	}
 	d.prepare()
 	d.result = ResultForwarded // unless the app fails
-	ctx := context.WithValue(context.WithoutCancel(d.r.Context()), guardedKey{}, true)
-	ctx, cancel := context.WithTimeout(ctx, d.guard.rules.Timeout)
+	ctx, cancel := context.WithTimeout(detached{d.r.Context()}, d.guard.rules.Timeout)
 	defer cancel()
-	defer d.keep(c)()
+	d.keep(c)
+	defer c.letGo()
 
 	d.guard.counts.inFlight.Inc()
 	defer d.guard.counts.inFlight.Dec()
 	start := d.guard.now()
-	answer := newHeldAnswer(d.w, d.r.Method, d.guard.rules.Success.Has)
+	answer := newHeldAnswer(d.w, d.r.Method, d.guard.rules.Success)
 	err := d.runNext(next, answer, d.r.WithContext(ctx))
 	d.inApp += d.guard.now().Sub(start)
 	return d.judge(answer, err, ctx.Err())

@@ -79,18 +79,23 @@ func fold(c byte) byte {
 
 // setVerified tells the app what was verified.
 func (d *delivery) setVerified(header http.Header) {
-	if d.guard.authenticates() {
-		header[headerResult] = []string{verified}
+	values := make([]string, 0, 5) // in one piece, as many headers as there can be
+	set := func(name, value string) {
+		values = append(values, value)
+		header[name] = values[len(values)-1 : len(values) : len(values)]
 	}
-	header[headerProvider] = []string{d.guard.ProviderName}
+	if d.guard.authenticates() {
+		set(headerResult, verified)
+	}
+	set(headerProvider, d.guard.ProviderName)
 	if len(d.event.ID) > 0 {
-		header[headerID] = []string{headerSafe(strings.Join(d.event.ID, ":"))}
+		set(headerID, headerSafe(d.id()))
 	}
 	if d.event.Event != "" {
-		header[headerEvent] = []string{headerSafe(d.event.Event)}
+		set(headerEvent, headerSafe(d.event.Event))
 	}
 	if !d.when.IsZero() {
-		header[headerTime] = []string{d.when.UTC().Format(time.RFC3339Nano)}
+		set(headerTime, d.when.UTC().Format(time.RFC3339Nano))
 	}
 }
 
@@ -98,16 +103,28 @@ func (d *delivery) setVerified(header http.Header) {
 // ASCII, spaces at the ends, and `%` itself are percent-encoded. Usual IDs come
 // through as they are.
 func headerSafe(text string) string {
+	clean := 0
+	for clean < len(text) && isHeaderSafe(text, clean) {
+		clean++
+	}
+	if clean == len(text) {
+		return text
+	}
 	var b strings.Builder
-	for i := range len(text) {
-		c := text[i]
-		edge := c == ' ' && (i == 0 || i == len(text)-1)
-		if c < ' ' || c > '~' || c == '%' || edge {
-			b.WriteByte('%')
-			b.WriteString(strings.ToUpper(strconv.FormatUint(uint64(c)|0x100, 16)[1:]))
+	b.WriteString(text[:clean])
+	for i := clean; i < len(text); i++ {
+		if isHeaderSafe(text, i) {
+			b.WriteByte(text[i])
 			continue
 		}
-		b.WriteByte(c)
+		b.WriteByte('%')
+		b.WriteString(strings.ToUpper(strconv.FormatUint(uint64(text[i])|0x100, 16)[1:]))
 	}
 	return b.String()
+}
+
+func isHeaderSafe(text string, i int) bool {
+	c := text[i]
+	edge := c == ' ' && (i == 0 || i == len(text)-1)
+	return c >= ' ' && c <= '~' && c != '%' && !edge
 }
