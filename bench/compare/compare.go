@@ -160,9 +160,13 @@ func (p Plan) cells(table string) []report.Cell {
 // events only, and how many CPUs they use is not set here.
 func (p Plan) variants(table string) []Variant {
 	return slices.DeleteFunc(slices.Clone(p.Variants), func(v Variant) bool {
-		switch table {
-		case report.Main:
+		switch {
+		case table == report.Main:
 			return false
+		case v.tuned:
+			return true
+		}
+		switch table {
 		case report.Senders, report.CPUs:
 			return v.kind != unique || v.peer()
 		default:

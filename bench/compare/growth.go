@@ -23,7 +23,7 @@ import (
 func (p Plan) redisUse(tb testing.TB, e *env, results *report.Results) {
 	tb.Helper()
 	for _, v := range p.Variants {
-		if v.store != "redis" || v.kind != unique {
+		if v.store != "redis" || v.kind != unique || v.tuned {
 			continue
 		}
 		senders := []string{"stripe", "struktr"}
@@ -45,9 +45,9 @@ func measureRedis(tb testing.TB, e *env, v Variant, sender string, events int) r
 	e.redis.reset(tb)
 	empty := e.redis.memory(tb)
 	m := newMeasured(tb, e, v, report.Cell{Name: report.Redis, Sender: sender, Size: kilobyte, Conns: 16})
-	m.fill(100) // connections, and the scripts
+	m.fill(100, m.cell.Conns) // connections, and the scripts
 	before := e.redis.usage(tb)
-	m.fill(events)
+	m.fill(events, m.cell.Conns)
 	after := e.redis.usage(tb)
 	n := float64(events)
 	return report.RedisUse{
@@ -113,13 +113,16 @@ func number(tb testing.TB, values map[string]string, name string) float64 {
 	return n
 }
 
+// crowd is how many connections fill a store, so that commits share what they wait for.
+const crowd = 128
+
 // fill sends n new events and makes sure that all are taken.
-func (m *measured) fill(n int) {
+func (m *measured) fill(n, conns int) {
 	m.tb.Helper()
 	const atOnce = 50_000 // which fit into memory easily
 	for ; n > 0; n -= atOnce {
 		requests := traffic.Make(m.tb, m.sender, m.cell.Size, min(n, atOnce), testbed.Event{})
-		result, err := load.Run(load.Config{Addr: m.target.addr, Conns: m.cell.Conns, Requests: requests, Want: m.variant.want})
+		result, err := load.Run(load.Config{Addr: m.target.addr, Conns: conns, Requests: requests, Want: m.variant.want})
 		m.taken += result.Done
 		if err != nil || result.Failures() > 0 {
 			m.tb.Fatalf("%s: filling the store: %v, %v", m.variant.Name, err, result.Wrong)
@@ -131,7 +134,7 @@ func (m *measured) fill(n int) {
 func (p Plan) remembered(tb testing.TB, e *env, results *report.Results) {
 	tb.Helper()
 	for _, v := range p.Variants {
-		if v.store == "" || v.kind != unique || v.peer() {
+		if v.store == "" || v.kind != unique || v.peer() || v.tuned {
 			continue
 		}
 		p.scoped(tb, func(tb testing.TB) {
@@ -141,7 +144,7 @@ func (p Plan) remembered(tb testing.TB, e *env, results *report.Results) {
 			before := m.held()
 			m.taken = 0
 			for _, n := range p.Sweep.Remembered {
-				m.fill(n - m.taken)
+				m.fill(n-m.taken, crowd)
 				now, events := m.held(), float64(m.taken)
 				sample := m.run(0, p.Length.Run)
 				r := report.Filled{

@@ -35,7 +35,9 @@ type Variant struct {
 	// forwards: every request that is answered as wanted has reached the app.
 	forwards bool
 	store    string // "", memory, disk or redis
-	start    func(tb testing.TB, e *env) target
+	// tuned is for the main table only.
+	tuned bool
+	start func(tb testing.TB, e *env) target
 	// missing says why this machine or build cannot run it; "" where it can.
 	missing func(tb testing.TB) string
 }
@@ -67,8 +69,8 @@ func Variants() []Variant {
 	forwarded := load.Want{Status: http.StatusOK, Guard: "forwarded"}
 	duplicate := load.Want{Status: http.StatusOK, Guard: "duplicate"}
 	all := []Variant{
-		{Variant: report.Variant{Name: Floor, Title: "plain `reverse_proxy`: the floor"}, want: load.Want{Status: http.StatusOK}, forwards: true, start: caddy("memory", plain)},
-		{Variant: report.Variant{Name: "verify", Title: "guard, verifying only"}, want: forwarded, forwards: true, start: caddy("memory", verifying)},
+		{Variant: report.Variant{Name: Floor, Title: "plain `reverse_proxy`: the floor"}, want: load.Want{Status: http.StatusOK}, forwards: true, start: caddy("memory", plain, "")},
+		{Variant: report.Variant{Name: "verify", Title: "guard, verifying only"}, want: forwarded, forwards: true, start: caddy("memory", verifying, "")},
 	}
 	for _, store := range []string{"memory", "disk", "redis"} {
 		all = append(all, Variant{Variant: report.Variant{Name: store, Title: "guard, `" + store + "`"}, want: forwarded, forwards: true, store: store})
@@ -80,9 +82,17 @@ func Variants() []Variant {
 		Variant: report.Variant{Name: "forgeries", Title: "guard, forgeries only"}, kind: forgeries, store: "memory",
 		want: load.Want{Status: http.StatusUnauthorized, Guard: "signature_invalid"},
 	})
+	// One line more for the proxy: what the guard holds already goes to the app in one
+	// write with the headers instead of two.
+	const buffered, of = "request_buffers 1MiB", ", with `request_buffers`"
+	all = append(all,
+		Variant{Variant: report.Variant{Name: "floor-buffered", Title: "plain `reverse_proxy`" + of}, want: load.Want{Status: http.StatusOK}, forwards: true, tuned: true, start: caddy("memory", plain, buffered)},
+		Variant{Variant: report.Variant{Name: "verify-buffered", Title: "guard, verifying only" + of}, want: forwarded, forwards: true, tuned: true, start: caddy("memory", verifying, buffered)},
+		Variant{Variant: report.Variant{Name: "redis-buffered", Title: "guard, `redis`" + of}, want: forwarded, forwards: true, tuned: true, store: "redis", start: caddy("redis", guarding, buffered)},
+	)
 	for i, v := range all {
 		if v.start == nil {
-			all[i].start = caddy(v.store, guarding)
+			all[i].start = caddy(v.store, guarding, "")
 		}
 		if v.store == "disk" {
 			all[i].missing = withoutDisk
@@ -146,8 +156,9 @@ func withoutDisk(tb testing.TB) string {
 	return ""
 }
 
-// caddy starts a Caddy whose routes are the same in every variant but for the guard.
-func caddy(store string, guard func(testbed.Sender) string) func(testing.TB, *env) target {
+// caddy starts a Caddy whose routes are the same in every variant but for the guard, and
+// for a line of the proxy's.
+func caddy(store string, guard func(testbed.Sender) string, proxy string) func(testing.TB, *env) target {
 	return func(tb testing.TB, e *env) target {
 		tb.Helper()
 		line, dir := store, ""
@@ -160,7 +171,7 @@ func caddy(store string, guard func(testbed.Sender) string) func(testing.TB, *en
 			dir = filepath.Join(tb.TempDir(), "events")
 			line = "disk " + dir
 		}
-		g := testbed.StartGateway(tb, caddyfile(tb, line, e.app.addr, guard), testbed.WithEnv(e.gatewayEnv...))
+		g := testbed.StartGateway(tb, caddyfile(tb, line, e.app.addr, guard, proxy), testbed.WithEnv(e.gatewayEnv...))
 		return target{addr: strings.TrimPrefix(g.URL(""), "http://"), pid: g.Pid(), gateway: g, dir: dir}
 	}
 }
@@ -169,7 +180,7 @@ func caddy(store string, guard func(testbed.Sender) string) func(testing.TB, *en
 // The proxy keeps more idle connections to the app than 32, or above that many
 // senders everybody would mostly measure how connections are opened. And the log goes
 // to a file, so that whoever reads it does not take part in the measuring.
-func caddyfile(tb testing.TB, store, app string, guard func(testbed.Sender) string) string {
+func caddyfile(tb testing.TB, store, app string, guard func(testbed.Sender) string, proxy string) string {
 	tb.Helper()
 	var providers, routes strings.Builder
 	for _, s := range traffic.Senders() {
@@ -178,12 +189,13 @@ func caddyfile(tb testing.TB, store, app string, guard func(testbed.Sender) stri
 	handle /webhooks/%s {
 		%s
 		reverse_proxy %s {
+			%s
 			transport http {
 				keepalive_idle_conns_per_host 1024
 			}
 		}
 	}
-`, s.Name, guard(s), app)
+`, s.Name, guard(s), app, proxy)
 	}
 	return fmt.Sprintf(`{
 	admin 127.0.0.1:{$ADMIN}
