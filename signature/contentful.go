@@ -26,7 +26,7 @@ const maxSignedHeaders = 64
 type contentfulContent struct{}
 
 func (contentfulContent) hash(st *macState, r *Request, _ Parts) error {
-	list := single(readHeader(r.Header, contentfulHeaders))
+	list := single(headerValue(r.Header, contentfulHeaders))
 	names := strings.Split(strings.ToLower(list), ",")
 	switch {
 	case list == "":
@@ -49,7 +49,7 @@ func (contentfulContent) hash(st *macState, r *Request, _ Parts) error {
 	st.buf = appendContentfulPath(st.buf, r)
 	st.buf = append(st.buf, '\n')
 	for i, name := range names {
-		v := readHeader(r.Header, name)
+		v := headerValue(r.Header, name)
 		if name == "host" {
 			v = Value{Text: r.Host} // Go keeps it apart
 		}

@@ -112,7 +112,7 @@ func readFormJSON(r *Request, name string) Value {
 }
 
 func contentType(r *Request) (string, map[string]string) {
-	mediaType, params, err := mime.ParseMediaType(single(readHeader(r.Header, "Content-Type")))
+	mediaType, params, err := mime.ParseMediaType(single(headerValue(r.Header, "Content-Type")))
 	if err != nil {
 		return "", nil
 	}

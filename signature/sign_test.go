@@ -55,7 +55,7 @@ func checkSignThenVerify(t *testing.T, name string, scheme *Scheme) {
 	if err != nil || verdict.Secret != 1 || !verdict.Time.Equal(testNow) {
 		t.Errorf("%s: got %+v, %v", name, verdict, err)
 	}
-	if got := readHeader(r.Header, "X-Id").Text; got != "evt-1" {
+	if got := headerValue(r.Header, "X-Id").Text; got != "evt-1" {
 		t.Errorf("%s: the ID header is %q", name, got)
 	}
 	_, err = scheme.Verify(r, []Secret{{Key: key}}, vectorWindow, testNow.Add(vectorWindow.MaxAge+time.Second))

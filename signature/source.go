@@ -140,7 +140,7 @@ func (s *Source) readPart(r *Request, p *Parts, part string) Value {
 func (s Source) read(r *Request, part string) Value {
 	switch s.Kind {
 	case SourceHeader:
-		return readHeader(r.Header, s.Name)
+		return headerValue(r.Header, s.Name)
 	case SourceQuery:
 		return readForm([]byte(r.Query), s.Name)
 	case SourceForm:
@@ -163,7 +163,7 @@ func (s Source) inBody() bool {
 // canonical is free for a name that is canonical already.
 func canonical(name string) string { return textproto.CanonicalMIMEHeaderKey(name) }
 
-func readHeader(header map[string][]string, name string) Value {
+func headerValue(header map[string][]string, name string) Value {
 	values := header[canonical(name)]
 	if len(values) == 0 {
 		return Value{}
