@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -17,12 +18,20 @@ type DiskOptions struct {
 	Dir string
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
+
+	journalSize int64                         // for tests; default: journalSize
+	wrapJournal func(journalFile) journalFile // for tests
 }
 
-// Disk is a [Store] in one file of this machine, for one process at a time. What is
+// Disk is a [Store] in a directory of this machine, for one process at a time. What is
 // finished is on the disk before Commit returns, and survives the process and the
 // power supply. Claims are kept in memory: nobody works on the claims of a process that
 // has ended, so they are void when the next one opens the store.
+//
+// Commits go to a journal, where one write and one sync are enough for all that come at
+// a time. Two journals take turns: when one is full, or after a while, what it holds is
+// moved into the file, in the background and in large transactions, while the other one
+// is written to. What is in a journal only is in memory too. Close moves everything.
 //
 // Leases count on the monotonic clock, times to live on the wall clock, as they go on
 // while no process runs.
@@ -30,23 +39,40 @@ type DiskOptions struct {
 // While the disk takes no writes, Commit fails, and Claim does too: events that are
 // let through then could not be remembered. It tries on by itself.
 type Disk struct {
-	path     string
-	now      func() time.Time
-	start    time.Time // leases count from here
-	patience time.Duration
+	dir, path string // path is the file's
+	now       func() time.Time
+	start     time.Time // leases count from here
+	patience  time.Duration
 
-	db    *bolt.DB
-	wake  chan struct{} // tells the writer that there is something to do
-	ended chan struct{} // closed when the writer has ended
+	db       *bolt.DB
+	wake     chan struct{} // tells the writer that there is something to do
+	ended    chan struct{} // closed when the writer has ended
+	closeErr error         // what the writer ended with
+
+	// What the writer alone uses.
+	journals  [2]*journal // the one that is written to comes first
+	number    uint64      // of the next batch
+	moved     uint64      // of the last batch that is in the file
+	moveTo    uint64      // of the last batch in moving
+	moveEnded chan error  // of the move that is under way; else nil
+	since     time.Duration
+	changed   map[Key]finished // by the batch that is being written
+	batch     batch            // kept for its memory, like the next two
+	buffer    []byte
+	taken     []*diskWrite
+	gathering gathering
 
 	// mu is held over every look at the claims and at the records that belong to
 	// them, so that each call sees one state of both.
 	mu      sync.Mutex
 	claims  table
-	queue   []*diskWrite // for the writer to take
-	unsaved []*diskWrite // commits of the last batch that failed
-	failure error        // why the last batch failed; nil after one that did not
-	damaged bool         // the file must not be touched any more
+	recent  map[Key]finished // in the journal that is written to; changed by the writer only
+	moving  map[Key]finished // on its way from the other one into the file; nil: nothing is
+	queue   []*diskWrite     // for the writer to take
+	awaited int              // as soon as the queue has as many, the writer is told
+	unsaved []*diskWrite     // commits of the last batch that failed
+	failure error            // why the last batch failed; nil after one that did not
+	damaged bool             // the file must not be touched any more
 	closed  bool
 }
 
@@ -54,11 +80,15 @@ type Disk struct {
 // errors name the directory and what to do.
 func OpenDisk(o DiskOptions) (*Disk, error) {
 	d := &Disk{
-		now:      o.Now,
-		patience: writePatience,
-		wake:     make(chan struct{}, 1),
-		ended:    make(chan struct{}),
-		claims:   newTable(),
+		now:       o.Now,
+		patience:  writePatience,
+		wake:      make(chan struct{}, 1),
+		ended:     make(chan struct{}),
+		claims:    newTable(),
+		changed:   make(map[Key]finished),
+		recent:    make(map[Key]finished),
+		awaited:   1,
+		gathering: gathering{timer: time.NewTimer(gatherFor)},
 	}
 	if d.now == nil {
 		d.now = time.Now
@@ -67,6 +97,13 @@ func OpenDisk(o DiskOptions) (*Disk, error) {
 	var err error
 	if d.path, d.db, err = openFile(o.Dir); err != nil {
 		return nil, fmt.Errorf("disk: %w", err)
+	}
+	d.dir = filepath.Dir(d.path)
+	if err := d.openJournals(o); err != nil {
+		return nil, fmt.Errorf("disk: %w", errors.Join(err, d.closeFiles()))
+	}
+	if d.moving != nil {
+		d.startMove()
 	}
 	go d.writeAll()
 	return d, nil
@@ -89,18 +126,16 @@ func (d *Disk) Claim(ctx context.Context, ev Event, t Token, lease time.Duration
 	answer := Answer{State: Claimed}
 	err = d.view(func(r records) error {
 		for k := range ev.keys() {
-			// The claim first: a record may be seen shortly before it is safe on the disk,
-			// and until then the claim stands.
 			if held := d.claims.get(k, now); held != nil && !held.heldBy(t) {
 				answer = Answer{State: InFlight}
 				return nil
 			}
-			done, err := r.get(k)
+			f, err := d.stored(r, k)
 			if err != nil {
 				return err
 			}
-			if done.State == Done {
-				answer = done.answer(ev, k == ev.Content)
+			if f.expires > r.now {
+				answer = f.record(r.now).answer(ev, k == ev.Content)
 				return nil
 			}
 		}
@@ -140,19 +175,11 @@ func (d *Disk) Commit(ctx context.Context, ev Event, status int, ttl time.Durati
 	if err := checkCommit(ev, status, ttl); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
-	expires := d.now().UnixMilli() + millis(ttl)
-	err := d.write(ctx, &diskWrite{event: ev, apply: func(r records) error {
-		for k := range ev.keys() {
-			rec := Record{Status: status}
-			if k == ev.ID {
-				rec.Content = ev.Content
-			}
-			if err := r.finish(k, rec, expires); err != nil {
-				return err
-			}
-		}
-		return nil
-	}})
+	w := newWrite(change{event: ev, status: status, expires: d.now().UnixMilli() + millis(ttl)})
+	settled, err := d.write(ctx, w)
+	if settled {
+		diskWrites.Put(w)
+	}
 	if err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
@@ -184,7 +211,8 @@ func (d *Disk) Lookup(ctx context.Context, k Key) (Record, error) {
 		return rec, nil
 	}
 	err = d.view(func(r records) error {
-		rec, err = r.get(k)
+		f, err := d.stored(r, k)
+		rec = f.record(r.now)
 		return err
 	})
 	if err != nil {
@@ -195,30 +223,16 @@ func (d *Disk) Lookup(ctx context.Context, k Key) (Record, error) {
 
 // Forget implements [Store].
 func (d *Disk) Forget(ctx context.Context, id Key) (Record, error) {
-	var rec Record
-	inFlight := false
-	err := d.write(ctx, &diskWrite{apply: func(r records) (err error) {
-		if rec, err = r.get(id); err != nil {
-			return err
-		}
-		if inFlight = d.inFlight(id) || d.inFlight(rec.Content); inFlight {
-			return nil
-		}
-		return errors.Join(r.remove(id), r.remove(rec.Content))
-	}})
+	w := newWrite(change{event: Event{ID: id}})
+	w.forget = true
+	_, err := d.write(ctx, w)
 	switch {
 	case err != nil:
 		return Record{}, fmt.Errorf("forget: %w", err)
-	case inFlight:
+	case w.inFlight:
 		return Record{}, fmt.Errorf("forget: %w", ErrInFlight)
 	}
-	return rec, nil
-}
-
-func (d *Disk) inFlight(k Key) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.claims.get(k, d.elapsed()) != nil
+	return w.found, nil
 }
 
 // Close implements [Store]. Writes that are under way are finished first. When it
@@ -236,10 +250,19 @@ func (d *Disk) Close() error {
 	if closed {
 		return nil
 	}
-	if err := d.db.Close(); err != nil {
+	if err := errors.Join(d.closeErr, d.closeFiles()); err != nil {
 		return fmt.Errorf("disk: %w", err)
 	}
 	return nil
+}
+
+func (d *Disk) closeFiles() (err error) {
+	for _, j := range d.journals {
+		if j != nil {
+			err = errors.Join(err, j.file.Close())
+		}
+	}
+	return errors.Join(err, d.db.Close())
 }
 
 // lock enters a call: with the lock held, some lapsed claims gone, and the time.
@@ -264,15 +287,32 @@ func (d *Disk) view(look func(records) error) error {
 	if d.damaged {
 		return d.failure
 	}
+	err := d.read(look)
+	d.markDamaged(err)
+	return err
+}
+
+// read looks at what is in the file.
+func (d *Disk) read(look func(records) error) error {
 	err := guarded(func() error {
 		return d.db.View(func(tx *bolt.Tx) error { return look(recordsOf(tx, d.now())) })
 	})
-	if err == nil {
-		return nil
+	if err != nil {
+		return fmt.Errorf("%s: %w", d.path, err)
 	}
-	err = fmt.Errorf("%s: %w", d.path, err)
-	d.markDamaged(err)
-	return err
+	return nil
+}
+
+// stored returns what is known of k, newest first, whether or not its time is over. It
+// is called with the lock held, or by the writer.
+func (d *Disk) stored(r records, k Key) (finished, error) {
+	if f, ok := d.recent[k]; ok {
+		return f, nil
+	}
+	if f, ok := d.moving[k]; ok {
+		return f, nil
+	}
+	return r.stored(k)
 }
 
 // markDamaged keeps everybody from the file once it has turned out not to make sense:

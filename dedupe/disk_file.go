@@ -52,7 +52,7 @@ func explain(dir, path string, err error) error {
 	case errors.As(err, &system):
 		return fmt.Errorf("%s: %w: the user that this process runs as must be able to write there; else %s", dir, err, elsewhere)
 	}
-	return fmt.Errorf("%s: %w: put a copy of it back, or move it away to begin with an empty one, which has forgotten every event; else %s", path, err, elsewhere)
+	return fmt.Errorf("%s: %w: put a copy of the whole directory back, or move it away to begin with an empty one, which has forgotten every event; else %s", path, err, elsewhere)
 }
 
 // makeFile puts an empty store into dir where it has none. The file gets its name when

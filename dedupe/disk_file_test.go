@@ -76,17 +76,13 @@ func TestDiskOpensWhatACrashLeaves(t *testing.T) {
 	}
 }
 
-// A copy of the file taken in the middle of writes is what a snapshot of a disk has.
-// Where its two halves do not fit, that is said; else it has what was finished before
-// the copy was begun.
+// A copy of the files taken in the middle of writes is worse than what a snapshot of a
+// disk has. Where its parts do not fit, that is said; else it has what was finished
+// before the copy was begun.
 func TestDiskOpensCopiesTakenUnderLoad(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	d, err := dedupe.OpenDisk(dedupe.DiskOptions{Dir: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { closeDisk(t, d) })
+	d := openDiskWith(t, dedupe.DiskOptions{Dir: dir}.WithJournals(16<<10, nil)) // many moves
 	var mu sync.Mutex
 	finished := 0
 	stop := make(chan struct{})
@@ -117,12 +113,15 @@ func TestDiskOpensCopiesTakenUnderLoad(t *testing.T) {
 		before := finished
 		mu.Unlock()
 		copied := t.TempDir()
-		if err := copyFile(filepath.Join(dir, "events.db"), filepath.Join(copied, "events.db")); err != nil {
-			t.Fatal(err)
+		for _, name := range []string{"journal-a", "journal-b", "events.db"} {
+			if err := copyFile(filepath.Join(dir, name), filepath.Join(copied, name)); err != nil {
+				t.Fatal(err)
+			}
 		}
 		c, err := dedupe.OpenDisk(dedupe.DiskOptions{Dir: copied})
 		if err != nil {
-			wantWords(t, err, copied, "move it away")
+			wantWords(t, err, copied, "put a copy of the whole directory back", "away")
+			t.Log(err)
 			continue
 		}
 		opened++

@@ -81,7 +81,7 @@ func fillDisk(dir string) error {
 			}
 		}
 		missing = append(missing, n)
-		for _, word := range []string{file, "cannot be written", "file too large"} {
+		for _, word := range []string{dir, "cannot be written", "file too large"} {
 			if !strings.Contains(err.Error(), word) {
 				return fmt.Errorf("%s: the error does not say %q: %w", name, word, err)
 			}

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -12,7 +13,7 @@ import (
 
 // The file has three buckets, all numbers in them big-endian:
 //
-//	webhook_guard  "format" → "1"
+//	webhook_guard  "format" → "1", "moved" → number of the last batch of the journals that is in here (8 bytes)
 //	done           key → expiry (unix ms, 8 bytes), status (2), content key (16, IDs that have one)
 //	expiry         expiry (unix ms, 8 bytes), key → nothing; so the first is the next to expire
 var (
@@ -21,6 +22,7 @@ var (
 	bucketExpiry = []byte("expiry")
 
 	keyFormat = []byte("format")
+	keyMoved  = []byte("moved")
 	format    = []byte("1")
 )
 
@@ -75,93 +77,111 @@ func verifyBucket(b *bolt.Bucket, sound func(k, v []byte) bool) error {
 	})
 }
 
+// finished is what is known of a key. Its zero value is that of one that is forgotten,
+// or was never known.
+type finished struct {
+	expires int64 // unix ms
+	status  int16
+	content Key // of IDs that have one
+}
+
+// record is what it comes to at a time, Absent where that is over.
+func (f finished) record(now int64) Record {
+	if f.expires <= now {
+		return Record{}
+	}
+	return Record{
+		State: Done, Status: int(f.status), Content: f.content,
+		TTL: time.Duration(f.expires-now) * time.Millisecond,
+	}
+}
+
 // records are the finished keys as one transaction sees them, at one time.
 type records struct {
-	done, expiry *bolt.Bucket
-	now          int64 // unix ms
+	about, done, expiry *bolt.Bucket
+	now                 int64 // unix ms
 }
 
 func recordsOf(tx *bolt.Tx, now time.Time) records {
-	r := records{done: tx.Bucket(bucketDone), expiry: tx.Bucket(bucketExpiry), now: now.UnixMilli()}
-	// Expiries come almost in order, so that pages are added at the end and, unlike
-	// those of random keys, need no room for what comes in between.
-	r.expiry.FillPercent = 0.9
-	return r
-}
-
-// get returns the record of k, Absent where there is none or its time is over.
-func (r records) get(k Key) (Record, error) {
-	rec, expires, err := r.stored(k)
-	if err != nil || expires <= r.now {
-		return Record{}, err
+	return records{
+		about: tx.Bucket(bucketFormat), done: tx.Bucket(bucketDone), expiry: tx.Bucket(bucketExpiry),
+		now: now.UnixMilli(),
 	}
-	rec.TTL = time.Duration(expires-r.now) * time.Millisecond
-	return rec, nil
 }
 
-// stored returns what is in the file, whether or not its time is over. An expiry of 0
-// means that nothing is.
-func (r records) stored(k Key) (rec Record, expires int64, err error) {
+// stored returns what is in the file, whether or not its time is over.
+func (r records) stored(k Key) (finished, error) {
 	value := r.done.Get(k[:])
+	var f finished
 	switch len(value) {
 	case 0:
-		return Record{}, 0, nil
+		return f, nil
 	case longRecord:
-		rec.Content = Key(value[shortRecord:])
+		f.content = Key(value[shortRecord:])
 	case shortRecord:
 	default:
-		return Record{}, 0, fmt.Errorf("%w: a record has %d bytes", errDamaged, len(value))
+		return f, fmt.Errorf("%w: a record has %d bytes", errDamaged, len(value))
 	}
-	rec.State = Done
-	rec.Status = int(binary.BigEndian.Uint16(value[8:]))
-	return rec, int64(binary.BigEndian.Uint64(value)), nil
+	f.expires = int64(binary.BigEndian.Uint64(value))
+	f.status = int16(binary.BigEndian.Uint16(value[8:]))
+	return f, nil
 }
 
-// finish makes k finished until expires. A key that is finished already keeps its
-// record, and its time is only ever lengthened.
-func (r records) finish(k Key, rec Record, expires int64) error {
-	old, until, err := r.stored(k)
-	if err != nil {
-		return err
-	}
-	if until > r.now {
-		if expires <= until {
-			return nil
+// put writes keys, which are in order, as they are in from. What has expired goes.
+func (r records) put(keys []Key, from map[Key]finished) error {
+	// Expiries are written in order too. Like this they are added at the end of pages,
+	// which need no room for what comes in between.
+	r.expiry.FillPercent = 0.9
+	expiries := make([][]byte, 0, len(keys))
+	for _, k := range keys {
+		f := from[k]
+		if f.expires <= r.now {
+			if err := r.remove(k); err != nil {
+				return err
+			}
+			continue
 		}
-		rec = old
+		old, err := r.stored(k)
+		if err != nil {
+			return err
+		}
+		if old.expires != 0 {
+			if err := r.expiry.Delete(expiryKey(old.expires, k)); err != nil {
+				return err
+			}
+		}
+		value := binary.BigEndian.AppendUint64(make([]byte, 0, longRecord), uint64(f.expires))
+		value = binary.BigEndian.AppendUint16(value, uint16(f.status))
+		if !f.content.IsZero() {
+			value = append(value, f.content[:]...)
+		}
+		if err := r.done.Put(k[:], value); err != nil {
+			return err
+		}
+		expiries = append(expiries, expiryKey(f.expires, k))
 	}
-	if until != 0 {
-		if err := r.expiry.Delete(expiryKey(until, k)); err != nil {
+	slices.SortFunc(expiries, bytes.Compare)
+	for _, e := range expiries {
+		if err := r.expiry.Put(e, nil); err != nil {
 			return err
 		}
 	}
-	value := binary.BigEndian.AppendUint64(make([]byte, 0, longRecord), uint64(expires))
-	value = binary.BigEndian.AppendUint16(value, uint16(rec.Status))
-	if !rec.Content.IsZero() {
-		value = append(value, rec.Content[:]...)
-	}
-	if err := r.done.Put(k[:], value); err != nil {
-		return err
-	}
-	return r.expiry.Put(expiryKey(expires, k), nil)
+	return nil
 }
 
 // remove takes k out of the file, if it is there.
 func (r records) remove(k Key) error {
-	_, until, err := r.stored(k)
-	if err != nil || until == 0 {
+	old, err := r.stored(k)
+	if err != nil || old.expires == 0 {
 		return err
 	}
-	return errors.Join(r.expiry.Delete(expiryKey(until, k)), r.done.Delete(k[:]))
+	return errors.Join(r.expiry.Delete(expiryKey(old.expires, k)), r.done.Delete(k[:]))
 }
 
 // reclaim removes up to limit records whose time is over, oldest first.
 func (r records) reclaim(limit int) error {
-	var over []Key
-	c := r.expiry.Cursor()
-	for k, _ := c.First(); r.isOver(k) && len(over) < limit; k, _ = c.Next() {
-		over = append(over, Key(k[8:]))
-	}
+	over := r.over(limit)
+	slices.SortFunc(over, func(a, b Key) int { return bytes.Compare(a[:], b[:]) }) // page by page
 	for _, k := range over {
 		if err := r.remove(k); err != nil {
 			return err
@@ -170,10 +190,13 @@ func (r records) reclaim(limit int) error {
 	return nil
 }
 
-// anyOver reports whether there is something to reclaim.
-func (r records) anyOver() bool {
-	k, _ := r.expiry.Cursor().First()
-	return r.isOver(k)
+// over returns up to limit keys whose time is over, oldest first.
+func (r records) over(limit int) (keys []Key) {
+	c := r.expiry.Cursor()
+	for k, _ := c.First(); r.isOver(k) && len(keys) < limit; k, _ = c.Next() {
+		keys = append(keys, Key(k[8:]))
+	}
+	return keys
 }
 
 func (r records) isOver(expiryKey []byte) bool {
@@ -182,4 +205,16 @@ func (r records) isOver(expiryKey []byte) bool {
 
 func expiryKey(expires int64, k Key) []byte {
 	return append(binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(k)), uint64(expires)), k[:]...)
+}
+
+// moved is the number of the last batch of the journals that is in the file. Zero: none.
+func (r records) moved() uint64 {
+	if number := r.about.Get(keyMoved); len(number) == 8 {
+		return binary.BigEndian.Uint64(number)
+	}
+	return 0
+}
+
+func (r records) setMoved(to uint64) error {
+	return r.about.Put(keyMoved, binary.BigEndian.AppendUint64(nil, to))
 }

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,7 +34,12 @@ func TestDisk(t *testing.T) {
 // openDisk opens a store that the test's end closes.
 func openDisk(t testing.TB, dir string, c *clock) *dedupe.Disk {
 	t.Helper()
-	d, err := dedupe.OpenDisk(dedupe.DiskOptions{Dir: dir, Now: c.Now})
+	return openDiskWith(t, dedupe.DiskOptions{Dir: dir, Now: c.Now})
+}
+
+func openDiskWith(t testing.TB, o dedupe.DiskOptions) *dedupe.Disk {
+	t.Helper()
+	d, err := dedupe.OpenDisk(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,8 +155,12 @@ func TestDiskIsMadeOnce(t *testing.T) {
 	closeDisk(t, opened[0])
 	wantState(t, openDisk(t, dir, newClock()), pair(1).ID, dedupe.Done)
 	files, err := os.ReadDir(dir)
-	if err != nil || len(files) != 1 || files[0].Name() != "events.db" {
-		t.Errorf("the directory has %v, %v, want events.db alone", files, err)
+	var names []string
+	for _, file := range files {
+		names = append(names, file.Name())
+	}
+	if want := []string{"events.db", "journal-a", "journal-b"}; err != nil || !slices.Equal(names, want) {
+		t.Errorf("the directory has %v, %v, want %v", names, err, want)
 	}
 }
 
@@ -157,8 +168,9 @@ func TestDiskIsMadeOnce(t *testing.T) {
 func TestDiskReachesASteadySize(t *testing.T) {
 	t.Parallel()
 	dir, c := t.TempDir(), newClock()
-	d := openDisk(t, dir, c)
 	const perHour, hours = 1000, 16 // each lives for an hour
+	// Journals with room for about 200 of them.
+	d := openDiskWith(t, dedupe.DiskOptions{Dir: dir, Now: c.Now}.WithJournals(16<<10, nil))
 	n := 0
 	var sizes []int64
 	for range hours {
@@ -196,31 +208,73 @@ func TestDiskReachesASteadySize(t *testing.T) {
 	testbed.Eventually(t, patient, func() bool { return d.Records() == 0 }, "everything to be reclaimed")
 }
 
-// Concurrent commits share transactions, and with them syncs.
+// gate stands before the journals: while it is shut, the disk hangs, and while it fails,
+// the disk takes no writes.
+type gate struct {
+	mu      sync.Mutex // held while it is shut
+	syncs   atomic.Int64
+	waiting atomic.Int64
+	failing atomic.Bool
+}
+
+var errFailing = errors.New("the disk fails")
+
+func (g *gate) wrap(f dedupe.JournalFile) dedupe.JournalFile { return gated{f, g} }
+
+// shut keeps the writer at its next write until the gate is opened.
+func (g *gate) shut(t *testing.T) (open func()) {
+	g.mu.Lock()
+	open = sync.OnceFunc(g.mu.Unlock)
+	t.Cleanup(open)
+	return open
+}
+
+type gated struct {
+	dedupe.JournalFile
+	gate *gate
+}
+
+func (f gated) SyncData() error {
+	f.gate.waiting.Add(1)
+	f.gate.mu.Lock()
+	f.gate.mu.Unlock() //nolint:staticcheck // it is only to be passed
+	f.gate.waiting.Add(-1)
+	f.gate.syncs.Add(1)
+	if f.gate.failing.Load() {
+		return errFailing
+	}
+	return f.JournalFile.SyncData()
+}
+
+// Concurrent commits share syncs.
 func TestDiskCommitsShareSyncs(t *testing.T) {
 	t.Parallel()
-	d := openDisk(t, t.TempDir(), newClock())
+	g := new(gate)
+	d := openDiskWith(t, dedupe.DiskOptions{Dir: t.TempDir()}.WithJournals(0, g.wrap))
 	if !d.Syncs() {
 		t.Error("transactions are not synced at all")
 	}
-	release := d.HoldWriter() // so that all of them come in meanwhile
-	defer release()
-	before := d.Transactions()
+	open := g.shut(t) // so that all of them come in meanwhile
 	const n = 100
 	committed := make(chan error, n)
-	for i := range n {
+	start := func(i int) {
 		go func() { committed <- d.Commit(context.Background(), numbered(i), 200, ttl) }()
 	}
-	testbed.Eventually(t, patient, func() bool { return d.Queued() == n }, "commits in the queue")
-	release()
+	start(0)
+	testbed.Eventually(t, patient, func() bool { return g.waiting.Load() == 1 }, "the first one's sync")
+	for i := 1; i < n; i++ {
+		start(i)
+	}
+	testbed.Eventually(t, patient, func() bool { return d.Queued() == n-1 }, "commits in the queue")
+	open()
 	for range n {
 		if err := <-committed; err != nil {
 			t.Fatal(err)
 		}
 	}
-	// The one that was held, and one for all of them.
-	if used := d.Transactions() - before; used > 2 {
-		t.Errorf("%d commits took %d transactions", n, used)
+	// The one that was held, and one for all others.
+	if used := g.syncs.Load(); used != 2 {
+		t.Errorf("%d commits took %d syncs", n, used)
 	}
 	for i := range n {
 		wantState(t, d, numbered(i).ID, dedupe.Done)
@@ -270,15 +324,16 @@ func TestDiskClosesUnderLoad(t *testing.T) {
 // A disk that hangs is one that fails, as far as its callers are concerned.
 func TestDiskThatHangsFailsItsCallersUntilItIsBack(t *testing.T) {
 	t.Parallel()
-	d := openDisk(t, t.TempDir(), newClock())
+	dir, g := t.TempDir(), new(gate)
+	d := openDiskWith(t, dedupe.DiskOptions{Dir: dir}.WithJournals(0, g.wrap))
 	d.SetPatience(50 * time.Millisecond)
-	release := d.HoldWriter()
+	open := g.shut(t)
 	err := d.Commit(t.Context(), pair(1), 200, ttl)
-	wantWords(t, err, "commit", "events.db", "has not taken a write")
+	wantWords(t, err, "commit", dir, "has not taken a write")
 	if _, err := d.Claim(t.Context(), pair(2), dedupe.NewToken(), ttl); err == nil {
 		t.Error("an event was let through that could not be remembered")
 	}
-	release()
+	open()
 	testbed.Eventually(t, patient, func() bool {
 		_, err := d.Claim(t.Context(), pair(2), dedupe.NewToken(), ttl)
 		return err == nil
