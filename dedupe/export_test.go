@@ -1,6 +1,9 @@
 package dedupe
 
 import (
+	"errors"
+	"sync"
+	"testing"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -57,4 +60,50 @@ func ReadJournal(data []byte, moved uint64) (numbers []uint64, keys []Key, err e
 		}
 	}
 	return numbers, keys, err
+}
+
+// Rewritten is what the batches of a journal look like when they are written again.
+func Rewritten(data []byte, moved uint64) (again []byte) {
+	run, _ := readJournal(data, moved)
+	for _, b := range run {
+		again = b.append(again)
+	}
+	return again
+}
+
+// Batch is a batch as it stands in a journal.
+func Batch(number uint64, events ...Event) []byte {
+	b := batch{number: number, time: 1}
+	for _, ev := range events {
+		b.changes = append(b.changes, change{event: ev, expires: 2, status: 200})
+	}
+	return b.append(nil)
+}
+
+// HoldFile keeps everybody from writing to the file, as a disk that hangs does.
+func (d *Disk) HoldFile(tb testing.TB) (release func()) {
+	tb.Helper()
+	tx, err := d.db.Begin(true)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return sync.OnceFunc(func() { _ = tx.Rollback() })
+}
+
+// AwaitMoves returns when no move is under way.
+func (d *Disk) AwaitMoves() {
+	for moving := true; moving; time.Sleep(time.Millisecond) {
+		d.mu.Lock()
+		moving = d.moving != nil
+		d.mu.Unlock()
+	}
+}
+
+// Unmoved makes a file say that nothing has been moved into it.
+func Unmoved(path string) error {
+	db, err := bolt.Open(path, 0o600, boltOptions())
+	if err != nil {
+		return err
+	}
+	return errors.Join(db.Update(func(tx *bolt.Tx) error { return tx.Bucket(bucketFormat).Delete(keyMoved) }), db.Close())
 }
