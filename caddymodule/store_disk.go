@@ -14,7 +14,7 @@ func init() {
 	caddy.RegisterModule((*DiskStore)(nil))
 }
 
-// DiskStore remembers events in a file of this machine, without any server. It
+// DiskStore remembers events in files of this machine, without any server. It
 // survives reloads of the configuration and the end of the process, however it
 // ends: an event is on the disk, synced, before its sender gets a 2xx.
 //

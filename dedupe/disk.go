@@ -50,12 +50,12 @@ type Disk struct {
 	closeErr error         // what the writer ended with
 
 	// What the writer alone uses.
-	journals  [2]*journal // the one that is written to comes first
-	number    uint64      // of the next batch
-	moved     uint64      // of the last batch that is in the file
-	moveTo    uint64      // of the last batch in moving
-	moveEnded chan error  // of the move that is under way; else nil
-	since     time.Duration
+	journals  [2]*journal      // the one that is written to comes first
+	number    uint64           // of the next batch
+	moved     uint64           // of the last batch that is in the file
+	moveTo    uint64           // of the last batch in moving
+	moveEnded chan error       // of the move that is under way; else nil
+	since     time.Duration    // of the journal's first batch, counted from start
 	changed   map[Key]finished // by the batch that is being written
 	batch     batch            // kept for its memory, like the next two
 	buffer    []byte

@@ -23,9 +23,14 @@ const fullDisk = "TEST_FULL_DISK"
 // tried in one of its own.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(fullDisk); dir != "" {
-		if err := fillDisk(dir); err != nil {
-			fmt.Println(err)
-			os.Exit(1)
+		signal.Ignore(syscall.SIGXFSZ) // the write is to fail, and the process to go on
+		// With journals of the usual size they are the first that cannot be written, and
+		// with small ones it is the file.
+		for _, journals := range []int64{0, 8 << 10} {
+			if err := fillDisk(filepath.Join(dir, fmt.Sprint(journals)), journals); err != nil {
+				fmt.Printf("journals of %d bytes: %v\n", journals, err)
+				os.Exit(1)
+			}
 		}
 		os.Exit(0)
 	}
@@ -41,9 +46,8 @@ func TestDiskThatIsFullRefusesEventsUntilThereIsRoom(t *testing.T) {
 	}
 }
 
-func fillDisk(dir string) error {
-	signal.Ignore(syscall.SIGXFSZ) // the write is to fail, and the process to go on
-	d, err := dedupe.OpenDisk(dedupe.DiskOptions{Dir: dir})
+func fillDisk(dir string, journals int64) error {
+	d, err := dedupe.OpenDisk(dedupe.DiskOptions{Dir: dir}.WithJournals(journals, nil))
 	if err != nil {
 		return err
 	}

@@ -122,7 +122,7 @@ func (d *Disk) move(from map[Key]finished, to uint64) error {
 // keepUp does what is due in the background, if nothing is under way.
 func (d *Disk) keepUp() {
 	switch {
-	case d.moveEnded != nil:
+	case d.moveEnded != nil || d.isDamaged():
 	case d.moving != nil:
 		d.startMove() // it has failed before
 	case d.number-1 > d.moved && d.elapsed()-d.since >= moveEvery:

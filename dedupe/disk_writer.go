@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -141,7 +142,11 @@ func (d *Disk) save(writes []*diskWrite) error {
 	}
 	clear(d.changed)
 	b := batch{number: d.number, time: d.now().UnixMilli(), changes: d.batch.changes[:0]}
-	err := d.read(func(r records) error {
+	read := d.read
+	if slices.ContainsFunc(writes, func(w *diskWrite) bool { return w.forget }) {
+		read = d.readLocked
+	}
+	err := read(func(r records) error {
 		r.now = b.time
 		for _, w := range writes {
 			if w.forget {
@@ -170,7 +175,16 @@ func (d *Disk) save(writes []*diskWrite) error {
 	return nil
 }
 
-// prepareForget looks up what a Forget is to remove.
+// readLocked is read with the lock held, for a look at the claims. To take it later, in
+// the middle of a read, could wait for ever: for a Claim that waits for the mover, which
+// waits for that read.
+func (d *Disk) readLocked(look func(records) error) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.read(look)
+}
+
+// prepareForget looks up what a Forget is to remove. It is called with the lock held.
 func (d *Disk) prepareForget(r records, w *diskWrite) error {
 	f, err := d.after(d.changed, r, w.event.ID)
 	if err != nil {
@@ -178,8 +192,6 @@ func (d *Disk) prepareForget(r records, w *diskWrite) error {
 	}
 	w.found = f.record(r.now)
 	w.event.Content = w.found.Content
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	for k := range w.event.keys() {
 		w.inFlight = w.inFlight || d.claims.get(k, d.elapsed()) != nil
 	}
@@ -277,11 +289,14 @@ func (d *Disk) settle(writes []*diskWrite, err error) {
 // end leaves everything in the file, and lets go of it. What cannot be moved stays in
 // the journals until the store is opened again.
 func (d *Disk) end() error {
-	d.mu.Lock()
-	damaged := d.damaged
-	d.mu.Unlock()
-	if damaged {
+	if d.isDamaged() {
 		return nil // locks of the file may be held for good: it is left to the end of the process
 	}
 	return d.moveAll()
+}
+
+func (d *Disk) isDamaged() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.damaged
 }

@@ -264,9 +264,9 @@ func TestTheDefaultStoreOutlivesTheProcess(t *testing.T) {
 	}
 	e := testbed.Event{}.Fill()
 	want(t, testbed.Do(t, testbed.Struktr().Request(t, g.URL(""), e)), 200, "forwarded")
-	for file, mode := range map[string]os.FileMode{dir: os.ModeDir | 0o700, filepath.Join(dir, "events.db"): 0o600} {
-		if info, err := os.Stat(file); err != nil || info.Mode() != mode {
-			t.Errorf("%s: %v, %v, want mode %v", file, info, err, mode)
+	for name, mode := range map[string]os.FileMode{".": os.ModeDir | 0o700, "events.db": 0o600, "journal-a": 0o600, "journal-b": 0o600} {
+		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Mode() != mode {
+			t.Errorf("%s: %v, %v, want mode %v", name, info, err, mode)
 		}
 	}
 	if err := g.Stop(); err != nil {
