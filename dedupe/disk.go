@@ -60,7 +60,6 @@ type Disk struct {
 	batch     batch            // kept for its memory, like the next two
 	buffer    []byte
 	taken     []*diskWrite
-	gathering gathering
 
 	// mu is held over every look at the claims and at the records that belong to
 	// them, so that each call sees one state of both.
@@ -69,7 +68,6 @@ type Disk struct {
 	recent  map[Key]finished // in the journal that is written to; changed by the writer only
 	moving  map[Key]finished // on its way from the other one into the file; nil: nothing is
 	queue   []*diskWrite     // for the writer to take
-	awaited int              // as soon as the queue has as many, the writer is told
 	unsaved []*diskWrite     // commits of the last batch that failed
 	failure error            // why the last batch failed; nil after one that did not
 	damaged bool             // the file must not be touched any more
@@ -80,15 +78,13 @@ type Disk struct {
 // errors name the directory and what to do.
 func OpenDisk(o DiskOptions) (*Disk, error) {
 	d := &Disk{
-		now:       o.Now,
-		patience:  writePatience,
-		wake:      make(chan struct{}, 1),
-		ended:     make(chan struct{}),
-		claims:    newTable(),
-		changed:   make(map[Key]finished),
-		recent:    make(map[Key]finished),
-		awaited:   1,
-		gathering: gathering{timer: time.NewTimer(gatherFor)},
+		now:      o.Now,
+		patience: writePatience,
+		wake:     make(chan struct{}, 1),
+		ended:    make(chan struct{}),
+		claims:   newTable(),
+		changed:  make(map[Key]finished),
+		recent:   make(map[Key]finished),
 	}
 	if d.now == nil {
 		d.now = time.Now

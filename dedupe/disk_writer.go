@@ -54,11 +54,8 @@ func (d *Disk) write(ctx context.Context, w *diskWrite) (settled bool, err error
 		return false, d.failure
 	}
 	d.queue = append(d.queue, w)
-	enough := len(d.queue) >= d.awaited
 	d.mu.Unlock()
-	if enough {
-		d.signal()
-	}
+	d.signal()
 
 	w.late.Reset(d.patience)
 	defer w.late.Stop()
@@ -96,7 +93,6 @@ func (d *Disk) writeAll() {
 		upkeep := false
 		select {
 		case <-d.wake:
-			d.gather()
 		case <-tick.C:
 			upkeep = true
 		case err := <-d.moveEnded:
