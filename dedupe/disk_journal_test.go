@@ -134,8 +134,7 @@ func TestDiskJournalAfterACrash(t *testing.T) {
 func TestDiskJournalsWithAGapAreRefused(t *testing.T) {
 	t.Parallel()
 	dir, c := t.TempDir(), newClock()
-	g := new(gate)
-	d := openDiskWith(t, dedupe.DiskOptions{Dir: dir, Now: c.Now}.WithJournals(firstPage+5*batchOne, g.wrap))
+	d := openDiskWith(t, dedupe.DiskOptions{Dir: dir, Now: c.Now}.WithJournals(firstPage+5*batchOne, nil))
 	older := image(t, dir)
 	// Both are in use: the first is full, and what it holds cannot be moved.
 	open := d.HoldFile(t)
@@ -150,7 +149,7 @@ func TestDiskJournalsWithAGapAreRefused(t *testing.T) {
 		},
 		"the first is gone":  func(dir string) error { return os.Remove(filepath.Join(dir, "journal-a")) },
 		"the second is gone": func(dir string) error { return os.Remove(filepath.Join(dir, "journal-b")) },
-		"the first is from elsewhere": func(dir string) error {
+		"the first is an older copy": func(dir string) error {
 			return copyFile(filepath.Join(older, "journal-a"), filepath.Join(dir, "journal-a"))
 		},
 	} {
@@ -159,10 +158,9 @@ func TestDiskJournalsWithAGapAreRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		d, err := dedupe.OpenDisk(dedupe.DiskOptions{Dir: dir, Now: c.Now})
-		if name == "the first is from elsewhere" && err == nil {
-			// Nothing has ever been moved here, so it may be that the file was begun anew.
+		if err == nil {
+			t.Errorf("%s: it opens", name)
 			closeDisk(t, d)
-			continue
 		}
 		wantWords(t, err, dir, "put a copy of the whole directory back", "move journal-a and journal-b away")
 		// And that helps.
@@ -238,7 +236,6 @@ func TestDiskMovesTwiceWithoutHarm(t *testing.T) {
 	before := image(t, dir)
 	closeDisk(t, d)
 	after := image(t, dir)
-	edit(t, filepath.Join(after, "events.db"), func(data []byte) []byte { return data })
 	if err := dedupe.Unmoved(filepath.Join(after, "events.db")); err != nil {
 		t.Fatal(err)
 	}

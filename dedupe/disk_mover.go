@@ -145,10 +145,3 @@ func (d *Disk) muchIsOver() (much bool) {
 	})
 	return much && err == nil
 }
-
-func (d *Disk) readMoved() error {
-	return d.read(func(r records) error {
-		d.moved = r.moved()
-		return nil
-	})
-}

@@ -207,12 +207,13 @@ func expiryKey(expires int64, k Key) []byte {
 	return append(binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(k)), uint64(expires)), k[:]...)
 }
 
-// moved is the number of the last batch of the journals that is in the file. Zero: none.
-func (r records) moved() uint64 {
-	if number := r.about.Get(keyMoved); len(number) == 8 {
-		return binary.BigEndian.Uint64(number)
+// moved is the number of the last batch of the journals that is in the file, if the file
+// has ever had journals.
+func (r records) moved() (number uint64, known bool) {
+	if value := r.about.Get(keyMoved); len(value) == 8 {
+		return binary.BigEndian.Uint64(value), true
 	}
-	return 0
+	return 0, false
 }
 
 func (r records) setMoved(to uint64) error {

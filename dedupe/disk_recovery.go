@@ -17,8 +17,13 @@ var journalNames = [2]string{"journal-a", "journal-b"}
 // they hold and the file lacks is left to the mover, and known from now on. It is called
 // with the file's lock held.
 func (d *Disk) openJournals(o DiskOptions) error {
-	if err := d.readMoved(); err != nil {
-		return err
+	known := false
+	err := d.read(func(r records) error {
+		d.moved, known = r.moved()
+		return nil
+	})
+	if err != nil {
+		return explain(d.dir, d.path, err)
 	}
 	if o.journalSize == 0 {
 		o.journalSize = journalSize
@@ -40,18 +45,30 @@ func (d *Disk) openJournals(o DiskOptions) error {
 			runs = append(runs, run)
 		}
 	}
-	if err := d.replay(runs); err != nil {
-		return err
-	}
-	switch {
-	case missing != "" && len(runs) > 0: // both are there before anything is written to one
-		return explainJournal(missing, errors.New("the file is missing, and the other journal is in use"))
-	case missing == "":
-		if len(runs) > 0 {
-			d.journals[0].at = d.journals[0].size // nothing is written before all of it is moved
+	slices.SortFunc(runs, func(a, b []batch) int { return cmp.Compare(a[0].number, b[0].number) })
+	if len(runs) > 0 {
+		if missing != "" { // both are there before anything is written to one
+			return explainJournal(missing, errors.New("the file is missing, and the other journal is in use"))
 		}
-		return nil
+		if !known { // a file that was begun anew, beside journals that were left
+			d.moved = runs[0][0].number - 1
+		}
+		d.journals[0].at = d.journals[0].size // nothing is written before all of it is moved
+		return d.replay(runs)
 	}
+	d.number = d.moved + 1
+	if !known {
+		// From now on a journal that lacks its beginning is seen.
+		if err := d.move(nil, 0); err != nil {
+			return explain(d.dir, d.path, err)
+		}
+	}
+	return d.makeJournals(o)
+}
+
+// makeJournals makes those that are missing.
+func (d *Disk) makeJournals(o DiskOptions) error {
+	made := false
 	for i, name := range journalNames {
 		if d.journals[i] != nil {
 			continue
@@ -64,6 +81,10 @@ func (d *Disk) openJournals(o DiskOptions) error {
 		if d.journals[i], _, err = openJournal(path, d.moved, o); err != nil {
 			return explainJournal(path, err)
 		}
+		made = true
+	}
+	if !made {
+		return nil
 	}
 	return syncDir(d.dir)
 }
@@ -72,13 +93,6 @@ func (d *Disk) openJournals(o DiskOptions) error {
 // no number may be missing, from what has been moved to the end.
 func (d *Disk) replay(runs [][]batch) error {
 	d.number = d.moved + 1
-	if len(runs) == 0 {
-		return nil
-	}
-	slices.SortFunc(runs, func(a, b []batch) int { return cmp.Compare(a[0].number, b[0].number) })
-	if d.moved == 0 { // a file that was begun anew, beside journals that were left
-		d.number = runs[0][0].number
-	}
 	d.moving = make(map[Key]finished)
 	for _, run := range runs {
 		// One may be there twice: not taken by the first journal, as far as anybody was

@@ -330,6 +330,7 @@ func TestDiskThatHangsFailsItsCallersUntilItIsBack(t *testing.T) {
 	open := g.shut(t)
 	err := d.Commit(t.Context(), pair(1), 200, ttl)
 	wantWords(t, err, "commit", dir, "has not taken a write")
+	wantState(t, d, pair(1).ID, dedupe.Absent) // written, and not synced
 	if _, err := d.Claim(t.Context(), pair(2), dedupe.NewToken(), ttl); err == nil {
 		t.Error("an event was let through that could not be remembered")
 	}
