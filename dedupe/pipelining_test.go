@@ -38,7 +38,7 @@ func BenchmarkPipelining(b *testing.B) {
 				b.Run(fmt.Sprintf("way=%s/rtt=%s/callers=%d", way.name, rtt, callers), func(b *testing.B) {
 					r := openWay(b, testbed.StartRedis(b).URL(), 20*time.Second, rtt, way.pool, way.use)
 					if way.name == "lanes" {
-						r.scripts = newLanes(r.client)
+						r.calls = newLanes(r.client)
 					}
 					b.ReportAllocs()
 					before := cpu(b)
@@ -70,10 +70,10 @@ func openWay(tb testing.TB, url string, timeout, rtt time.Duration, pool int, us
 	}
 	o.PipelinePoolSize = 10
 	client := redis.NewClient(o)
-	r.client, r.scripts = client, client
+	r.client, r.calls = client, client
 	tb.Cleanup(func() { _ = r.Close() })
 	if use != nil {
-		if r.scripts, err = client.AutoPipelineWithOptions(use); err != nil {
+		if r.calls, err = client.AutoPipelineWithOptions(use); err != nil {
 			tb.Fatal(err)
 		}
 	}
@@ -101,7 +101,7 @@ func (c *farConn) Read(p []byte) (int, error) {
 func openLanes(tb testing.TB, url string, timeout, rtt time.Duration) *Redis {
 	tb.Helper()
 	r := openWay(tb, url, timeout, rtt, 64, nil)
-	r.scripts = newLanes(r.client)
+	r.calls = newLanes(r.client)
 	return r
 }
 

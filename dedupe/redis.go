@@ -38,12 +38,12 @@ var (
 	//go:embed forget.lua
 	forgetSource string
 
-	claimScript   = redis.NewScript(claimSource)
-	renewScript   = redis.NewScript(renewSource)
-	commitScript  = redis.NewScript(commitSource)
-	releaseScript = redis.NewScript(releaseSource)
-	lookupScript  = redis.NewScript(lookupSource)
-	forgetScript  = redis.NewScript(forgetSource)
+	claimScript   = newScript(claimSource)
+	renewScript   = newScript(renewSource)
+	commitScript  = newScript(commitSource)
+	releaseScript = newScript(releaseSource)
+	lookupScript  = newScript(lookupSource)
+	forgetScript  = newScript(forgetSource)
 )
 
 // RedisOptions configures NewRedis.
@@ -105,9 +105,9 @@ type RedisOptions struct {
 // their duplicates through.
 type Redis struct {
 	client  redis.UniversalClient
-	scripts redis.Scripter // how script calls are sent: see lanes
-	master  *masterDialer  // only with sentinels
-	apart   bool           // the keys of an event are on different nodes
+	calls   caller        // how script calls are sent: see lanes
+	master  *masterDialer // only with sentinels
+	apart   bool          // the keys of an event are on different nodes
 	addr    string
 	timeout time.Duration
 	prefix  string
@@ -151,10 +151,10 @@ func NewRedis(o RedisOptions) (*Redis, error) {
 		simple.Network = targets.network
 		r.client = redis.NewClient(simple)
 	}
-	r.scripts = r.client
+	r.calls = r.client
 	if !r.apart {
 		// In a Cluster one silent node would hold up the calls for all others.
-		r.scripts = newLanes(r.client)
+		r.calls = newLanes(r.client)
 	}
 	return r, nil
 }
@@ -221,10 +221,32 @@ func (r *Redis) step(ctx context.Context) (context.Context, context.CancelFunc) 
 	return context.WithTimeout(ctx, r.timeout)
 }
 
-// run calls a script by its digest, or sends it where the server has not got it (yet,
-// or any more).
-func (r *Redis) run(ctx context.Context, s *redis.Script, keys []string, args ...any) *redis.Cmd {
-	cmd := s.Run(ctx, r.scripts, keys, args...)
+// caller is what script calls are sent with: lanes, or a client.
+type caller interface {
+	Do(ctx context.Context, words ...any) *redis.Cmd
+}
+
+// script is a script and the digest that servers know it by.
+type script struct{ source, digest string }
+
+func newScript(source string) script {
+	return script{source: source, digest: redis.NewScript(source).Hash()}
+}
+
+// run calls a script on the event's keys by its digest, or sends it where the server has
+// not got it (yet, or any more).
+func (r *Redis) run(ctx context.Context, s script, ev Event, args ...any) *redis.Cmd {
+	words := make([]any, 3, 5+len(args))
+	for k := range ev.keys() {
+		words = append(words, r.key(k))
+	}
+	words[0], words[1], words[2] = "evalsha", s.digest, len(words)-3
+	words = append(words, args...)
+	cmd := r.calls.Do(ctx, words...)
+	if cmd.Err() != nil && redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
+		words[0], words[1] = "eval", s.source
+		cmd = r.calls.Do(ctx, words...)
+	}
 	if err := cmd.Err(); err != nil {
 		r.relocate(err)
 	}

@@ -2,6 +2,7 @@ package dedupe
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"time"
 
@@ -9,27 +10,31 @@ import (
 )
 
 const (
-	// laneCount is how many round trips are under way at once before script calls
-	// begin to share them. See ADR 0001.
+	// laneCount is how many round trips are under way at once, at most. See ADR 0001.
 	laneCount = 4
 	// laneBatch bounds the calls of one round trip, and with it the claims that may
 	// still take effect at a server that froze after their callers had given up.
 	laneBatch = 32
+	// laneWait is how long calls wait for a round trip that does not end.
+	laneWait = time.Millisecond
 )
 
-// lanes sends script calls. While few are under way each takes a connection for
-// itself, as the library does it; beyond that they queue for a moment, and those that
-// came together travel together, which costs the gateway and the server a fraction.
+// lanes sends script calls. While a round trip is under way, further calls queue for the
+// next one and travel together, which costs the gateway and the server a fraction. A
+// second lane, with a connection of its own, opens when a full batch has queued, or when
+// calls wait and no round trip has ended for laneWait: the server may be far, or that one
+// connection dead.
 //
 // Each caller keeps its own deadline. A call whose caller has given up is taken from the
 // queue, not sent once the server is back: it would be a claim that nobody holds.
 type lanes struct {
-	redis.Scripter // what is rare goes straight
-	client         redis.UniversalClient
+	client redis.UniversalClient
 
-	mu    sync.Mutex
-	busy  int
-	queue []*laneCall
+	mu      sync.Mutex
+	busy    int
+	ended   uint // round trips that came to their end
+	watched bool // whether watch will look at the queue
+	queue   []*laneCall
 }
 
 // laneCall is one script call that waits or travels with others.
@@ -40,43 +45,29 @@ type laneCall struct {
 }
 
 func newLanes(client redis.UniversalClient) *lanes {
-	return &lanes{Scripter: client, client: client}
+	return &lanes{client: client}
 }
 
-// Eval implements redis.Scripter.
-func (l *lanes) Eval(ctx context.Context, script string, keys []string, args ...any) *redis.Cmd {
-	return l.do(ctx, scriptCall("eval", script, keys, args))
-}
-
-// EvalSha implements redis.Scripter.
-func (l *lanes) EvalSha(ctx context.Context, sha string, keys []string, args ...any) *redis.Cmd {
-	return l.do(ctx, scriptCall("evalsha", sha, keys, args))
-}
-
-// scriptCall returns the words of a call, of which a command can be made more than once.
-func scriptCall(name, script string, keys []string, args []any) []any {
-	words := make([]any, 0, 3+len(keys)+len(args))
-	words = append(words, name, script, len(keys))
-	for _, key := range keys {
-		words = append(words, key)
-	}
-	return append(words, args...)
-}
-
-func (l *lanes) do(ctx context.Context, words []any) *redis.Cmd {
+// Do makes a call of these words, which it keeps.
+func (l *lanes) Do(ctx context.Context, words ...any) *redis.Cmd {
 	cmd := redis.NewCmd(ctx, words...)
 	l.mu.Lock()
-	if l.busy < laneCount {
+	if l.busy == 0 {
 		l.busy++
 		l.mu.Unlock()
 		_ = l.client.Process(ctx, cmd)
-		if batch := l.take(); len(batch) > 0 {
-			go l.drain(batch)
-		}
+		l.handOver()
 		return cmd
 	}
 	call := &laneCall{ctx: ctx, cmd: cmd, done: make(chan struct{})}
 	l.queue = append(l.queue, call)
+	if len(l.queue)%laneBatch == 0 {
+		l.open()
+	}
+	if !l.watched {
+		l.watched = true
+		l.watch()
+	}
 	l.mu.Unlock()
 
 	select {
@@ -96,15 +87,59 @@ func (l *lanes) do(ctx context.Context, words []any) *redis.Cmd {
 	return cmd
 }
 
-// drain sends a batch, and what has queued meanwhile until there is nothing left.
-func (l *lanes) drain(batch []*laneCall) {
-	for ; len(batch) > 0; batch = l.take() {
+// open lets what has queued go at once, if there is a lane left. Needs mu.
+func (l *lanes) open() {
+	if l.busy < laneCount {
+		l.busy++
+		go l.drain()
+	}
+}
+
+// watch opens a lane for calls that wait for round trips that do not end. It looks once
+// in a while, which costs less than a timer for each call. Needs mu.
+func (l *lanes) watch() {
+	ended := l.ended
+	time.AfterFunc(laneWait, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.watched = len(l.queue) > 0; !l.watched {
+			return
+		}
+		if l.ended == ended {
+			l.open()
+		}
+		l.watch()
+	})
+}
+
+// handOver ends a round trip that one caller made for itself, who does not wait for what
+// has queued meanwhile.
+func (l *lanes) handOver() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ended++
+	if len(l.queue) > 0 {
+		go l.drain()
+	} else {
+		l.busy--
+	}
+}
+
+// drain sends what has queued, until there is nothing left and the lane is free.
+func (l *lanes) drain() {
+	for {
+		// Those who got their answers, and whoever else is about to call, come along.
+		runtime.Gosched()
+		batch := l.take()
+		if len(batch) == 0 {
+			return
+		}
 		l.send(batch)
 	}
 }
 
-// take is called at the end of a round trip, and returns the calls for the next one that
-// are still wanted. Without any, the lane is free.
+// take returns the calls for the next round trip that are still wanted. Without any, the
+// lane is free.
 func (l *lanes) take() []*laneCall {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -142,6 +177,9 @@ func (l *lanes) send(batch []*laneCall) {
 	ctx, cancel := context.WithDeadline(context.Background(), last)
 	defer cancel()
 	_, _ = pipe.Exec(ctx) // every call has its own answer or error
+	l.mu.Lock()
+	l.ended++
+	l.mu.Unlock()
 	for _, call := range batch {
 		close(call.done)
 	}

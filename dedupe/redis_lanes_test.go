@@ -32,7 +32,7 @@ func TestLanesGiveEachCallItsOwnAnswer(t *testing.T) {
 		})
 	}
 	all.Wait()
-	l := r.scripts.(*lanes)
+	l := r.calls.(*lanes)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.busy != 0 || len(l.queue) != 0 {

@@ -2,6 +2,7 @@ package dedupe
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"strconv"
@@ -26,7 +27,7 @@ func (r *Redis) Claim(ctx context.Context, ev Event, t Token, lease time.Duratio
 	defer cancel()
 	parts := r.parts(ev)
 	for _, part := range parts {
-		reply, err := r.run(ctx, claimScript, r.keys(part), t[:], millis(lease)).Text()
+		reply, err := r.run(ctx, claimScript, part, t[:], millis(lease)).Text()
 		if err != nil {
 			return Answer{}, failed("claim", err)
 		}
@@ -63,7 +64,7 @@ func (r *Redis) Renew(ctx context.Context, ev Event, t Token, lease time.Duratio
 	}
 	for _, ms := range leases {
 		for _, part := range parts {
-			held, err := r.run(ctx, renewScript, r.keys(part), t[:], ms).Int()
+			held, err := r.run(ctx, renewScript, part, t[:], ms).Int()
 			if err == nil && held == 0 {
 				err = ErrLost
 			}
@@ -91,7 +92,7 @@ func (r *Redis) Commit(ctx context.Context, ev Event, status int, ttl time.Durat
 			}
 			args = append(args, encode(status, content))
 		}
-		if err := r.run(ctx, commitScript, r.keys(part), args...).Err(); err != nil {
+		if err := r.run(ctx, commitScript, part, args...).Err(); err != nil {
 			return failed("commit", err)
 		}
 	}
@@ -112,7 +113,7 @@ func (r *Redis) Release(ctx context.Context, ev Event, t Token) error {
 func (r *Redis) release(ctx context.Context, parts []Event, t Token) error {
 	var all error
 	for _, part := range parts {
-		if err := r.run(ctx, releaseScript, r.keys(part), t[:]).Err(); err != nil {
+		if err := r.run(ctx, releaseScript, part, t[:]).Err(); err != nil {
 			all = errors.Join(all, err)
 		}
 	}
@@ -168,7 +169,7 @@ func (r *Redis) forget(ctx context.Context, ev Event, value string) (bool, error
 		if values[i] == "" {
 			continue // ended before the ID, as it may
 		}
-		removed, err := r.run(ctx, forgetScript, r.keys(part), values[i]).Int()
+		removed, err := r.run(ctx, forgetScript, part, values[i]).Int()
 		switch {
 		case err != nil:
 			return false, err
@@ -182,7 +183,10 @@ func (r *Redis) forget(ctx context.Context, ev Event, value string) (bool, error
 }
 
 func (r *Redis) lookup(ctx context.Context, k Key) (rec Record, value string, err error) {
-	reply, err := r.run(ctx, lookupScript, []string{r.prefix + k.String()}).Slice()
+	if k.IsZero() {
+		return Record{State: Absent}, "", nil
+	}
+	reply, err := r.run(ctx, lookupScript, Event{ID: k}).Slice()
 	if err != nil {
 		return Record{}, "", err
 	}
@@ -198,12 +202,10 @@ func (r *Redis) lookup(ctx context.Context, k Key) (rec Record, value string, er
 	return rec, value, nil
 }
 
-func (r *Redis) keys(ev Event) []string {
-	keys := make([]string, 0, 2)
-	for k := range ev.keys() {
-		keys = append(keys, r.prefix+k.String())
-	}
-	return keys
+// key is the name of k at the server.
+func (r *Redis) key(k Key) string {
+	name := append(make([]byte, 0, 64), r.prefix...)
+	return string(base64.RawURLEncoding.AppendEncode(name, k[:]))
 }
 
 // errForeign is what a value under one of our keys means that we cannot have written.
