@@ -12,6 +12,9 @@ import (
 const (
 	// laneCount is how many round trips are under way at once, at most. See ADR 0001.
 	laneCount = 4
+	// loneCalls is how many calls take a round trip each before further ones queue: two
+	// callers gain nothing by waiting for each other.
+	loneCalls = 2
 	// laneBatch bounds the calls of one round trip, and with it the claims that may
 	// still take effect at a server that froze after their callers had given up.
 	laneBatch = 32
@@ -19,11 +22,11 @@ const (
 	laneWait = time.Millisecond
 )
 
-// lanes sends script calls. While a round trip is under way, further calls queue for the
-// next one and travel together, which costs the gateway and the server a fraction. A
-// second lane, with a connection of its own, opens when a full batch has queued, or when
-// calls wait and no round trip has ended for laneWait: the server may be far, or that one
-// connection dead.
+// lanes sends script calls. One or two at a time take a connection each, as the library
+// does it. Beyond that calls queue for the next round trip and travel together, which
+// costs the gateway and the server a fraction. Another lane, with a connection of its own,
+// opens when a full batch has queued, or when calls wait and no round trip has ended for
+// laneWait: the server may be far, or the connections under way dead.
 //
 // Each caller keeps its own deadline. A call whose caller has given up is taken from the
 // queue, not sent once the server is back: it would be a claim that nobody holds.
@@ -31,7 +34,8 @@ type lanes struct {
 	client redis.UniversalClient
 
 	mu      sync.Mutex
-	busy    int
+	busy    int  // lanes that are taken
+	sharing int  // those of them that send what queues
 	ended   uint // round trips that came to their end
 	watched bool // whether watch will look at the queue
 	queue   []*laneCall
@@ -52,7 +56,7 @@ func newLanes(client redis.UniversalClient) *lanes {
 func (l *lanes) Do(ctx context.Context, words ...any) *redis.Cmd {
 	cmd := redis.NewCmd(ctx, words...)
 	l.mu.Lock()
-	if l.busy == 0 {
+	if l.sharing == 0 && l.busy < loneCalls {
 		l.busy++
 		l.mu.Unlock()
 		_ = l.client.Process(ctx, cmd)
@@ -91,6 +95,7 @@ func (l *lanes) Do(ctx context.Context, words ...any) *redis.Cmd {
 func (l *lanes) open() {
 	if l.busy < laneCount {
 		l.busy++
+		l.sharing++
 		go l.drain()
 	}
 }
@@ -118,7 +123,8 @@ func (l *lanes) handOver() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.ended++
-	if len(l.queue) > 0 {
+	if len(l.queue) > 0 && l.sharing == 0 {
+		l.sharing++
 		go l.drain()
 	} else {
 		l.busy--
@@ -159,6 +165,7 @@ func (l *lanes) take() []*laneCall {
 	l.queue = l.queue[:rest]
 	if len(batch) == 0 {
 		l.busy--
+		l.sharing--
 	}
 	return batch
 }

@@ -3,12 +3,16 @@ package dedupe
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/webhookguard/caddy-webhook-guard/bench/testbed"
 )
@@ -32,12 +36,7 @@ func TestLanesGiveEachCallItsOwnAnswer(t *testing.T) {
 		})
 	}
 	all.Wait()
-	l := r.calls.(*lanes)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.busy != 0 || len(l.queue) != 0 {
-		t.Errorf("%d lanes are taken and %d calls queued after the last answer", l.busy, len(l.queue))
-	}
+	waitForLanes(t, r.calls.(*lanes), 0, 0)
 	if trips := commandsServed(t, server); trips >= 400 {
 		t.Errorf("400 calls took %d round trips: none was shared", trips)
 	}
@@ -83,6 +82,159 @@ func TestLanesForgetWhoGaveUp(t *testing.T) {
 	if most := int64(rounds*laneCount*laneBatch + 2); n > most || failed.Load() != callers*rounds {
 		t.Errorf("%d of %d claims failed and %d took effect all the same, want at most %d", failed.Load(), callers*rounds, n, most)
 	}
+}
+
+// Calls that come during a round trip share the next one.
+func TestLanesShareTheNextRoundTrip(t *testing.T) {
+	t.Parallel()
+	r, l, trips := holdLanes(t)
+	l.stopWatching()
+	for i := range 5 {
+		trips.lookup(r)
+		waitForLanes(t, l, loneCalls, i+1)
+	}
+	close(trips.release)
+	trips.all.Wait()
+	waitForLanes(t, l, 0, 0)
+	if got := trips.batches; !slices.Equal(got, []int{5}) {
+		t.Errorf("five calls went in batches of %v", got)
+	}
+}
+
+// A full batch has no one to wait for.
+func TestLanesSendAFullBatchAtOnce(t *testing.T) {
+	t.Parallel()
+	r, l, trips := holdLanes(t)
+	l.stopWatching()
+	for i := range laneBatch - 1 {
+		trips.lookup(r)
+		waitForLanes(t, l, loneCalls, i+1)
+	}
+	trips.lookup(r)
+	waitForLanes(t, l, loneCalls, 0)
+	close(trips.release)
+	trips.all.Wait()
+	waitForLanes(t, l, 0, 0)
+	if got := trips.batches; !slices.Equal(got, []int{laneBatch}) {
+		t.Errorf("the calls went in batches of %v", got)
+	}
+}
+
+// Connections that died without a word hold up nobody but who is on them.
+func TestLanesPassARoundTripThatDoesNotEnd(t *testing.T) {
+	t.Parallel()
+	r, l, trips := holdLanes(t)
+	for range 3 {
+		// Nothing else comes that would take it along.
+		if _, err := r.Lookup(t.Context(), Key(NewToken())); err != nil {
+			t.Fatal(err)
+		}
+		waitForLanes(t, l, loneCalls, 0)
+	}
+	close(trips.release)
+	trips.all.Wait()
+	waitForLanes(t, l, 0, 0)
+}
+
+// Whoever gives up does so at once, and the call is not sent later.
+func TestLanesDropTheCallOfWhoGaveUp(t *testing.T) {
+	t.Parallel()
+	r, l, trips := holdLanes(t)
+	l.stopWatching()
+	ctx, giveUp := context.WithCancel(t.Context())
+	gone := make(chan error, 1)
+	go func() {
+		_, err := r.Lookup(ctx, Key(NewToken()))
+		gone <- err
+	}()
+	waitForLanes(t, l, loneCalls, 1)
+	giveUp()
+	if err := <-gone; !errors.Is(err, context.Canceled) {
+		t.Errorf("giving up in the queue: %v", err)
+	}
+	trips.lookup(r)
+	waitForLanes(t, l, loneCalls, 2)
+	close(trips.release)
+	trips.all.Wait()
+	waitForLanes(t, l, 0, 0)
+	if got := trips.batches; !slices.Equal(got, []int{1}) {
+		t.Errorf("one call was left, and they went in batches of %v", got)
+	}
+}
+
+// heldTrips is a hook that holds up the first round trips, and counts what the batches
+// after them carry.
+type heldTrips struct {
+	t                *testing.T
+	all              sync.WaitGroup // the calls
+	held             atomic.Int32
+	entered, release chan struct{}
+	mu               sync.Mutex
+	batches          []int
+}
+
+// holdLanes returns a store whose lone round trips are under way until release is closed.
+func holdLanes(t *testing.T) (*Redis, *lanes, *heldTrips) {
+	t.Helper()
+	r := openLanes(t, testbed.StartRedis(t).URL(), 20*time.Second, 0)
+	// So that there is a connection and the script is known.
+	if _, err := r.Lookup(t.Context(), Key(NewToken())); err != nil {
+		t.Fatal(err)
+	}
+	h := &heldTrips{t: t, entered: make(chan struct{}), release: make(chan struct{})}
+	r.client.AddHook(h)
+	for range loneCalls {
+		h.lookup(r)
+		<-h.entered
+	}
+	return r, r.calls.(*lanes), h
+}
+
+// lookup makes a call in the background.
+func (h *heldTrips) lookup(r *Redis) {
+	h.all.Go(func() {
+		if _, err := r.Lookup(h.t.Context(), Key(NewToken())); err != nil {
+			h.t.Error(err)
+		}
+	})
+}
+
+func (h *heldTrips) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (h *heldTrips) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if h.held.Add(1) <= loneCalls {
+			h.entered <- struct{}{}
+			<-h.release
+		}
+		return next(ctx, cmd)
+	}
+}
+
+func (h *heldTrips) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		h.mu.Lock()
+		h.batches = append(h.batches, len(cmds))
+		h.mu.Unlock()
+		return next(ctx, cmds)
+	}
+}
+
+// stopWatching keeps calls in the queue however long a round trip takes.
+func (l *lanes) stopWatching() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.watched = true
+}
+
+// waitForLanes waits until so many lanes are taken and so many calls queued.
+func waitForLanes(t *testing.T, l *lanes, busy, queued int) {
+	t.Helper()
+	testbed.Eventually(t, 20*time.Second, func() bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.busy == busy && len(l.queue) == queued
+	}, fmt.Sprintf("%d lanes are taken and %d calls queued", busy, queued))
 }
 
 // commandsServed counts what a server read from its sockets.
