@@ -6,6 +6,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"net"
 	"runtime"
 	"strings"
 	"time"
@@ -207,10 +208,13 @@ func (r *Redis) Close() error {
 	if r.master != nil {
 		err = errors.Join(err, r.master.close())
 	}
-	if err != nil && !errors.Is(err, redis.ErrClosed) {
-		return failed("close", err)
+	// A connection that the server closed first, and could not be told goodbye, is closed
+	// all the same.
+	var gone *net.OpError
+	if err == nil || errors.Is(err, redis.ErrClosed) || errors.As(err, &gone) {
+		return nil
 	}
-	return nil
+	return failed("close", err)
 }
 
 // step begins one step: everything in it ends by the one deadline.
