@@ -103,8 +103,9 @@ var (
 	portsUsed = map[int]bool{}
 )
 
-// FreePort returns a port of the loopback interface on which nothing listens
-// and which this test process has not given out before.
+// FreePort returns a port of the loopback interface on which nothing listens and which
+// no test process has given out that still runs: the server that it is for may be
+// stopped, and has to find it free when it is started again.
 func FreePort(tb testing.TB) int {
 	tb.Helper()
 	portsMu.Lock()
@@ -124,6 +125,9 @@ func FreePort(tb testing.TB) int {
 		}
 		if !errors.Is(err, syscall.ECONNREFUSED) {
 			tb.Fatalf("looking for a free port: %v", err)
+		}
+		if !reserve(port) {
+			continue
 		}
 		portsUsed[port] = true
 		return port

@@ -103,3 +103,13 @@ func running(pid int) bool {
 	_, rest, _ := strings.Cut(string(stat), ") ")
 	return !strings.HasPrefix(rest, "Z") && !strings.HasPrefix(rest, "X")
 }
+
+// A server that is stopped for a while finds its port free again, whatever other
+// packages' tests do meanwhile.
+func TestFreePortIsKeptFromOtherProcesses(t *testing.T) {
+	t.Parallel()
+	port := FreePort(t)
+	if reserve(port) {
+		t.Errorf("port %d would be given out again by the next process", port)
+	}
+}

@@ -2,6 +2,8 @@ package testbed
 
 import (
 	"errors"
+	"fmt"
+	"net"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -23,4 +25,18 @@ func awaitStop(pid int) error {
 			return err
 		}
 	}
+}
+
+// reserved are the locks on the ports that this process has given out.
+var reserved []net.Listener
+
+// reserve takes a port for this process, or reports that another one has it. The lock is
+// a socket of the abstract namespace: it leaves no file, and ends with the process.
+func reserve(port int) bool {
+	lock, err := net.Listen("unix", fmt.Sprintf("@webhook-guard-test-port-%d", port))
+	if err != nil {
+		return false
+	}
+	reserved = append(reserved, lock)
+	return true
 }
