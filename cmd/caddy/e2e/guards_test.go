@@ -93,6 +93,24 @@ func sendAsync(req *http.Request) <-chan reply {
 	return answered
 }
 
+// sendAfterReload is sendAsync right after a reload. Caddy drops what waits to be
+// accepted when it changes over; nothing of it has been seen by any handler, and senders
+// try again.
+func sendAfterReload(request func() *http.Request) <-chan reply {
+	answered := make(chan reply, 1)
+	go func() {
+		resp, err := testbed.Try(request())
+		for range 5 {
+			if err == nil {
+				break
+			}
+			resp, err = testbed.Try(request())
+		}
+		answered <- reply{resp, err}
+	}()
+	return answered
+}
+
 // wait returns the answer of a request sent by sendAsync.
 func wait(t *testing.T, answered <-chan reply) testbed.Response {
 	t.Helper()

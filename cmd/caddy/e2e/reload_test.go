@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -54,7 +55,7 @@ func TestReloadInTheMiddleOfARequestLosesNeitherClaimNorCommit(t *testing.T) {
 							t.Fatal(err)
 						}
 					}
-					copied := sendAsync(otherDeliveryID(t, g.URL(""), e, 1))
+					copied := sendAfterReload(func() *http.Request { return otherDeliveryID(t, g.URL(""), e, 1) })
 					bodiesRead(t, g, "struktr", 2)
 					wantCalls(t, app, 1)
 					hold.open()
