@@ -93,22 +93,25 @@ func sendAsync(req *http.Request) <-chan reply {
 	return answered
 }
 
-// sendAfterReload is sendAsync right after a reload. Caddy drops what waits to be
-// accepted when it changes over; nothing of it has been seen by any handler, and senders
-// try again.
+// sendAfterReload is sendAsync right after a reload.
 func sendAfterReload(request func() *http.Request) <-chan reply {
 	answered := make(chan reply, 1)
 	go func() {
-		resp, err := testbed.Try(request())
-		for range 5 {
-			if err == nil {
-				break
-			}
-			resp, err = testbed.Try(request())
-		}
+		resp, err := tryAcrossReload(request)
 		answered <- reply{resp, err}
 	}()
 	return answered
+}
+
+// tryAcrossReload sends a request again that got no answer. Caddy drops what waits to be
+// accepted when it changes over; nothing of it has been seen by any handler, and senders
+// try again.
+func tryAcrossReload(request func() *http.Request) (testbed.Response, error) {
+	resp, err := testbed.Try(request())
+	for end := time.Now().Add(soon); err != nil && time.Now().Before(end); {
+		resp, err = testbed.Try(request())
+	}
+	return resp, err
 }
 
 // wait returns the answer of a request sent by sendAsync.
