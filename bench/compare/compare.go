@@ -160,17 +160,13 @@ func (p Plan) cells(table string) []report.Cell {
 // events only, and how many CPUs they use is not set here.
 func (p Plan) variants(table string) []Variant {
 	return slices.DeleteFunc(slices.Clone(p.Variants), func(v Variant) bool {
-		switch {
-		case table == report.Main:
-			return false
-		case v.tuned:
-			return true
-		}
 		switch table {
+		case report.Main:
+			return false
 		case report.Senders, report.CPUs:
-			return v.kind != unique || v.peer()
+			return !v.common() || v.peer()
 		default:
-			return v.kind != unique || v.sender == "github"
+			return !v.common() || v.sender == "github"
 		}
 	})
 }

@@ -23,7 +23,7 @@ import (
 func (p Plan) redisUse(tb testing.TB, e *env, results *report.Results) {
 	tb.Helper()
 	for _, v := range p.Variants {
-		if v.store != "redis" || v.kind != unique || v.tuned {
+		if v.store != "redis" || !v.common() {
 			continue
 		}
 		senders := []string{"stripe", "struktr"}
@@ -134,7 +134,7 @@ func (m *measured) fill(n, conns int) {
 func (p Plan) remembered(tb testing.TB, e *env, results *report.Results) {
 	tb.Helper()
 	for _, v := range p.Variants {
-		if v.store == "" || v.kind != unique || v.peer() || v.tuned {
+		if v.store == "" || !v.common() || v.peer() {
 			continue
 		}
 		p.scoped(tb, func(tb testing.TB) {

@@ -42,6 +42,10 @@ type Variant struct {
 	missing func(tb testing.TB) string
 }
 
+// common reports whether it is measured wherever traffic or load vary: with events that
+// are all new, and a proxy as it comes.
+func (v Variant) common() bool { return v.kind == unique && !v.tuned }
+
 // peer reports whether it is none of ours.
 func (v Variant) peer() bool { return v.sender != "" }
 
