@@ -103,16 +103,15 @@ func (d *delivery) setVerified(header http.Header) {
 // ASCII, spaces at the ends, and `%` itself are percent-encoded. Usual IDs come
 // through as they are.
 func headerSafe(text string) string {
-	clean := 0
-	for clean < len(text) && isHeaderSafe(text, clean) {
-		clean++
+	safe := 0
+	for safe < len(text) && isHeaderSafe(text, safe) {
+		safe++
 	}
-	if clean == len(text) {
+	if safe == len(text) {
 		return text
 	}
 	var b strings.Builder
-	b.WriteString(text[:clean])
-	for i := clean; i < len(text); i++ {
+	for i := range len(text) {
 		if isHeaderSafe(text, i) {
 			b.WriteByte(text[i])
 			continue

@@ -18,7 +18,7 @@ func init() {
 // configuration, but not the end of the process: an event that was handled
 // before a restart is forwarded again if its sender sends it again.
 type MemoryStore struct {
-	// The bound on keys held; an event has one or two. Each takes about 115
+	// The bound on keys held; an event has one or two. Each takes about 95
 	// bytes of memory, whatever its ID is. At the bound new events get 503,
 	// since dropping a key would let a duplicate through. A warning is logged
 	// at 80%. Default: 1000000, or about 95 MB.

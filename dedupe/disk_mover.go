@@ -1,7 +1,6 @@
 package dedupe
 
 import (
-	"bytes"
 	"fmt"
 	"maps"
 	"slices"
@@ -92,7 +91,7 @@ func (d *Disk) moveAll() error {
 // move brings the file up to a batch. Until the last of its transactions the file still
 // says that nothing has been moved, and to repeat those before does no harm.
 func (d *Disk) move(from map[Key]finished, to uint64) error {
-	keys := slices.SortedFunc(maps.Keys(from), func(a, b Key) int { return bytes.Compare(a[:], b[:]) })
+	keys := slices.SortedFunc(maps.Keys(from), compareKeys)
 	for {
 		some := keys[:min(len(keys), moveBatch)]
 		keys = keys[len(some):]

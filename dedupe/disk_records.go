@@ -181,7 +181,7 @@ func (r records) remove(k Key) error {
 // reclaim removes up to limit records whose time is over, oldest first.
 func (r records) reclaim(limit int) error {
 	over := r.over(limit)
-	slices.SortFunc(over, func(a, b Key) int { return bytes.Compare(a[:], b[:]) }) // page by page
+	slices.SortFunc(over, compareKeys) // page by page
 	for _, k := range over {
 		if err := r.remove(k); err != nil {
 			return err
@@ -189,6 +189,8 @@ func (r records) reclaim(limit int) error {
 	}
 	return nil
 }
+
+func compareKeys(a, b Key) int { return bytes.Compare(a[:], b[:]) }
 
 // over returns up to limit keys whose time is over, oldest first.
 func (r records) over(limit int) (keys []Key) {
