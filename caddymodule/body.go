@@ -2,7 +2,6 @@ package caddymodule
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -17,7 +16,8 @@ const firstChunk = 8 << 10
 // body is a request's body, held in memory once and counted against the budget.
 // Copies of one event that wait for the first share its body.
 type body struct {
-	data   []byte
+	data   []byte // within buffer
+	buffer *buffer
 	budget *budget
 
 	mu       sync.Mutex
@@ -39,7 +39,7 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64, timeout time.
 	err := b.read(r.Body, up, r.ContentLength, limit)
 	evicted := up.end(err != nil)
 	if err != nil {
-		budget.discard(int64(cap(b.data)))
+		b.free()
 		if !up.interrupted {
 			boundRest(conn, until)
 		}
@@ -115,20 +115,24 @@ func (b *body) read(from io.Reader, up *upload, announced, limit int64) error {
 		return err
 	}
 	for {
-		n, err := from.Read(b.data[len(b.data):cap(b.data)])
+		room := min(int64(cap(b.data)), most)
+		n, err := from.Read(b.data[len(b.data):room])
 		b.data = b.data[:len(b.data)+n]
-		up.progress(int64(len(b.data)))
+		arrived := int64(len(b.data))
+		up.progress(arrived)
 		switch {
-		case int64(len(b.data)) > limit:
+		case arrived > limit:
 			return errTooLarge
 		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
 			return err
-		case len(b.data) < cap(b.data):
+		case arrived == most:
+			return errors.New("more bytes than were announced")
+		case arrived < room:
 			continue
 		}
-		if err := b.grow(up, nextSize(int64(cap(b.data)), most)); err != nil {
+		if err := b.grow(up, nextSize(arrived, most)); err != nil {
 			return err
 		}
 	}
@@ -144,17 +148,29 @@ func nextSize(size, most int64) int64 {
 
 // grow makes room for size bytes in all.
 func (b *body) grow(up *upload, size int64) error {
-	if size <= int64(cap(b.data)) {
-		return fmt.Errorf("more bytes than were announced")
-	}
+	_, size = bufferClass(size)
 	if err := up.take(size - int64(cap(b.data))); err != nil {
 		return err
 	}
-	larger := make([]byte, len(b.data), size)
-	copy(larger, b.data)
-	b.budget.discard(int64(cap(b.data)))
-	b.data = larger
+	larger, used := newBuffer(size)
+	if used {
+		b.budget.reuse(size)
+	}
+	data := larger.bytes[:copy(larger.bytes, b.data)]
+	b.free()
+	b.buffer, b.data = larger, data
 	return nil
+}
+
+// free gives the buffer away.
+func (b *body) free() {
+	if b.buffer == nil {
+		return
+	}
+	size := int64(cap(b.data))
+	b.buffer.free()
+	b.buffer, b.data = nil, nil
+	b.budget.discard(size)
 }
 
 // markVerified moves the body out of the share of unverified ones.
@@ -167,22 +183,26 @@ func (b *body) markVerified() {
 	}
 }
 
-// share adds a user.
-func (b *body) share() *body {
+// share adds a user, unless the last one has gone.
+func (b *body) share() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.users == 0 {
+		return false
+	}
 	b.users++
-	return b
+	return true
 }
 
-// drop takes a user away; with the last one the budget gets its bytes back.
+// drop takes a user away. With the last one its memory goes to other bodies, and the
+// budget gets its bytes back.
 func (b *body) drop() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.users--
 	if b.users == 0 {
+		b.free()
 		b.budget.give(b.counted, b.verified)
-		b.budget.discard(b.counted)
 		b.counted = 0
 	}
 }

@@ -41,8 +41,8 @@ const (
 // stall, they hold memory only as long as nobody else needs it. What is verified
 // is never given up.
 //
-// What large bodies leave behind counts as well. The garbage collector would let
-// it grow to as much as is in use, so the budget has it run earlier.
+// What large bodies leave behind counts as well, until other bodies use it. The garbage
+// collector would let it grow to as much as is in use, so the budget has it run earlier.
 type budget struct {
 	mu         sync.Mutex
 	limit      int64
@@ -54,7 +54,7 @@ type budget struct {
 	small, large list.List // of *waiter
 	look         *time.Timer
 
-	garbage    int64 // bytes of large buffers dropped since the last collection
+	garbage    int64 // bytes of large buffers freed since the last collection, and not used again
 	collecting bool
 }
 
@@ -146,7 +146,7 @@ func (b *budget) serveLocked(now time.Time) (stalled []*upload) {
 	return stalled
 }
 
-// discard says that a buffer of n bytes is not used any more.
+// discard says that a buffer of n bytes has been freed.
 func (b *budget) discard(n int64) {
 	if n < largeBuffer {
 		return // these come and go with everything else
@@ -160,11 +160,23 @@ func (b *budget) discard(n int64) {
 	}
 }
 
-// collect frees what was garbage when it began.
+// reuse says that a buffer of n bytes that had been freed is in use again.
+func (b *budget) reuse(n int64) {
+	if n < largeBuffer {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.garbage = max(0, b.garbage-n) // it may have been freed before the last collection
+}
+
+// collect frees what was garbage when it began: a sync.Pool keeps what it has for one
+// collection more.
 func (b *budget) collect(garbage int64) {
 	runtime.GC()
+	runtime.GC()
 	b.update(func() {
-		b.garbage -= garbage
+		b.garbage = max(0, b.garbage-garbage)
 		b.collecting = false
 	})
 }

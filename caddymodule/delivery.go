@@ -39,6 +39,9 @@ type delivery struct {
 	scope string
 	keys  dedupe.Event
 
+	// forward
+	handedOver *bodyReader // nil before
+
 	// from the start to the end
 	store *sharedStore // nil where it could not be opened
 
@@ -58,6 +61,9 @@ func (g *Guard) newDelivery(w http.ResponseWriter, r *http.Request) *delivery {
 
 // end gives back what the delivery holds and counts what became of it.
 func (d *delivery) end() {
+	if d.handedOver != nil {
+		d.handedOver.end()
+	}
 	if d.body != nil {
 		d.body.drop()
 	}

@@ -146,16 +146,15 @@ func (fs *flights) follow(ctx context.Context, f *flight) error {
 func (fs *flights) sameBody(f *flight, own *body) *body {
 	fs.mu.Lock()
 	leaders := f.body
-	if leaders == nil || leaders == own || len(leaders.data) != len(own.data) {
-		fs.mu.Unlock()
+	shared := leaders != nil && leaders != own && leaders.share()
+	fs.mu.Unlock()
+	switch {
+	case !shared:
+		return own
+	case !bytes.Equal(leaders.data, own.data):
+		leaders.drop()
 		return own
 	}
-	leaders.share()
-	fs.mu.Unlock()
-	if bytes.Equal(leaders.data, own.data) {
-		own.drop()
-		return leaders
-	}
-	leaders.drop()
-	return own
+	own.drop()
+	return leaders
 }

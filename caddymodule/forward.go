@@ -1,11 +1,9 @@
 package caddymodule
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"runtime/debug"
 	"time"
@@ -67,7 +65,8 @@ func (d *delivery) forward(c *claim, next caddyhttp.Handler) outcome {
 
 // prepare makes the request what the app is to see.
 func (d *delivery) prepare() {
-	d.r.Body = io.NopCloser(bytes.NewReader(d.body.data))
+	d.handedOver = &bodyReader{unread: d.body.data}
+	d.r.Body = d.handedOver
 	d.r.ContentLength = int64(len(d.body.data)) // with 0 or -1 the proxy would drop or chunk the body
 	d.r.TransferEncoding = nil
 	d.r.Trailer = nil // trailers are not signed
