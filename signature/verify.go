@@ -273,10 +273,10 @@ func (s *Scheme) hasCandidate(in *Inspection, group int, a algorithm) bool {
 func (s *Scheme) resolve(r *Request, p Parts) Parts {
 	// Only what is signed: a body is not parsed before its MAC has matched.
 	if s.signsTimestamp {
-		p.Timestamp = single(s.spec.Timestamp.Source.readPart(r, &p, p.Timestamp))
+		p.Timestamp = single(s.stampSource.readPart(r, &p, p.Timestamp))
 	}
 	if s.signsID {
-		p.ID = single(s.spec.ID[0].readPart(r, &p, p.ID))
+		p.ID = single(s.idSource.readPart(r, &p, p.ID))
 	}
 	return p
 }
@@ -294,7 +294,7 @@ func single(v Value) string {
 // is not parsed again.
 func (s *Scheme) stamp(known *readTime, r *Request, p *Parts, w Window, now time.Time) (time.Time, string, error) {
 	t := s.spec.Timestamp
-	v := t.Source.readPart(r, p, p.Timestamp)
+	v := s.stampSource.readPart(r, p, p.Timestamp)
 	if !v.Found && !v.Bad && !v.Repeated {
 		return time.Time{}, "", refuse(TimestampMissing, "no %s", t.Source)
 	}
@@ -314,7 +314,7 @@ func (s *Scheme) eventTime(r *Request, p *Parts, w Window, now time.Time) (time.
 	if e == nil {
 		return time.Time{}, nil
 	}
-	v := e.Source.readPart(r, p, "")
+	v := s.eventSource.readPart(r, p, "")
 	if !v.Found && !v.Bad && !v.Repeated {
 		return time.Time{}, nil
 	}
