@@ -165,11 +165,17 @@ func appendSHA256(dst []byte, start int) []byte {
 }
 
 func appendHex(dst []byte, start int) []byte {
-	return append(dst[:start], hex.EncodeToString(dst[start:])...)
+	return moveDown(hex.AppendEncode(dst, dst[start:]), start, len(dst))
 }
 
 func appendBase64(dst []byte, start int) []byte {
-	return append(dst[:start], base64.StdEncoding.EncodeToString(dst[start:])...)
+	return moveDown(base64.StdEncoding.AppendEncode(dst, dst[start:]), start, len(dst))
+}
+
+// moveDown puts what is from middle on in the place of what is from start on: no
+// encoder promises to work in place, and a copy costs less than an allocation.
+func moveDown(dst []byte, start, middle int) []byte {
+	return append(dst[:start], dst[middle:]...)
 }
 
 func appendLower(dst []byte, start int) []byte {
