@@ -64,8 +64,7 @@ func (s *Scheme) inspectStamp(r *Request, w Window, now time.Time) error {
 	if t == nil || t.Source.Kind != SourceHeader && t.Source.Kind != SourceQuery {
 		return nil
 	}
-	_, _, err := s.stamp(&readTime{}, r, &Parts{}, w, now)
-	return err
+	return s.stamp(&readTime{}, r, &Parts{}, w, now)
 }
 
 // inspectGroups: each group of a Persona header has its own timestamp, and so
@@ -82,7 +81,7 @@ func (s *Scheme) inspectGroups(in *Inspection, r *Request, w Window, now time.Ti
 		p := in.groups.at(i)
 		err := w.checkTokenTimes(p, now)
 		if err == nil && early {
-			_, _, err = s.stamp(&in.stamp, r, p, w, now)
+			err = s.stamp(&in.stamp, r, p, w, now)
 		}
 		if err == nil {
 			return nil
@@ -105,11 +104,17 @@ func (s *Scheme) Authenticate(in *Inspection, r *Request, secrets []Secret, w Wi
 	// From here on the parts are those of the group that matched: a fresh time
 	// next to another signature proves nothing about this one.
 	if s.spec.Timestamp != nil {
-		known := in.stamp
-		verdict.Time, verdict.Parts.Timestamp, err = s.stamp(&known, r, &verdict.Parts, w, now)
+		known, p := in.stamp, &verdict.Parts
+		if s.signsTimestamp && p.Timestamp != "" {
+			// What was read for the MAC is not read again.
+			err = s.judgeStamp(&known, Value{Text: p.Timestamp, Found: true}, w, now)
+		} else {
+			err = s.stamp(&known, r, p, w, now)
+		}
 		if err != nil {
 			return Verdict{}, err
 		}
+		verdict.Time, p.Timestamp = known.at, known.text
 	}
 	if err := w.checkTokenTimes(&verdict.Parts, now); err != nil {
 		return Verdict{}, err
@@ -127,8 +132,7 @@ func (s *Scheme) CheckHeaderStamps(r *Request, w Window, now time.Time) error {
 	if t := s.spec.Timestamp; t == nil || t.Source.inBody() {
 		return nil
 	}
-	_, _, err := s.stamp(&readTime{}, r, &Parts{}, w, now)
-	return err
+	return s.stamp(&readTime{}, r, &Parts{}, w, now)
 }
 
 // CheckStamps judges the stamp and the event time, wherever they are, of a
@@ -138,9 +142,11 @@ func (s *Scheme) CheckStamps(r *Request, w Window, now time.Time) (Verdict, erro
 	var v Verdict
 	var err error
 	if s.spec.Timestamp != nil {
-		if v.Time, v.Parts.Timestamp, err = s.stamp(&readTime{}, r, &Parts{}, w, now); err != nil {
+		var read readTime
+		if err = s.stamp(&read, r, &Parts{}, w, now); err != nil {
 			return Verdict{}, err
 		}
+		v.Time, v.Parts.Timestamp = read.at, read.text
 	}
 	if v.EventTime, err = s.eventTime(r, &Parts{}, w, now); err != nil {
 		return Verdict{}, err
@@ -290,22 +296,26 @@ func single(v Value) string {
 }
 
 // stamp reads and judges the timestamp. p holds the parts of the signature
-// header's group, and known what was read for it before: a text that is the same
-// is not parsed again.
-func (s *Scheme) stamp(known *readTime, r *Request, p *Parts, w Window, now time.Time) (time.Time, string, error) {
+// header's group.
+func (s *Scheme) stamp(known *readTime, r *Request, p *Parts, w Window, now time.Time) error {
+	return s.judgeStamp(known, s.stampSource.readPart(r, p, p.Timestamp), w, now)
+}
+
+// judgeStamp leaves in known what it read. What was there before counts where
+// the text is the same, which then is not parsed again.
+func (s *Scheme) judgeStamp(known *readTime, v Value, w Window, now time.Time) error {
 	t := s.spec.Timestamp
-	v := s.stampSource.readPart(r, p, p.Timestamp)
 	if !v.Found && !v.Bad && !v.Repeated {
-		return time.Time{}, "", refuse(TimestampMissing, "no %s", t.Source)
+		return refuse(TimestampMissing, "no %s", t.Source)
 	}
 	if known.text == "" || known.text != v.Text || v.Bad || v.Repeated {
 		at, err := readStamp(t, v)
 		if err != nil {
-			return time.Time{}, "", err
+			return err
 		}
 		*known = readTime{v.Text, at}
 	}
-	return known.at, v.Text, w.check(known.at, now, w.MaxAge, TimestampStale, "the timestamp")
+	return w.check(known.at, now, w.MaxAge, TimestampStale, "the timestamp")
 }
 
 // eventTime reads and judges the event's own time; many events have none.
