@@ -102,7 +102,8 @@ func (s *Scheme) signedParts(r *Request, at time.Time, id string) (Parts, error)
 	if t := s.spec.Timestamp; t != nil && t.Source.Kind != SourceClaim && single(s.stampSource.read(r, p.Timestamp)) == "" {
 		return p, fmt.Errorf("the request has no %s for the timestamp", t.Source)
 	}
-	resolved := s.resolve(r, p)
+	resolved := p
+	s.resolve(&resolved, r)
 	if t := s.spec.Timestamp; t != nil && t.Source.Kind == SourceClaim {
 		resolved.Timestamp = p.Timestamp // the token is yet to be made
 	}

@@ -97,7 +97,8 @@ func (s *Scheme) inspectGroups(in *Inspection, r *Request, w Window, now time.Ti
 // now, and then judges the stamp and the event time. in comes from Inspect on
 // the same request.
 func (s *Scheme) Authenticate(in *Inspection, r *Request, secrets []Secret, w Window, now time.Time) (Verdict, error) {
-	verdict, err := s.authenticate(in, r, secrets, now)
+	var verdict Verdict
+	err := s.authenticate(&verdict, in, r, secrets, now)
 	if err != nil {
 		return Verdict{}, err
 	}
@@ -156,26 +157,27 @@ func (s *Scheme) CheckStamps(r *Request, w Window, now time.Time) (Verdict, erro
 
 // authenticate finds the secret that a request was signed with, wherever its
 // signatures are.
-func (s *Scheme) authenticate(in *Inspection, r *Request, secrets []Secret, now time.Time) (Verdict, error) {
+func (s *Scheme) authenticate(verdict *Verdict, in *Inspection, r *Request, secrets []Secret, now time.Time) error {
 	switch {
 	case s.items != "":
-		return s.matchItems(r, secrets, now)
+		return s.matchItems(verdict, r, secrets, now)
 	case s.inBody:
 		// A copy: in stays what the headers said, however often this is called.
 		all := in.copy()
 		if err := s.readSignatures(&all, r, true); err != nil {
-			return Verdict{}, err
+			return err
 		}
-		return s.match(&all, r, r, secrets, now)
+		return s.match(verdict, &all, r, r, secrets, now)
 	case in.candidates.count == 0:
-		return Verdict{}, refuse(SignatureMissing, "no signature to check")
+		return refuse(SignatureMissing, "no signature to check")
 	}
-	return s.match(in, r, r, secrets, now)
+	return s.match(verdict, in, r, r, secrets, now)
 }
 
-// match finds the secret and the candidate that belong together. item is what
-// was signed: r itself, or an element of its body.
-func (s *Scheme) match(in *Inspection, r, item *Request, secrets []Secret, now time.Time) (Verdict, error) {
+// match finds the secret and the candidate that belong together, and leaves in
+// the verdict which secret and which parts they are; after an error, it is of no
+// use. item is what was signed: r itself, or an element of its body.
+func (s *Scheme) match(verdict *Verdict, in *Inspection, r, item *Request, secrets []Secret, now time.Time) error {
 	var unusable error // why a MAC could not be computed at all
 	var other error    // why a request is not the one that was signed
 	// Leaving at the first match tells a sender which of its own secrets it
@@ -187,12 +189,15 @@ func (s *Scheme) match(in *Inspection, r, item *Request, secrets []Secret, now t
 		}
 		tried = true
 		for g := range in.groups.count {
-			parts := s.resolve(r, *in.groups.at(g))
+			parts := &verdict.Parts
+			*parts = *in.groups.at(g)
+			s.resolve(parts, r)
 			for _, c := range s.signed {
-				ok, err := s.matchGroup(in, g, secret.Key, c, item, &parts)
+				ok, err := s.matchGroup(in, g, secret.Key, c, item, parts)
 				if ok {
 					if err = s.checkMatched(item, parts); err == nil {
-						return Verdict{Secret: i, Parts: parts}, nil
+						verdict.Secret = i
+						return nil
 					}
 					other = err
 				}
@@ -206,17 +211,17 @@ func (s *Scheme) match(in *Inspection, r, item *Request, secrets []Secret, now t
 	}
 	switch {
 	case !tried:
-		return Verdict{}, refuse(SignatureInvalid, "no secret is in force")
+		return refuse(SignatureInvalid, "no secret is in force")
 	case other != nil:
-		return Verdict{}, other
+		return other
 	case !computed && unusable != nil:
-		return Verdict{}, unusable
+		return unusable
 	}
-	return Verdict{}, refuse(SignatureInvalid, "no secret matches")
+	return refuse(SignatureInvalid, "no secret matches")
 }
 
 // checkMatched asks what can only be asked of bytes that the sender signed.
-func (s *Scheme) checkMatched(r *Request, p Parts) error {
+func (s *Scheme) checkMatched(r *Request, p *Parts) error {
 	if err := s.checkClaims(r, p); err != nil {
 		return err
 	}
@@ -276,15 +281,14 @@ func (s *Scheme) hasCandidate(in *Inspection, group int, a algorithm) bool {
 
 // resolve puts the texts that {timestamp} and {id} stand for into the parts
 // of a group. What is missing stays empty, and is refused where it is signed.
-func (s *Scheme) resolve(r *Request, p Parts) Parts {
+func (s *Scheme) resolve(p *Parts, r *Request) {
 	// Only what is signed: a body is not parsed before its MAC has matched.
 	if s.signsTimestamp {
-		p.Timestamp = single(s.stampSource.readPart(r, &p, p.Timestamp))
+		p.Timestamp = single(s.stampSource.readPart(r, p, p.Timestamp))
 	}
 	if s.signsID {
-		p.ID = single(s.idSource.readPart(r, &p, p.ID))
+		p.ID = single(s.idSource.readPart(r, p, p.ID))
 	}
-	return p
 }
 
 // single is the text of a value that can only mean one thing.
