@@ -49,7 +49,7 @@ func (contentfulContent) hash(st *macState, r *Request, _ Parts) error {
 	st.buf = appendContentfulPath(st.buf, r)
 	st.buf = append(st.buf, '\n')
 	for i, name := range names {
-		v := headerValue(r.Header, name)
+		v := headerValue(r.Header, canonical(name))
 		if name == "host" {
 			v = Value{Text: r.Host} // Go keeps it apart
 		}

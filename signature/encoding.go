@@ -39,8 +39,7 @@ func (e *encoding) decodeMAC(dst *[maxMAC]byte, text string, size int) bool {
 	if len(text) > maxEncodedMAC {
 		return false
 	}
-	var room [maxEncodedMAC]byte
-	src := append(room[:0], text...)
+	src := []byte(text) // without a copy, as none of the decoders writes to it
 	if e.padded == nil {
 		return decodeHex(dst, src, size)
 	}

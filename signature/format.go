@@ -180,16 +180,16 @@ type item struct {
 	signature, timestamp, id, nonce string
 }
 
-// match reads text as the pattern says, wholly or not at all. Parts are
-// never empty.
-func (p *pattern) match(text string) (item, bool) {
-	var found item
+// match reads text into found as the pattern says. It is false where it cannot
+// read the whole of it, and found then of no use. Parts are never empty.
+func (p *pattern) match(found *item, text string) bool {
+	*found = item{}
 	for i := range p.pieces {
 		piece := &p.pieces[i]
 		if piece.text != "" {
 			rest, ok := strings.CutPrefix(text, piece.text)
 			if !ok {
-				return item{}, false
+				return false
 			}
 			text = rest
 			continue
@@ -201,20 +201,20 @@ func (p *pattern) match(text string) (item, bool) {
 			next := p.pieces[i+1].text
 			if i+2 == len(p.pieces) {
 				if !strings.HasSuffix(text, next) {
-					return item{}, false
+					return false
 				}
 				end -= len(next)
 			} else if end = strings.Index(text, next); end < 0 {
-				return item{}, false
+				return false
 			}
 		}
 		if end == 0 {
-			return item{}, false
+			return false
 		}
 		found.set(piece.part, text[:end])
 		text = text[end:]
 	}
-	return found, text == ""
+	return text == ""
 }
 
 func (it *item) set(part variable, value string) {

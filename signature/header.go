@@ -130,8 +130,8 @@ func (s *Scheme) readGroup(in *Inspection, line int, text string) (problem strin
 	l := &s.lines[line]
 	f := l.format
 	if len(f.separators) == 0 {
-		found, ok := f.patterns[0].match(text)
-		if !ok {
+		var found item
+		if !f.patterns[0].match(&found, text) {
 			in.seen++
 			return "is not of the configured format"
 		}
@@ -139,15 +139,14 @@ func (s *Scheme) readGroup(in *Inspection, line int, text string) (problem strin
 	}
 	// Signatures may stand before the timestamp that goes with them, so they
 	// are kept until the whole group is read.
-	var group item
+	var group, found item
 	var room [4]string // on the stack: most headers hold one or two
 	macs := room[:0]
 	separator := f.separators[len(f.separators)-1]
 	for index, more := 0, true; more; index++ {
 		var part string
 		part, text, more = strings.Cut(text, separator)
-		found, ok := f.matchItem(strings.TrimSpace(part), index)
-		if !ok {
+		if !f.matchItem(&found, strings.TrimSpace(part), index) {
 			continue
 		}
 		if !group.add(&found) {
@@ -242,26 +241,24 @@ func (in *Inspection) keep(l *signatureLine, line int, text string) bool {
 
 // matchItem finds the pattern of the item at one place. Text decides before
 // place does. The last positional {signature} also takes what comes after it.
-func (f *format) matchItem(text string, index int) (item, bool) {
+func (f *format) matchItem(found *item, text string, index int) bool {
 	for i := range f.patterns {
 		p := &f.patterns[i]
 		if p.positional {
 			continue
 		}
-		if found, ok := p.match(text); ok {
-			return found, true
+		if p.match(found, text) {
+			return true
 		}
 	}
 	if index >= len(f.patterns) {
 		index = len(f.patterns) - 1
 		if !f.patterns[index].has(varSignature) {
-			return item{}, false
+			return false
 		}
 	}
-	if p := &f.patterns[index]; p.positional {
-		return p.match(text)
-	}
-	return item{}, false
+	p := &f.patterns[index]
+	return p.positional && p.match(found, text)
 }
 
 // add takes over the parts of another item. It is false where one is there

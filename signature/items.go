@@ -71,35 +71,34 @@ func (s *Scheme) elements(r *Request) ([]Request, error) {
 
 // matchItems wants one secret under which every element holds: one that does
 // not would be an event that nobody signed.
-func (s *Scheme) matchItems(r *Request, secrets []Secret, now time.Time) (Verdict, error) {
+func (s *Scheme) matchItems(verdict *Verdict, r *Request, secrets []Secret, now time.Time) error {
 	requests, err := s.elements(r)
 	if err != nil {
-		return Verdict{}, err
+		return err
 	}
 	inspections := make([]Inspection, len(requests))
 	for i := range requests {
 		if err := s.readSignatures(&inspections[i], &requests[i], true); err != nil {
-			return Verdict{}, err
+			return err
 		}
 	}
 	last := error(refuse(SignatureInvalid, "no secret is in force"))
 	for i := range secrets {
-		var verdict Verdict
 		err := error(nil)
 		for j := range requests {
-			if verdict, err = s.match(&inspections[j], r, &requests[j], secrets[i:i+1], now); err != nil {
+			if err = s.match(verdict, &inspections[j], r, &requests[j], secrets[i:i+1], now); err != nil {
 				break
 			}
 		}
 		if err == nil {
 			verdict.Secret = i
-			return verdict, nil
+			return nil
 		}
 		if secrets[i].inForce(now) {
 			last = err
 		}
 	}
-	return Verdict{}, last
+	return last
 }
 
 // inItem is a path of the whole body as it is called in the element it leads

@@ -195,7 +195,7 @@ func (w Window) checkTokenTimes(p *Parts, now time.Time) error {
 
 // checkClaims compares the claims of a token whose signature holds with what
 // the request is.
-func (s *Scheme) checkClaims(r *Request, p Parts) error {
+func (s *Scheme) checkClaims(r *Request, p *Parts) error {
 	for i := range s.claims {
 		c := s.claims[i]
 		text, kind := readJSON([]byte(p.claims), c.name)
@@ -207,7 +207,7 @@ func (s *Scheme) checkClaims(r *Request, p Parts) error {
 			}
 			return refuse(SignatureMalformed, "the token has no claim %s", c.name)
 		}
-		want, err := c.Append(nil, r, p, c.params)
+		want, err := c.Append(nil, r, *p, c.params)
 		if err != nil {
 			return err
 		}

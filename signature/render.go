@@ -39,7 +39,7 @@ type env struct {
 
 // append renders the placeholder for one request. What it adds to dst is a
 // copy, so the caller's buffer can be used again.
-func (ph placeholder) append(dst []byte, e *env) ([]byte, error) {
+func (ph *placeholder) append(dst []byte, e *env) ([]byte, error) {
 	start := len(dst)
 	funcs := ph.funcs
 	if ph.variable == varBody && len(funcs) > 0 && funcs[0] == "sha256" {
@@ -64,7 +64,7 @@ func (ph placeholder) append(dst []byte, e *env) ([]byte, error) {
 // mayBeEmpty: a request without a body or a query is a whole request. An
 // empty header or field is not told from a missing one, and a sender that
 // signs one is told from an attacker that dropped it only by "optional".
-func (ph placeholder) mayBeEmpty() bool {
+func (ph *placeholder) mayBeEmpty() bool {
 	switch ph.variable {
 	case varBody, varPath, varQuery, varURI, varFormSorted:
 		return true
@@ -72,7 +72,7 @@ func (ph placeholder) mayBeEmpty() bool {
 	return slices.Contains(ph.funcs, optional)
 }
 
-func (ph placeholder) appendValue(dst []byte, e *env) ([]byte, error) {
+func (ph *placeholder) appendValue(dst []byte, e *env) ([]byte, error) {
 	r := e.r
 	switch ph.variable {
 	case varBody:
@@ -117,7 +117,7 @@ func (ph placeholder) appendValue(dst []byte, e *env) ([]byte, error) {
 // appendJSON renders a value of the body. Objects and booleans too, as they
 // were written: Exact Online signs a member of the body, Paymob signs true and
 // false.
-func (ph placeholder) appendJSON(dst []byte, r *Request) ([]byte, error) {
+func (ph *placeholder) appendJSON(dst []byte, r *Request) ([]byte, error) {
 	body, path := r.Body, ph.name
 	if ph.variable == varFormJSON {
 		field, rest, err := splitFormJSON(ph.name)
@@ -139,7 +139,7 @@ func (ph placeholder) appendJSON(dst []byte, r *Request) ([]byte, error) {
 
 // appendSource renders what can be there several times. The sender meant one
 // of them, and the app might read the other.
-func (ph placeholder) appendSource(dst []byte, r *Request) ([]byte, error) {
+func (ph *placeholder) appendSource(dst []byte, r *Request) ([]byte, error) {
 	s := Source{Kind: SourceHeader, Name: ph.name}
 	switch ph.variable {
 	case varFormField:
@@ -165,11 +165,17 @@ func appendSHA256(dst []byte, start int) []byte {
 }
 
 func appendHex(dst []byte, start int) []byte {
-	return append(dst[:start], hex.EncodeToString(dst[start:])...)
+	return moveDown(hex.AppendEncode(dst, dst[start:]), start, len(dst))
 }
 
 func appendBase64(dst []byte, start int) []byte {
-	return append(dst[:start], base64.StdEncoding.EncodeToString(dst[start:])...)
+	return moveDown(base64.StdEncoding.AppendEncode(dst, dst[start:]), start, len(dst))
+}
+
+// moveDown puts what is from middle on in the place of what is from start on: no
+// encoder promises to work in place, and a copy costs less than an allocation.
+func moveDown(dst []byte, start, middle int) []byte {
+	return append(dst[:start], dst[middle:]...)
 }
 
 func appendLower(dst []byte, start int) []byte {

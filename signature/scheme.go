@@ -93,6 +93,8 @@ type Scheme struct {
 	inBody bool
 	// What any of the contents uses, and so has to be read for the MAC.
 	signsTimestamp, signsID bool
+	// Of the spec, as they are read.
+	stampSource, eventSource, idSource Source
 }
 
 // Compile checks a spec. Its errors begin with the line of a configuration
@@ -150,9 +152,10 @@ func (s *Scheme) Asymmetric() bool {
 
 func (s *Scheme) compileSources() error {
 	stamps := []struct {
-		line string
-		spec *StampSpec
-	}{{"timestamp", s.spec.Timestamp}, {"event_time", s.spec.EventTime}}
+		line   string
+		spec   *StampSpec
+		source *Source
+	}{{"timestamp", s.spec.Timestamp, &s.stampSource}, {"event_time", s.spec.EventTime, &s.eventSource}}
 	for _, stamp := range stamps {
 		if stamp.spec == nil {
 			continue
@@ -163,11 +166,15 @@ func (s *Scheme) compileSources() error {
 		if err := checkStampFormat(stamp.spec.Format); err != nil {
 			return fmt.Errorf("%s: %w", stamp.line, err)
 		}
+		*stamp.source = stamp.spec.Source.canonical()
 	}
 	for _, source := range s.spec.ID {
 		if err := s.checkSource(source); err != nil {
 			return fmt.Errorf("id: %w", err)
 		}
+	}
+	if len(s.spec.ID) > 0 {
+		s.idSource = s.spec.ID[0].canonical()
 	}
 	return nil
 }

@@ -99,10 +99,11 @@ func (s *Scheme) signedParts(r *Request, at time.Time, id string) (Parts, error)
 	if len(s.spec.ID) == 1 && s.spec.ID[0].Kind == SourceHeader && id != "" {
 		r.Header[canonical(s.spec.ID[0].Name)] = []string{id}
 	}
-	if t := s.spec.Timestamp; t != nil && t.Source.Kind != SourceClaim && single(t.Source.read(r, p.Timestamp)) == "" {
+	if t := s.spec.Timestamp; t != nil && t.Source.Kind != SourceClaim && single(s.stampSource.read(r, p.Timestamp)) == "" {
 		return p, fmt.Errorf("the request has no %s for the timestamp", t.Source)
 	}
-	resolved := s.resolve(r, p)
+	resolved := p
+	s.resolve(&resolved, r)
 	if t := s.spec.Timestamp; t != nil && t.Source.Kind == SourceClaim {
 		resolved.Timestamp = p.Timestamp // the token is yet to be made
 	}

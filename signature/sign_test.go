@@ -79,7 +79,9 @@ func TestSignVectors(t *testing.T) {
 				if err := scheme.readSignatures(&in, sent, scheme.inBody); err != nil {
 					t.Fatal(err)
 				}
-				at, _, _ = scheme.stamp(&readTime{}, sent, in.groups.at(0), vectorWindow, at)
+				var read readTime
+				_ = scheme.stamp(&read, sent, in.groups.at(0), vectorWindow, at)
+				at = read.at
 			}
 			if err := scheme.Sign(signed, key, at, id); err != nil {
 				// A nonce and a body stamp are the sender's to choose.

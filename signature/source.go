@@ -57,10 +57,7 @@ func ParseSource(words []string) (Source, []string, error) {
 	if err := s.check(); err != nil {
 		return Source{}, nil, err
 	}
-	if kind == SourceHeader {
-		s.Name = canonical(s.Name)
-	}
-	return s, words[2:], nil
+	return s.canonical(), words[2:], nil
 }
 
 // check says whether the source can be read at all. Sources also come from
@@ -124,10 +121,21 @@ func (s Source) String() string {
 // the {id} of the signature that matched, so it reads p.ID; a claim is one of
 // the token that matched, which p knows too.
 func (s Source) Read(r *Request, p Parts) Value {
+	s = s.canonical()
 	return s.readPart(r, &p, p.ID)
 }
 
-// readPart is Read with part as the value of the source signature.
+// canonical is the source as it is read. JSON configuration may write the name
+// of a header in any case, and to convert it costs more than to look it up.
+func (s Source) canonical() Source {
+	if s.Kind == SourceHeader {
+		s.Name = canonical(s.Name)
+	}
+	return s
+}
+
+// readPart is Read, of a canonical source, with part as the value of the source
+// signature.
 func (s *Source) readPart(r *Request, p *Parts, part string) Value {
 	if s.Kind == SourceClaim {
 		return jsonValue([]byte(p.claims), s.Name)
@@ -163,8 +171,9 @@ func (s Source) inBody() bool {
 // canonical is free for a name that is canonical already.
 func canonical(name string) string { return textproto.CanonicalMIMEHeaderKey(name) }
 
+// headerValue looks up a canonical name.
 func headerValue(header map[string][]string, name string) Value {
-	values := header[canonical(name)]
+	values := header[name]
 	if len(values) == 0 {
 		return Value{}
 	}

@@ -78,13 +78,17 @@ func guessFormat(text string) string {
 // parseNumber reads digits[.digits] in units since 1970, exactly: a float
 // would round the milliseconds of a fraction.
 func parseNumber(text string, unit time.Duration) (time.Time, error) {
-	whole, fraction, dotted := strings.Cut(text, ".")
-	if !allDigits(whole) || dotted && !allDigits(fraction) {
-		return time.Time{}, errStamp
-	}
-	n, err := strconv.ParseInt(whole, 10, 64)
 	perSecond := int64(time.Second / unit)
-	if err != nil || n/perSecond > lastSecond {
+	n, digits := int64(0), 0
+	for ; digits < len(text) && text[digits] >= '0' && text[digits] <= '9'; digits++ {
+		n = 10*n + int64(text[digits]-'0')
+		if n >= (lastSecond+1)*perSecond { // long before it overflows
+			return time.Time{}, errStamp
+		}
+	}
+	rest := text[digits:]
+	fraction, dotted := strings.CutPrefix(rest, ".")
+	if digits == 0 || rest != "" && !(dotted && allDigits(fraction)) {
 		return time.Time{}, errStamp
 	}
 	nanos := time.Duration(n%perSecond) * unit

@@ -193,21 +193,29 @@ func (t *Template) Hash(h hash.Hash, r *Request, p Parts, params map[string]stri
 
 // hash is Hash with a scratch buffer to reuse.
 func (t *Template) hash(h hash.Hash, buf []byte, e *env) ([]byte, error) {
-	for _, piece := range t.pieces {
-		ph := piece.placeholder
+	// Small parts are gathered: each write to a hash costs as much as some of them.
+	buf = buf[:0]
+	for i := range t.pieces {
+		ph := t.pieces[i].placeholder
 		switch {
 		case ph == nil:
-			h.Write(piece.text)
+			buf = append(buf, t.pieces[i].text...)
 		case ph.variable == varBody && len(ph.funcs) == 0:
 			// The one part that can be megabytes goes in as it is.
+			if len(buf) > 0 {
+				h.Write(buf)
+				buf = buf[:0]
+			}
 			h.Write(e.r.Body)
 		default:
 			var err error
-			if buf, err = ph.append(buf[:0], e); err != nil {
+			if buf, err = ph.append(buf, e); err != nil {
 				return buf, err
 			}
-			h.Write(buf)
 		}
+	}
+	if len(buf) > 0 {
+		h.Write(buf)
 	}
 	return buf, nil
 }

@@ -64,8 +64,7 @@ func (s *Scheme) inspectStamp(r *Request, w Window, now time.Time) error {
 	if t == nil || t.Source.Kind != SourceHeader && t.Source.Kind != SourceQuery {
 		return nil
 	}
-	_, _, err := s.stamp(&readTime{}, r, &Parts{}, w, now)
-	return err
+	return s.stamp(&readTime{}, r, &Parts{}, w, now)
 }
 
 // inspectGroups: each group of a Persona header has its own timestamp, and so
@@ -82,7 +81,7 @@ func (s *Scheme) inspectGroups(in *Inspection, r *Request, w Window, now time.Ti
 		p := in.groups.at(i)
 		err := w.checkTokenTimes(p, now)
 		if err == nil && early {
-			_, _, err = s.stamp(&in.stamp, r, p, w, now)
+			err = s.stamp(&in.stamp, r, p, w, now)
 		}
 		if err == nil {
 			return nil
@@ -98,18 +97,25 @@ func (s *Scheme) inspectGroups(in *Inspection, r *Request, w Window, now time.Ti
 // now, and then judges the stamp and the event time. in comes from Inspect on
 // the same request.
 func (s *Scheme) Authenticate(in *Inspection, r *Request, secrets []Secret, w Window, now time.Time) (Verdict, error) {
-	verdict, err := s.authenticate(in, r, secrets, now)
+	var verdict Verdict
+	err := s.authenticate(&verdict, in, r, secrets, now)
 	if err != nil {
 		return Verdict{}, err
 	}
 	// From here on the parts are those of the group that matched: a fresh time
 	// next to another signature proves nothing about this one.
 	if s.spec.Timestamp != nil {
-		known := in.stamp
-		verdict.Time, verdict.Parts.Timestamp, err = s.stamp(&known, r, &verdict.Parts, w, now)
+		known, p := in.stamp, &verdict.Parts
+		if s.signsTimestamp && p.Timestamp != "" {
+			// What was read for the MAC is not read again.
+			err = s.judgeStamp(&known, Value{Text: p.Timestamp, Found: true}, w, now)
+		} else {
+			err = s.stamp(&known, r, p, w, now)
+		}
 		if err != nil {
 			return Verdict{}, err
 		}
+		verdict.Time, p.Timestamp = known.at, known.text
 	}
 	if err := w.checkTokenTimes(&verdict.Parts, now); err != nil {
 		return Verdict{}, err
@@ -127,8 +133,7 @@ func (s *Scheme) CheckHeaderStamps(r *Request, w Window, now time.Time) error {
 	if t := s.spec.Timestamp; t == nil || t.Source.inBody() {
 		return nil
 	}
-	_, _, err := s.stamp(&readTime{}, r, &Parts{}, w, now)
-	return err
+	return s.stamp(&readTime{}, r, &Parts{}, w, now)
 }
 
 // CheckStamps judges the stamp and the event time, wherever they are, of a
@@ -138,9 +143,11 @@ func (s *Scheme) CheckStamps(r *Request, w Window, now time.Time) (Verdict, erro
 	var v Verdict
 	var err error
 	if s.spec.Timestamp != nil {
-		if v.Time, v.Parts.Timestamp, err = s.stamp(&readTime{}, r, &Parts{}, w, now); err != nil {
+		var read readTime
+		if err = s.stamp(&read, r, &Parts{}, w, now); err != nil {
 			return Verdict{}, err
 		}
+		v.Time, v.Parts.Timestamp = read.at, read.text
 	}
 	if v.EventTime, err = s.eventTime(r, &Parts{}, w, now); err != nil {
 		return Verdict{}, err
@@ -150,26 +157,27 @@ func (s *Scheme) CheckStamps(r *Request, w Window, now time.Time) (Verdict, erro
 
 // authenticate finds the secret that a request was signed with, wherever its
 // signatures are.
-func (s *Scheme) authenticate(in *Inspection, r *Request, secrets []Secret, now time.Time) (Verdict, error) {
+func (s *Scheme) authenticate(verdict *Verdict, in *Inspection, r *Request, secrets []Secret, now time.Time) error {
 	switch {
 	case s.items != "":
-		return s.matchItems(r, secrets, now)
+		return s.matchItems(verdict, r, secrets, now)
 	case s.inBody:
 		// A copy: in stays what the headers said, however often this is called.
 		all := in.copy()
 		if err := s.readSignatures(&all, r, true); err != nil {
-			return Verdict{}, err
+			return err
 		}
-		return s.match(&all, r, r, secrets, now)
+		return s.match(verdict, &all, r, r, secrets, now)
 	case in.candidates.count == 0:
-		return Verdict{}, refuse(SignatureMissing, "no signature to check")
+		return refuse(SignatureMissing, "no signature to check")
 	}
-	return s.match(in, r, r, secrets, now)
+	return s.match(verdict, in, r, r, secrets, now)
 }
 
-// match finds the secret and the candidate that belong together. item is what
-// was signed: r itself, or an element of its body.
-func (s *Scheme) match(in *Inspection, r, item *Request, secrets []Secret, now time.Time) (Verdict, error) {
+// match finds the secret and the candidate that belong together, and leaves in
+// the verdict which secret and which parts they are; after an error, it is of no
+// use. item is what was signed: r itself, or an element of its body.
+func (s *Scheme) match(verdict *Verdict, in *Inspection, r, item *Request, secrets []Secret, now time.Time) error {
 	var unusable error // why a MAC could not be computed at all
 	var other error    // why a request is not the one that was signed
 	// Leaving at the first match tells a sender which of its own secrets it
@@ -181,12 +189,15 @@ func (s *Scheme) match(in *Inspection, r, item *Request, secrets []Secret, now t
 		}
 		tried = true
 		for g := range in.groups.count {
-			parts := s.resolve(r, *in.groups.at(g))
+			parts := &verdict.Parts
+			*parts = *in.groups.at(g)
+			s.resolve(parts, r)
 			for _, c := range s.signed {
-				ok, err := s.matchGroup(in, g, secret.Key, c, item, &parts)
+				ok, err := s.matchGroup(in, g, secret.Key, c, item, parts)
 				if ok {
 					if err = s.checkMatched(item, parts); err == nil {
-						return Verdict{Secret: i, Parts: parts}, nil
+						verdict.Secret = i
+						return nil
 					}
 					other = err
 				}
@@ -200,17 +211,17 @@ func (s *Scheme) match(in *Inspection, r, item *Request, secrets []Secret, now t
 	}
 	switch {
 	case !tried:
-		return Verdict{}, refuse(SignatureInvalid, "no secret is in force")
+		return refuse(SignatureInvalid, "no secret is in force")
 	case other != nil:
-		return Verdict{}, other
+		return other
 	case !computed && unusable != nil:
-		return Verdict{}, unusable
+		return unusable
 	}
-	return Verdict{}, refuse(SignatureInvalid, "no secret matches")
+	return refuse(SignatureInvalid, "no secret matches")
 }
 
 // checkMatched asks what can only be asked of bytes that the sender signed.
-func (s *Scheme) checkMatched(r *Request, p Parts) error {
+func (s *Scheme) checkMatched(r *Request, p *Parts) error {
 	if err := s.checkClaims(r, p); err != nil {
 		return err
 	}
@@ -270,15 +281,14 @@ func (s *Scheme) hasCandidate(in *Inspection, group int, a algorithm) bool {
 
 // resolve puts the texts that {timestamp} and {id} stand for into the parts
 // of a group. What is missing stays empty, and is refused where it is signed.
-func (s *Scheme) resolve(r *Request, p Parts) Parts {
+func (s *Scheme) resolve(p *Parts, r *Request) {
 	// Only what is signed: a body is not parsed before its MAC has matched.
 	if s.signsTimestamp {
-		p.Timestamp = single(s.spec.Timestamp.Source.readPart(r, &p, p.Timestamp))
+		p.Timestamp = single(s.stampSource.readPart(r, p, p.Timestamp))
 	}
 	if s.signsID {
-		p.ID = single(s.spec.ID[0].readPart(r, &p, p.ID))
+		p.ID = single(s.idSource.readPart(r, p, p.ID))
 	}
-	return p
 }
 
 // single is the text of a value that can only mean one thing.
@@ -290,22 +300,26 @@ func single(v Value) string {
 }
 
 // stamp reads and judges the timestamp. p holds the parts of the signature
-// header's group, and known what was read for it before: a text that is the same
-// is not parsed again.
-func (s *Scheme) stamp(known *readTime, r *Request, p *Parts, w Window, now time.Time) (time.Time, string, error) {
+// header's group.
+func (s *Scheme) stamp(known *readTime, r *Request, p *Parts, w Window, now time.Time) error {
+	return s.judgeStamp(known, s.stampSource.readPart(r, p, p.Timestamp), w, now)
+}
+
+// judgeStamp leaves in known what it read. What was there before counts where
+// the text is the same, which then is not parsed again.
+func (s *Scheme) judgeStamp(known *readTime, v Value, w Window, now time.Time) error {
 	t := s.spec.Timestamp
-	v := t.Source.readPart(r, p, p.Timestamp)
 	if !v.Found && !v.Bad && !v.Repeated {
-		return time.Time{}, "", refuse(TimestampMissing, "no %s", t.Source)
+		return refuse(TimestampMissing, "no %s", t.Source)
 	}
 	if known.text == "" || known.text != v.Text || v.Bad || v.Repeated {
 		at, err := readStamp(t, v)
 		if err != nil {
-			return time.Time{}, "", err
+			return err
 		}
 		*known = readTime{v.Text, at}
 	}
-	return known.at, v.Text, w.check(known.at, now, w.MaxAge, TimestampStale, "the timestamp")
+	return w.check(known.at, now, w.MaxAge, TimestampStale, "the timestamp")
 }
 
 // eventTime reads and judges the event's own time; many events have none.
@@ -314,7 +328,7 @@ func (s *Scheme) eventTime(r *Request, p *Parts, w Window, now time.Time) (time.
 	if e == nil {
 		return time.Time{}, nil
 	}
-	v := e.Source.readPart(r, p, "")
+	v := s.eventSource.readPart(r, p, "")
 	if !v.Found && !v.Bad && !v.Repeated {
 		return time.Time{}, nil
 	}

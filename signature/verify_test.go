@@ -227,3 +227,30 @@ func TestErrorsHoldNothing(t *testing.T) {
 		}
 	}
 }
+
+// TestHeaderNamesInAnyCase: JSON configuration need not write canonical names.
+func TestHeaderNamesInAnyCase(t *testing.T) {
+	scheme := mustCompile(t, Spec{
+		Signatures: []SignatureSpec{{Header: "x-sig"}},
+		Signed:     []string{"{id}.{timestamp}.{header.x-event}.{body}"},
+		Timestamp:  &StampSpec{Source: Source{SourceHeader, "x-time"}},
+		EventTime:  &StampSpec{Source: Source{SourceHeader, "x-event"}},
+		ID:         []Source{{SourceHeader, "X-ID"}},
+	})
+	r := testRequest("POST", "https://example.com/", "{}")
+	r.Header["X-Event"] = []string{"1763999990"}
+	secrets := []Secret{{Key: testKey(t, "secret")}}
+	if err := scheme.Sign(r, secrets[0].Key, testNow, "evt-1"); err != nil {
+		t.Fatal(err)
+	}
+	verdict, err := scheme.Verify(r, secrets, vectorWindow, testNow)
+	if err != nil || !verdict.Time.Equal(testNow) || verdict.EventTime.Unix() != 1763999990 || verdict.Parts.ID != "evt-1" {
+		t.Errorf("got %+v, %v", verdict, err)
+	}
+	if got := scheme.Spec().ID[0].Read(r, Parts{}).Text; got != "evt-1" {
+		t.Errorf("read as it is written: got %q", got)
+	}
+	if _, err := scheme.CheckStamps(r, Window{}, testNow.Add(1)); err == nil {
+		t.Error("a stale stamp passed")
+	}
+}
