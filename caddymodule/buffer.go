@@ -18,8 +18,8 @@ type buffer struct {
 // unused, from leastBuffer on. Larger ones than there are classes for are not kept.
 const (
 	leastBuffer = 1 << leastBits
-	leastBits   = 10
-	classes     = 1 + 8*16
+	leastBits   = 8
+	classes     = 1 + 8*18
 )
 
 // spares are the buffers that nobody uses, by class. What stays unused is the garbage
