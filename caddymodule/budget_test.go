@@ -271,7 +271,7 @@ func TestThoseWhoWaitForEachOtherGetOn(t *testing.T) {
 		for i := range errs {
 			s := sends(t, b, 1<<20)
 			wg.Go(func() {
-				time.Sleep(time.Duration(i) * time.Millisecond)
+				time.Sleep(time.Duration(1+i) * time.Millisecond) // when all have their first
 				errs[i] = s.take(1 << 20)
 				s.end(true)
 			})
