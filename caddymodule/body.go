@@ -37,9 +37,11 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64, timeout time.
 	up := budget.begin(conn, until)
 	b := &body{budget: budget, users: 1}
 	err := b.read(r.Body, up, r.ContentLength, limit)
-	evicted := up.end(err != nil)
 	if err != nil {
 		b.free()
+	}
+	evicted := up.end(err != nil)
+	if err != nil {
 		if !up.interrupted {
 			boundRest(conn, until)
 		}
@@ -82,7 +84,10 @@ func boundRest(conn deadliner, until time.Time) {
 	}
 }
 
-var errTooLarge = errors.New("too large")
+var (
+	errTooLarge          = errors.New("too large")
+	errMoreThanAnnounced = errors.New("more bytes than were announced")
+)
 
 func refuseBody(err error, limit int64, timeout time.Duration) *refusal {
 	var tooLarge *http.MaxBytesError // of request_body's max_size, or the like
@@ -107,32 +112,50 @@ func (b *body) read(from io.Reader, up *upload, announced, limit int64) error {
 	if from == nil || announced == 0 {
 		return nil
 	}
-	most := limit + 1 // one more byte tells that it is too large
+	most, more := limit, errTooLarge
 	if announced > 0 {
-		most = announced + 1
+		most, more = announced, errMoreThanAnnounced
 	}
-	if err := b.grow(up, min(firstChunk, most)); err != nil {
-		return err
-	}
-	for {
-		room := min(int64(cap(b.data)), most)
-		n, err := from.Read(b.data[len(b.data):room])
-		b.data = b.data[:len(b.data)+n]
-		arrived := int64(len(b.data))
-		up.progress(arrived)
+	for size := min(firstChunk, most); ; size = nextSize(int64(len(b.data)), most) {
+		if err := b.grow(up, int(size)); err != nil {
+			return err
+		}
+		err := b.fill(from, up, int(min(int64(cap(b.data)), most)))
 		switch {
-		case arrived > limit:
-			return errTooLarge
 		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
 			return err
-		case arrived == most:
-			return errors.New("more bytes than were announced")
-		case arrived < room:
-			continue
+		case int64(len(b.data)) == most:
+			return wantEnd(from, more)
 		}
-		if err := b.grow(up, nextSize(arrived, most)); err != nil {
+	}
+}
+
+// fill reads until there are n bytes.
+func (b *body) fill(from io.Reader, up *upload, n int) error {
+	for len(b.data) < n {
+		got, err := from.Read(b.data[len(b.data):n])
+		b.data = b.data[:len(b.data)+got]
+		up.progress(int64(len(b.data)))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// wantEnd returns more where there is more to read.
+func wantEnd(from io.Reader, more error) error {
+	var one [1]byte
+	for {
+		n, err := from.Read(one[:])
+		switch {
+		case n > 0:
+			return more
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
 			return err
 		}
 	}
@@ -147,14 +170,14 @@ func nextSize(size, most int64) int64 {
 }
 
 // grow makes room for size bytes in all.
-func (b *body) grow(up *upload, size int64) error {
-	_, size = bufferClass(size)
-	if err := up.take(size - int64(cap(b.data))); err != nil {
+func (b *body) grow(up *upload, size int) error {
+	class, size := bufferClass(size)
+	if err := up.take(int64(size - cap(b.data))); err != nil {
 		return err
 	}
-	larger, used := newBuffer(size)
+	larger, used := newBuffer(class, size)
 	if used {
-		b.budget.reuse(size)
+		b.budget.reuse(int64(size))
 	}
 	data := larger.bytes[:copy(larger.bytes, b.data)]
 	b.free()
@@ -167,7 +190,7 @@ func (b *body) free() {
 	if b.buffer == nil {
 		return
 	}
-	size := int64(cap(b.data))
+	size := int64(len(b.buffer.bytes))
 	b.buffer.free()
 	b.buffer, b.data = nil, nil
 	b.budget.discard(size)

@@ -23,9 +23,6 @@ const (
 	// make room for others.
 	stalledAfter = 250 * time.Millisecond
 
-	// largeBuffer is the size from which a buffer counts as garbage of its own.
-	largeBuffer = 64 << 10
-
 	// roomWait is how long one body may wait for room, all in all. No sender that
 	// waits for less than ten seconds sends bodies that have to.
 	roomWait = 2 * time.Second
@@ -41,7 +38,7 @@ const (
 // stall, they hold memory only as long as nobody else needs it. What is verified
 // is never given up.
 //
-// What large bodies leave behind counts as well, until other bodies use it. The garbage
+// What bodies leave behind counts as well, until other bodies use it. The garbage
 // collector would let it grow to as much as is in use, so the budget has it run earlier.
 type budget struct {
 	mu         sync.Mutex
@@ -54,7 +51,8 @@ type budget struct {
 	small, large list.List // of *waiter
 	look         *time.Timer
 
-	garbage    int64 // bytes of large buffers freed since the last collection, and not used again
+	garbage    int64 // bytes of buffers freed since the last collection, and not used again
+	due        int64 // part of garbage, that the collection under way frees
 	collecting bool
 }
 
@@ -148,36 +146,32 @@ func (b *budget) serveLocked(now time.Time) (stalled []*upload) {
 
 // discard says that a buffer of n bytes has been freed.
 func (b *budget) discard(n int64) {
-	if n < largeBuffer {
-		return // these come and go with everything else
-	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.garbage += n
 	if b.garbage >= b.limit/8 && !b.collecting {
-		b.collecting = true
-		go b.collect(b.garbage)
+		b.collecting, b.due = true, b.garbage
+		go b.collect()
 	}
 }
 
-// reuse says that a buffer of n bytes that had been freed is in use again.
+// reuse says that a buffer of n bytes that had been freed is in use again. It may have
+// been freed before the last collection, so that nothing is left of what it counted.
 func (b *budget) reuse(n int64) {
-	if n < largeBuffer {
-		return
-	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.garbage = max(0, b.garbage-n) // it may have been freed before the last collection
+	b.garbage = max(0, b.garbage-n)
+	b.due = max(0, b.due-n)
 }
 
-// collect frees what was garbage when it began: a sync.Pool keeps what it has for one
+// collect frees what was garbage when it was due: a sync.Pool keeps what it has for one
 // collection more.
-func (b *budget) collect(garbage int64) {
+func (b *budget) collect() {
 	runtime.GC()
 	runtime.GC()
 	b.update(func() {
-		b.garbage = max(0, b.garbage-garbage)
-		b.collecting = false
+		b.garbage -= b.due
+		b.collecting, b.due = false, 0
 	})
 }
 

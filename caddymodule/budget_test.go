@@ -333,20 +333,20 @@ func (u *upload) run(t *testing.T, random *rand.Rand, stopped <-chan struct{}) {
 	u.budget.give(u.held, true)
 }
 
-// What was dropped counts until it is collected: nobody gets more meanwhile, and
+// What was freed counts until it is collected: nobody gets more meanwhile, and
 // nobody is given up for it.
-func TestDroppedBuffersAreCollected(t *testing.T) {
+func TestFreedBuffersAreCollected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &budget{limit: 16 << 20}
 		idle := sends(t, b, 1<<20)
 		time.Sleep(time.Minute)
-		b.discard(1 << 10) // small ones are left to the garbage collector
 		b.discard(1 << 20)
 		if b.garbage != 1<<20 || b.collecting {
 			t.Errorf("%d bytes of garbage, collecting: %t", b.garbage, b.collecting)
 		}
 		b.update(func() { b.collecting = true }) // one that takes long
 		b.discard(3 << 20)
+		b.update(func() { b.due = b.garbage })
 		sends(t, b, smallBody) // these need not wait for it
 		taken := make(chan error, 1)
 		go func() { taken <- newSender(b).take(smallBody + 1) }()
@@ -354,7 +354,7 @@ func TestDroppedBuffersAreCollected(t *testing.T) {
 		if len(taken) > 0 || idle.stopped {
 			t.Error("memory was given out, or taken from others, before the garbage was collected")
 		}
-		b.collect(b.garbage)
+		b.collect()
 		if err := <-taken; err != nil {
 			t.Error(err)
 		}
@@ -364,4 +364,21 @@ func TestDroppedBuffersAreCollected(t *testing.T) {
 			t.Errorf("%d bytes of garbage are left, collecting: %t", b.garbage, b.collecting)
 		}
 	})
+}
+
+// What is used again while a collection is under way is not counted as collected by it
+// when it is freed once more.
+func TestBuffersUsedDuringACollectionCountAfterIt(t *testing.T) {
+	b := &budget{limit: 16 << 20}
+	b.garbage, b.due, b.collecting = 3<<20, 3<<20, true
+	b.reuse(1 << 20)
+	b.discard(1 << 20)
+	b.collect()
+	if b.garbage != 1<<20 || b.due != 0 || b.collecting {
+		t.Errorf("%d bytes of garbage, %d due, collecting: %t", b.garbage, b.due, b.collecting)
+	}
+	b.reuse(4 << 20) // freed long before
+	if b.garbage != 0 {
+		t.Errorf("%d bytes of garbage", b.garbage)
+	}
 }

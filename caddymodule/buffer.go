@@ -9,13 +9,10 @@ import (
 
 // buffer is memory for a body. Those of finished bodies are used again: fresh memory for
 // each would cost a large body about as much as its hash.
-type buffer struct {
-	bytes []byte
-	class int
-}
+type buffer struct{ bytes []byte }
 
-// Buffers come in eight sizes for each doubling, so that at most an eighth of one is
-// unused, from leastBuffer on. Larger ones than there are classes for are not kept.
+// Buffers come in eight sizes for each doubling, from leastBuffer on. Larger ones than
+// there are classes for are not kept.
 const (
 	leastBuffer = 1 << leastBits
 	leastBits   = 8
@@ -26,26 +23,26 @@ const (
 // collector's after a while.
 var spares [classes]sync.Pool
 
-// bufferClass is the class of buffers for n bytes, and their size.
-func bufferClass(n int64) (class int, size int64) {
+// bufferClass is the class of buffers for n bytes, and their size, which is at most an
+// eighth more.
+func bufferClass(n int) (class, size int) {
 	if n <= leastBuffer {
 		return 0, leastBuffer
 	}
-	shift := bits.Len64(uint64(n-1)) - 4 // leaves the leading four bits, 8 to 15
-	eighths := int((n - 1) >> shift)
-	return 1 + 8*(shift+3-leastBits) + eighths - 8, int64(eighths+1) << shift
+	shift := bits.Len(uint(n-1)) - 4 // leaves the leading four bits, 8 to 15
+	eighths := (n - 1) >> shift
+	return 1 + 8*(shift+3-leastBits) + eighths - 8, (eighths + 1) << shift
 }
 
-// newBuffer returns one for n bytes, and whether it was used before. What it holds is
+// newBuffer returns one of this size, and whether it was used before. What it holds is
 // anything.
-func newBuffer(n int64) (b *buffer, used bool) {
-	class, size := bufferClass(n)
+func newBuffer(class, size int) (b *buffer, used bool) {
 	if class < classes {
 		if b, used = spares[class].Get().(*buffer); used {
 			return b, true
 		}
 	}
-	return &buffer{bytes: make([]byte, size), class: class}, false
+	return &buffer{make([]byte, size)}, false
 }
 
 // free hands the buffer on to the next body: nobody may have a part of it any more.
@@ -55,19 +52,18 @@ func (b *buffer) free() {
 			b.bytes[i] = 0xdb
 		}
 	}
-	if b.class < classes {
-		spares[b.class].Put(b)
+	if class, _ := bufferClass(len(b.bytes)); class < classes {
+		spares[class].Put(b)
 	}
 }
 
 // bodyReader is the body that the app gets. The proxy may go on reading from it when the
-// app has answered and the memory is another body's, so it ends with the delivery, as the
-// server's own bodies do. For the same reason it is no io.WriterTo: all it gives away are
-// copies.
+// app has answered and the memory is another body's, so it is closed with the delivery.
+// For the same reason it is no io.WriterTo: all it gives away are copies.
 type bodyReader struct {
 	mu     sync.Mutex
 	unread []byte
-	over   bool
+	closed bool
 }
 
 // Read implements io.Reader.
@@ -75,7 +71,7 @@ func (r *bodyReader) Read(p []byte) (int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
-	case r.over:
+	case r.closed:
 		return 0, http.ErrBodyReadAfterClose
 	case len(r.unread) == 0:
 		return 0, io.EOF
@@ -85,13 +81,10 @@ func (r *bodyReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// Close implements io.Closer. It changes nothing: a proxy that failed to connect closes
-// the body and tries again.
-func (r *bodyReader) Close() error { return nil }
-
-// end makes sure that nothing of the body is read any more.
-func (r *bodyReader) end() {
+// Close implements io.Closer. From then on nothing of the body is read any more.
+func (r *bodyReader) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.unread, r.over = nil, true
+	r.unread, r.closed = nil, true
+	return nil
 }

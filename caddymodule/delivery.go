@@ -62,9 +62,10 @@ func (g *Guard) newDelivery(w http.ResponseWriter, r *http.Request) *delivery {
 // end gives back what the delivery holds and counts what became of it.
 func (d *delivery) end() {
 	if d.handedOver != nil {
-		d.handedOver.end()
+		_ = d.handedOver.Close()
 	}
 	if d.body != nil {
+		d.facts.Body = nil
 		d.body.drop()
 	}
 	if d.store != nil {
@@ -184,5 +185,9 @@ func (d *delivery) answer(out outcome) error {
 		panic(http.ErrAbortHandler)
 	}
 	setResult(d.w.Header(), out.result)
+	// An app behind an error route is not told that what it gets is verified: the body is
+	// gone. What is left of the handlers may still read the headers, so they get new ones.
+	d.r.Header = d.r.Header.Clone()
+	stripOwnHeaders(d.r)
 	return out.err
 }

@@ -98,6 +98,19 @@ func TestErrorRoutesLeadToNoVerifiedRequest(t *testing.T) {
 			wantHeaders(t, last(t, fallback), nil)
 		}
 		wantCalls(t, app, 0)
+		// Of this it has, and the memory is another body's by the time of the error route.
+		app.Stop()
+		known := fallback.Count()
+		resp, err := testbed.Try(testbed.DocRouter().Request(t, g.URL(""), testbed.Event{}))
+		if err == nil && resp.Status/100 == 2 {
+			t.Errorf("an event that only the fallback could have handled was answered %d", resp.Status)
+		}
+		for _, d := range fallback.Deliveries()[known:] {
+			wantHeaders(t, d, nil)
+			if d.BodyErr == nil {
+				t.Errorf("the fallback got a body of %d bytes", len(d.Body))
+			}
+		}
 	})
 }
 

@@ -29,9 +29,13 @@ type site struct {
 // start runs a gateway with the configuration.
 func (s site) start(t *testing.T) *testbed.Gateway {
 	t.Helper()
-	return testbed.StartGateway(t, fmt.Sprintf(
+	return testbed.StartGateway(t, s.caddyfile())
+}
+
+func (s site) caddyfile() string {
+	return fmt.Sprintf(
 		"{\n\tadmin 127.0.0.1:{$ADMIN}\n\t%s\n\twebhook_guard {\n\t\tstore %s\n\t\t%s\n\t}\n}\nhttp://:{$PORT} {\n%s\n}\n",
-		s.global, s.store, s.guards, s.routes))
+		s.global, s.store, s.guards, s.routes)
 }
 
 // route is a guard and what stands behind it, at <prefix>/webhooks/<provider>.

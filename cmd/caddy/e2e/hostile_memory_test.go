@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"strconv"
@@ -84,4 +85,43 @@ func flood(req *http.Request, body []byte) string {
 		return "no answer"
 	}
 	return fmt.Sprintf("%d %s", resp.Status, resp.Guard)
+}
+
+// Forgeries of one size after another: what each size leaves behind is not kept beside
+// what the others do.
+func TestFloodOfChangingSizesIsBounded(t *testing.T) {
+	const senders, buffered = 250, 32 * mebibyte
+	app := testbed.StartApp(t, nil)
+	s := testbed.Struktr()
+	g := testbed.StartGateway(t, site{
+		store: "memory", guards: "max_buffered 32MiB", routes: route("", s.Name, proxy(app), secretOf(s)),
+	}.caddyfile(), testbed.WithoutRaceDetector())
+	forged := s.Request(t, g.URL(""), testbed.Event{})
+	var conns []*net.TCPConn
+	for range senders {
+		conns = append(conns, dial(t, forged))
+	}
+	before := memory(t, g, "VmRSS")
+	for size := 60 << 10; size >= 20<<10; size -= 4 << 10 {
+		head := wire(forged, fmt.Sprintf("Content-Length: %d", size))
+		body := strings.Repeat("x", size)
+		for _, conn := range conns {
+			say(t, conn, head+body[:size-1])
+		}
+		testbed.Eventually(t, soon, func() bool {
+			return metric(g, "webhook_guard_buffered_bytes") >= float64(senders*size)
+		}, "all bodies held at once")
+		for _, conn := range conns {
+			say(t, conn, body[size-1:])
+		}
+		for _, conn := range conns {
+			want(t, hear(t, conn), http.StatusUnauthorized, "signature_invalid")
+		}
+	}
+	most := memory(t, g, "VmHWM")
+	t.Logf("resident: %d MiB before, %d MiB at most", before/mebibyte, most/mebibyte)
+	if bound := before + 2*buffered; most > bound {
+		t.Errorf("the gateway had %d MiB resident, more than %d", most/mebibyte, bound/mebibyte)
+	}
+	wantCalls(t, app, 0)
 }
