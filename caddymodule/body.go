@@ -148,17 +148,14 @@ func (b *body) fill(from io.Reader, up *upload, n int) error {
 // wantEnd returns more where there is more to read.
 func wantEnd(from io.Reader, more error) error {
 	var one [1]byte
-	for {
-		n, err := from.Read(one[:])
-		switch {
-		case n > 0:
-			return more
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return err
-		}
+	_, err := io.ReadFull(from, one[:])
+	switch {
+	case err == nil:
+		return more
+	case errors.Is(err, io.EOF):
+		return nil
 	}
+	return err
 }
 
 // nextSize is twice the size, or all that can come where that is not much more.

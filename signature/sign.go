@@ -85,7 +85,7 @@ func (s *Scheme) signedParts(r *Request, at time.Time, id string) (Parts, error)
 	if t := s.spec.Timestamp; t != nil {
 		p.Timestamp = FormatStamp(at, t.Format)
 		if t.Source.Kind == SourceHeader {
-			r.Header[canonical(t.Source.Name)] = []string{p.Timestamp}
+			r.Header[s.stampSource.Name] = []string{p.Timestamp}
 		}
 	} else {
 		p.Timestamp = FormatStamp(at, formatUnix)
@@ -97,7 +97,7 @@ func (s *Scheme) signedParts(r *Request, at time.Time, id string) (Parts, error)
 		p.Nonce = FormatStamp(at, formatUnixMS)
 	}
 	if len(s.spec.ID) == 1 && s.spec.ID[0].Kind == SourceHeader && id != "" {
-		r.Header[canonical(s.spec.ID[0].Name)] = []string{id}
+		r.Header[s.idSource.Name] = []string{id}
 	}
 	if t := s.spec.Timestamp; t != nil && t.Source.Kind != SourceClaim && single(s.stampSource.read(r, p.Timestamp)) == "" {
 		return p, fmt.Errorf("the request has no %s for the timestamp", t.Source)

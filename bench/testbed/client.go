@@ -98,10 +98,8 @@ func After(d time.Duration) <-chan struct{} {
 // while that server restarts.
 const firstPort, lastPort = 10000, 32000
 
-var (
-	portsMu   sync.Mutex
-	portsUsed = map[int]bool{}
-)
+// portsMu makes looking for a port and reserving it one step.
+var portsMu sync.Mutex
 
 // FreePort returns a port of the loopback interface on which nothing listens and which
 // no test process has given out that still runs: the server that it is for may be
@@ -112,9 +110,6 @@ func FreePort(tb testing.TB) int {
 	defer portsMu.Unlock()
 	for range 1000 {
 		port := firstPort + rand.IntN(lastPort-firstPort)
-		if portsUsed[port] {
-			continue
-		}
 		// Asked by connecting, not by listening for a moment: a process that starts
 		// in that moment holds a copy of the listener until it runs its program, and
 		// so keeps the port in use.
@@ -126,11 +121,9 @@ func FreePort(tb testing.TB) int {
 		if !errors.Is(err, syscall.ECONNREFUSED) {
 			tb.Fatalf("looking for a free port: %v", err)
 		}
-		if !reserve(port) {
-			continue
+		if reserve(port) {
+			return port
 		}
-		portsUsed[port] = true
-		return port
 	}
 	tb.Fatalf("no free port from %d to %d", firstPort, lastPort)
 	return 0

@@ -30,8 +30,9 @@ func awaitStop(pid int) error {
 // reserved are the locks on the ports that this process has given out.
 var reserved []net.Listener
 
-// reserve takes a port for this process, or reports that another one has it. The lock is
-// a socket of the abstract namespace: it leaves no file, and ends with the process.
+// reserve takes a port for this process, or reports that it has been given out, here or
+// by another process. Needs portsMu. The lock is a socket of the abstract namespace: it
+// leaves no file, and ends with the process.
 func reserve(port int) bool {
 	lock, err := net.Listen("unix", fmt.Sprintf("@webhook-guard-test-port-%d", port))
 	if err != nil {

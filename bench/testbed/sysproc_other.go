@@ -12,6 +12,15 @@ func dieWithParent() *syscall.SysProcAttr { return nil }
 // may do a little more.
 func awaitStop(int) error { return nil }
 
-// reserve does nothing where there is no lock that ends with its process: there, two
-// test processes may come upon one port.
-func reserve(int) bool { return true }
+// reserved are the ports that this process has given out.
+var reserved = map[int]bool{}
+
+// reserve takes a port for this process. It knows of no other where there is no lock that
+// ends with its process: there, two of them may come upon one port. Needs portsMu.
+func reserve(port int) bool {
+	if reserved[port] {
+		return false
+	}
+	reserved[port] = true
+	return true
+}

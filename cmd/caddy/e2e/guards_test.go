@@ -85,19 +85,18 @@ type reply struct {
 
 // sendAsync sends a request and delivers its answer on the channel.
 func sendAsync(req *http.Request) <-chan reply {
-	answered := make(chan reply, 1)
-	go func() {
-		resp, err := testbed.Try(req)
-		answered <- reply{resp, err}
-	}()
-	return answered
+	return async(func() (testbed.Response, error) { return testbed.Try(req) })
 }
 
 // sendAfterReload is sendAsync right after a reload.
 func sendAfterReload(request func() *http.Request) <-chan reply {
+	return async(func() (testbed.Response, error) { return tryAcrossReload(request) })
+}
+
+func async(send func() (testbed.Response, error)) <-chan reply {
 	answered := make(chan reply, 1)
 	go func() {
-		resp, err := tryAcrossReload(request)
+		resp, err := send()
 		answered <- reply{resp, err}
 	}()
 	return answered
@@ -107,11 +106,12 @@ func sendAfterReload(request func() *http.Request) <-chan reply {
 // accepted when it changes over; nothing of it has been seen by any handler, and senders
 // try again.
 func tryAcrossReload(request func() *http.Request) (testbed.Response, error) {
-	resp, err := testbed.Try(request())
-	for end := time.Now().Add(soon); err != nil && time.Now().Before(end); {
-		resp, err = testbed.Try(request())
+	for end := time.Now().Add(soon); ; {
+		resp, err := testbed.Try(request())
+		if err == nil || !time.Now().Before(end) {
+			return resp, err
+		}
 	}
-	return resp, err
 }
 
 // wait returns the answer of a request sent by sendAsync.
