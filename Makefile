@@ -48,7 +48,7 @@ fuzz: ## Run each fuzz target for FUZZTIME
 		listed=$$(go test -list '^Fuzz' "$$dir"); \
 		for target in $$(echo "$$listed" | grep '^Fuzz'); do \
 			echo "go test -fuzz $$target -fuzztime $(FUZZTIME) $$dir"; \
-			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$dir"; \
+			.ci/fuzz "$$dir" "$$target" $(FUZZTIME); \
 		done; \
 	done
 
