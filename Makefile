@@ -59,7 +59,7 @@ microbench: deps ## Run the benchmarks of single functions
 	go test -run '^$$' -bench . -benchmem ./...
 
 chaos: deps ## Break everything under load for DURATION, drawn from SEED, and check every event
-	go test -count=1 -timeout 0 -v -run TestChaos ./bench/chaos -args -chaos.seed=$(SEED) -chaos.duration=$(DURATION) \
+	go test -count=1 -timeout 0 -v -run TestChaos ./test/chaos -args -chaos.seed=$(SEED) -chaos.duration=$(DURATION) \
 		-chaos.topology=$(TOPOLOGY) $(if $(WRITE),-chaos.write=$(abspath $(WRITE)))
 
 lint: ## Check form and the usual mistakes
@@ -81,4 +81,4 @@ deps-bench: ## Install what bench needs: the peers that it compares with
 	@.ci/deps bench
 
 clean: ## Remove what was built and installed in this directory
-	rm -rf bin examples/express/node_modules bench/peers/express/node_modules cmd/caddy/interop/sdk/node_modules cmd/caddy/interop/sdk/full/node_modules
+	rm -rf bin examples/express/node_modules bench/peers/express/node_modules test/interop/sdk/node_modules test/interop/sdk/full/node_modules

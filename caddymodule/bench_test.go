@@ -13,8 +13,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/webhookguard/caddy-webhook-guard/bench/testbed"
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
+	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
 
 // BenchmarkGuard measures what a guard adds to a request: `bare` is the same

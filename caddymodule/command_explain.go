@@ -12,8 +12,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/webhookguard/caddy-webhook-guard/config"
-	"github.com/webhookguard/caddy-webhook-guard/config/capture"
-	"github.com/webhookguard/caddy-webhook-guard/config/diagnose"
+	"github.com/webhookguard/caddy-webhook-guard/explain"
+	"github.com/webhookguard/caddy-webhook-guard/explain/capture"
 )
 
 // The exit statuses of `explain`.
@@ -86,8 +86,8 @@ func (o explainOptions) run(provider, captured string, stdin io.Reader, stdout i
 	if err != nil {
 		return exitUsage, err
 	}
-	report, err := diagnose.Explain(in)
-	if errors.Is(err, diagnose.ErrNoSecret) {
+	report, err := explain.Explain(in)
+	if errors.Is(err, explain.ErrNoSecret) {
 		err = fmt.Errorf("%s signs: %w", provider, errNoSecret)
 	}
 	if err != nil {
@@ -103,8 +103,8 @@ func (o explainOptions) run(provider, captured string, stdin io.Reader, stdout i
 }
 
 // read gathers what there is to judge.
-func (o explainOptions) read(provider, captured string, stdin io.Reader) (diagnose.Input, *capture.Capture, error) {
-	in := diagnose.Input{Name: provider, Now: time.Now(), Senders: config.Builtin()}
+func (o explainOptions) read(provider, captured string, stdin io.Reader) (explain.Input, *capture.Capture, error) {
+	in := explain.Input{Name: provider, Now: time.Now(), Senders: config.Builtin()}
 	var err error
 	if in.Provider, err = in.Senders.Get(provider); err != nil {
 		return in, nil, err
@@ -147,7 +147,7 @@ func (o explainOptions) read(provider, captured string, stdin io.Reader) (diagno
 
 // printReport writes what was found. Nothing in it comes from the secret, the
 // body or a signature; of the URL, which may hold a token, there is nothing.
-func printReport(w io.Writer, in diagnose.Input, caught *capture.Capture, report *diagnose.Report) error {
+func printReport(w io.Writer, in explain.Input, caught *capture.Capture, report *explain.Report) error {
 	var out strings.Builder
 	r := caught.Request
 	fmt.Fprintf(&out, "%s of %d headers and %d bytes of body, judged as %s sends it, at %s\n",
@@ -173,7 +173,7 @@ func printReport(w io.Writer, in diagnose.Input, caught *capture.Capture, report
 	return err
 }
 
-func writeConclusion(out *strings.Builder, report *diagnose.Report) {
+func writeConclusion(out *strings.Builder, report *explain.Report) {
 	if report.Verified {
 		out.WriteString("The request verifies.\n")
 		return

@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/webhookguard/caddy-webhook-guard/config"
-	"github.com/webhookguard/caddy-webhook-guard/config/handbook"
+	"github.com/webhookguard/caddy-webhook-guard/internal/handbook"
 )
 
 func providersCommand() *cobra.Command {

@@ -18,7 +18,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 
 	"github.com/webhookguard/caddy-webhook-guard/config"
-	"github.com/webhookguard/caddy-webhook-guard/config/handbook"
+	"github.com/webhookguard/caddy-webhook-guard/internal/handbook"
 )
 
 func runProvidersCommand(t testing.TB, args ...string) (string, error) {

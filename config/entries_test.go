@@ -8,7 +8,7 @@ import (
 	"github.com/tidwall/gjson"
 	"github.com/tidwall/sjson"
 
-	"github.com/webhookguard/caddy-webhook-guard/bench/testbed"
+	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 	"github.com/webhookguard/caddy-webhook-guard/signature"
 )
 

@@ -12,9 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/webhookguard/caddy-webhook-guard/bench/testbed"
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
 	"github.com/webhookguard/caddy-webhook-guard/dedupe/storetest"
+	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
 
 func TestDisk(t *testing.T) {

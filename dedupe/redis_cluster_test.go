@@ -8,9 +8,9 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/webhookguard/caddy-webhook-guard/bench/testbed"
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
 	"github.com/webhookguard/caddy-webhook-guard/dedupe/storetest"
+	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
 
 func TestRedisCluster(t *testing.T) {

@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/webhookguard/caddy-webhook-guard/bench/testbed"
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
+	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
 
 // losses are the ways in which a master goes, and comes back.

@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/webhookguard/caddy-webhook-guard/bench/testbed"
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
 	"github.com/webhookguard/caddy-webhook-guard/dedupe/storetest"
+	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
 
 func TestRedisURLs(t *testing.T) {

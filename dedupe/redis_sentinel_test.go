@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/webhookguard/caddy-webhook-guard/bench/testbed"
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
 	"github.com/webhookguard/caddy-webhook-guard/dedupe/storetest"
+	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
 
 func sentinelOptions(s *testbed.Sentinels, timeout time.Duration) dedupe.RedisOptions {

@@ -6,8 +6,8 @@ import (
 	"strconv"
 	"testing"
 
-	"github.com/webhookguard/caddy-webhook-guard/bench/testbed"
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
+	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
 
 // guardUser are the rights that the documentation asks for, for each kind.

@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/webhookguard/caddy-webhook-guard/bench/testbed"
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
 	"github.com/webhookguard/caddy-webhook-guard/dedupe/storetest"
+	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
 
 // A reply that is lost on the way leaves open whether the command took effect. Each

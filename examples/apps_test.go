@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/webhookguard/caddy-webhook-guard/bench/testbed"
+	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
 
 // Each app gets each event of the five senders once, and nothing else.

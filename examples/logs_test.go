@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/webhookguard/caddy-webhook-guard/bench/testbed"
+	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
 
 // canary is in every secret here, and must not be in anything printed.

@@ -14,8 +14,8 @@ import (
 
 	"github.com/webhookguard/caddy-webhook-guard/bench/load"
 	"github.com/webhookguard/caddy-webhook-guard/bench/report"
-	"github.com/webhookguard/caddy-webhook-guard/bench/testbed"
 	"github.com/webhookguard/caddy-webhook-guard/bench/traffic"
+	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
 
 // redisUse finds out what an event costs Redis, with those that use it, for events

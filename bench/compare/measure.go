@@ -14,8 +14,8 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/bench/load"
 	"github.com/webhookguard/caddy-webhook-guard/bench/proc"
 	"github.com/webhookguard/caddy-webhook-guard/bench/report"
-	"github.com/webhookguard/caddy-webhook-guard/bench/testbed"
 	"github.com/webhookguard/caddy-webhook-guard/bench/traffic"
+	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
 
 // Length is how long the parts of a run take.

@@ -13,8 +13,8 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/bench/load"
 	"github.com/webhookguard/caddy-webhook-guard/bench/peers"
 	"github.com/webhookguard/caddy-webhook-guard/bench/report"
-	"github.com/webhookguard/caddy-webhook-guard/bench/testbed"
 	"github.com/webhookguard/caddy-webhook-guard/bench/traffic"
+	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
 
 // kind is what a variant's requests are.

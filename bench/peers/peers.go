@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/webhookguard/caddy-webhook-guard/bench/testbed"
+	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
 
 // Peer is one of them.

@@ -11,8 +11,8 @@ import (
 
 	"github.com/webhookguard/caddy-webhook-guard/bench/app"
 	"github.com/webhookguard/caddy-webhook-guard/bench/peers"
-	"github.com/webhookguard/caddy-webhook-guard/bench/testbed"
 	"github.com/webhookguard/caddy-webhook-guard/bench/traffic"
+	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
 
 // A comparison is worth something only where the other one does the job: a genuine

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/webhookguard/caddy-webhook-guard/bench/proc"
-	"github.com/webhookguard/caddy-webhook-guard/bench/testbed"
+	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
 
 // A shell whose child works, and then stays until the shell is told to end.

@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"github.com/webhookguard/caddy-webhook-guard/bench/load"
-	"github.com/webhookguard/caddy-webhook-guard/bench/testbed"
+	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
 
 // Senders are all whose events can be made: the five, Stripe and GitHub.

@@ -1,0 +1,137 @@
+package explain
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"io"
+	"unicode/utf8"
+)
+
+// keepRaw is what to do about a body that was changed.
+const keepRaw = "Hand the raw bytes on as they arrived: capture them before any JSON or form parser, and send them with --data-binary."
+
+// bodies collects other bodies, each once.
+type bodies struct {
+	seen map[[sha256.Size]byte]bool
+	list []change
+}
+
+func newBodies(body []byte) *bodies {
+	return &bodies{seen: map[[sha256.Size]byte]bool{sha256.Sum256(body): true}}
+}
+
+func (b *bodies) add(body []byte, code, why, do string) {
+	digest := sha256.Sum256(body)
+	if b.seen[digest] {
+		return
+	}
+	b.seen[digest] = true
+	b.list = append(b.list, change{causes: []Cause{{code, why, do}}, apply: func(t *try) { t.request.Body = body }})
+}
+
+// bodyTextChanges are those within a body.
+func bodyTextChanges(x *explainer, t try) []change {
+	body := t.request.Body
+	b := newBodies(body)
+	if x.in.Unstripped != nil {
+		b.add(x.in.Unstripped, "body_curl_stripped", "curl's -d takes the line breaks out of a file, and they were signed.", "Send the file with --data-binary.")
+	}
+	if len(body) == 0 {
+		return b.list
+	}
+	lf := bytes.ReplaceAll(body, []byte("\r\n"), []byte("\n"))
+	b.add(lf, "body_line_endings", "The body's line breaks were LF when it was signed and are CRLF now.", keepRaw)
+	b.add(bytes.ReplaceAll(lf, []byte("\n"), []byte("\r\n")), "body_line_endings",
+		"The body's line breaks were CRLF when it was signed and are LF now.", keepRaw)
+	addReserialized(b, body)
+	if latin := toLatin1(body); latin != nil {
+		b.add(latin, "body_charset", "The body was read in another character set than UTF-8 and written anew.", keepRaw)
+	}
+	if !utf8.Valid(body) {
+		b.add(fromLatin1(body), "body_charset", "The body was UTF-8 when it was signed and is ISO 8859-1 now.", keepRaw)
+	}
+	if plain := gunzip(body); plain != nil {
+		b.add(plain, "body_compressed", "The signature is of the body before it was compressed.", "Decompress before the guard, or have the sender sign what it sends.")
+	}
+	b.add([]byte{}, "body_not_signed", "The signature is of an empty body.",
+		"Something signed before the body was there, or this capture is not of the request that the signature came with.")
+	return b.list
+}
+
+// bodyEndChanges are those at a body's ends. They build on what another change
+// has made of it.
+func bodyEndChanges(_ *explainer, t try) []change {
+	var list []change
+	add := func(code, why string, f func(body []byte) []byte) {
+		if bytes.Equal(f(t.request.Body), t.request.Body) {
+			return
+		}
+		list = append(list, change{
+			causes: []Cause{{code, why, keepRaw}},
+			apply:  func(t *try) { t.request.Body = f(t.request.Body) },
+			last:   true,
+		})
+	}
+	add("body_newline_added", "The body ends in a newline that was not signed: an editor, echo or a log added it.", func(body []byte) []byte {
+		return bytes.TrimSuffix(bytes.TrimSuffix(body, []byte("\n")), []byte("\r"))
+	})
+	add("body_space", "The body has spaces or line breaks around it that were not signed.", bytes.TrimSpace)
+	for _, end := range []string{"\n", "\r\n"} {
+		add("body_newline_missing", "The body was signed with a newline at its end, which is gone.", func(body []byte) []byte {
+			return append(bytes.Clone(body), end...)
+		})
+	}
+	bom := []byte("\xef\xbb\xbf")
+	add("body_bom", "The body begins with a byte order mark that was not signed.", func(body []byte) []byte {
+		return bytes.TrimPrefix(body, bom)
+	})
+	add("body_bom", "The body was signed with a byte order mark, which is gone.", func(body []byte) []byte {
+		if len(body) == 0 || bytes.HasPrefix(body, bom) {
+			return body
+		}
+		return append(bytes.Clone(bom), body...)
+	})
+	return list
+}
+
+// toLatin1 undoes UTF-8 that was taken for ISO 8859-1 and encoded once more.
+// nil where that did not happen.
+func toLatin1(body []byte) []byte {
+	out := make([]byte, 0, len(body))
+	wide := false
+	for _, r := range string(body) {
+		if r > 0xff {
+			return nil
+		}
+		wide = wide || r > 0x7f
+		out = append(out, byte(r))
+	}
+	if !wide {
+		return nil
+	}
+	return out
+}
+
+func fromLatin1(body []byte) []byte {
+	out := make([]byte, 0, len(body)*2)
+	for _, c := range body {
+		out = utf8.AppendRune(out, rune(c))
+	}
+	return out
+}
+
+// maxPlain bounds what a compressed body may become.
+const maxPlain = 16 << 20
+
+func gunzip(body []byte) []byte {
+	reader, err := gzip.NewReader(bytes.NewReader(body))
+	if err != nil {
+		return nil
+	}
+	plain, err := io.ReadAll(io.LimitReader(reader, maxPlain))
+	if err != nil {
+		return nil
+	}
+	return plain
+}

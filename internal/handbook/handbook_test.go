@@ -1,0 +1,220 @@
+package handbook
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/webhookguard/caddy-webhook-guard/config"
+)
+
+func all(t testing.TB) []Entry {
+	t.Helper()
+	entries, err := All(config.Builtin())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return entries
+}
+
+func entry(t testing.TB, name string) Entry {
+	t.Helper()
+	e, err := Sum(name, config.Builtin()[name])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// What goes beyond the summary.
+func TestEntries(t *testing.T) {
+	for name, want := range map[string]struct{ fields, params []string }{
+		"struktr":     {},
+		"monday":      {},
+		"favro":       {fields: []string{"body payloadId"}},
+		"mailgun":     {fields: []string{"body signature.timestamp", "body signature.token"}},
+		"tiktok-shop": {params: []string{"app_key"}},
+	} {
+		e := entry(t, name)
+		if !slices.Equal(e.SignedFields, want.fields) || !slices.Equal(e.Params, want.params) {
+			t.Errorf("%s: %+v", name, e)
+		}
+	}
+}
+
+func equal(a, b Entry) bool {
+	x, _ := json.Marshal(a)
+	y, _ := json.Marshal(b)
+	return bytes.Equal(x, y)
+}
+
+// What scripts read is there for every provider, under these names.
+func TestJSONMembers(t *testing.T) {
+	for _, e := range all(t) {
+		text, err := json.Marshal(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var members map[string]any
+		if err := json.Unmarshal(text, &members); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{
+			"name", "docs", "kind", "signature_header", "algorithm", "signed", "timestamp", "timestamp_signed", "id", "id_signed", "replay",
+			"retry_span_seconds", "dedupe_ttl_seconds", "max_age_seconds", "handshake", "confidence",
+		} {
+			if _, ok := members[name]; !ok {
+				t.Errorf("%s has no %s", e.Name, name)
+			}
+		}
+	}
+}
+
+// No entry claims more than its signature covers, and each has the words that
+// table and page need.
+func TestReplayIsHonest(t *testing.T) {
+	for _, e := range all(t) {
+		byID := e.Replay == config.ReplayIDTime || e.Replay == config.ReplayID
+		byTime := e.Replay == config.ReplayIDTime || e.Replay == config.ReplayContentTime
+		byContent := e.Replay == config.ReplayContentTime || e.Replay == config.ReplayContent
+		switch {
+		case !e.signs() && e.Replay != config.ReplayOpen,
+			e.Replay == config.ReplayStamp && !e.TimestampSigned,
+			byID && !e.IDSigned, byTime && e.EventTime == "", byContent && e.BodySigned == "none":
+			t.Errorf("%s: replay is said to be closed by %q: %+v", e.Name, e.Replay, e)
+		}
+		if replayWords[e.Replay] == "" || confidences[e.Confidence] == "" {
+			t.Errorf("%s lacks words: %+v", e.Name, e)
+		}
+	}
+}
+
+func TestTableFits(t *testing.T) {
+	var out strings.Builder
+	entries := all(t)
+	if err := WriteTable(&out, entries); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimRight(out.String(), "\n"), "\n")
+	if len(lines) != len(entries)+3 {
+		t.Errorf("%d lines for %d providers", len(lines), len(entries))
+	}
+	for _, line := range lines {
+		if utf8.RuneCountInString(line) > TableWidth || strings.TrimRight(line, " ") != line {
+			t.Errorf("%q is wider than %d or ends in spaces", line, TableWidth)
+		}
+	}
+	for _, e := range entries {
+		if !slices.ContainsFunc(lines, func(line string) bool { return strings.Fields(line + " ")[0] == e.Name }) {
+			t.Errorf("%s is not in the table, or is cut off", e.Name)
+		}
+	}
+}
+
+func TestSpan(t *testing.T) {
+	for seconds, want := range map[int64]string{0: "-", 15: "15s", 90: "1.5m", 600: "10m", 52740: "14.7h", 86400: "24h", 259200: "3d", 216000: "2.5d"} {
+		if got := span(seconds); got != want {
+			t.Errorf("%d s are %q, want %q", seconds, got, want)
+		}
+	}
+}
+
+// The lines of a block are those of the file, and read as the same provider.
+func TestBlocks(t *testing.T) {
+	for _, name := range config.Builtin().Names() {
+		block, err := Block(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, lines, ok := strings.Cut(block, "provider "+name+customSuffix+" {\n")
+		if !ok || !strings.HasSuffix(lines, "\n}\n") {
+			t.Fatalf("%s is no block:\n%s", name, block)
+		}
+		p, err := config.ParseLines(name, []byte(strings.TrimSuffix(lines, "}\n")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := Sum(name, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := entry(t, name)
+		want.Params = nil // the block has given them
+		if !equal(got, want) {
+			t.Errorf("the block of %s says something else:\n%s", name, block)
+		}
+	}
+	if _, err := Block("nobody"); err == nil {
+		t.Error("an unknown provider has a block")
+	}
+}
+
+const page = "../../docs/providers.md"
+
+func TestPageIsCurrent(t *testing.T) {
+	want, err := Page(config.Builtin())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(page)
+	if err != nil || string(got) != want {
+		t.Fatalf("docs/providers.md is not what the catalogue says (%v): run\n\n\tgo generate ./internal/handbook\n", err)
+	}
+}
+
+var anchor = regexp.MustCompile(`(?m)^### (.+)$`)
+
+// Every provider has a row and a section, and what is uncertain is marked.
+func TestPageHasEveryProvider(t *testing.T) {
+	text, err := Page(config.Builtin())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sections []string
+	for _, match := range anchor.FindAllStringSubmatch(text, -1) {
+		sections = append(sections, match[1])
+	}
+	if !slices.Equal(sections, config.Builtin().Names()) {
+		t.Errorf("the sections are not the providers: %q", sections)
+	}
+	for _, e := range all(t) {
+		row := line(text, "| ["+e.Name+"](#"+e.Name+") |")
+		_, section, _ := strings.Cut(text, "\n### "+e.Name+"\n")
+		section, _, _ = strings.Cut(section, "\n### ")
+		if row == "" || e.uncertain() != strings.Contains(row, "⚠") {
+			t.Errorf("%s: the row is %q", e.Name, row)
+		}
+		if strings.Count(strings.ReplaceAll(row, `\|`, ""), "|") != 12 {
+			t.Errorf("%s: the row has not its 11 cells: %q", e.Name, row)
+		}
+		for what, wanted := range map[string]bool{
+			"secondary source": e.Confidence == config.ConfidenceSecondary, "Not verified:": len(e.Unverified) > 0,
+			"Nothing is signed.":             e.Kind == config.KindUnsigned,
+			"The body as a whole is not sig": e.signs() && e.BodySigned != "all",
+			"webhook_guard " + e.Name + " {": true,
+		} {
+			if wanted != strings.Contains(section, what) {
+				t.Errorf("%s: the section says %q: %t, want %t", e.Name, what, !wanted, wanted)
+			}
+		}
+	}
+	for name := range config.Unsupported {
+		if line(text, "- **"+name+"**:") == "" {
+			t.Errorf("%s is not among those that are not supported", name)
+		}
+	}
+}
+
+func line(text, start string) string {
+	_, rest, ok := strings.Cut(text, "\n"+start)
+	if !ok {
+		return ""
+	}
+	rest, _, _ = strings.Cut(rest, "\n")
+	return start + rest
+}

@@ -1,0 +1,201 @@
+package handbook
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/webhookguard/caddy-webhook-guard/config"
+)
+
+// confidences, in words.
+var confidences = map[string]string{
+	config.ConfidenceOfficial:  "the sender's own documentation",
+	config.ConfidenceSDK:       "the sender's own SDK",
+	config.ConfidenceSecondary: "**a secondary source**",
+}
+
+// unverifiedWords name what may be unverified beside a whole line.
+var unverifiedWords = map[string]string{
+	"id_stable":         "whether the ID stays the same across retries",
+	"timestamp_format":  "the stamp's format",
+	"timestamp_renewed": "whether each retry has a new stamp",
+}
+
+// Page is docs/providers.md.
+func Page(catalogue config.Catalogue) (string, error) {
+	entries, err := All(catalogue)
+	if err != nil {
+		return "", err
+	}
+	var out strings.Builder
+	out.WriteString(pageHead)
+	writeOverview(&out, entries)
+	writeUnsupported(&out)
+	out.WriteString("\n## One by one\n")
+	for _, e := range entries {
+		comment, _, err := config.EntryText(e.Name)
+		if err != nil {
+			return "", err
+		}
+		e.write(&out, comment)
+	}
+	return out.String(), nil
+}
+
+const pageHead = `# Providers
+
+<!-- Written by "go generate ./internal/handbook" from config/providers. Change it there. -->
+
+Every sender that is built in. What a row says is derived from the lines in ` + "`config/providers/<name>.caddyfile`" + `, which
+` + "`caddy webhook-guard providers <name>`" + ` prints, ready to be pasted and changed.
+
+**Replay** says what becomes of a captured request that is sent again:
+
+- *signed stamp*: it is refused once it is older than ` + "`max_age`" + `, and known for a copy until then.
+- *content key and event time*, *signed ID and event time*: it is known for a copy until it is forgotten, and refused from then on, since the
+  event's own time is signed.
+- *content key within the TTL only*, *signed ID within the TTL only*: it is known for a copy for ` + "`dedupe_ttl`" + `, and let through after that.
+- *not closed*: what tells copies apart can be changed by whoever captured the request.
+
+**Facts** says where the entry is from: the sender's official documentation, its SDK, or a secondary source. An entry with a secondary source, and
+what is listed as unverified, should be tried with a real event before it is relied on: ` + "`caddy webhook-guard explain`" + ` says why one does not verify.
+
+`
+
+func writeUnsupported(out *strings.Builder) {
+	out.WriteString("\n## Not supported\n\nA `public_key` line is not enough for these senders:\n\n")
+	for _, name := range slices.Sorted(maps.Keys(config.Unsupported)) {
+		fmt.Fprintf(out, "- **%s**: %s.\n", name, config.Unsupported[name])
+	}
+}
+
+func writeOverview(out *strings.Builder, entries []Entry) {
+	out.WriteString("## Overview\n\n| provider | sender | kind | signature | signed | stamp | ID | replay | retries | handshake | facts |\n" +
+		"|---|---|---|---|---|---|---|---|---|---|---|\n")
+	for _, e := range entries {
+		facts := e.Confidence
+		if e.uncertain() {
+			facts += " ⚠"
+		}
+		row := []string{
+			"[" + e.Name + "](#" + e.Name + ")", escape(cmp.Or(e.Title, e.Name)), e.Kind, e.headerCell(), e.signedCell(), signedMark(e.Timestamp, e.TimestampSigned),
+			signedMark(e.ID, e.IDSigned), e.Replay, span(e.RetrySpanSeconds), orDash(escape(e.Handshake)), facts,
+		}
+		out.WriteString("| " + strings.Join(row, " | ") + " |\n")
+	}
+	out.WriteString("\n⚠: a secondary source, or a part of it that is not verified; the section below says which.\n")
+}
+
+func (e Entry) headerCell() string { return code(cmp.Or(e.SignatureHeader, e.Token)) }
+
+// signedCell leaves long templates to the lines.
+func (e Entry) signedCell() string {
+	switch {
+	case e.Kind == config.KindToken:
+		return "the token itself"
+	case e.Kind == config.KindUnsigned:
+		return "nothing"
+	case len(e.Signed) > 60:
+		return e.Algorithm + ", several parts"
+	case strings.Contains(e.Signed, "{"):
+		return e.Algorithm + ", " + code(e.Signed)
+	}
+	return e.Algorithm + ", " + e.Signed
+}
+
+func signedMark(text string, signed bool) string {
+	switch {
+	case text == "":
+		return "-"
+	case signed:
+		return "signed"
+	}
+	return "not signed"
+}
+
+// code sets a text as code, in a table too.
+func code(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return "`" + strings.ReplaceAll(text, "|", `\|`) + "`"
+}
+
+var escaped = strings.NewReplacer("|", `\|`, "*", `\*`, "<", "&lt;", "_", `\_`)
+
+func escape(text string) string { return escaped.Replace(text) }
+
+func (e Entry) write(out *strings.Builder, comment string) {
+	fmt.Fprintf(out, "\n### %s\n\n%s", e.Name, escape(cmp.Or(e.Title, e.Name)))
+	if u, err := url.Parse(e.Docs); err == nil && u.Host != "" {
+		fmt.Fprintf(out, " · [documentation](%s)", e.Docs)
+	}
+	fmt.Fprintf(out, "\n\n```caddy\n%s```\n", Site(e))
+	if e.SecretHint != "" {
+		fmt.Fprintf(out, "\nSecret: %s\n", escape(e.SecretHint))
+	}
+	if comment != "" {
+		fmt.Fprintf(out, "\n%s\n", comment)
+	}
+	out.WriteString("\n")
+	for _, line := range slices.Concat(e.notCovered(), e.facts()) {
+		out.WriteString("- " + line + "\n")
+	}
+}
+
+// notCovered says what the signature does not vouch for.
+func (e Entry) notCovered() []string {
+	var open []string
+	switch e.Kind {
+	case config.KindToken:
+		return []string{"The token proves who sent the request and nothing about what is in it: whoever sees one request can write any other."}
+	case config.KindUnsigned:
+		return []string{"**Nothing is signed.** A secret token in the registered URL is all there is, and whoever sees it can send events."}
+	}
+	if e.BodySigned != "all" {
+		signed := "nothing of it is"
+		if len(e.SignedFields) > 0 {
+			signed = "only these parts are: " + code(strings.Join(e.SignedFields, ", "))
+		}
+		open = append(open, "**The body as a whole is not signed**, "+signed+".")
+	}
+	if e.Timestamp != "" && !e.TimestampSigned {
+		open = append(open, "The stamp, "+code(e.Timestamp)+", is not signed.")
+	}
+	if e.Event != "" && !e.EventSigned {
+		open = append(open, "The event's type, "+code(e.Event)+", is not signed.")
+	}
+	if e.ID != "" && !e.IDSigned {
+		open = append(open, "The ID, "+code(e.ID)+", is not signed.")
+	}
+	return open
+}
+
+func (e Entry) facts() []string {
+	facts := []string{"Replay: " + e.Replay + "."}
+	if e.RetrySpanSeconds > 0 {
+		facts = append(facts, "Retries go on for "+span(e.RetrySpanSeconds)+"; events are remembered for "+span(e.DedupeTTLSeconds)+".")
+	} else {
+		facts = append(facts, "How long retries go on is not known; events are remembered for "+span(e.DedupeTTLSeconds)+".")
+	}
+	if e.Handshake != "" {
+		facts = append(facts, "The guard answers the sender's check of the endpoint (`handshake "+e.Handshake+"`).")
+	}
+	facts = append(facts, "Facts from "+confidences[e.Confidence]+".")
+	if len(e.Unverified) > 0 {
+		var words []string
+		for _, word := range e.Unverified {
+			name, ok := unverifiedWords[word]
+			if !ok {
+				name = code(word)
+			}
+			words = append(words, name)
+		}
+		facts = append(facts, "**Not verified:** "+strings.Join(words, ", ")+".")
+	}
+	return facts
+}

@@ -1,0 +1,176 @@
+package chaos
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
+)
+
+// Config is what a run can be told.
+type Config struct {
+	// Topology is one of [Topologies].
+	Topology string
+	// Seed decides events, faults, targets and times.
+	Seed uint64
+	// Duration is how long there are faults. Mending, the last retries and a final
+	// sweep come on top.
+	Duration time.Duration
+	// Rate is how many new events there are each second, over all senders. Default: 100.
+	Rate int
+}
+
+// Topologies returns the names of all topologies.
+func Topologies() []string {
+	var names []string
+	for name := range topologies {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+const (
+	defaultRate = 100
+	// patience is how long the last retries may take once all is well. The longest that
+	// anything could still take is a lease and the app's time limit.
+	patience = 2 * time.Minute
+)
+
+// world is one run.
+type world struct {
+	tb       testing.TB
+	dir      string // of the gateways' logs
+	seed     uint64
+	pause    time.Duration // of one sender between two events, on average
+	topology topology
+	rec      *record
+	app      *app
+	gateways []*testbed.Gateway
+	balancer *balancer
+	captures chan *event // that attackers have seen on their way
+	versions int
+
+	sending sync.WaitGroup
+	givenUp context.Context // ends when nothing more is to be sent
+	giveUp  context.CancelFunc
+}
+
+// Run starts everything, breaks it for a while, and judges what happened. What is
+// wrong fails the test, with what is needed to understand it.
+func Run(tb testing.TB, c Config) Result {
+	tb.Helper()
+	start, ok := topologies[c.Topology]
+	if !ok {
+		tb.Fatalf("there is no topology %q: choose one of %s", c.Topology, strings.Join(Topologies(), ", "))
+	}
+	if c.Rate == 0 {
+		c.Rate = defaultRate
+	}
+	tb.Logf("topology %s, seed %d, faults for %v", c.Topology, c.Seed, c.Duration)
+	w := &world{
+		tb: tb, dir: tb.TempDir(), seed: c.Seed, topology: start(tb), captures: make(chan *event, 100),
+		pause: time.Duration(len(testbed.Senders())) * time.Second / time.Duration(c.Rate),
+	}
+	w.open()
+	w.live(c.Duration)
+	w.app.behave()
+	w.drain()
+	// The bound on what the gateways still try in the background.
+	time.Sleep(w.rec.lastFault() + recoverWithin - w.rec.now())
+	w.sweep()
+	w.idle()
+	w.app.wait()
+	for i := range w.gateways {
+		w.rec.remember(readLog(tb, w.logPath(i), i, w.rec.begun))
+	}
+	v := judge(w.rec, rulesOf(c.Topology))
+	v.print(tb, w.rec)
+	return v.result(c, w.rec)
+}
+
+// open starts the app and the gateways.
+func (w *world) open() {
+	w.rec = newRecord()
+	w.app = startApp(w.tb, w.rec, w.seed)
+	var urls []string
+	for i := range w.topology.gateways() {
+		g := testbed.StartGateway(w.tb, w.caddyfile(i))
+		w.gateways, urls = append(w.gateways, g), append(urls, g.URL(""))
+	}
+	w.balancer = newBalancer(urls)
+	w.rec.begun = time.Now()
+}
+
+// live has senders and attackers at work while the schedule is played.
+func (w *world) live(length time.Duration) {
+	w.givenUp, w.giveUp = context.WithCancel(context.Background())
+	load, endLoad := context.WithCancel(context.Background())
+	w.tb.Cleanup(func() { // also where a fault could not be mended
+		endLoad()
+		w.giveUp()
+		w.sending.Wait()
+	})
+	for i, s := range testbed.Senders() {
+		w.sending.Go(func() { w.emit(load, s, uint64(i)) })
+	}
+	w.sending.Go(func() { w.attack(load) })
+	w.play(plan(w.seed, length, w.lanes()))
+	time.Sleep(length - w.rec.now())
+	endLoad()
+}
+
+func (w *world) lanes() []lane {
+	return []lane{
+		{w.gatewayMishaps(), span(200*time.Millisecond, 3*time.Second), span(500*time.Millisecond, 3*time.Second)},
+		{w.topology.mishaps(), span(300*time.Millisecond, 5*time.Second), span(500*time.Millisecond, 3*time.Second)},
+		{w.appMishaps(), span(200*time.Millisecond, 1500*time.Millisecond), span(4*time.Second, 12*time.Second)},
+	}
+}
+
+func span(least, most time.Duration) [2]time.Duration { return [2]time.Duration{least, most} }
+
+// drain waits until every sender has been answered. What is not answered in time is
+// found by the check.
+func (w *world) drain() {
+	defer time.AfterFunc(patience, w.giveUp).Stop()
+	w.sending.Wait()
+}
+
+// sweep sends every event once more. All are finished, so none may reach the app,
+// unless a fault has made the store forget it.
+func (w *world) sweep() {
+	defer time.AfterFunc(patience, w.giveUp).Stop()
+	events := make(chan *event)
+	for i := range 16 {
+		w.sending.Go(func() {
+			r := rand.New(rand.NewPCG(w.seed, uint64(i)))
+			for e := range events {
+				w.insist(e, swept, r)
+			}
+		})
+	}
+	for _, e := range w.rec.events { // nobody else is left
+		events <- e
+	}
+	close(events)
+	w.sending.Wait()
+}
+
+// idle waits until the gateways hold nothing any more.
+func (w *world) idle() {
+	for i, g := range w.gateways {
+		for _, name := range []string{"webhook_guard_in_flight", "webhook_guard_buffered_bytes"} {
+			testbed.Eventually(w.tb, patience, func() bool {
+				value, _ := g.Metric(name)
+				return value == 0
+			}, fmt.Sprintf("%s of gateway %d back at 0", name, i))
+		}
+	}
+}

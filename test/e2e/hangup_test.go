@@ -1,0 +1,128 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
+)
+
+// hangUpAfter sends a request whose sender does not wait any longer than that.
+func hangUpAfter(t *testing.T, req *http.Request, patience time.Duration) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if resp, err := testbed.Try(req.WithContext(ctx)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("the sender hung up after %v, but got %v, %v", patience, resp, err)
+	}
+}
+
+// The app's work goes on without its sender, and is remembered.
+func TestSenderThatHangsUpDoesNotStopTheApp(t *testing.T) {
+	t.Parallel()
+	onEachStore(t, func(t *testing.T, store string) {
+		for name, c := range map[string]struct {
+			answer  testbed.Answer
+			retry   string // what the sender's retry meets
+			status  int
+			wantApp int
+		}{
+			"short answer":             {testbed.Answer{Status: 201, Body: []byte("done")}, "duplicate", 201, 1},
+			"answer over 64 KiB":       {testbed.Answer{Body: bytes.Repeat([]byte("x"), 300<<10)}, "duplicate", 200, 1},
+			"the app fails":            {testbed.Answer{Status: 500}, "forwarded", 200, 2},
+			"it breaks off its answer": {testbed.Answer{Cut: true, Body: bytes.Repeat([]byte("x"), 300<<10)}, "forwarded", 200, 2},
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				cancelled := make(chan bool, 1)
+				app := testbed.StartApp(t, func(d testbed.Delivery) testbed.Answer {
+					if d.N > 1 {
+						return testbed.Answer{}
+					}
+					select {
+					case <-d.Gone:
+						cancelled <- true
+					case <-time.After(1500 * time.Millisecond):
+						cancelled <- false
+					}
+					return c.answer
+				})
+				g := setup{store: store, app: app}.start(t)
+				e := testbed.Event{}.Fill()
+				hangUpAfter(t, testbed.DocRouter().Request(t, g.URL(""), e), 400*time.Millisecond)
+				want(t, testbed.Do(t, testbed.DocRouter().Request(t, g.URL(""), e)), c.status, c.retry)
+				if <-cancelled {
+					t.Error("the app's request was cancelled when its sender hung up")
+				}
+				wantCalls(t, app, c.wantApp)
+				want(t, testbed.Do(t, testbed.DocRouter().Request(t, g.URL(""), e)), c.status, "duplicate")
+				wantCalls(t, app, c.wantApp)
+			})
+		}
+	})
+}
+
+// The beginning of a long answer goes out before the event is committed; who
+// hangs up on the rest changes nothing.
+func TestSenderThatHangsUpInALongAnswerDoesNotStopTheApp(t *testing.T) {
+	t.Parallel()
+	onEachStore(t, func(t *testing.T, store string) {
+		app := testbed.StartApp(t, func(testbed.Delivery) testbed.Answer {
+			return testbed.Answer{Body: bytes.Repeat([]byte("x"), 32<<20)}
+		})
+		g := setup{store: store, app: app}.start(t)
+		e := testbed.Event{}.Fill()
+		resp, err := http.DefaultTransport.RoundTrip(testbed.DocRouter().Request(t, g.URL(""), e))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp.StatusCode != http.StatusOK {
+			t.Errorf("the long answer began with %d", resp.StatusCode)
+		}
+		_ = resp.Body.Close() // unread
+		want(t, testbed.Do(t, testbed.DocRouter().Request(t, g.URL(""), e)), 200, "duplicate")
+		wantCalls(t, app, 1)
+	})
+}
+
+// A hang-up is no failure, but neither does it hold the event forever: timeout
+// ends the app's work.
+func TestTimeoutEndsTheAppsWorkAndFreesTheEvent(t *testing.T) {
+	t.Parallel()
+	onEachStore(t, func(t *testing.T, store string) {
+		cancelled := make(chan struct{}, 4)
+		app := testbed.StartApp(t, func(d testbed.Delivery) testbed.Answer {
+			if d.N%2 == 0 {
+				return testbed.Answer{Status: 204}
+			}
+			<-d.Gone
+			cancelled <- struct{}{}
+			return testbed.Answer{}
+		})
+		g := setup{store: store, app: app, lines: "timeout 1s"}.start(t)
+
+		t.Run("sender waits", func(t *testing.T) {
+			e := testbed.Event{}.Fill()
+			begun := time.Now()
+			want(t, testbed.Do(t, testbed.DocRouter().Request(t, g.URL(""), e)), 504, "upstream_failed")
+			if took := time.Since(begun); took < time.Second {
+				t.Errorf("the app was given %v, not the second that timeout says", took)
+			}
+			<-cancelled // the app has been told to stop
+			want(t, testbed.Do(t, testbed.DocRouter().Request(t, g.URL(""), e)), 204, "forwarded")
+			want(t, testbed.Do(t, testbed.DocRouter().Request(t, g.URL(""), e)), 204, "duplicate")
+			wantCalls(t, app, 2)
+		})
+		t.Run("sender hangs up", func(t *testing.T) {
+			e := testbed.Event{}.Fill()
+			hangUpAfter(t, testbed.DocRouter().Request(t, g.URL(""), e), 400*time.Millisecond)
+			want(t, testbed.Do(t, testbed.DocRouter().Request(t, g.URL(""), e)), 204, "forwarded")
+			<-cancelled
+			wantCalls(t, app, 4)
+		})
+	})
+}

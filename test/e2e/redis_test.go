@@ -1,0 +1,239 @@
+package e2e
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
+)
+
+// A store that cannot answer is told to the sender within this long.
+const storeUnavailableWithin = time.Second
+
+// outages are the ways in which Redis fails: its port refuses connections, or
+// takes them and nothing answers.
+var outages = map[string]struct{ begin, end func(*testbed.Redis) }{
+	"stopped": {(*testbed.Redis).Stop, (*testbed.Redis).Start},
+	"frozen":  {(*testbed.Redis).Freeze, (*testbed.Redis).Thaw},
+}
+
+func TestOutageOfRedisIsA503WithinASecondAndEndsByItself(t *testing.T) {
+	t.Parallel()
+	for name, outage := range outages {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			redis := testbed.StartRedis(t)
+			app := testbed.StartApp(t, nil)
+			g := setup{store: "redis " + redis.URL(), app: app}.start(t)
+			before := testbed.Event{}.Fill()
+			want(t, testbed.Do(t, testbed.DocRouter().Request(t, g.URL(""), before)), 200, "forwarded")
+			errorsBefore := metric(g, "webhook_guard_store_errors_total", "store", "redis", "op", "claim")
+
+			outage.begin(redis)
+			refused := testbed.Event{}.Fill()
+			var took []time.Duration
+			for _, sender := range testbed.Senders() {
+				begun := time.Now()
+				resp := testbed.Do(t, sender.Request(t, g.URL(""), refused))
+				took = append(took, time.Since(begun))
+				want(t, resp, 503, "store_unavailable")
+				if resp.Header.Get("Retry-After") == "" {
+					t.Errorf("%s was not told when to come back: %v", sender.Name, resp.Header)
+				}
+			}
+			// The machine may be busy, but not five times in a row.
+			if fastest, slowest := slices.Min(took), slices.Max(took); fastest > storeUnavailableWithin || slowest > 3*storeUnavailableWithin {
+				t.Errorf("the 503s took %v, want %v each", took, storeUnavailableWithin)
+			}
+			wantCalls(t, app, 1)
+			if got := metric(g, "webhook_guard_store_errors_total", "store", "redis", "op", "claim") - errorsBefore; got != 5 {
+				t.Errorf("%v failed claims were counted, want 5", got)
+			}
+
+			outage.end(redis)
+			recovered(t, g, refused)
+			wantCalls(t, app, 2)
+			if name == "frozen" { // the stopped one has no persistence
+				want(t, testbed.Do(t, testbed.DocRouter().Request(t, g.URL(""), before)), 200, "duplicate")
+			}
+		})
+	}
+}
+
+// recovered waits until an event that was refused is forwarded, and makes sure
+// that it is remembered.
+func recovered(t *testing.T, g *testbed.Gateway, e testbed.Event) {
+	t.Helper()
+	testbed.Eventually(t, soon, func() bool {
+		resp := testbed.Do(t, testbed.DocRouter().Request(t, g.URL(""), e))
+		if resp.Status == 503 {
+			return false
+		}
+		want(t, resp, 200, "forwarded")
+		return true
+	}, "an event forwarded after Redis is back")
+	want(t, testbed.Do(t, testbed.DocRouter().Request(t, g.URL(""), e)), 200, "duplicate")
+}
+
+func TestOnStoreErrorForwardForwardsAndCounts(t *testing.T) {
+	t.Parallel()
+	for name, outage := range outages {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			redis := testbed.StartRedis(t)
+			app := testbed.StartApp(t, nil)
+			g := setup{store: "redis " + redis.URL(), app: app, lines: "on_store_error forward"}.start(t)
+			without := func() float64 {
+				return metric(g, "webhook_guard_forwarded_without_dedupe_total", "provider", "docrouter")
+			}
+			want(t, testbed.Do(t, testbed.DocRouter().Request(t, g.URL(""), testbed.Event{})), 200, "forwarded")
+			if without() != 0 {
+				t.Errorf("%v events were counted as forwarded without dedupe while Redis answered", without())
+			}
+			outage.begin(redis)
+			for range 3 {
+				want(t, testbed.Do(t, testbed.DocRouter().Request(t, g.URL(""), testbed.Event{})), 200, "forwarded")
+			}
+			forged := testbed.DocRouter().Request(t, g.URL(""), testbed.Event{})
+			forged.Header.Set("X-DocRouter-Event-Id", "not signed, not minded")
+			forged.Header.Set("X-DocRouter-Signature", "sha256="+testbed.NewID())
+			if resp := testbed.Do(t, forged); resp.Status != 401 {
+				t.Errorf("without its store the guard answered a forgery with %v", resp)
+			}
+			wantCalls(t, app, 4)
+			if without() != 3 {
+				t.Errorf("%v events were counted as forwarded without dedupe, want 3", without())
+			}
+			outage.end(redis)
+			testbed.Eventually(t, soon, func() bool {
+				e := testbed.Event{}.Fill()
+				want(t, testbed.Do(t, testbed.DocRouter().Request(t, g.URL(""), e)), 200, "forwarded")
+				return testbed.Do(t, testbed.DocRouter().Request(t, g.URL(""), e)).Guard == "duplicate"
+			}, "duplicates recognised after Redis is back")
+		})
+	}
+}
+
+func TestGatewayStartsWhileRedisIsDown(t *testing.T) {
+	t.Parallel()
+	for name, outage := range outages {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			redis := testbed.StartRedis(t)
+			outage.begin(redis)
+			app := testbed.StartApp(t, nil)
+			g := setup{store: "redis " + redis.URL(), app: app}.start(t)
+			g.WaitOutput("the store does not answer")
+			e := testbed.Event{}.Fill()
+			want(t, testbed.Do(t, testbed.DocRouter().Request(t, g.URL(""), e)), 503, "store_unavailable")
+			wantCalls(t, app, 0)
+			outage.end(redis)
+			recovered(t, g, e)
+			wantCalls(t, app, 1)
+		})
+	}
+}
+
+// The app has done the work: its sender is told so, and the store as soon as it
+// can be.
+func TestCommitIsTriedOnAfterAnOutage(t *testing.T) {
+	t.Parallel()
+	for name, outage := range outages {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			redis := testbed.StartRedis(t)
+			hold := newGate(t)
+			app := testbed.StartApp(t, func(testbed.Delivery) testbed.Answer {
+				return testbed.Answer{Status: 202, Body: []byte("done"), Wait: hold.c}
+			})
+			conf := setup{store: "redis " + redis.URL(), app: app, lines: "in_flight wait 30s"}
+			g, other := conf.start(t), conf.start(t)
+			e := testbed.Event{}.Fill()
+			first := sendAsync(testbed.Struktr().Request(t, g.URL(""), e))
+			app.WaitCount(1)
+			outage.begin(redis)
+			hold.open()
+			resp := wait(t, first)
+			want(t, resp, 202, "forwarded")
+			if string(resp.Body) != "done" {
+				t.Errorf("the sender got the body %q, not the app's", resp.Body)
+			}
+			// This gateway knows the outcome without its store.
+			want(t, testbed.Do(t, testbed.Struktr().Request(t, g.URL(""), e)), 202, "duplicate")
+			testbed.Eventually(t, soon, func() bool {
+				return metric(g, "webhook_guard_commit_retries_total", "store", "redis") >= 2
+			}, "the commit tried again, and counted")
+
+			outage.end(redis)
+			// The stopped one has lost the claims too, so nothing else would hold a
+			// copy back until the commit is there.
+			testbed.Eventually(t, soon, func() bool {
+				size, err := redis.Do("DBSIZE")
+				return err == nil && size == ":2"
+			}, "content and ID in Redis")
+			want(t, testbed.Do(t, otherDeliveryID(t, other.URL(""), e, 0)), 202, "duplicate")
+			want(t, testbed.Do(t, testbed.Struktr().Request(t, other.URL(""), e)), 202, "duplicate")
+			wantCalls(t, app, 1)
+		})
+	}
+}
+
+// A Redis that lost its claims gets those back that are still being worked on.
+func TestClaimIsTakenAgainAfterRedisForgotIt(t *testing.T) {
+	t.Parallel()
+	redis := testbed.StartRedis(t)
+	hold := newGate(t)
+	app := testbed.StartApp(t, func(testbed.Delivery) testbed.Answer {
+		return testbed.Answer{Wait: hold.c}
+	})
+	conf := setup{store: "redis " + redis.URL(), app: app, lines: "lease 3s\n\t\t\tin_flight reject"}
+	g, other := conf.start(t), conf.start(t)
+	e := testbed.Event{}.Fill()
+	first := sendAsync(testbed.DocRouter().Request(t, g.URL(""), e))
+	app.WaitCount(1)
+	redis.Stop()
+	redis.Start()
+	testbed.Eventually(t, soon, func() bool {
+		size, err := redis.Do("DBSIZE")
+		return err == nil && size != ":0"
+	}, "the claim back in Redis")
+	want(t, testbed.Do(t, testbed.DocRouter().Request(t, other.URL(""), e)), 503, "in_flight")
+	hold.open()
+	want(t, wait(t, first), 200, "forwarded")
+	want(t, testbed.Do(t, testbed.DocRouter().Request(t, other.URL(""), e)), 200, "duplicate")
+	wantCalls(t, app, 1)
+}
+
+// A password stands in the URL; Redis's own refusal of it must not let it out.
+func TestWrongPasswordOfRedisIsToldWithoutIt(t *testing.T) {
+	t.Parallel()
+	redis := testbed.StartRedis(t, "--requirepass", "the-right-one")
+	app := testbed.StartApp(t, nil)
+	g := setup{store: "redis redis://:canary-redis-password@" + redis.Addr(), app: app}.start(t)
+	g.WaitOutput("WRONGPASS")
+	want(t, testbed.Do(t, testbed.DocRouter().Request(t, g.URL(""), testbed.Event{})), 503, "store_unavailable")
+	wantCalls(t, app, 0)
+	noCanary(t, "output", g.Output())
+	right := setup{store: "redis redis://:the-right-one@" + redis.Addr(), app: app}
+	if err := g.Reload(right.caddyfile()); err != nil {
+		t.Fatal(err)
+	}
+	want(t, testbed.Do(t, testbed.DocRouter().Request(t, g.URL(""), testbed.Event{})), 200, "forwarded")
+}
+
+func TestRedisThatMayEvictClaimsIsWarnedOf(t *testing.T) {
+	t.Parallel()
+	for policy, warned := range map[string]bool{"allkeys-lru": true, "volatile-ttl": true, "noeviction": false} {
+		t.Run(policy, func(t *testing.T) {
+			t.Parallel()
+			redis := testbed.StartRedis(t, "--maxmemory-policy", policy)
+			g := setup{store: "redis " + redis.URL(), app: testbed.StartApp(t, nil)}.start(t)
+			// It comes after the other one, if it does.
+			g.WaitOutput("persistence is off")
+			if got := containsAll(g.Output(), "maxmemory-policy", policy, "set maxmemory-policy noeviction"); got != warned {
+				t.Errorf("warned of %s: %v, want %v", policy, got, warned)
+			}
+		})
+	}
+}

@@ -1,0 +1,324 @@
+// Package interop holds the guard against the senders' own SDKs, as their
+// receivers install them.
+//
+// What an SDK signs, a running guard forwards once, byte for byte, and refuses
+// when a byte of it is changed. What `caddy webhook-guard send` signs, the SDK
+// takes and the guard takes; with a byte changed, neither does. Many SDKs only
+// verify; those go one way.
+//
+// Three SDKs run in every test, the others behind the build tag full. They run
+// in one Node.js process, sdk/sdk.js. In the table, → is what the SDK signs and
+// the guard takes, ← what `send` signs and the SDK takes; an SDK without → has no
+// function that signs.
+//
+//	stripe                          stripe              → ←   every test
+//	standardwebhooks                standard-webhooks   → ←   every test
+//	@octokit/webhooks-methods       github              → ←   every test
+//	@adyen/api-library              adyen-platform      → ←
+//	                                adyen-standard      → ←
+//	@contentful/node-apps-toolkit   contentful          → ←
+//	@dropbox/sign                   dropbox-sign          ←
+//	@easypost/api                   easypost              ←
+//	@hubspot/api-client             hubspot-v1          → ←
+//	                                hubspot-v2          → ←
+//	                                hubspot-v3          → ←
+//	@line/bot-sdk                   line                  ←
+//	@linear/sdk                     linear                ←
+//	@mux/mux-node                   mux                   ←
+//	@notionhq/client                notion              → ←
+//	@paddle/paddle-node-sdk         paddle                ←
+//	@polar-sh/sdk                   polar                 ←
+//	@sanity/webhook                 sanity              → ←
+//	@sendgrid/eventwebhook          sendgrid              ←
+//	@shopify/shopify-api            shopify               ←
+//	@slack/bolt                     slack                 ←
+//	@tryfinch/finch-api             finch               → ←
+//	@unit-finance/unit-node-sdk     unit                  ←
+//	@workos-inc/node                workos              → ←
+//	braintree                       braintree           → ←
+//	cloudinary                      cloudinary          → ←
+//	coinbase-commerce-node          coinbase-commerce   → ←
+//	discord-interactions            discord               ←
+//	gocardless-nodejs               gocardless            ←
+//	lithic                          lithic                ←
+//	livekit-server-sdk              livekit             → ←
+//	messagebird                     messagebird           ←
+//	modern-treasury                 modern-treasury     → ←
+//	openai                          openai                ←
+//	plivo                           plivo-v2              ←
+//	pusher                          pusher-channels     → ←
+//	razorpay                        razorpay              ←
+//	replicate                       replicate             ←
+//	resend                          resend                ←
+//	square                          square                ←
+//	svix                            svix                → ←
+//	twilio                          twilio              → ←
+package interop
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
+)
+
+// ways says which functions an SDK has.
+type ways int
+
+const (
+	verifies ways = iota // it takes what `send` signs
+	both                 // and signs for the guard
+)
+
+// row is an SDK, and the catalogue entry that it belongs to.
+type row struct {
+	sdk      string // its name in sdk.js: the package, and a version where it has several schemes
+	provider string
+	ways     ways
+	secret   string // default: plainSecret
+	lines    string // further lines for the guard
+	path     string // where requests go; default: /hook
+	keys     string // the kind of key pair, for senders that sign with a private key
+
+	// An event, with {id} for its ID, where the catalogue has no sample from which
+	// one event could be told from another.
+	body string
+	// The SDK takes no JSON but what JSON.stringify writes.
+	compact bool
+	// Bodies are forms, or hold the signature: they are left as they are.
+	asIs bool
+	// Something in the body that is signed, where not all of it is; "-" where
+	// nothing is, but the path.
+	covered string
+}
+
+func TestSDKs(t *testing.T) {
+	t.Parallel()
+	for _, r := range rows {
+		name := r.sdk
+		if !strings.Contains(name, r.provider) {
+			name += " " + r.provider
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			newTrial(t, r).run()
+		})
+	}
+}
+
+// trial is one row being tried: a guard with an app behind it, and a receiver
+// without any guard that shows what `send` sends.
+type trial struct {
+	*testing.T
+	row
+	key      string // what `send` signs with
+	check    string // what the SDK verifies with: the same, or the public key
+	app      *testbed.App
+	receiver *testbed.App
+	gateway  *testbed.Gateway
+	round    string // of a request and its copies: the guard keeps their events apart
+}
+
+func newTrial(t *testing.T, r row) *trial {
+	if r.secret == "" {
+		r.secret = plainSecret
+	}
+	if r.path == "" {
+		r.path = "/hook"
+	}
+	tr := &trial{
+		T: t, row: r, key: r.secret, check: r.secret,
+		app: testbed.StartApp(t, nil), receiver: testbed.StartApp(t, nil),
+	}
+	lines := "secret {env.SECRET}\n" + r.lines
+	if r.keys != "" {
+		tr.key, tr.check = newKeys(t, r.keys)
+		lines = "public_key {env.SECRET}\n" + r.lines
+	}
+	tr.gateway = testbed.StartGateway(t, fmt.Sprintf(`
+{
+	admin 127.0.0.1:{$ADMIN}
+	webhook_guard {
+		store memory
+	}
+}
+http://:{$PORT} {
+	webhook_guard %s {
+		scope {http.request.header.Interop-Round}
+		%s
+	}
+	reverse_proxy {env.APP}
+}
+`, r.provider, lines), testbed.WithEnv("SECRET="+tr.check, "APP="+tr.app.Addr()))
+	return tr
+}
+
+func (tr *trial) run() {
+	has := ask(tr.T, call{Op: "ways", SDK: tr.sdk})
+	if !has.Verifies || has.Signs != (tr.ways == both) {
+		tr.Fatalf("sdk.js has other functions than the table says: %+v", has)
+	}
+	// The first call loads the SDK, which on a busy machine may take longer than
+	// the few seconds that Paddle's lets a signature be old.
+	ask(tr.T, call{Op: "verify", SDK: tr.sdk, Secret: tr.check, URL: tr.receiver.URL(), Body: []byte("{}")})
+	tr.sub("what send signs", func(tr *trial) {
+		if tr.row.body == "" && !tr.compact {
+			tr.verified(tr.send(nil))
+		}
+		if !tr.asIs {
+			tr.verified(tr.send(tr.event()))
+		}
+	})
+	if tr.ways == both {
+		tr.sub("what the SDK signs", func(tr *trial) { tr.signed(tr.event()) })
+	}
+}
+
+func (tr *trial) sub(name string, run func(*trial)) {
+	tr.Run(name, func(t *testing.T) {
+		sub := *tr
+		sub.T = t
+		run(&sub)
+	})
+}
+
+// event is the body of an event, made hard to carry.
+func (tr *trial) event() []byte {
+	tr.Helper()
+	if tr.row.body != "" {
+		return tr.dress([]byte(strings.ReplaceAll(tr.row.body, "{id}", testbed.NewID())))
+	}
+	return tr.dress(tr.send(nil).Body)
+}
+
+// send returns what `caddy webhook-guard send` sends: a sample, or the body.
+func (tr *trial) send(body []byte) testbed.Delivery {
+	tr.Helper()
+	dir := tr.TempDir()
+	args := []string{"webhook-guard", "send", tr.provider, tr.receiver.URL() + tr.path, "--secret-env", "SECRET"}
+	if body != nil {
+		file := filepath.Join(dir, "body")
+		if err := os.WriteFile(file, body, 0o600); err != nil {
+			tr.Fatal(err)
+		}
+		args = append(args, "--body", file)
+	}
+	before := tr.receiver.Count()
+	out, err := testbed.RunCaddy(tr, []string{"SECRET=" + tr.key}, args...)
+	if err != nil {
+		tr.Fatalf("send: %v\n%s", err, out)
+	}
+	if got := tr.receiver.Count() - before; got != 1 {
+		tr.Fatalf("send made %d requests:\n%s", got, out)
+	}
+	d := tr.receiver.Deliveries()[before]
+	if body != nil && !tr.asIs && !bytes.Equal(d.Body, body) {
+		tr.Fatalf("send changed the body %q to %q", body, d.Body)
+	}
+	return d
+}
+
+// verified holds a request of `send` against the SDK, and then the guard.
+func (tr *trial) verified(d testbed.Delivery) {
+	tr.Helper()
+	c := call{
+		Op: "verify", SDK: tr.sdk, Secret: tr.check, Method: d.Method, URL: "http://" + d.Host + d.URL,
+		Body: d.Body, Headers: nodeHeaders(d.Header),
+	}
+	if got := ask(tr.T, c); !got.Valid {
+		tr.Errorf("the SDK refuses what send signs: %s\n%s", got.Why, show(d.Header, d.Body))
+	}
+	changed := c
+	changed.URL, changed.Body = tr.change(c.URL, d.Body)
+	if got := ask(tr.T, changed); got.Valid {
+		tr.Errorf("the SDK takes another request: %s %s", changed.URL, changed.Body)
+	}
+	if tr.keys == "" {
+		changed = c
+		changed.Secret = otherSecret(tr.check)
+		if got := ask(tr.T, changed); got.Valid {
+			tr.Errorf("the SDK takes another secret's signature")
+		}
+	}
+	tr.guarded(d.Header, d.Body, d.Host)
+}
+
+// signed holds what the SDK signs against the guard.
+func (tr *trial) signed(body []byte) {
+	tr.Helper()
+	c := call{
+		Op: "sign", SDK: tr.sdk, Secret: tr.key, Method: http.MethodPost, URL: tr.gateway.URL(tr.path),
+		Body: body, ID: "msg_interop_" + testbed.NewID(), Time: time.Now(),
+	}
+	got := ask(tr.T, c)
+	header := http.Header{"Content-Type": {tr.contentType(got.Body)}}
+	for name, value := range got.Headers {
+		header.Set(name, value)
+	}
+	tr.guarded(header, got.Body, "")
+
+	c.Secret = otherSecret(tr.key)
+	forged := ask(tr.T, c)
+	for name, value := range forged.Headers {
+		header.Set(name, value)
+	}
+	if resp := tr.post(tr.gateway.URL(tr.path), header, forged.Body, ""); resp.Status != http.StatusUnauthorized {
+		tr.Errorf("another secret's signature got %v", resp)
+	}
+}
+
+func (tr *trial) contentType(body []byte) string {
+	if json.Valid(body) {
+		return "application/json"
+	}
+	return "application/x-www-form-urlencoded"
+}
+
+// guarded sends a request changed, as it is, and again.
+func (tr *trial) guarded(header http.Header, body []byte, host string) {
+	tr.Helper()
+	tr.round = testbed.NewID()
+	before := tr.app.Count()
+	url := tr.gateway.URL(tr.path)
+	otherURL, otherBody := tr.change(url, body)
+	if resp := tr.post(otherURL, header, otherBody, host); resp.Status != http.StatusUnauthorized {
+		tr.Errorf("with a byte changed it got %v", resp)
+	}
+	if got := tr.app.Count() - before; got != 0 {
+		tr.Fatalf("the app got %d refused requests", got)
+	}
+	if resp := tr.post(url, header, body, host); resp.Guard != "forwarded" || resp.Status != http.StatusOK {
+		tr.Errorf("it got %v\n%s", resp, show(header, body))
+		return
+	}
+	if resp := tr.post(url, header, body, host); resp.Guard != "duplicate" || resp.Status != http.StatusOK {
+		tr.Errorf("again it got %v", resp)
+	}
+	deliveries := tr.app.Deliveries()[before:]
+	if len(deliveries) != 1 {
+		tr.Fatalf("the app got %d requests, want 1", len(deliveries))
+	}
+	if got := deliveries[0]; !bytes.Equal(got.Body, body) || got.Header.Get("Webhook-Guard") != "verified" {
+		tr.Errorf("the app got %s\nwant %s", show(got.Header, got.Body), body)
+	}
+}
+
+// post sends a request to the guard, under the host that is signed.
+func (tr *trial) post(url string, header http.Header, body []byte, host string) testbed.Response {
+	tr.Helper()
+	req, err := http.NewRequestWithContext(tr.Context(), http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		tr.Fatal(err)
+	}
+	req.Header = header.Clone()
+	req.Header.Set("Interop-Round", tr.round)
+	req.Host = host
+	return testbed.Do(tr, req)
+}
