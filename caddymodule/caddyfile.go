@@ -58,7 +58,7 @@ func (g *Guard) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return parseWord(d, &g.OnStoreError)
 		}
 		return parseLine(d, &g.Provider)
-	})
+	}, "secret", "public_key")
 }
 
 // parseSecret reads a secret or public_key line. Its errors never hold the value.
@@ -148,7 +148,7 @@ func (a *App) unmarshal(d *caddyfile.Dispenser) error {
 			return nil
 		}
 		return d.Errf("unknown line %q: there are store, provider and max_buffered", name)
-	})
+	}, "provider")
 }
 
 func (a *App) parseStore(d *caddyfile.Dispenser) error {
@@ -191,11 +191,12 @@ func (a *App) parseProvider(d *caddyfile.Dispenser) error {
 }
 
 // eachLine calls parse at the first word of each line of the block that begins
-// here, if one does.
-func eachLine(d *caddyfile.Dispenser, parse func(name string) error) error {
+// here, if one does. The repeatable lines may stand in it more than once, and so
+// may those that a provider says are.
+func eachLine(d *caddyfile.Dispenser, parse func(name string) error, repeatable ...string) error {
 	once := make(config.Once)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if err := once.Check(d); err != nil {
+		if err := once.Check(d, repeatable...); err != nil {
 			return err
 		}
 		if err := parse(d.Val()); err != nil {

@@ -89,11 +89,11 @@ func (c Catalogue) Get(name string) (Provider, error) {
 	if reason, known := Unsupported[name]; known {
 		return Provider{}, fmt.Errorf("provider %q is not supported: %s", name, reason)
 	}
-	similar := "`caddy webhook-guard providers` lists all"
+	similar := ""
 	if names := c.similar(name); len(names) > 0 {
-		similar = "there is " + strings.Join(names, ", ") + ", and " + similar
+		similar = "did you mean " + strings.Join(names, ", ") + "? "
 	}
-	return Provider{}, fmt.Errorf("unknown provider %q: %s; describe another one with `provider %s { … }` in the global webhook_guard option", name, similar, name)
+	return Provider{}, fmt.Errorf("unknown provider %q: %s`caddy webhook-guard providers` lists all; describe another one with `provider %s { … }` in the global webhook_guard option", name, similar, name)
 }
 
 // similar are the names that hold what was written, or are held by it, or are

@@ -24,7 +24,7 @@ func TestAnUnknownProviderIsNamedWithWhatThereIs(t *testing.T) {
 	if err == nil {
 		t.Fatal("found")
 	}
-	for _, want := range []string{`"strpe"`, "stripe", "provider strpe {"} {
+	for _, want := range []string{`"strpe"`, "did you mean stripe?", "provider strpe {"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q does not hold %q", err, want)
 		}

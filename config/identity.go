@@ -78,7 +78,7 @@ func ParseSource(text string) (signature.Source, error) {
 	}
 	source, rest, err := signature.ParseSource(words)
 	if err == nil && len(rest) > 0 {
-		err = lineError(rest[0], "not understood after the source %q", source)
+		err = fmt.Errorf("%s: not understood after the source %q", rest[0], source)
 	}
 	return source, err
 }

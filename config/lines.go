@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -12,149 +13,66 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/signature"
 )
 
-// ErrUnknownLine is returned by [Provider.ParseLine] for a line that no provider has.
-var ErrUnknownLine = errors.New("unknown line")
+// providerLines are the lines that describe a sender.
+var providerLines table[Provider]
 
-// Once knows which lines of a block have been seen, and refuses the second of
-// one that may stand only once.
-type Once map[string]bool
+// The table is made here since the parser of `unverified` looks into it.
+func init() { providerLines = tableOf(describeProvider()) }
 
-// repeatable lines add up within a block.
-var repeatable = map[string]bool{
-	"signature": true, "signed": true, "claim": true, "param": true,
-	"secret": true, "public_key": true, "provider": true,
-}
-
-// Check takes the line at d's cursor, which stands on its name.
-func (o Once) Check(d *caddyfile.Dispenser) error {
-	name := d.Val()
-	if o[name] && !repeatable[name] {
-		return d.Errf("%s is set twice", name)
+func describeProvider() []line[Provider] {
+	return []line[Provider]{
+		{syntax: "title <name>", parse: text(func(p *Provider) *string { return &p.Title })},
+		{syntax: "docs <url>", parse: text(func(p *Provider) *string { return &p.Docs })},
+		{syntax: "secret_hint <text>", parse: text(func(p *Provider) *string { return &p.SecretHint })},
+		{syntax: "token <source> | bearer | basic", parse: parseToken},
+		{syntax: "signature <header> | <source> [<algorithm> [<encoding> [<format> [split <sep> [<sep>]]]]]", parse: parseSignature, repeatable: true},
+		{syntax: "signed <template> [<function>…]", parse: parseSigned, repeatable: true},
+		{syntax: "items <path>", parse: text(func(p *Provider) *string { return &p.Items })},
+		{syntax: "scheme <name>", parse: text(func(p *Provider) *string { return &p.Scheme })},
+		{syntax: "claim <name> <template> [optional]", parse: parseClaim, repeatable: true},
+		{syntax: "secret_encoding raw|base64|hex|sha1|nfkd [<prefix to strip>]", parse: parseSecretEncoding},
+		{syntax: "public_url <url>", parse: text(func(p *Provider) *string { return &p.PublicURL })},
+		{syntax: "param <name> <value>", parse: parseParam, repeatable: true},
+		{syntax: "timestamp <source> [unix|unix_ms|rfc3339] [per_event]", parse: stamp(func(p *Provider) **Stamp { return &p.Timestamp }, true)},
+		{syntax: "event_time <source> [unix|unix_ms|rfc3339]", parse: stamp(func(p *Provider) **Stamp { return &p.EventTime }, false)},
+		{syntax: "id <source>…", parse: parseID},
+		{syntax: "event <source>", parse: parseEvent},
+		{syntax: "content <template> | off", parse: text(func(p *Provider) *string { return &p.Content })},
+		{syntax: "max_age <duration>", parse: duration(func(p *Provider) *caddy.Duration { return &p.MaxAge })},
+		{syntax: "max_skew <duration>", parse: duration(func(p *Provider) *caddy.Duration { return &p.MaxSkew })},
+		{syntax: "dedupe_ttl <duration>", parse: duration(func(p *Provider) *caddy.Duration { return &p.DedupeTTL })},
+		{syntax: "methods <method>…", parse: parseMethods},
+		{syntax: "max_body <size>", parse: parseMaxBody},
+		{syntax: "body_timeout <duration>", parse: duration(func(p *Provider) *caddy.Duration { return &p.BodyTimeout })},
+		{syntax: "lease <duration>", parse: duration(func(p *Provider) *caddy.Duration { return &p.Lease })},
+		{syntax: "timeout <duration>", parse: duration(func(p *Provider) *caddy.Duration { return &p.Timeout })},
+		{syntax: "in_flight wait <duration> | reject", parse: parseInFlight},
+		{syntax: "success <status>…", parse: statuses(func(p *Provider) *[]string { return &p.Success })},
+		{syntax: "answer <status> [<body>]", parse: parseAnswer},
+		{syntax: "retries <delay>…", parse: parseRetries},
+		{syntax: "retry_span <duration>", parse: duration(func(p *Provider) *caddy.Duration { return &p.RetrySpan })},
+		{syntax: "answer_within <duration>", parse: duration(func(p *Provider) *caddy.Duration { return &p.AnswerWithin })},
+		{syntax: "final <status>…", parse: statuses(func(p *Provider) *[]string { return &p.Final })},
+		{syntax: "handshake <kind> [<argument>] | off", parse: parseHandshake},
+		{syntax: "confidence official|sdk|secondary", parse: parseConfidence},
+		{syntax: "unverified <line>…", parse: parseUnverified},
 	}
-	o[name] = true
-	return nil
 }
 
 // ParseLine reads the line at d's cursor, which stands on its name. It returns
 // [ErrUnknownLine], without having moved the cursor, for a line that is not a
 // provider's.
-func (p *Provider) ParseLine(d *caddyfile.Dispenser) error {
-	name := d.Val()
-	parse, ok := lineParsers[name]
-	if !ok {
-		return ErrUnknownLine
-	}
-	args := d.RemainingArgs()
-	if len(args) == 0 {
-		return d.Errf("%s: needs a value: %s", name, lineSyntax[name])
-	}
-	if err := parse(p, args); err != nil {
-		return d.Errf("%s: %v", name, err)
-	}
-	// Without this, `secret x { … }` would pass and its block be taken for lines.
-	if d.NextBlock(d.Nesting()) {
-		return d.Errf("%s: takes no block", name)
-	}
-	return nil
-}
+func (p *Provider) ParseLine(d *caddyfile.Dispenser) error { return providerLines.parse(d, p) }
 
-// lineSyntax is what an error shows of a line.
-var lineSyntax = map[string]string{
-	"title":           "title <name>",
-	"docs":            "docs <url>",
-	"secret_hint":     "secret_hint <text>",
-	"token":           "token <source> | bearer | basic",
-	"signature":       "signature <header> | <source> [<algorithm> [<encoding> [<format> [split <sep>]]]]",
-	"signed":          "signed <template> [<function>…]",
-	"items":           "items <path>",
-	"scheme":          "scheme <name>",
-	"claim":           "claim <name> <template> [optional]",
-	"secret_encoding": "secret_encoding raw|base64|hex|sha1|nfkd [<prefix to strip>]",
-	"public_url":      "public_url <url>",
-	"param":           "param <name> <value>",
-	"timestamp":       "timestamp <source> [unix|unix_ms|rfc3339] [per_event]",
-	"event_time":      "event_time <source> [unix|unix_ms|rfc3339]",
-	"id":              "id <source>…",
-	"event":           "event <source>",
-	"content":         "content <template> | off",
-	"max_age":         "max_age <duration>",
-	"max_skew":        "max_skew <duration>",
-	"dedupe_ttl":      "dedupe_ttl <duration>",
-	"methods":         "methods <method>…",
-	"max_body":        "max_body <size>",
-	"body_timeout":    "body_timeout <duration>",
-	"lease":           "lease <duration>",
-	"timeout":         "timeout <duration>",
-	"in_flight":       "in_flight wait <duration> | reject",
-	"success":         "success <status>…",
-	"answer":          "answer <status> [<body>]",
-	"retries":         "retries <delay>…",
-	"retry_span":      "retry_span <duration>",
-	"answer_within":   "answer_within <duration>",
-	"final":           "final <status>…",
-	"handshake":       "handshake <kind> [<argument>] | off",
-	"confidence":      "confidence official|sdk|secondary",
-	"unverified":      "unverified <line>…",
-}
-
-type lineParser func(p *Provider, args []string) error
-
-// lineParsers has a parser for each line; every one gets at least one word.
-var lineParsers = map[string]lineParser{
-	"title":           text(func(p *Provider) *string { return &p.Title }),
-	"docs":            text(func(p *Provider) *string { return &p.Docs }),
-	"secret_hint":     text(func(p *Provider) *string { return &p.SecretHint }),
-	"token":           parseToken,
-	"signature":       parseSignature,
-	"signed":          parseSigned,
-	"items":           text(func(p *Provider) *string { return &p.Items }),
-	"scheme":          text(func(p *Provider) *string { return &p.Scheme }),
-	"claim":           parseClaim,
-	"secret_encoding": parseSecretEncoding,
-	"public_url":      text(func(p *Provider) *string { return &p.PublicURL }),
-	"param":           parseParam,
-	"timestamp": func(p *Provider, args []string) (err error) {
-		p.Timestamp, err = parseStamp(args, true)
-		return err
-	},
-	"event_time": func(p *Provider, args []string) (err error) {
-		p.EventTime, err = parseStamp(args, false)
-		return err
-	},
-	"id":            parseID,
-	"event":         parseEvent,
-	"content":       text(func(p *Provider) *string { return &p.Content }),
-	"max_age":       duration(func(p *Provider) *caddy.Duration { return &p.MaxAge }),
-	"max_skew":      duration(func(p *Provider) *caddy.Duration { return &p.MaxSkew }),
-	"dedupe_ttl":    duration(func(p *Provider) *caddy.Duration { return &p.DedupeTTL }),
-	"methods":       parseMethods,
-	"max_body":      parseMaxBody,
-	"body_timeout":  duration(func(p *Provider) *caddy.Duration { return &p.BodyTimeout }),
-	"lease":         duration(func(p *Provider) *caddy.Duration { return &p.Lease }),
-	"timeout":       duration(func(p *Provider) *caddy.Duration { return &p.Timeout }),
-	"in_flight":     parseInFlight,
-	"success":       statuses(func(p *Provider) *[]string { return &p.Success }),
-	"answer":        parseAnswer,
-	"retries":       parseRetries,
-	"retry_span":    duration(func(p *Provider) *caddy.Duration { return &p.RetrySpan }),
-	"answer_within": duration(func(p *Provider) *caddy.Duration { return &p.AnswerWithin }),
-	"final":         statuses(func(p *Provider) *[]string { return &p.Final }),
-	"handshake":     parseHandshake,
-	"confidence":    parseConfidence,
-	"unverified":    parseUnverified,
-}
-
-func one(args []string, set func(string)) error {
-	if len(args) != 1 {
-		return errors.New("takes one value; quote it if it holds spaces")
-	}
-	set(args[0])
-	return nil
-}
+type lineParser = func(p *Provider, args []string) error
 
 func text(field func(*Provider) *string) lineParser {
 	return func(p *Provider, args []string) error {
-		return one(args, func(s string) { *field(p) = s })
+		if len(args) != 1 {
+			return errors.New("takes one value; quote it if it holds spaces")
+		}
+		*field(p) = args[0]
+		return nil
 	}
 }
 
@@ -174,10 +92,10 @@ func duration(field func(*Provider) *caddy.Duration) lineParser {
 func ParseDuration(word string) (caddy.Duration, error) {
 	dur, err := caddy.ParseDuration(word)
 	if err != nil {
-		return 0, lineError("duration", "%q is not one: write 90s, 5m or 3d", word)
+		return 0, fmt.Errorf("duration: %q is not one: write 90s, 5m or 3d", word)
 	}
 	if dur <= 0 {
-		return 0, lineError("duration", "%s is not positive", word)
+		return 0, fmt.Errorf("duration: %s is not positive", word)
 	}
 	return caddy.Duration(dur), nil
 }
@@ -196,23 +114,26 @@ func parseToken(p *Provider, args []string) error {
 	return err
 }
 
-func parseStamp(args []string, perEvent bool) (*Stamp, error) {
-	source, rest, err := signature.ParseSource(args)
-	if err != nil {
-		return nil, err
-	}
-	stamp := &Stamp{Source: source.String()}
-	for _, word := range rest {
-		switch {
-		case word == "per_event" && perEvent && !stamp.PerEvent:
-			stamp.PerEvent = true
-		case stampFormats[word] && stamp.Format == "":
-			stamp.Format = word
-		default:
-			return nil, lineError(word, "not understood here: write unix, unix_ms or rfc3339, or leave it out")
+func stamp(field func(*Provider) **Stamp, perEvent bool) lineParser {
+	return func(p *Provider, args []string) error {
+		source, rest, err := signature.ParseSource(args)
+		if err != nil {
+			return err
 		}
+		stamp := &Stamp{Source: source.String()}
+		for _, word := range rest {
+			switch {
+			case word == "per_event" && perEvent && !stamp.PerEvent:
+				stamp.PerEvent = true
+			case stampFormats[word] && stamp.Format == "":
+				stamp.Format = word
+			default:
+				return fmt.Errorf("%s: not understood here: write unix, unix_ms or rfc3339, or leave it out", word)
+			}
+		}
+		*field(p) = stamp
+		return nil
 	}
-	return stamp, nil
 }
 
 var stampFormats = map[string]bool{"unix": true, "unix_ms": true, "rfc3339": true}
@@ -236,7 +157,7 @@ func parseEvent(p *Provider, args []string) error {
 		return err
 	}
 	if len(rest) > 0 {
-		return lineError(rest[0], "one source only")
+		return fmt.Errorf("%s: one source only", rest[0])
 	}
 	p.Event = source.String()
 	return nil
@@ -264,10 +185,10 @@ func parseMaxBody(p *Provider, args []string) error {
 func ParseSize(word string) (int64, error) {
 	size, err := humanize.ParseBytes(word)
 	if err != nil || size > 1<<62 {
-		return 0, lineError("size", "%q is not one: write 10MiB or 512KB", word)
+		return 0, fmt.Errorf("size: %q is not one: write 10MiB or 512KB", word)
 	}
 	if size == 0 {
-		return 0, lineError("size", "%s is not positive", word)
+		return 0, fmt.Errorf("size: %s is not positive", word)
 	}
 	return int64(size), nil
 }
@@ -283,7 +204,7 @@ func parseInFlight(p *Provider, args []string) error {
 		}
 		p.InFlight = &InFlight{Wait: wait}
 	default:
-		return errors.New("write in_flight wait <duration>, or in_flight reject")
+		return usage("not understood")
 	}
 	return nil
 }
@@ -291,7 +212,7 @@ func parseInFlight(p *Provider, args []string) error {
 func parseAnswer(p *Provider, args []string) error {
 	status, err := strconv.Atoi(args[0])
 	if err != nil || status < 200 || status > 599 || len(args) > 2 {
-		return errors.New("write answer <status> [<body>], and quote a body that holds spaces")
+		return usage("takes a status and a body in quotes")
 	}
 	p.Answer = &Answer{Status: status}
 	if len(args) == 2 {
@@ -305,7 +226,7 @@ func parseRetries(p *Provider, args []string) error {
 	for _, word := range args {
 		delay, err := caddy.ParseDuration(word)
 		if err != nil || delay < 0 { // 0s is a retry at once
-			return lineError("delay", "%q is not one: write 0s, 90s, 5m or 3d", word)
+			return fmt.Errorf("delay: %q is not one: write 0s, 90s, 5m or 3d", word)
 		}
 		p.Retries = append(p.Retries, caddy.Duration(delay))
 	}

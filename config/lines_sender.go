@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -33,15 +34,18 @@ func (p Provider) checkConfidence() error {
 	case "", ConfidenceOfficial, ConfidenceSDK, ConfidenceSecondary:
 		return nil
 	}
-	return lineError("confidence", "%q is not one: write official, sdk or secondary", p.Confidence)
+	return fmt.Errorf("%q is not one: write official, sdk or secondary", p.Confidence)
 }
 
 // checkFacts catches what JSON can say of the sender and the lines cannot.
 func (p Provider) checkFacts() error {
 	if err := p.checkConfidence(); err != nil {
-		return err
+		return lineError("confidence", "%w", err)
 	}
-	return p.checkUnverified()
+	if err := p.checkUnverified(); err != nil {
+		return lineError("unverified", "%w", err)
+	}
+	return nil
 }
 
 func parseUnverified(p *Provider, args []string) error {
@@ -58,12 +62,12 @@ var aspects = map[string]string{
 
 func (p Provider) checkUnverified() error {
 	for i, word := range p.Unverified {
-		_, line := lineSyntax[word]
+		_, line := providerLines[word]
 		if _, aspect := aspects[word]; !line && !aspect {
-			return lineError("unverified", "%q is neither a line nor one of %s", word, strings.Join(slices.Sorted(maps.Keys(aspects)), ", "))
+			return fmt.Errorf("%q is neither a line nor one of %s", word, strings.Join(slices.Sorted(maps.Keys(aspects)), ", "))
 		}
 		if slices.Contains(p.Unverified[:i], word) {
-			return lineError("unverified", "%s is there twice", word)
+			return fmt.Errorf("%s is there twice", word)
 		}
 	}
 	return nil

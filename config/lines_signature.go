@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/webhookguard/caddy-webhook-guard/signature"
@@ -28,7 +29,7 @@ func parseSignature(p *Provider, args []string) error {
 		}
 	}
 	if len(rest) > 3 {
-		return lineError("too many words", "write %s", lineSyntax["signature"])
+		return usage("too many words")
 	}
 	p.Signature = append(p.Signature, sig)
 	return nil
@@ -70,7 +71,7 @@ func parseClaim(p *Provider, args []string) error {
 	case len(args) == 3 && args[2] == "optional":
 		claim.Optional = true
 	case len(args) != 2:
-		return lineError("takes a name and a template", "write %s", lineSyntax["claim"])
+		return usage("takes a name and a template")
 	}
 	claim.Name, claim.Template = args[0], args[1]
 	p.Claim = append(p.Claim, claim)
@@ -79,7 +80,7 @@ func parseClaim(p *Provider, args []string) error {
 
 func parseSecretEncoding(p *Provider, args []string) error {
 	if len(args) > 2 {
-		return lineError("too many words", "write %s", lineSyntax["secret_encoding"])
+		return usage("too many words")
 	}
 	p.SecretEncoding = args[0]
 	if len(args) == 2 {
@@ -90,13 +91,13 @@ func parseSecretEncoding(p *Provider, args []string) error {
 
 func parseParam(p *Provider, args []string) error {
 	if len(args) != 2 {
-		return lineError("takes a name and a value", "write %s", lineSyntax["param"])
+		return usage("takes a name and a value")
 	}
 	if p.Param == nil {
 		p.Param = make(map[string]string)
 	}
 	if _, twice := p.Param[args[0]]; twice {
-		return lineError(args[0], "is set twice")
+		return fmt.Errorf("%s: is set twice", args[0])
 	}
 	p.Param[args[0]] = args[1]
 	return nil

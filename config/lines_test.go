@@ -2,6 +2,7 @@ package config
 
 import (
 	"encoding/json"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -96,7 +97,7 @@ unverified id_stable retries
 	if !reflect.DeepEqual(gotValue, wantValue) {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	for name := range lineParsers {
+	for name := range providerLines {
 		if name != "token" && !strings.Contains(lines, "\n"+name+" ") {
 			t.Errorf("the line %s is not in this test", name)
 		}
@@ -106,6 +107,19 @@ unverified id_stable retries
 	provider.Signature = provider.Signature[:2]
 	if _, err := provider.Resolve(); err != nil {
 		t.Errorf("what the lines say must resolve: %v", err)
+	}
+}
+
+// docs/caddyfile.md shows every line as errors do.
+func TestEveryLineIsInTheDocs(t *testing.T) {
+	docs, err := os.ReadFile("../docs/caddyfile.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, l := range providerLines {
+		if shown := "`" + strings.ReplaceAll(l.syntax, "|", `\|`) + "`"; !strings.Contains(string(docs), shown) {
+			t.Errorf("docs/caddyfile.md does not show the line %s as %s", name, shown)
+		}
 	}
 }
 
@@ -158,6 +172,9 @@ func TestMistakesNameTheLineAndTheMend(t *testing.T) {
 		{"token signature", "a token is sent instead of a signature"},
 		{"param a", "takes a name and a value"},
 		{"param a 1\nparam a 2", "a: is set twice"},
+		{"param 100%d x\nparam 100%d x", "100%d: is set twice, at"},
+		{"timestamp header X 100%d", "100%d: not understood here: write"},
+		{"event body a 100%d", "100%d: one source only, at"},
 		{"docs a b", "takes one value; quote it"},
 		{"signature query", "needs a name"},
 		{"signed {body} sha256\nsigned {id} hex", "must be the same in each"},

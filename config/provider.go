@@ -224,7 +224,7 @@ func (p Provider) Unsigned() bool {
 	return p.Token == "" && len(p.Signature) == 0 && p.Scheme == ""
 }
 
-// lineError names the line that is wrong. The text must hold no secret.
+// lineError names the line of a provider that is wrong. The text must hold no secret.
 func lineError(line, format string, args ...any) error {
-	return fmt.Errorf(line+": "+format, args...)
+	return fmt.Errorf("%s: %w", line, fmt.Errorf(format, args...))
 }

@@ -1,0 +1,85 @@
+package config
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+)
+
+// ErrUnknownLine is returned by [Provider.ParseLine] for a line that no provider has.
+var ErrUnknownLine = errors.New("unknown line")
+
+// line is a line of a block that is read into a T.
+type line[T any] struct {
+	// syntax is what errors and docs/caddyfile.md show of it. It begins with
+	// the line's name.
+	syntax string
+
+	// parse gets at least one word. It returns a [usage] where the words do not
+	// fit the syntax.
+	parse func(into *T, args []string) error
+
+	// repeatable lines add up within a block.
+	repeatable bool
+}
+
+// table has the lines of a block, by name.
+type table[T any] map[string]line[T]
+
+func tableOf[T any](lines []line[T]) table[T] {
+	t := make(table[T], len(lines))
+	for _, l := range lines {
+		name, _, _ := strings.Cut(l.syntax, " ")
+		t[name] = l
+	}
+	return t
+}
+
+// usage is an error that is explained by the syntax of the line.
+type usage string
+
+func (u usage) Error() string { return string(u) }
+
+// parse reads the line at d's cursor, which stands on its name. It returns
+// [ErrUnknownLine], without having moved the cursor, for a line that is not in
+// the table.
+func (t table[T]) parse(d *caddyfile.Dispenser, into *T) error {
+	name := d.Val()
+	l, ok := t[name]
+	if !ok {
+		return ErrUnknownLine
+	}
+	args := d.RemainingArgs()
+	if len(args) == 0 {
+		return d.Errf("%s: needs a value: %s", name, l.syntax)
+	}
+	if err := l.parse(into, args); err != nil {
+		if misused := usage(""); errors.As(err, &misused) {
+			return d.Errf("%s: %v: write %s", name, err, l.syntax)
+		}
+		return d.Errf("%s: %v", name, err)
+	}
+	// Without this, `secret x { … }` would pass and its block be taken for lines.
+	if d.NextBlock(d.Nesting()) {
+		return d.Errf("%s: takes no block", name)
+	}
+	return nil
+}
+
+// Once knows which lines of a block have been seen, and refuses the second of
+// one that may stand only once.
+type Once map[string]bool
+
+// Check takes the line at d's cursor, which stands on its name. The lines of a
+// provider say themselves whether they are repeatable; others that are must be
+// named.
+func (o Once) Check(d *caddyfile.Dispenser, repeatable ...string) error {
+	name := d.Val()
+	if o[name] && !providerLines[name].repeatable && !slices.Contains(repeatable, name) {
+		return d.Errf("%s is set twice", name)
+	}
+	o[name] = true
+	return nil
+}
