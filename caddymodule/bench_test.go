@@ -29,7 +29,7 @@ func BenchmarkGuard(b *testing.B) {
 		forged bool
 	}{
 		{name: "bare", serve: func(_ *Guard, w http.ResponseWriter, r *http.Request) error { return benchApp(w, r) }},
-		{name: "verify", edit: func(g *Guard) { g.ID, g.Content = []string{"header X-None"}, "off" }},
+		{name: "verify", edit: func(g *Guard) { g.ID, g.Content = sourcesOf("header X-None"), "off" }},
 		{name: "memory"},
 		{name: "duplicate", same: true},
 		{name: "forged", forged: true},

@@ -184,9 +184,8 @@ func (m *messenger) sign(msg message, key *signature.Key) (*signature.Request, e
 
 // setHeaders sets what a signature may cover, and what the guard reads beside it.
 func (m *messenger) setHeaders(r *signature.Request, msg message) {
-	set := func(text, value string) {
-		source, err := config.ParseSource(text) // the catalogue's own: it parses
-		if err == nil && source.Kind == signature.SourceHeader && r.Header[source.Name] == nil {
+	set := func(source signature.Source, value string) {
+		if source.Kind == signature.SourceHeader && r.Header[source.Name] == nil {
 			r.Header[source.Name] = []string{value}
 		}
 	}

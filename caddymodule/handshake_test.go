@@ -57,7 +57,7 @@ func newCheckBench(words string, edit func(*Guard)) (*checkBench, error) {
 	g := b.guard
 	g.app = &App{metrics: g.metrics, scopes: make(map[string][sha256.Size]byte), Providers: map[string]config.Provider{"acme": {
 		Signature: []signature.SignatureSpec{{Header: "X-Sig"}},
-		ID:        []string{"body id"},
+		ID:        sourcesOf("body id"),
 	}}}
 	g.app.store = &sharedStore{Store: dedupe.NewMemory(dedupe.MemoryOptions{}), kind: "memory", metrics: g.metrics}
 	g.Handshake = strings.Fields(words)

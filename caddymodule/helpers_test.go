@@ -20,6 +20,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
+	"github.com/webhookguard/caddy-webhook-guard/signature"
 )
 
 // A context makes its channel when that is first asked for. Made by a test in a
@@ -214,4 +215,14 @@ func counted(t *testing.T, c prometheus.Collector) (sum float64) {
 		}
 	}
 	return sum
+}
+
+func sourcesOf(texts ...string) []signature.Source {
+	sources := make([]signature.Source, len(texts))
+	for i, text := range texts {
+		if err := sources[i].UnmarshalText([]byte(text)); err != nil {
+			panic(err)
+		}
+	}
+	return sources
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
-	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/signature"
 )
 
@@ -80,15 +79,15 @@ func (g *Guard) headerNames() []string {
 	if token := g.rules.Token; token != nil && token.Source.Kind == signature.SourceHeader {
 		names = append(names, token.Source.Name)
 	}
-	sources := append([]string{g.Event}, g.ID...)
+	sources := append([]signature.Source{g.Event}, g.ID...)
 	if g.Timestamp != nil {
 		sources = append(sources, g.Timestamp.Source)
 	}
 	if g.EventTime != nil {
 		sources = append(sources, g.EventTime.Source)
 	}
-	for _, text := range sources {
-		if source, err := config.ParseSource(text); err == nil && source.Kind == signature.SourceHeader {
+	for _, source := range sources {
+		if source.Kind == signature.SourceHeader {
 			names = append(names, source.Name)
 		}
 	}

@@ -56,10 +56,10 @@ func TestHeaderNamesAreAllThatTheGuardReads(t *testing.T) {
 	g := &Guard{rules: &config.Resolved{Token: &token}}
 	g.Provider = config.Provider{
 		Signature: []signature.SignatureSpec{{Header: "X-Sig"}, {Header: "X-Sig-*"}},
-		Event:     "header X-Event",
-		ID:        []string{"header X-Id", "body id", "query id"},
-		Timestamp: &config.Stamp{Source: "header X-At"},
-		EventTime: &config.Stamp{Source: "header X-Event-At"},
+		Event:     sourcesOf("header X-Event")[0],
+		ID:        sourcesOf("header X-Id", "body id", "query id"),
+		Timestamp: &signature.StampSpec{Source: sourcesOf("header X-At")[0]},
+		EventTime: &signature.StampSpec{Source: sourcesOf("header X-Event-At")[0]},
 		Signed:    []string{"{header.X-Signed}{body}", "{http.request.header.X-Long|lower}"},
 		Content:   "{header.X-Content}",
 	}

@@ -244,7 +244,7 @@ func TestFingerprintTellsGuardsApart(t *testing.T) {
 		"two that join into one": {func(g *Guard) { g.Secret = []Secret{{Value: ""}, {Value: "x"}} }, false},
 		"other signed bytes":     {func(g *Guard) { g.Signed = []string{"{timestamp}.{body}"} }, false},
 		"another header":         {func(g *Guard) { g.Signature = []signature.SignatureSpec{{Header: "X-B"}} }, false},
-		"another ID":             {func(g *Guard) { g.ID = []string{"body id"} }, false},
+		"another ID":             {func(g *Guard) { g.ID = sourcesOf("body id") }, false},
 		"a token":                {func(g *Guard) { g.Token = "bearer" }, false},
 		"a scheme with a name":   {func(g *Guard) { g.Scheme = "twilio" }, false},
 	} {

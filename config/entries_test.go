@@ -36,8 +36,8 @@ func send(t *testing.T, name string, now time.Time) sent {
 	for name, values := range sample.Header {
 		r.Header[name] = values
 	}
-	for _, text := range append([]string{p.Event}, p.ID...) {
-		if source, err := ParseSource(text); err == nil && source.Kind == signature.SourceHeader {
+	for _, source := range append([]signature.Source{p.Event}, p.ID...) {
+		if source.Kind == signature.SourceHeader {
 			r.Header[source.Name] = []string{"value"}
 		}
 	}

@@ -101,7 +101,7 @@ func (c comparison) signature(p Provider, f senderFacts) {
 	if kind == "json" {
 		place = pointerSource(path)
 	}
-	got := orText(first.Source, "header "+first.Header)
+	got := orText(first.Source.String(), "header "+first.Header)
 	if p.Items != "" {
 		got = "body " + p.Items + ".*." + strings.TrimPrefix(got, "body ")
 	}
@@ -122,11 +122,11 @@ func (c comparison) signature(p Provider, f senderFacts) {
 func (c comparison) times(p Provider, f senderFacts) {
 	stamp := p.Timestamp
 	if stamp == nil {
-		stamp = &Stamp{}
+		stamp = &signature.StampSpec{}
 	}
 	source := "none"
-	if stamp.Source != "" {
-		source = stamp.Source
+	if p.Timestamp != nil {
+		source = stamp.Source.String()
 	}
 	where := f.Timestamp.Location
 	switch {
@@ -161,7 +161,7 @@ func (c comparison) signedness(p Provider, f senderFacts) {
 	rules := resolve(c.t, p.WithParams())
 	yes := map[bool]string{true: "yes", false: "no"}
 	if p.Timestamp != nil {
-		source, _ := ParseSource(p.Timestamp.Source)
+		source := p.Timestamp.Source
 		c.same("timestamp signed", yes[source.Kind == signature.SourceSignature || rules.Scheme.Covers(source)], f.Timestamp.Signed)
 	}
 	if len(p.ID) > 0 {
@@ -178,7 +178,7 @@ func idText(p Provider, f senderFacts) string {
 	if len(p.ID) == 0 {
 		return "none"
 	}
-	return strings.ToLower(strings.Join(p.ID, " "))
+	return strings.ToLower(sourcesText(p.ID))
 }
 
 func knownID(f senderFacts) string {

@@ -2,10 +2,7 @@ package config
 
 import (
 	"errors"
-	"fmt"
 	"unicode/utf8"
-
-	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/webhookguard/caddy-webhook-guard/signature"
 )
@@ -48,9 +45,8 @@ func newIdentity(p Provider, scheme *signature.Scheme) (Identity, error) {
 	for _, source := range ident.id {
 		ident.idSigned = ident.idSigned && scheme.Covers(source)
 	}
-	if p.Event != "" {
-		source, err := ParseSource(p.Event)
-		if err != nil {
+	if source := p.Event; source != (signature.Source{}) {
+		if err := source.Check(); err != nil {
 			return ident, lineError("event", "%w", err)
 		}
 		ident.event, ident.eventSigned = &source, scheme.Covers(source)
@@ -63,24 +59,6 @@ func newIdentity(p Provider, scheme *signature.Scheme) (Identity, error) {
 		ident.content = template
 	}
 	return ident, nil
-}
-
-// ParseSource reads a source as JSON holds it: in one string, written as it is
-// in a line.
-func ParseSource(text string) (signature.Source, error) {
-	tokens, err := caddyfile.Tokenize([]byte(text), "source")
-	if err != nil {
-		return signature.Source{}, fmt.Errorf("%q is not a source: %w", text, err)
-	}
-	words := make([]string, 0, len(tokens))
-	for _, token := range tokens {
-		words = append(words, token.Text)
-	}
-	source, rest, err := signature.ParseSource(words)
-	if err == nil && len(rest) > 0 {
-		err = fmt.Errorf("%s: not understood after the source %q", rest[0], source)
-	}
-	return source, err
 }
 
 // IDSigned reports whether the ID is under the signature. Derived from the

@@ -33,8 +33,8 @@ func describeProvider() []line[Provider] {
 		{syntax: "secret_encoding raw|base64|hex|sha1|nfkd [<prefix to strip>]", parse: parseSecretEncoding},
 		{syntax: "public_url <url>", parse: text(func(p *Provider) *string { return &p.PublicURL })},
 		{syntax: "param <name> <value>", parse: parseParam, repeatable: true},
-		{syntax: "timestamp <source> [unix|unix_ms|rfc3339] [per_event]", parse: stamp(func(p *Provider) **Stamp { return &p.Timestamp }, true)},
-		{syntax: "event_time <source> [unix|unix_ms|rfc3339]", parse: stamp(func(p *Provider) **Stamp { return &p.EventTime }, false)},
+		{syntax: "timestamp <source> [unix|unix_ms|rfc3339] [per_event]", parse: stamp(func(p *Provider) **signature.StampSpec { return &p.Timestamp }, true)},
+		{syntax: "event_time <source> [unix|unix_ms|rfc3339]", parse: stamp(func(p *Provider) **signature.StampSpec { return &p.EventTime }, false)},
 		{syntax: "id <source>…", parse: parseID},
 		{syntax: "event <source>", parse: parseEvent},
 		{syntax: "content <template> | off", parse: text(func(p *Provider) *string { return &p.Content })},
@@ -110,17 +110,20 @@ func statuses(field func(*Provider) *[]string) lineParser {
 
 func parseToken(p *Provider, args []string) error {
 	p.Token = strings.Join(args, " ")
+	if len(args) == 2 {
+		p.Token = signature.Source{Kind: signature.Kind(args[0]), Name: args[1]}.String()
+	}
 	_, err := ParseToken(p.Token)
 	return err
 }
 
-func stamp(field func(*Provider) **Stamp, perEvent bool) lineParser {
+func stamp(field func(*Provider) **signature.StampSpec, perEvent bool) lineParser {
 	return func(p *Provider, args []string) error {
 		source, rest, err := signature.ParseSource(args)
 		if err != nil {
 			return err
 		}
-		stamp := &Stamp{Source: source.String()}
+		stamp := &signature.StampSpec{Source: source}
 		for _, word := range rest {
 			switch {
 			case word == "per_event" && perEvent && !stamp.PerEvent:
@@ -145,7 +148,7 @@ func parseID(p *Provider, args []string) error {
 		if err != nil {
 			return err
 		}
-		p.ID = append(p.ID, source.String())
+		p.ID = append(p.ID, source)
 		args = rest
 	}
 	return nil
@@ -159,7 +162,7 @@ func parseEvent(p *Provider, args []string) error {
 	if len(rest) > 0 {
 		return fmt.Errorf("%s: one source only", rest[0])
 	}
-	p.Event = source.String()
+	p.Event = source
 	return nil
 }
 

@@ -42,7 +42,7 @@ func parsePlace(args []string) (signature.SignatureSpec, []string, error) {
 	case signature.SourceQuery, signature.SourceForm, signature.SourceFormJSON:
 	case signature.SourceBody:
 		if len(args) == 1 || signature.IsAlgorithm(args[1]) {
-			return signature.SignatureSpec{Source: args[0]}, args[1:], nil
+			return signature.SignatureSpec{Source: signature.Source{Kind: signature.SourceBody}}, args[1:], nil
 		}
 	default:
 		return signature.SignatureSpec{Header: args[0]}, args[1:], nil
@@ -51,7 +51,7 @@ func parsePlace(args []string) (signature.SignatureSpec, []string, error) {
 	if err != nil {
 		return signature.SignatureSpec{}, nil, err
 	}
-	return signature.SignatureSpec{Source: string(source.Kind) + " " + source.Name}, rest, nil
+	return signature.SignatureSpec{Source: source}, rest, nil
 }
 
 func parseSigned(p *Provider, args []string) error {

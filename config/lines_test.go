@@ -126,11 +126,11 @@ func TestEveryLineIsInTheDocs(t *testing.T) {
 // A body that is a token has no path, so the word after it is an algorithm.
 func TestASignatureInTheBody(t *testing.T) {
 	for line, want := range map[string]signature.SignatureSpec{
-		"signature body":                                            {Source: "body"},
-		"signature body rsa-sha256":                                 {Source: "body", Algorithm: "rsa-sha256"},
-		"signature body a.sig":                                      {Source: "body a.sig"},
-		"signature body a.sig sha512 base64":                        {Source: "body a.sig", Algorithm: "sha512", Encoding: "base64"},
-		"signature form sig sha1 hex {nonce}|{signature} split & |": {Source: "form sig", Algorithm: "sha1", Encoding: "hex", Format: "{nonce}|{signature}", Split: []string{"&", "|"}},
+		"signature body":                                            {Source: sourceOf("body")},
+		"signature body rsa-sha256":                                 {Source: sourceOf("body"), Algorithm: "rsa-sha256"},
+		"signature body a.sig":                                      {Source: sourceOf("body a.sig")},
+		"signature body a.sig sha512 base64":                        {Source: sourceOf("body a.sig"), Algorithm: "sha512", Encoding: "base64"},
+		"signature form sig sha1 hex {nonce}|{signature} split & |": {Source: sourceOf("form sig"), Algorithm: "sha1", Encoding: "hex", Format: "{nonce}|{signature}", Split: []string{"&", "|"}},
 		"signature signature sha512 base64hex":                      {Header: "signature", Algorithm: "sha512", Encoding: "base64hex"},
 	} {
 		if got := parse(t, line).Signature[0]; !reflect.DeepEqual(got, want) {

@@ -74,18 +74,18 @@ type Provider struct {
 	Param map[string]string `json:"param,omitempty"`
 
 	// When the request was sent.
-	Timestamp *Stamp `json:"timestamp,omitempty"`
+	Timestamp *signature.StampSpec `json:"timestamp,omitempty"`
 
 	// When the event happened, from signed bytes. Bounds replay: an event
 	// older than `dedupe_ttl` is refused. Absent in a request: not checked.
-	EventTime *Stamp `json:"event_time,omitempty"`
+	EventTime *signature.StampSpec `json:"event_time,omitempty"`
 
 	// The sources of the event or delivery ID. Several make one composite ID;
 	// a missing part counts as a missing ID.
-	ID []string `json:"id,omitempty"`
+	ID []signature.Source `json:"id,omitempty"`
 
 	// The source of the event's type.
-	Event string `json:"event,omitempty"`
+	Event signature.Source `json:"event,omitzero"`
 
 	// What makes two deliveries the same where the ID is missing or not
 	// signed: a template, or `off`. Default: the body, together with the event
@@ -154,18 +154,6 @@ type Provider struct {
 	// The lines for which no source was read: the name of a line, or one of
 	// `id_stable`, `timestamp_format` and `timestamp_renewed`.
 	Unverified []string `json:"unverified,omitempty"`
-}
-
-// Stamp says where a time is found.
-type Stamp struct {
-	// The source, as in `header X-Timestamp` or `body created_at`.
-	Source string `json:"source"`
-
-	// unix, unix_ms or rfc3339. Default: told from the value.
-	Format string `json:"format,omitempty"`
-
-	// The stamp stays the same across the sender's retries.
-	PerEvent bool `json:"per_event,omitempty"`
 }
 
 // InFlight says what a copy of an event does while the first is handled.

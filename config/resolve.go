@@ -152,7 +152,7 @@ func (p Provider) checkPositive() error {
 }
 
 func (p Provider) compile() (*signature.Scheme, error) {
-	spec := signature.Spec{
+	return signature.Compile(signature.Spec{
 		Signatures:      p.Signature,
 		Signed:          p.Signed,
 		SignedFunctions: p.SignedFunctions,
@@ -160,35 +160,12 @@ func (p Provider) compile() (*signature.Scheme, error) {
 		Named:           p.Scheme,
 		Claims:          p.Claim,
 		Params:          p.Param,
+		Timestamp:       p.Timestamp,
+		EventTime:       p.EventTime,
+		ID:              p.ID,
 		SecretEncoding:  p.SecretEncoding,
 		SecretPrefix:    p.SecretPrefix,
-	}
-	var err error
-	if spec.Timestamp, err = p.Timestamp.spec("timestamp"); err != nil {
-		return nil, err
-	}
-	if spec.EventTime, err = p.EventTime.spec("event_time"); err != nil {
-		return nil, err
-	}
-	for _, text := range p.ID {
-		source, err := ParseSource(text)
-		if err != nil {
-			return nil, lineError("id", "%w", err)
-		}
-		spec.ID = append(spec.ID, source)
-	}
-	return signature.Compile(spec)
-}
-
-func (s *Stamp) spec(line string) (*signature.StampSpec, error) {
-	if s == nil {
-		return nil, nil
-	}
-	source, err := ParseSource(s.Source)
-	if err != nil {
-		return nil, lineError(line, "%w", err)
-	}
-	return &signature.StampSpec{Source: source, Format: s.Format, PerEvent: s.PerEvent}, nil
+	})
 }
 
 func (p Provider) publicURL() (*url.URL, error) {

@@ -141,9 +141,9 @@ func TestNegativeValuesFromJSONAreRefused(t *testing.T) {
 		"confidence": {Confidence: "some"},
 		"unverified": {Unverified: []string{"everything"}},
 		"token":      {Token: "cookie x"},
-		"id":         {ID: []string{"body"}},
-		"event":      {Event: "headers X"},
-		"timestamp":  {Timestamp: &Stamp{Source: "body"}},
+		"id":         {ID: []signature.Source{{Kind: signature.SourceBody}}},
+		"event":      {Event: signature.Source{Kind: "headers", Name: "X"}},
+		"timestamp":  {Timestamp: &signature.StampSpec{Source: signature.Source{Kind: signature.SourceBody}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if p.Token == "" {
@@ -162,12 +162,12 @@ func TestLayingLinesOverAnEntryReplacesThatPartOfIt(t *testing.T) {
 		name, lines string
 		check       func(p Provider) bool
 	}{
-		{"nothing said of it", "docs x", func(p Provider) bool { return len(p.Signature) == 2 && p.ID[0] == "body id" }},
+		{"nothing said of it", "docs x", func(p Provider) bool { return len(p.Signature) == 2 && p.ID[0].String() == "body id" }},
 		{"repeated lines replace all of the entry's", "signature X-C", func(p Provider) bool {
 			return len(p.Signature) == 1 && p.Signature[0].Header == "X-C" && p.Signed[0] == "{timestamp}.{body}"
 		}},
 		{"a token instead of a signature", "token header X-Key", func(p Provider) bool {
-			return p.Signature == nil && p.Signed == nil && !p.Unsigned() && p.Timestamp.Source == "header X-T"
+			return p.Signature == nil && p.Signed == nil && !p.Unsigned() && p.Timestamp.Source.String() == "header X-T"
 		}},
 		{"a span instead of delays", "retry_span 3h", func(p Provider) bool { return p.Retries == nil && p.Span() == 3*time.Hour }},
 		{"an encoding without the entry's prefix", "secret_encoding hex", func(p Provider) bool { return p.SecretPrefix == "" }},

@@ -18,8 +18,8 @@ import (
 // fill sets what the provider's lines read from a request: ID, type, times, and
 // what else is signed.
 func (s *Sample) fill(p Provider, id string, at time.Time) error {
-	f := filler{sample: s, set: make(map[string]bool)}
-	for _, stamp := range []*Stamp{p.Timestamp, p.EventTime} {
+	f := filler{sample: s, set: make(map[signature.Source]bool)}
+	for _, stamp := range []*signature.StampSpec{p.Timestamp, p.EventTime} {
 		if stamp != nil {
 			f.put(stamp.Source, func(string) any { return stampValue(*stamp, at) })
 		}
@@ -27,11 +27,11 @@ func (s *Sample) fill(p Provider, id string, at time.Time) error {
 	if s.Event != "" {
 		f.put(p.Event, func(string) any { return s.Event })
 	}
-	for _, text := range p.ID {
-		f.put(text, func(before string) any { return newID(before, id) })
+	for _, source := range p.ID {
+		f.put(source, func(before string) any { return newID(before, id) })
 	}
-	for _, text := range batchIDs(p.Content) {
-		f.put(text, func(before string) any { return newID(before, id) })
+	for _, source := range batchIDs(p.Content) {
+		f.put(source, func(before string) any { return newID(before, id) })
 	}
 	f.fillSigned(p, id)
 	return f.err
@@ -40,21 +40,16 @@ func (s *Sample) fill(p Provider, id string, at time.Time) error {
 // filler writes values into a sample, each place once, until the first error.
 type filler struct {
 	sample *Sample
-	set    map[string]bool
+	set    map[signature.Source]bool
 	err    error
 }
 
 // put writes what value makes of what is there, where the sample has the place.
-func (f *filler) put(text string, value func(before string) any) {
-	if f.err != nil || text == "" || f.set[text] {
+func (f *filler) put(source signature.Source, value func(before string) any) {
+	if f.err != nil || f.set[source] {
 		return
 	}
-	f.set[text] = true
-	source, err := ParseSource(text)
-	if err != nil {
-		f.err = err
-		return
-	}
+	f.set[source] = true
 	isJSON := f.sample.ContentType == contentJSON
 	switch {
 	case source.Kind == signature.SourceBody && isJSON:
@@ -110,7 +105,7 @@ func (f *filler) fillSigned(p Provider, id string) {
 			field.Name = p.Items + ".0." + field.Name
 		}
 		if !gjson.GetBytes(f.sample.Body, field.Name).Exists() {
-			f.put(field.String(), keep)
+			f.put(field, keep)
 		}
 	}
 	for _, name := range p.signedHeaders() {
@@ -177,19 +172,19 @@ func (p Provider) WithParams() Provider {
 
 // batchIDs are the sources of the first event's IDs in a batch that a content
 // template names by those of all its events.
-func batchIDs(content string) []string {
-	var sources []string
+func batchIDs(content string) []signature.Source {
+	var sources []signature.Source
 	for _, match := range eachPlaceholder.FindAllStringSubmatch(content, -1) {
 		kind, path, _ := strings.Cut(strings.ReplaceAll(match[1], "*", "0"), ".")
 		if last := path[strings.LastIndexByte(path, '.')+1:]; strings.HasSuffix(strings.ToLower(last), "id") || last == "pspReference" {
-			sources = append(sources, kind+" "+path)
+			sources = append(sources, signature.Source{Kind: signature.Kind(kind), Name: path})
 		}
 	}
 	return sources
 }
 
 // stampValue is a time as JSON has it: text for RFC 3339, else a number.
-func stampValue(stamp Stamp, at time.Time) any {
+func stampValue(stamp signature.StampSpec, at time.Time) any {
 	text := signature.FormatStamp(at, stamp.Format)
 	if stamp.Format == "rfc3339" {
 		return text

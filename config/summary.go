@@ -104,11 +104,11 @@ func (p Provider) Summarize(name string) (Summary, error) {
 		Token:            p.Token,
 		Signed:           p.signedText(scheme),
 		BodySigned:       bodySigned(scheme),
-		ID:               strings.Join(p.ID, " "),
+		ID:               sourcesText(p.ID),
 		IDSigned:         rules.Identity.IDSigned(),
 		Content:          p.Content,
-		Event:            p.Event,
-		EventSigned:      p.covers(scheme, p.Event),
+		Event:            p.Event.String(),
+		EventSigned:      scheme.Covers(p.Event),
 		RetrySpanSeconds: seconds(p.Span()),
 		DedupeTTLSeconds: seconds(rules.DedupeTTL),
 		Handshake:        strings.Join(p.Handshake, " "),
@@ -118,14 +118,22 @@ func (p Provider) Summarize(name string) (Summary, error) {
 	}
 	s.SignatureHeader, s.Algorithm, s.Encoding = p.places()
 	if p.Timestamp != nil {
-		s.Timestamp, s.TimestampSigned = p.Timestamp.Source, p.covers(scheme, p.Timestamp.Source)
+		s.Timestamp, s.TimestampSigned = p.Timestamp.Source.String(), scheme.Covers(p.Timestamp.Source)
 		s.MaxAgeSeconds = seconds(rules.Window.MaxAge)
 	}
 	if p.EventTime != nil {
-		s.EventTime = p.EventTime.Source
+		s.EventTime = p.EventTime.Source.String()
 	}
 	s.Replay = p.replay(s, scheme)
 	return s, nil
+}
+
+func sourcesText(sources []signature.Source) string {
+	var words []string
+	for _, source := range sources {
+		words = append(words, source.String())
+	}
+	return strings.Join(words, " ")
 }
 
 func seconds(d time.Duration) int64 { return int64(d / time.Second) }
@@ -146,7 +154,7 @@ func (p Provider) kind(scheme *signature.Scheme) string {
 func (p Provider) places() (place, algorithm, encoding string) {
 	var places, algorithms []string
 	for _, spec := range p.Signature {
-		where := spec.Header + spec.Source
+		where := spec.Header + spec.Source.String()
 		if !slices.Contains(places, where) {
 			places = append(places, where)
 		}
@@ -215,11 +223,6 @@ func bodySigned(scheme *signature.Scheme) string {
 	return "none"
 }
 
-func (p Provider) covers(scheme *signature.Scheme, text string) bool {
-	source, err := ParseSource(text)
-	return text != "" && err == nil && scheme.Covers(source)
-}
-
 // replay follows what the guard does with a copy of a captured request: an old
 // stamp is refused; else a key that its sender cannot have changed is found as
 // long as it is remembered, and an old event is refused once it is not.
@@ -256,7 +259,7 @@ func (p Provider) contentSigned(scheme *signature.Scheme) bool {
 		return false
 	}
 	for _, match := range contentPlaceholder.FindAllStringSubmatch(p.Content, -1) {
-		if !p.covers(scheme, match[1]+" "+strings.ReplaceAll(match[2], "*", "0")) {
+		if !scheme.Covers(signature.Source{Kind: signature.Kind(match[1]), Name: strings.ReplaceAll(match[2], "*", "0")}) {
 			return false
 		}
 	}

@@ -23,7 +23,11 @@ func ParseToken(text string) (Token, error) {
 	case "basic":
 		return Token{Source: authorization, scheme: "Basic"}, nil
 	}
-	source, err := ParseSource(text)
+	var source signature.Source
+	err := source.UnmarshalText([]byte(text))
+	if err == nil {
+		err = source.Check()
+	}
 	if err != nil {
 		return Token{}, fmt.Errorf("%w; or write bearer or basic", err)
 	}

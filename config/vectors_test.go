@@ -34,7 +34,7 @@ type proven struct {
 		Params          map[string]string
 		Timestamp       string
 		EventTime       string `yaml:"event_time"`
-		ID              []string
+		ID              []signature.Source
 		SecretEncoding  string `yaml:"secret_encoding"`
 		SecretPrefix    string `yaml:"secret_prefix"`
 	}
@@ -117,7 +117,7 @@ func compareWithProof(t *testing.T, p Provider, file proven, unused map[string]s
 	compare("event_time", written(p.EventTime), s.EventTime)
 }
 
-func stampOf(text string) *Stamp {
+func stampOf(text string) *signature.StampSpec {
 	if text == "" {
 		return nil
 	}
@@ -125,7 +125,7 @@ func stampOf(text string) *Stamp {
 	if slices.Contains([]string{"unix", "unix_ms", "rfc3339"}, words[len(words)-1]) {
 		words = words[:len(words)-1]
 	}
-	return &Stamp{Source: strings.Join(words, " ")}
+	return &signature.StampSpec{Source: sourceOf(strings.Join(words, " "))}
 }
 
 func withDefaults(specs []signature.SignatureSpec) []signature.SignatureSpec {
@@ -166,8 +166,8 @@ func plainTemplates(p Provider) []string {
 }
 
 // asPlaceholder writes a source as a template does, where it can.
-func asPlaceholder(source, otherwise string) string {
-	kind, name, named := strings.Cut(source, " ")
+func asPlaceholder(source signature.Source, otherwise string) string {
+	kind, name, named := strings.Cut(source.String(), " ")
 	if !named {
 		return otherwise
 	}
@@ -184,9 +184,16 @@ func orText(text, otherwise string) string {
 	return text
 }
 
-func written(s *Stamp) string {
+func sourceOf(text string) (source signature.Source) {
+	if err := source.UnmarshalText([]byte(text)); err != nil {
+		panic(err)
+	}
+	return source
+}
+
+func written(s *signature.StampSpec) string {
 	if s == nil {
 		return ""
 	}
-	return strings.TrimSpace(s.Source + " " + s.Format)
+	return strings.TrimSpace(s.Source.String() + " " + s.Format)
 }

@@ -208,10 +208,7 @@ func stampChanges(_ *explainer, t try) []change {
 	if p.Timestamp == nil {
 		return nil
 	}
-	source, err := config.ParseSource(p.Timestamp.Source)
-	if err != nil {
-		return nil
-	}
+	source := p.Timestamp.Source
 	headers := []string{source.Name}
 	if source.Kind == signature.SourceSignature {
 		headers = nil

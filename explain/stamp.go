@@ -66,7 +66,7 @@ func (x *explainer) judgeStamps(p config.Provider, secrets []signature.Secret) (
 	if _, err := rules.Scheme.Inspect(&x.request, rules.Window, x.in.Now); err != nil && !isSignature(err) {
 		return signature.Verdict{}, err
 	}
-	if p.Timestamp != nil && p.Timestamp.Source == string(signature.SourceSignature) {
+	if p.Timestamp != nil && p.Timestamp.Source.Kind == signature.SourceSignature {
 		p.Timestamp = nil
 	}
 	p.Signature, p.Signed, p.Scheme, p.ID = nil, nil, "", nil
@@ -115,7 +115,7 @@ func (x *explainer) explainStamp(err error, secrets []signature.Secret) {
 			}
 			if _, err := x.judgeStamps(withStampFormat(p, format.name), secrets); err == nil {
 				x.cause(Cause{"stamp_format", "The stamp is in " + format.words + ", which the provider's lines do not say.",
-					"Describe the sender with `timestamp " + p.Timestamp.Source + " " + format.name + "`."})
+					"Describe the sender with `timestamp " + p.Timestamp.Source.String() + " " + format.name + "`."})
 				return
 			}
 		}

@@ -23,7 +23,7 @@ type catalogueEntry struct {
 	Signed    string `yaml:"signed"`
 	Signature *struct {
 		Header    string   `yaml:"header"`
-		Source    string   `yaml:"source"`
+		Source    Source   `yaml:"source"`
 		Algorithm string   `yaml:"algorithm"`
 		Encoding  string   `yaml:"encoding"`
 		Format    string   `yaml:"format"`

@@ -21,7 +21,7 @@ func macHex(key, text string) string {
 // Bodies are read before anybody is known to have signed them where they hold
 // the signature: none may exhaust the stack, which would end the process.
 func TestDeepNestingIsRefused(t *testing.T) {
-	inBody := []SignatureSpec{{Source: "body sig"}}
+	inBody := []SignatureSpec{{Source: Source{"body", "sig"}}}
 	key, err := NewKey("key", "raw", "")
 	if err != nil {
 		t.Fatal(err)

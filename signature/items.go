@@ -94,7 +94,7 @@ func (s *Scheme) matchItems(verdict *Verdict, r *Request, secrets []Secret, now 
 			verdict.Secret = i
 			return nil
 		}
-		if secrets[i].inForce(now) {
+		if secrets[i].InForce(now) {
 			last = err
 		}
 	}

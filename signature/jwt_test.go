@@ -276,7 +276,7 @@ func TestTokenCovers(t *testing.T) {
 // TestTokenBody: a body that is a token, whole.
 func TestTokenBody(t *testing.T) {
 	scheme := mustCompile(t, Spec{
-		Named: "jwt", Signatures: []SignatureSpec{{Source: "body", Algorithm: "rsa-sha256"}},
+		Named: "jwt", Signatures: []SignatureSpec{{Source: Source{Kind: "body"}, Algorithm: "rsa-sha256"}},
 		Claims: []Claim{{Name: "iss", Template: "wix.com"}}, ID: []Source{{SourceClaim, "data.id"}},
 	})
 	key := testPairs()["rsa"].private

@@ -5,6 +5,8 @@ import (
 	"crypto"
 	"crypto/hmac"
 	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -81,6 +83,17 @@ func NewKey(text, encoding, prefix string) (*Key, error) {
 	return &Key{bytes: key}, nil
 }
 
+// EqualText says whether a text is the key's bytes: for a token, where the
+// secret itself is sent. Both are digested first, so that the time tells
+// nothing of the key, not even its length. A public key equals no text.
+func (k *Key) EqualText(text string) bool {
+	if !k.usable() || k.public != nil {
+		return false
+	}
+	want, got := sha256.Sum256(k.bytes), sha256.Sum256([]byte(text))
+	return subtle.ConstantTimeCompare(want[:], got[:]) == 1
+}
+
 // Equal says whether two keys verify the same signatures. The time it takes
 // depends on their lengths only.
 func (k *Key) Equal(other *Key) bool {
@@ -147,6 +160,7 @@ type Secret struct {
 	Until time.Time
 }
 
-func (s Secret) inForce(now time.Time) bool {
+// InForce says whether the secret is taken at this time.
+func (s Secret) InForce(now time.Time) bool {
 	return s.Key.usable() && (s.Until.IsZero() || now.Before(s.Until))
 }

@@ -1,6 +1,7 @@
 package signature
 
 import (
+	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -99,7 +100,7 @@ func TestSecretUntil(t *testing.T) {
 		{Secret{}, false},
 		{Secret{Key: &Key{}}, false},
 	} {
-		if test.secret.inForce(now) != test.want {
+		if test.secret.InForce(now) != test.want {
 			t.Errorf("until %v: want %v", test.secret.Until, test.want)
 		}
 	}
@@ -129,4 +130,20 @@ func TestKeyConcurrently(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+func TestKeyEqualText(t *testing.T) {
+	key := testKey(t, "s3cret")
+	for text, want := range map[string]bool{"s3cret": true, "s3cre": false, "s3cret\x00": false, "": false} {
+		if key.EqualText(text) != want {
+			t.Errorf("%q: want %t", text, want)
+		}
+	}
+	if (&Key{}).EqualText("") || (*Key)(nil).EqualText("") {
+		t.Error("no key equals a text")
+	}
+	public := &Key{public: ed25519.PublicKey("x"), der: []byte("x")}
+	if public.EqualText("") || public.EqualText("x") {
+		t.Error("a public key equals a text")
+	}
 }

@@ -20,7 +20,7 @@ func TestSignatureElsewhere(t *testing.T) {
 		{"form_json p.sig", "{form_json.p.a}", "p=" + `%7B%22a%22%3A1%7D`},
 	} {
 		t.Run(test.source, func(t *testing.T) {
-			spec := Spec{Signatures: []SignatureSpec{{Source: test.source, Format: "s={signature}"}}, Signed: []string{test.signed}, Timestamp: testStamp(t, "header X-Time unix")}
+			spec := Spec{Signatures: []SignatureSpec{{Source: testSource(t, test.source), Format: "s={signature}"}}, Signed: []string{test.signed}, Timestamp: testStamp(t, "header X-Time unix")}
 			scheme := mustCompile(t, spec)
 			r := testRequest("POST", "https://example.com/?k=v", test.body)
 			if strings.HasPrefix(test.source, "form") {
@@ -78,7 +78,7 @@ func TestSignatureElsewhereRefused(t *testing.T) {
 		"form twice":        {"form s", "https://example.com/", "s=" + mac + "&s=" + mac, SignatureMalformed},
 		"form no":           {"form s", "https://example.com/", "t=1", SignatureMissing},
 	} {
-		scheme := mustCompile(t, Spec{Signatures: []SignatureSpec{{Source: test.source}}, Signed: []string{"{body.a|optional}{method}"}})
+		scheme := mustCompile(t, Spec{Signatures: []SignatureSpec{{Source: testSource(t, test.source)}}, Signed: []string{"{body.a|optional}{method}"}})
 		_, err := scheme.Verify(testRequest("POST", test.url, test.body), []Secret{{Key: testKey(t, "k")}}, vectorWindow, testNow)
 		t.Run(name, func(t *testing.T) { wantReason(t, err, test.want) })
 	}
@@ -87,25 +87,25 @@ func TestSignatureElsewhereRefused(t *testing.T) {
 func TestLanguageErrors(t *testing.T) {
 	header := []SignatureSpec{{Header: "Sig"}}
 	plain := []SignatureSpec{{Header: "Sig", Algorithm: "plain-sha256"}}
-	inBody := []SignatureSpec{{Source: "body s"}}
+	inBody := []SignatureSpec{{Source: Source{"body", "s"}}}
 	jwt := func(c ...Claim) Spec { return Spec{Named: "jwt", Signatures: header, Claims: c} }
 	for name, test := range map[string]struct {
 		spec Spec
 		want string
 	}{
-		"two places":          {Spec{Signatures: []SignatureSpec{{Header: "Sig", Source: "query s"}}}, "signature: there is both"},
-		"claim as a place":    {Spec{Signatures: []SignatureSpec{{Source: "claim s"}}}, "is no place of a signature"},
-		"header as a source":  {Spec{Signatures: []SignatureSpec{{Source: "header s"}}}, "is no place of a signature"},
-		"whole body":          {Spec{Signatures: []SignatureSpec{{Source: "body"}}}, "empty key"},
-		"query without name":  {Spec{Signatures: []SignatureSpec{{Source: "query"}}}, "needs a name"},
-		"form_json, no path":  {Spec{Signatures: []SignatureSpec{{Source: "form_json p"}}}, "needs a field and a path"},
+		"two places":          {Spec{Signatures: []SignatureSpec{{Header: "Sig", Source: Source{"query", "s"}}}}, "signature: there is both"},
+		"claim as a place":    {Spec{Signatures: []SignatureSpec{{Source: Source{"claim", "s"}}}}, "is no place of a signature"},
+		"header as a source":  {Spec{Signatures: []SignatureSpec{{Source: Source{"header", "s"}}}}, "is no place of a signature"},
+		"whole body":          {Spec{Signatures: []SignatureSpec{{Source: Source{Kind: "body"}}}}, "empty key"},
+		"query without name":  {Spec{Signatures: []SignatureSpec{{Source: Source{Kind: "query"}}}}, "needs a name"},
+		"form_json, no path":  {Spec{Signatures: []SignatureSpec{{Source: Source{"form_json", "p"}}}}, "needs a field and a path"},
 		"body under itself":   {Spec{Signatures: inBody}, "signed: {body} holds the signature itself (body s)"},
-		"object under itself": {Spec{Signatures: []SignatureSpec{{Source: "body a.s"}}, Signed: []string{"{body.a}"}}, "{body.a} holds the signature itself"},
+		"object under itself": {Spec{Signatures: []SignatureSpec{{Source: Source{"body", "a.s"}}}, Signed: []string{"{body.a}"}}, "{body.a} holds the signature itself"},
 		"lower under itself":  {Spec{Signatures: inBody, Signed: []string{"{body|lower}"}}, "holds the signature itself"},
-		"url under itself":    {Spec{Signatures: []SignatureSpec{{Source: "query s"}}, Signed: []string{"{url}"}}, "{url} holds the signature itself"},
-		"form under itself":   {Spec{Signatures: []SignatureSpec{{Source: "form s"}}, Signed: []string{"{form_sorted}"}}, "holds the signature itself"},
-		"json in the form":    {Spec{Signatures: []SignatureSpec{{Source: "form_json p.s"}}, Signed: []string{"{form.p}"}}, "holds the signature itself"},
-		"claim under itself":  {Spec{Named: "jwt", Signatures: []SignatureSpec{{Source: "body t"}}, Claims: []Claim{digestClaim}}, "claim: sha256: {body|sha256|hex} holds the signature"},
+		"url under itself":    {Spec{Signatures: []SignatureSpec{{Source: Source{"query", "s"}}}, Signed: []string{"{url}"}}, "{url} holds the signature itself"},
+		"form under itself":   {Spec{Signatures: []SignatureSpec{{Source: Source{"form", "s"}}}, Signed: []string{"{form_sorted}"}}, "holds the signature itself"},
+		"json in the form":    {Spec{Signatures: []SignatureSpec{{Source: Source{"form_json", "p.s"}}}, Signed: []string{"{form.p}"}}, "holds the signature itself"},
+		"claim under itself":  {Spec{Named: "jwt", Signatures: []SignatureSpec{{Source: Source{"body", "t"}}}, Claims: []Claim{digestClaim}}, "claim: sha256: {body|sha256|hex} holds the signature"},
 		"plain, no secret":    {Spec{Signatures: plain}, "signed: plain-sha256 is no HMAC"},
 		"secret in an HMAC":   {Spec{Signatures: header, Signed: []string{"{secret}{body}"}}, "signed: {secret} is for plain-sha1"},
 		"secret and no more":  {Spec{Signatures: plain, Signed: []string{"{secret}"}}, "nothing of the request"},
@@ -267,7 +267,7 @@ func TestFormBodies(t *testing.T) {
 
 // TestCoveredFields: what a document about a provider says of its signature.
 func TestCoveredFields(t *testing.T) {
-	inBody := []SignatureSpec{{Source: "body s"}}
+	inBody := []SignatureSpec{{Source: Source{"body", "s"}}}
 	for _, test := range []struct {
 		spec Spec
 		want []Source
@@ -294,7 +294,7 @@ func TestCoveredFields(t *testing.T) {
 
 // TestItemsSecrets: one secret has to hold for all elements.
 func TestItemsSecrets(t *testing.T) {
-	scheme := mustCompile(t, Spec{Signatures: []SignatureSpec{{Source: "body s"}}, Signed: []string{"{body.a}"}, Items: "l"})
+	scheme := mustCompile(t, Spec{Signatures: []SignatureSpec{{Source: Source{"body", "s"}}}, Signed: []string{"{body.a}"}, Items: "l"})
 	keys := []*Key{testKey(t, "one"), testKey(t, "two")}
 	bodies := make([]string, 2)
 	for i, key := range keys {

@@ -68,7 +68,7 @@ func compileLine(spec SignatureSpec, jwt bool) (l signatureLine, err error) {
 // place is where the signature is, and whether that is a row of headers.
 func (spec SignatureSpec) place(jwt bool) (Source, bool, error) {
 	switch {
-	case spec.Source == "":
+	case spec.Source == Source{}:
 		name, numbered := strings.CutSuffix(spec.Header, "*")
 		if err := checkHeaderName(name); err != nil {
 			return Source{}, false, err
@@ -80,19 +80,17 @@ func (spec SignatureSpec) place(jwt bool) (Source, bool, error) {
 		return Source{SourceHeader, canonical(name)}, numbered, nil
 	case spec.Header != "":
 		return Source{}, false, fmt.Errorf("there is both the header %s and %s: a signature is in one place", spec.Header, spec.Source)
-	case spec.Source == wholeBody && jwt:
-		return Source{Kind: SourceBody}, false, nil
+	case jwt && spec.Source == wholeBody:
+		return spec.Source, false, nil
 	}
-	kind, name, _ := strings.Cut(spec.Source, " ")
-	source := Source{Kind(kind), name}
-	if !slices.Contains([]Kind{SourceQuery, SourceBody, SourceForm, SourceFormJSON}, source.Kind) {
+	if !slices.Contains([]Kind{SourceQuery, SourceBody, SourceForm, SourceFormJSON}, spec.Source.Kind) {
 		return Source{}, false, fmt.Errorf("%q is no place of a signature: use <header>, query <key>, body <path>, form <field> or form_json <field>.<path>", spec.Source)
 	}
-	return source, false, source.check()
+	return spec.Source, false, spec.Source.Check()
 }
 
 // wholeBody is the source of a token that is all there is in a body.
-const wholeBody = "body"
+var wholeBody = Source{Kind: SourceBody}
 
 func (l *signatureLine) isHeader() bool { return l.source.Kind == SourceHeader }
 
@@ -110,7 +108,7 @@ func (l *signatureLine) String() string {
 	switch {
 	case l.numbered:
 		return l.source.String() + "*"
-	case l.source == Source{Kind: SourceBody}:
+	case l.source == wholeBody:
 		return "the body"
 	}
 	return l.source.String()

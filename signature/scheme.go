@@ -9,9 +9,10 @@ import (
 type SignatureSpec struct {
 	// Header is its name. A star at the end stands for a number.
 	Header string `json:"header,omitempty"`
-	// Source is where the signature is instead of in a header, written as a
-	// source is in a line: query <key>, body <path> or form <field>.
-	Source string `json:"source,omitempty"`
+	// Source is where the signature is instead of in a header: query <key>,
+	// body <path>, form <field> or form_json <field>.<path>. The word body
+	// alone is a body that is a token.
+	Source Source `json:"source,omitzero"`
 	// Algorithm is sha1, sha256, sha384 or sha512, as an HMAC; plain-sha1 or
 	// plain-sha256, as a hash of a text that holds the secret; or ed25519,
 	// ecdsa-sha256, rsa-sha256, rsa-sha512 or rsa-pss-sha512, with a public
@@ -183,7 +184,7 @@ func (s *Scheme) checkSource(source Source) error {
 	if source.Kind == SourceClaim && s.spec.Named != namedJWT {
 		return fmt.Errorf("%s needs the line scheme jwt", source)
 	}
-	return source.check()
+	return source.Check()
 }
 
 func orDefault(value, otherwise string) string {

@@ -27,14 +27,14 @@ const sourceList = "header <name>, query <key>, body <path>, form <field>, form_
 // Source is a place in a request: header <name>, query <key>, body <path>,
 // form <field>, form_json <field>.<path>, which is a value of the JSON that a
 // form field holds, claim <name> of a token (scheme jwt), or signature, which
-// is a part of the signature header.
+// is a part of the signature header. In JSON it is one string.
 //
 // Name is what follows the kind. For a body it is a dotted path
 // (data.job_id, items.0.id) with `\.` for a dot in a key. Sources can be
 // compared with ==.
 type Source struct {
-	Kind Kind   `json:"kind,omitempty"`
-	Name string `json:"name,omitempty"`
+	Kind Kind
+	Name string
 }
 
 // ParseSource takes one source off the front of words and returns the rest,
@@ -48,21 +48,21 @@ func ParseSource(words []string) (Source, []string, error) {
 		return Source{Kind: kind}, words[1:], nil
 	}
 	if len(words) < 2 {
-		if err := (Source{Kind: kind, Name: "x.x"}).check(); err != nil {
+		if err := (Source{Kind: kind, Name: "x.x"}).Check(); err != nil {
 			return Source{}, nil, err
 		}
 		return Source{}, nil, fmt.Errorf("source %q needs a name after it", words[0])
 	}
 	s := Source{Kind: kind, Name: words[1]}
-	if err := s.check(); err != nil {
+	if err := s.Check(); err != nil {
 		return Source{}, nil, err
 	}
 	return s.canonical(), words[2:], nil
 }
 
-// check says whether the source can be read at all. Sources also come from
-// JSON configuration, so Compile checks them again.
-func (s Source) check() error {
+// Check says whether the source can be read at all. [Compile] checks those of
+// its spec.
+func (s Source) Check() error {
 	switch s.Kind {
 	case SourceHeader:
 		return checkHeaderName(s.Name)
@@ -103,18 +103,6 @@ func checkHeaderName(name string) error {
 		return errors.New("the Host header is not among the headers: use {host}")
 	}
 	return nil
-}
-
-// String is the source as it stands in a config line.
-func (s Source) String() string {
-	if s.Kind == SourceSignature {
-		return string(s.Kind)
-	}
-	name := s.Name
-	if strings.ContainsAny(name, " \t\"`{}#") {
-		name = `"` + strings.NewReplacer(`"`, `\"`).Replace(name) + `"`
-	}
-	return string(s.Kind) + " " + name
 }
 
 // Read returns what the source holds in r. The source signature stands for

@@ -26,7 +26,7 @@ type vectorFile struct {
 type vectorScheme struct {
 	Signatures []struct {
 		Header    string   `yaml:"header"`
-		Source    string   `yaml:"source"`
+		Source    Source   `yaml:"source"`
 		Algorithm string   `yaml:"algorithm"`
 		Encoding  string   `yaml:"encoding"`
 		Format    string   `yaml:"format"`
@@ -236,9 +236,9 @@ func testRequest(method, url, body string) *Request {
 
 func testSource(tb testing.TB, text string) Source {
 	tb.Helper()
-	source, rest, err := ParseSource(strings.Fields(text))
-	if err != nil || len(rest) > 0 {
-		tb.Fatalf("source %q: %v, rest %q", text, err, rest)
+	var source Source
+	if err := source.UnmarshalText([]byte(text)); err != nil {
+		tb.Fatal(err)
 	}
 	return source
 }

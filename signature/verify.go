@@ -184,7 +184,7 @@ func (s *Scheme) match(verdict *Verdict, in *Inspection, r, item *Request, secre
 	// used, and nobody else anything.
 	computed, tried := false, false
 	for i, secret := range secrets {
-		if !secret.inForce(now) {
+		if !secret.InForce(now) {
 			continue
 		}
 		tried = true
