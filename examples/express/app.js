@@ -1,12 +1,12 @@
 // An Express app behind Webhook Guard.
 //
-// What arrives here is genuine, fresh and not a duplicate: the gateway has seen
-// to that. The app listens on the loopback interface only, so that nobody gets
-// past the gateway.
+// What arrives here is verified, fresh and not a duplicate: the gateway has checked
+// that. The app listens on the loopback interface only, so that nobody gets past
+// the gateway.
 import express from "express";
 
 const app = express();
-// Whatever Content-Type the sender chose, and as large as the gateway lets through.
+// Accept any Content-Type, and bodies as large as the gateway lets through.
 app.use(express.json({ type: () => true, limit: "10mb" }));
 
 app.post("/webhooks/:provider", (req, res) => {
@@ -16,7 +16,7 @@ app.post("/webhooks/:provider", (req, res) => {
   res.status(204).end(); // the event is finished: from now on it is a duplicate
 });
 
-// Your work. An exception becomes a 500, and the sender's next try gets through.
+// Your work. An exception becomes a 500, and the sender's next retry is forwarded.
 function handle(provider, eventType, eventId, event) {
   console.log(`handled ${provider} ${eventType} ${eventId}`);
 }

@@ -1,8 +1,8 @@
 """A Flask app behind Webhook Guard.
 
-What arrives here is genuine, fresh and not a duplicate: the gateway has seen to
-that. The app listens on the loopback interface only, so that nobody gets past
-the gateway.
+What arrives here is verified, fresh and not a duplicate: the gateway has checked
+that. The app listens on the loopback interface only, so that nobody gets past the
+gateway.
 """
 
 import os
@@ -16,13 +16,13 @@ app = Flask(__name__)
 def webhook(provider):
     event_type = request.headers.get("Webhook-Guard-Event", "-")
     event_id = request.headers.get("Webhook-Guard-Id", "-")
-    event = request.get_json(force=True)  # whatever Content-Type the sender chose
+    event = request.get_json(force=True)  # accept any Content-Type
     handle(provider, event_type, event_id, event)
     return "", 204  # the event is finished: from now on it is a duplicate
 
 
 def handle(provider, event_type, event_id, event):
-    """Your work. An exception becomes a 500, and the sender's next try gets through."""
+    """Your work. An exception becomes a 500, and the sender's next retry is forwarded."""
     print(f"handled {provider} {event_type} {event_id}", flush=True)
 
 
