@@ -2,7 +2,6 @@ package config
 
 import (
 	"embed"
-	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -10,8 +9,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-
-	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
 
 //go:embed providers/*.caddyfile
@@ -31,46 +28,43 @@ var Builtin = sync.OnceValue(func() Catalogue {
 })
 
 func loadCatalogue(files fs.FS, dir string) (Catalogue, error) {
-	entries, err := fs.ReadDir(files, dir)
+	catalogue := make(Catalogue)
+	err := eachFile(files, dir, func(name, file string, text []byte) (err error) {
+		catalogue[name], err = ParseLines(file, text)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("catalogue: %w", err)
 	}
-	catalogue := make(Catalogue, len(entries))
+	return catalogue, nil
+}
+
+// eachFile reads the files of a directory, whose names without the ending name
+// what they describe.
+func eachFile(files fs.FS, dir string, read func(name, file string, text []byte) error) error {
+	entries, err := fs.ReadDir(files, dir)
+	if err != nil {
+		return err
+	}
 	for _, entry := range entries {
 		file := path.Join(dir, entry.Name())
 		text, err := fs.ReadFile(files, file)
 		if err != nil {
-			return nil, fmt.Errorf("catalogue: %w", err)
+			return err
 		}
-		provider, err := ParseLines(file, text)
-		if err != nil {
-			return nil, fmt.Errorf("catalogue: %w", err)
+		if err := read(strings.TrimSuffix(entry.Name(), ".caddyfile"), file, text); err != nil {
+			return err
 		}
-		catalogue[strings.TrimSuffix(entry.Name(), ".caddyfile")] = provider
 	}
-	return catalogue, nil
+	return nil
 }
 
 // ParseLines parses the lines of a file that holds one provider and nothing
 // else.
 func ParseLines(file string, text []byte) (Provider, error) {
-	tokens, err := caddyfile.Tokenize(text, file)
-	if err != nil {
-		return Provider{}, fmt.Errorf("%s: %w", file, err)
-	}
 	var provider Provider
-	once := make(Once)
-	for d := caddyfile.NewDispenser(tokens); d.Next(); {
-		if err := once.Check(d); err != nil {
-			return Provider{}, err
-		}
-		err := provider.ParseLine(d)
-		if errors.Is(err, ErrUnknownLine) {
-			err = d.Errf("unknown line %q", d.Val())
-		}
-		if err != nil {
-			return Provider{}, err
-		}
+	if err := readLines(file, text, provider.ParseLine); err != nil {
+		return Provider{}, err
 	}
 	return provider, nil
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"regexp"
@@ -24,9 +25,12 @@ type Handshake struct {
 	Kind   string
 	Checks []Check
 
-	// Argument is what the kind's line adds, placeholders and all: the token
-	// that the sender sends with its check, or a word that the answer holds.
+	// Argument is what the line adds, with its placeholders: the token that the
+	// sender sends with its check, or a word that the answer holds.
 	Argument string
+
+	// Payload is the kind's.
+	Payload signature.Source
 }
 
 // Check is one kind of request that asks for an answer instead of bringing an
@@ -71,27 +75,29 @@ const (
 	ProofNone
 )
 
-// Condition is something about a request.
+// Condition is something that must hold of a request.
 type Condition struct {
-	Source signature.Source
-	is     conditionKind
-	value  string
+	Source signature.Source // none with NoBody
+	Is     ConditionKind
+	Value  string // with Equal
 }
 
-type conditionKind int
+// ConditionKind is what must hold of a condition's source.
+type ConditionKind int
 
+// The kinds of conditions.
 const (
-	isThere conditionKind = iota
-	isAbsent
-	isEqual
-	isEmptyList
-	isNoContent
+	// Present: the source is there.
+	Present ConditionKind = iota
+	// Absent: the source is not there.
+	Absent
+	// Equal: the source is there once and has the condition's value.
+	Equal
+	// EmptyList: the source, a path in the body, is a list without elements, or null.
+	EmptyList
+	// NoBody: the body is empty, or JSON without members.
+	NoBody
 )
-
-// Bound limits what is echoed or signed.
-type Bound struct {
-	text *regexp.Regexp
-}
 
 // MAC says how the challenge is signed.
 type MAC struct {
@@ -107,52 +113,105 @@ type Reply struct {
 	Value  string
 }
 
-// The content types of replies. Browsers sniff neither: nosniff goes with them.
-const (
-	plainText = "text/plain; charset=utf-8"
-	jsonText  = "application/json"
-)
-
 // ParseHandshake reads the words of a handshake line, and nil for none or off.
 // Its errors hold no argument: that may be a secret.
 func ParseHandshake(words []string) (*Handshake, error) {
+	h, err := parseHandshakeWords(words)
+	if err != nil {
+		return nil, lineError("handshake", "%w", err)
+	}
+	return h, nil
+}
+
+func parseHandshakeWords(words []string) (*Handshake, error) {
 	if len(words) == 0 {
 		return nil, nil
 	}
 	name, arguments := words[0], words[1:]
 	if name == handshakeOff {
 		if len(arguments) > 0 {
-			return nil, errors.New("handshake: off takes no argument")
+			return nil, errors.New("off takes no argument")
 		}
 		return nil, nil
 	}
-	kind, ok := handshakes[name]
+	kind, ok := Handshakes()[name]
 	if !ok {
-		return nil, lineError("handshake", "unknown kind %q: there are %s, and off", name, strings.Join(HandshakeKinds(), ", "))
+		return nil, fmt.Errorf("unknown kind %q: there are %s, and off", name, strings.Join(HandshakeKinds(), ", "))
 	}
-	h := &Handshake{Kind: name, Checks: kind.checks}
+	h := &Handshake{Kind: name, Checks: kind.Checks, Payload: kind.Payload}
+	if len(kind.Sources) > 0 {
+		given, rest, ok := kind.given(arguments)
+		if !ok || (len(rest) > 0) != (kind.Argument != "") {
+			return nil, fmt.Errorf("write handshake %s, where a source is query <key> or header <name>", kind.Syntax(name))
+		}
+		h.Checks, arguments = given, rest
+	}
 	switch {
 	case len(arguments) > 1:
-		return nil, lineError("handshake", "%s takes one argument at most; quote it if it holds spaces", name)
-	case len(arguments) == 1 && kind.argument == "":
-		return nil, lineError("handshake", "%s takes no argument", name)
+		return nil, fmt.Errorf("%s takes one argument at most; quote it if it holds spaces", name)
+	case len(arguments) == 1 && kind.Argument == "":
+		return nil, fmt.Errorf("%s takes no argument", name)
 	case len(arguments) == 1:
 		h.Argument = arguments[0]
 	}
 	return h, nil
 }
 
+// given takes the sources that the kind asks for off the front of a line's words
+// and returns the kind's checks with them. Checks by GET have no body, so they
+// are in the query or in a header.
+func (k HandshakeKind) given(words []string) (checks []Check, rest []string, ok bool) {
+	sources := make(map[string]signature.Source)
+	for _, name := range k.Sources {
+		source, rest, err := signature.ParseSource(words)
+		if err != nil || source.Kind != signature.SourceQuery && source.Kind != signature.SourceHeader {
+			return nil, nil, false
+		}
+		sources[name], words = source, rest
+	}
+	for _, c := range k.Checks {
+		c.When = slices.Clone(c.When)
+		for _, source := range c.sources() {
+			if source.Kind == SourceGiven {
+				*source = sources[source.Name]
+			}
+		}
+		checks = append(checks, c)
+	}
+	return checks, words, true
+}
+
+// sources are all sources of a check.
+func (c *Check) sources() []*signature.Source {
+	all := []*signature.Source{&c.Token, &c.Challenge}
+	for i := range c.When {
+		all = append(all, &c.When[i].Source)
+	}
+	return all
+}
+
+// Syntax is what follows the word handshake for the kind of that name.
+func (k HandshakeKind) Syntax(name string) string {
+	for _, source := range k.Sources {
+		name += " <source of the " + source + ">"
+	}
+	if k.Argument != "" {
+		name += " <" + strings.TrimPrefix(k.Argument, "the ") + ">"
+	}
+	return name
+}
+
 // HandshakeKinds lists the kinds in alphabetical order.
-func HandshakeKinds() []string { return slices.Sorted(maps.Keys(handshakes)) }
+func HandshakeKinds() []string { return slices.Sorted(maps.Keys(Handshakes())) }
 
 // Missing names the argument that the handshake cannot be answered without; ""
 // where nothing is missing. The catalogue knows the kind but not the argument,
-// so this is no error: the sender's events can be taken all the same.
+// so this is no error: the sender's events are accepted all the same.
 func (h *Handshake) Missing() string {
 	if h.Argument != "" {
 		return ""
 	}
-	return handshakes[h.Kind].argument
+	return Handshakes()[h.Kind].Argument
 }
 
 // AnswersAnybody reports whether it signs what anybody may send.
@@ -173,7 +232,7 @@ func (h *Handshake) CheckProvider(p Provider) error {
 	if !h.AnswersAnybody() {
 		return nil
 	}
-	payload := handshakes[h.Kind].payload
+	payload := h.Payload
 	sound := p.Scheme == "" && len(p.SignedFunctions) == 0 && p.Items == "" && (payload.Name == "" || len(p.Signed) > 0)
 	for _, template := range p.Signed {
 		if payload.Name == "" {
@@ -196,12 +255,12 @@ func (h *Handshake) Forgeable(r *signature.Request) bool {
 		return false
 	}
 	signed := string(r.Body)
-	if payload := handshakes[h.Kind].payload; payload.Name != "" {
+	if payload := h.Payload; payload.Name != "" {
 		signed = payload.Read(r, signature.Parts{}).Text
 	}
 	// The empty text too: what is signed before the body may be the sender's choice.
 	return signed == "" || slices.ContainsFunc(h.Checks, func(c Check) bool {
-		return c.signsForAnybody() && c.Bound.text.MatchString(signed)
+		return c.signsForAnybody() && c.Bound.Allows(signed)
 	})
 }
 
@@ -218,7 +277,7 @@ func (c Check) Read(r *signature.Request) (string, bool) {
 		return "", true
 	}
 	v := c.Challenge.Read(r, signature.Parts{})
-	return v.Text, v.Found && !v.Bad && !v.Repeated && c.Bound.text.MatchString(v.Text)
+	return v.Text, v.Found && !v.Bad && !v.Repeated && c.Bound.Allows(v.Text)
 }
 
 // Fill puts the parts of an answer into one of its texts.
@@ -227,20 +286,20 @@ func (r Reply) Fill(text, challenge, mac, argument string) string {
 }
 
 func (c Condition) holds(r *signature.Request) bool {
-	switch c.is {
-	case isEmptyList:
+	switch c.Is {
+	case EmptyList:
 		list := gjson.GetBytes(r.Body, c.Source.Name)
 		return list.Raw == "null" || list.IsArray() && strings.TrimSpace(list.Raw[1:len(list.Raw)-1]) == ""
-	case isNoContent:
+	case NoBody:
 		text := string(bytes.TrimSpace(r.Body))
 		return text == "" || text == "{}" || text == "[]"
 	}
 	v := c.Source.Read(r, signature.Parts{})
-	switch c.is {
-	case isAbsent:
+	switch c.Is {
+	case Absent:
 		return !v.Found && !v.Bad
-	case isEqual:
-		return v.Found && !v.Bad && !v.Repeated && v.Text == c.value
+	case Equal:
+		return v.Found && !v.Bad && !v.Repeated && v.Text == c.Value
 	}
 	return v.Found
 }

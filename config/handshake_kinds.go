@@ -1,327 +1,181 @@
 package config
 
 import (
-	"net/http"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
 	"regexp"
+	"slices"
+	"sync"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/webhookguard/caddy-webhook-guard/signature"
 )
 
-// handshakeKind is a kind of handshake as the catalogue knows it.
-type handshakeKind struct {
-	checks []Check
+//go:embed handshakes/*.caddyfile
+var handshakeFiles embed.FS
 
-	// argument names what the line's second word is; "" where it has none.
-	argument string
+// HandshakeKind is a kind of handshake as its file under handshakes/ describes
+// it. Most are named after the sender whose check they are.
+type HandshakeKind struct {
+	// Comment is the file's: where the sender documents its check, and why the
+	// lines are as they are.
+	Comment string
 
-	// payload is the form field that the sender signs, where it does not sign
+	Checks []Check
+
+	// Sources name the sources that the handshake line adds. The checks have
+	// them as sources of the kind [SourceGiven].
+	Sources []string
+
+	// Argument names what the line's last word is; "" where it has none.
+	Argument string
+
+	// Payload is the form field that the sender signs, where it does not sign
 	// the body; for kinds that sign what anybody sends.
-	payload signature.Source
+	Payload signature.Source
 }
 
-// The bounds of what is echoed or signed.
-var (
-	// harmless is the bound wherever a sender's challenges allow it. No text of
-	// these characters is a JSON object or a form, so none is an event.
-	harmless = Bound{regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)}
+// SourceGiven is a source that the handshake line adds.
+const SourceGiven signature.Kind = "given"
 
-	// microsoftToken: Graph's validation tokens are opaque by its documentation
-	// and prose in fact ("Validation: Testing client application reachability
-	// for subscription Request-Id: " and a UUID), SharePoint's are UUIDs. Spaces,
-	// colons and base64 are let through, what HTML or JSON is made of is not.
-	microsoftToken = Bound{regexp.MustCompile(`^[A-Za-z0-9_ :.+/=~-]{1,256}$`)}
-
-	// braintreeChallenge is what Braintree's own libraries sign (lib/braintree/
-	// webhook_notification_gateway.js): never a notification's base64.
-	braintreeChallenge = Bound{regexp.MustCompile(`^[a-f0-9]{20,32}$`)}
-
-	number = Bound{regexp.MustCompile(`^[0-9]{1,20}$`)}
-)
-
-// The methods that checks use.
-var (
-	byGET  = []string{http.MethodGet}
-	byHEAD = []string{http.MethodHead}
-	byPOST = []string{http.MethodPost}
-)
-
-func inHeader(name string) signature.Source {
-	return signature.Source{Kind: signature.SourceHeader, Name: http.CanonicalHeaderKey(name)}
+// Bound limits what is echoed or signed.
+type Bound struct {
+	Name string
+	text *regexp.Regexp
 }
 
-func inQuery(key string) signature.Source {
-	return signature.Source{Kind: signature.SourceQuery, Name: key}
-}
+// Allows reports whether a challenge may be echoed or signed.
+func (b Bound) Allows(challenge string) bool { return b.text != nil && b.text.MatchString(challenge) }
 
-func inBody(path string) signature.Source {
-	return signature.Source{Kind: signature.SourceBody, Name: path}
-}
+// bounds are the bounds that a check may name. harmless is the one wherever a
+// sender's challenges allow it. No text of its characters is a JSON object or a
+// form, so none is an event. sentence lets spaces, colons and base64 through,
+// and nothing that HTML or JSON is made of.
+var bounds = boundsOf(map[string]string{
+	"harmless":  `^[A-Za-z0-9_-]{1,128}$`,
+	"number":    `^[0-9]{1,20}$`,
+	"sentence":  `^[A-Za-z0-9_ :.+/=~-]{1,256}$`,
+	"short_hex": `^[a-f0-9]{20,32}$`,
+})
 
-func inForm(field string) signature.Source {
-	return signature.Source{Kind: signature.SourceForm, Name: field}
-}
-
-func with(source signature.Source) Condition {
-	return Condition{Source: source, is: isThere}
-}
-
-func without(source signature.Source) Condition {
-	return Condition{Source: source, is: isAbsent}
-}
-
-func equal(source signature.Source, value string) Condition {
-	return Condition{Source: source, is: isEqual, value: value}
-}
-
-func when(conditions ...Condition) []Condition { return conditions }
-
-func replyText(body string) Reply {
-	return Reply{Status: http.StatusOK, Type: plainText, Body: body}
-}
-
-func replyJSON(body string) Reply {
-	return Reply{Status: http.StatusOK, Type: jsonText, Body: body}
-}
-
-func replyHeader(name, value string) Reply {
-	return Reply{Status: http.StatusOK, Header: name, Value: value}
-}
-
-var replyEmpty = Reply{Status: http.StatusOK}
-
-// Checks that several senders share.
-var (
-	// A signed POST whose list of events is empty.
-	noEvents = Check{
-		Methods: byPOST, When: when(Condition{Source: inBody("events"), is: isEmptyList}),
-		Reply: replyEmpty,
+func boundsOf(expressions map[string]string) map[string]Bound {
+	named := make(map[string]Bound)
+	for name, expression := range expressions {
+		named[name] = Bound{name, regexp.MustCompile(expression)}
 	}
-
-	// GET ?challenge=…, to be sent back.
-	getChallenge = Check{
-		Methods: byGET, When: when(with(inQuery("challenge"))), Proof: ProofNone,
-		Challenge: inQuery("challenge"), Bound: harmless, Reply: replyText("{challenge}"),
-	}
-
-	// The new subscription's secret in a header, to be sent back, which is all
-	// that a gateway can do with it: it gets into the configuration through its
-	// owner, who has it from the sender's API. Until then no event of that
-	// subscription verifies, so a stranger who has his own confirmed gains nothing.
-	hookSecret = Check{
-		Methods: byPOST, When: when(with(inHeader("X-Hook-Secret")), without(inBody("events")), without(inBody("data"))),
-		Proof: ProofNone, Challenge: inHeader("X-Hook-Secret"), Bound: harmless, Secret: true,
-		Reply: replyHeader("X-Hook-Secret", "{challenge}"),
-	}
-
-	// POST ?validationToken=… without notifications, SharePoint in small letters.
-	microsoft = []Check{microsoftCheck("validationToken"), microsoftCheck("validationtoken")}
-
-	// HEAD, to see whether anybody is there.
-	anybodyThere = Check{Methods: byHEAD, Proof: ProofNone, Reply: replyEmpty}
-)
-
-func microsoftCheck(key string) Check {
-	return Check{
-		Methods: byPOST, When: when(with(inQuery(key)), without(inBody("value"))), Proof: ProofNone,
-		Challenge: inQuery(key), Bound: microsoftToken, Reply: replyText("{challenge}"),
-	}
+	return named
 }
 
-// handshakes are the kinds, named after the sender whose check it is. A provider
-// of one's own may use any of them. The catalogue's entries say their kind's
-// name, without the argument that only a user knows:
-//
-//	asana, clio                       the same
-//	braintree                         braintree <public key>
-//	discord, dropbox, exact-online    the same
-//	front-application                 front
-//	line, linkedin, mandrill          the same
-//	meta-facebook-whatsapp-instagram  meta <verify token>
-//	microsoft-graph, -sharepoint      the same
-//	monday, nylas, ringcentral        the same
-//	okta-event-hooks                  okta
-//	oura                              oura <verification token>
-//	slack, smartcar, tebex, trello    the same
-//	strava                            strava <verify token>
-//	terraform-cloud                   terraform
-//	twitch, woocommerce, xero, zoom   the same
-//	twitter-x                         x
-//	vercel-log-drains                 vercel <x-vercel-verify code>
-//
-// notion has none: its check brings the secret, which nobody here may write down.
-var handshakes = map[string]handshakeKind{
-	// https://developers.asana.com/reference/createwebhook; its answer has the
-	// secret. Heartbeats are signed and have no events (docs/webhooks-guide).
-	"asana": {checks: []Check{hookSecret, noEvents}},
+// Handshakes are the kinds by name. The catalogue's entries name their kind
+// without the argument, which only a user knows. notion has none: its check
+// brings the secret, which nobody here may write down. It panics where a file
+// does not parse; the tests read every one.
+var Handshakes = sync.OnceValue(func() map[string]HandshakeKind {
+	kinds, err := loadHandshakes(handshakeFiles, "handshakes")
+	if err != nil {
+		panic(err)
+	}
+	return kinds
+})
 
-	// https://developer.paypal.com/braintree/docs/guides/webhooks/parse/node
-	"braintree": {
-		argument: "the public key",
-		payload:  inForm("bt_payload"),
-		checks: []Check{{
-			Methods: byGET, When: when(with(inQuery("bt_challenge"))), Proof: ProofNone,
-			Challenge: inQuery("bt_challenge"), Bound: braintreeChallenge,
-			MAC: &MAC{"sha1", "hex"}, Reply: replyText("{argument}|{mac}"),
-		}},
-	},
+func loadHandshakes(files fs.FS, dir string) (map[string]HandshakeKind, error) {
+	kinds := make(map[string]HandshakeKind)
+	err := eachFile(files, dir, func(name, file string, text []byte) (err error) {
+		kinds[name], err = parseKind(file, text)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("handshakes: %w", err)
+	}
+	return kinds, nil
+}
 
-	// https://docs.developers.clio.com/guides/clio-manage/webhooks/
-	"clio": {checks: []Check{hookSecret}},
-
-	// https://docs.discord.com/developers/interactions/overview
-	// and https://docs.discord.com/developers/events/webhook-events: an interaction's
-	// ping is what an event's type is, but for the event.
-	"discord": {checks: []Check{
-		{Methods: byPOST, When: when(equal(inBody("type"), "1"), without(inBody("event"))), Reply: replyJSON(`{"type":1}`)},
-		{
-			Methods: byPOST, When: when(equal(inBody("type"), "0"), without(inBody("event"))),
-			Reply: Reply{Status: http.StatusNoContent, Type: jsonText},
-		},
+// The lines of a kind's file, beside the blocks that begin with `check <method>…`.
+var kindLines = tableOf([]line[HandshakeKind]{
+	{syntax: "sources <name>…", parse: func(k *HandshakeKind, args []string) error {
+		k.Sources = args
+		return nil
 	}},
-
-	// https://www.dropbox.com/developers/reference/webhooks
-	"dropbox": {checks: []Check{getChallenge}},
-
-	// https://support.exactonline.com/community/s/article/All-All-DNO-Content-webhookstut
-	"exact-online": {checks: []Check{{Methods: byPOST, When: when(noContent), Proof: ProofNone, Reply: replyEmpty}}},
-
-	// https://dev.frontapp.com/docs/application-webhooks: signed as an event is;
-	// the challenge itself is not under the signature, so it is bounded all the same.
-	"front": {checks: []Check{{
-		Methods: byPOST, When: when(with(inHeader("X-Front-Challenge"))),
-		Challenge: inHeader("X-Front-Challenge"), Bound: harmless, Reply: replyText("{challenge}"),
-	}}},
-
-	// https://developers.line.biz/en/docs/messaging-api/verify-webhook-signature/
-	"line": {checks: []Check{noEvents}},
-
-	// https://learn.microsoft.com/en-us/linkedin/shared/api-guide/webhook-validation
-	"linkedin": {checks: []Check{{
-		Methods: byGET, When: when(with(inQuery("challengeCode"))), Proof: ProofNone,
-		Challenge: inQuery("challengeCode"), Bound: harmless, MAC: &MAC{"sha256", "hex"},
-		Reply: replyJSON(`{"challengeCode":"{challenge}","challengeResponse":"{mac}"}`),
-	}}},
-
-	// https://mailchimp.com/developer/transactional/guides/track-respond-activity-webhooks/:
-	// a POST only where HEAD fails, and signed with a key that everybody knows.
-	"mandrill": {checks: []Check{anybodyThere}},
-
-	// https://developers.facebook.com/docs/graph-api/webhooks/getting-started
-	"meta": {argument: "the verify token", checks: []Check{{
-		Methods: byGET, When: when(equal(inQuery("hub.mode"), "subscribe")),
-		Proof: ProofToken, Token: inQuery("hub.verify_token"),
-		Challenge: inQuery("hub.challenge"), Bound: harmless, Reply: replyText("{challenge}"),
-	}}},
-
-	// https://learn.microsoft.com/en-us/graph/change-notifications-delivery-webhooks
-	"microsoft-graph": {checks: microsoft},
-	// https://learn.microsoft.com/en-us/sharepoint/dev/apis/webhooks/overview-sharepoint-webhooks
-	"microsoft-sharepoint": {checks: microsoft},
-
-	// https://developer.monday.com/api-reference/reference/webhooks: without a
-	// signature, or with one.
-	"monday": {checks: []Check{{
-		Methods: byPOST, When: when(with(inBody("challenge")), without(inBody("event"))), Proof: ProofNone,
-		Challenge: inBody("challenge"), Bound: harmless, Reply: replyJSON(`{"challenge":"{challenge}"}`),
-	}}},
-
-	// https://developer.nylas.com/docs/v3/notifications/webhooks/
-	"nylas": {checks: []Check{getChallenge}},
-
-	// https://developer.okta.com/docs/concepts/event-hooks/
-	"okta": {checks: []Check{{
-		Methods: byGET, When: when(with(inHeader("X-Okta-Verification-Challenge"))), Proof: ProofNone,
-		Challenge: inHeader("X-Okta-Verification-Challenge"), Bound: harmless,
-		Reply: replyJSON(`{"verification":"{challenge}"}`),
-	}}},
-
-	// https://cloud.ouraring.com/v2/docs
-	"oura": {argument: "the verification token", checks: []Check{{
-		Methods: byGET, When: when(with(inQuery("challenge"))),
-		Proof: ProofToken, Token: inQuery("verification_token"),
-		Challenge: inQuery("challenge"), Bound: harmless, Reply: replyJSON(`{"challenge":"{challenge}"}`),
-	}}},
-
-	// https://developers.ringcentral.com/guide/notifications/webhooks/creating-webhooks;
-	// an event may have the header too.
-	"ringcentral": {checks: []Check{{
-		Methods: byPOST, When: when(with(inHeader("Validation-Token")), without(inBody("event"))), Proof: ProofNone,
-		Challenge: inHeader("Validation-Token"), Bound: harmless,
-		Reply: replyHeader("Validation-Token", "{challenge}"),
-	}}},
-
-	// https://api.slack.com/events/url_verification
-	"slack": {checks: []Check{{
-		Methods: byPOST, When: when(equal(inBody("type"), "url_verification")),
-		Challenge: inBody("challenge"), Bound: harmless, Reply: replyText("{challenge}"),
-	}}},
-
-	// https://smartcar.com/docs/integrations/webhooks/payload-verification
-	"smartcar": {checks: []Check{{
-		Methods: byPOST, When: when(equal(inBody("eventType"), "VERIFY")),
-		Challenge: inBody("data.challenge"), Bound: harmless, MAC: &MAC{"sha256", "hex"},
-		Reply: replyJSON(`{"challenge":"{mac}"}`),
-	}}},
-
-	// https://developers.strava.com/docs/webhooks/
-	"strava": {argument: "the verify token", checks: []Check{{
-		Methods: byGET, When: when(equal(inQuery("hub.mode"), "subscribe")),
-		Proof: ProofToken, Token: inQuery("hub.verify_token"),
-		Challenge: inQuery("hub.challenge"), Bound: harmless, Reply: replyJSON(`{"hub.challenge":"{challenge}"}`),
-	}}},
-
-	// https://docs.tebex.io/developers/webhooks/overview
-	"tebex": {checks: []Check{{
-		Methods: byPOST, When: when(equal(inBody("type"), "validation.webhook")),
-		Challenge: inBody("id"), Bound: harmless, Reply: replyJSON(`{"id":"{challenge}"}`),
-	}}},
-
-	// https://developer.hashicorp.com/terraform/cloud-docs/workspaces/settings/notifications
-	"terraform": {checks: []Check{{
-		Methods: byPOST, When: when(equal(inBody("notifications.0.trigger"), "verification")), Reply: replyEmpty,
-	}}},
-
-	// https://developer.atlassian.com/cloud/trello/guides/rest-api/webhooks/
-	"trello": {checks: []Check{anybodyThere}},
-
-	// https://dev.twitch.tv/docs/eventsub/handling-webhook-events/:
-	// the header is not signed, so the body must have a challenge too, as no event has.
-	"twitch": {checks: []Check{{
-		Methods: byPOST, When: when(equal(inHeader("Twitch-Eventsub-Message-Type"), "webhook_callback_verification"), without(inBody("event"))),
-		Challenge: inBody("challenge"), Bound: harmless, Reply: replyText("{challenge}"),
-	}}},
-
-	// https://vercel.com/docs/drains/security: the code that Vercel shows at set-up, which
-	// is no secret. Its check has no signature and brings no logs.
-	"vercel": {argument: "the x-vercel-verify code", checks: []Check{
-		{Methods: []string{http.MethodGet, http.MethodHead}, Proof: ProofNone, Reply: replyHeader("X-Vercel-Verify", "{argument}")},
-		{Methods: byPOST, When: when(noContent), Proof: ProofNone, Reply: replyHeader("X-Vercel-Verify", "{argument}")},
+	{syntax: "argument <what it is>", parse: func(k *HandshakeKind, args []string) error {
+		k.Argument = args[0]
+		return onlyOne(args)
 	}},
+	{syntax: "payload form <field>", parse: func(k *HandshakeKind, args []string) error {
+		return wholeSource(args, &k.Payload)
+	}},
+})
 
-	// https://woocommerce.github.io/woocommerce-rest-api-docs/#webhooks: an
-	// unsigned form with the webhook's number and nothing else.
-	"woocommerce": {checks: []Check{{
-		Methods: byPOST, When: when(with(inForm("webhook_id"))), Proof: ProofNone,
-		Challenge: inForm("webhook_id"), Bound: number, Reply: replyEmpty,
-	}}},
+// The lines of a check. It needs proof and answer.
+var checkLines = tableOf([]line[Check]{
+	{syntax: "when <source> [absent | empty_list | is <value>] | no_body", parse: parseWhen, repeatable: true},
+	{syntax: "proof signature | token <source> | none", parse: parseProof},
+	{syntax: "challenge <source> <bound> [secret]", parse: parseChallenge},
+	{syntax: "mac <algorithm> <encoding>", parse: func(c *Check, args []string) error {
+		if len(args) != 2 {
+			return usage("takes two words")
+		}
+		c.MAC = &MAC{Algorithm: args[0], Encoding: args[1]}
+		return nil
+	}},
+	{syntax: "answer <status> [text|json [<body>] | header <name> <value>]", parse: parseReply},
+})
 
-	// https://docs.x.com/x-api/webhooks/quickstart; its tokens are a UUID in base64url.
-	"x": {checks: []Check{{
-		Methods: byGET, When: when(with(inQuery("crc_token"))), Proof: ProofNone,
-		Challenge: inQuery("crc_token"), Bound: harmless, MAC: &MAC{"sha256", "base64"},
-		Reply: replyJSON(`{"response_token":"sha256={mac}"}`),
-	}}},
-
-	// https://developer.xero.com/documentation/guides/webhooks/configuring-your-server/:
-	// the intent to receive. Those with a wrong signature get the usual 401.
-	"xero": {checks: []Check{noEvents}},
-
-	// https://developers.zoom.us/docs/api/webhooks/
-	"zoom": {checks: []Check{{
-		Methods: byPOST, When: when(equal(inBody("event"), "endpoint.url_validation")),
-		Challenge: inBody("payload.plainToken"), Bound: harmless, MAC: &MAC{"sha256", "hex"},
-		Reply: replyJSON(`{"plainToken":"{challenge}","encryptedToken":"{mac}"}`),
-	}}},
+func parseKind(file string, text []byte) (HandshakeKind, error) {
+	var kind HandshakeKind
+	kind.Comment, _ = SplitEntry(string(text))
+	err := readLines(file, text, func(d *caddyfile.Dispenser) error {
+		if d.Val() != "check" {
+			return kindLines.parse(d, &kind)
+		}
+		check, err := parseCheck(d)
+		kind.Checks = append(kind.Checks, check)
+		return err
+	}, "check")
+	if err == nil {
+		err = kind.check()
+	}
+	if err != nil {
+		return HandshakeKind{}, fmt.Errorf("%s: %w", file, err)
+	}
+	return kind, nil
 }
 
-var noContent = Condition{is: isNoContent}
+// check finds what the lines one by one do not show.
+func (k HandshakeKind) check() error {
+	if len(k.Checks) == 0 {
+		return errors.New("a kind needs a check")
+	}
+	for _, c := range k.Checks {
+		for _, source := range c.sources() {
+			if source.Kind == SourceGiven && !slices.Contains(k.Sources, source.Name) {
+				return fmt.Errorf("no sources line names %q", source.Name)
+			}
+		}
+	}
+	return nil
+}
+
+func parseCheck(d *caddyfile.Dispenser) (Check, error) {
+	check := Check{Methods: d.RemainingArgs()}
+	if len(check.Methods) == 0 {
+		return check, d.Errf("check: needs a value: check <method>… { … }")
+	}
+	seen := make(Once)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if err := seen.Check(d, "when"); err != nil {
+			return check, err
+		}
+		if err := checkLines.parse(d, &check); err != nil {
+			return check, unknownLine(d, err)
+		}
+	}
+	for _, needed := range []string{"proof", "answer"} {
+		if !seen[needed] {
+			return check, d.Errf("check: needs the line %s", checkLines[needed].syntax)
+		}
+	}
+	return check, nil
+}

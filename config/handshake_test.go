@@ -50,7 +50,7 @@ func TestParseHandshake(t *testing.T) {
 func TestHandshakeKindsAreBounded(t *testing.T) {
 	t.Parallel()
 	for _, name := range HandshakeKinds() {
-		for _, c := range handshakes[name].checks {
+		for _, c := range Handshakes()[name].Checks {
 			if len(c.Methods) == 0 || c.Reply.Status/100 != 2 {
 				t.Errorf("%s: methods %v, status %d", name, c.Methods, c.Reply.Status)
 			}
@@ -70,7 +70,7 @@ func TestHandshakeKindsAreBounded(t *testing.T) {
 					t.Errorf("%s: signs %q, which could be an event", name, event)
 				}
 			}
-			if c.Proof == ProofToken && (c.Token.Kind == "" || handshakes[name].argument == "") {
+			if c.Proof == ProofToken && (c.Token.Kind == "" || Handshakes()[name].Argument == "") {
 				t.Errorf("%s: has no token to compare", name)
 			}
 			if c.Proof == ProofNone && c.ReadsBody() && len(c.When) == 0 {
@@ -157,7 +157,7 @@ func TestCheckMatches(t *testing.T) {
 			r.Header[http.CanonicalHeaderKey(name)] = []string{value}
 		}
 		is, got := false, ""
-		for _, check := range handshakes[c.kind].checks {
+		for _, check := range Handshakes()[c.kind].Checks {
 			if challenge, ok := check.Read(&r); ok && check.Matches(&r) {
 				is, got = true, challenge
 				break
@@ -226,8 +226,8 @@ func TestHandshakeSignsNoEvents(t *testing.T) {
 
 func TestCheckArgument(t *testing.T) {
 	t.Parallel()
-	vercel := &Handshake{Checks: handshakes["vercel"].checks}
-	meta := &Handshake{Checks: handshakes["meta"].checks}
+	vercel := &Handshake{Checks: Handshakes()["vercel"].Checks}
+	meta := &Handshake{Checks: Handshakes()["meta"].Checks}
 	if err := vercel.CheckArgument("a-Z_0.~"); err != nil {
 		t.Error(err)
 	}

@@ -17,7 +17,7 @@ const (
 
 func parseHandshake(p *Provider, args []string) error {
 	p.Handshake = args
-	_, err := ParseHandshake(args)
+	_, err := parseHandshakeWords(args)
 	return err
 }
 

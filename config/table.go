@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -82,4 +83,30 @@ func (o Once) Check(d *caddyfile.Dispenser, repeatable ...string) error {
 	}
 	o[name] = true
 	return nil
+}
+
+// readLines calls read at the first word of each line of a file.
+func readLines(file string, text []byte, read func(*caddyfile.Dispenser) error, repeatable ...string) error {
+	tokens, err := caddyfile.Tokenize(text, file)
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	seen := make(Once)
+	for d := caddyfile.NewDispenser(tokens); d.Next(); {
+		if err := seen.Check(d, repeatable...); err != nil {
+			return err
+		}
+		if err := read(d); err != nil {
+			return unknownLine(d, err)
+		}
+	}
+	return nil
+}
+
+// unknownLine names the line, and where it is, if that is the error.
+func unknownLine(d *caddyfile.Dispenser, err error) error {
+	if errors.Is(err, ErrUnknownLine) {
+		return d.Errf("unknown line %q", d.Val())
+	}
+	return err
 }

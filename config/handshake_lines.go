@@ -1,0 +1,126 @@
+package config
+
+import (
+	"net/http"
+	"strconv"
+
+	"github.com/webhookguard/caddy-webhook-guard/signature"
+)
+
+// parseGiven reads a source that the kind's file states, or `given <name>`, one
+// that the handshake line adds.
+func parseGiven(args []string) (signature.Source, []string, error) {
+	if len(args) > 1 && args[0] == string(SourceGiven) {
+		return signature.Source{Kind: SourceGiven, Name: args[1]}, args[2:], nil
+	}
+	return signature.ParseSource(args)
+}
+
+func onlyOne(args []string) error {
+	if len(args) != 1 {
+		return usage("takes one value")
+	}
+	return nil
+}
+
+func wholeSource(args []string, into *signature.Source) error {
+	source, rest, err := parseGiven(args)
+	if err == nil && len(rest) > 0 {
+		return usage("too many words")
+	}
+	*into = source
+	return err
+}
+
+func parseWhen(c *Check, args []string) error {
+	if len(args) == 1 && args[0] == "no_body" {
+		c.When = append(c.When, Condition{Is: NoBody})
+		return nil
+	}
+	source, rest, err := parseGiven(args)
+	if err != nil {
+		return err
+	}
+	condition := Condition{Source: source}
+	switch {
+	case len(rest) == 0:
+	case len(rest) == 1 && rest[0] == "absent":
+		condition.Is = Absent
+	case len(rest) == 1 && rest[0] == "empty_list" && source.Kind == signature.SourceBody:
+		condition.Is = EmptyList
+	case len(rest) == 2 && rest[0] == "is":
+		condition.Is, condition.Value = Equal, rest[1]
+	default:
+		return usage("not understood")
+	}
+	c.When = append(c.When, condition)
+	return nil
+}
+
+func parseProof(c *Check, args []string) error {
+	switch {
+	case args[0] == "token" && len(args) > 1:
+		c.Proof = ProofToken
+		return wholeSource(args[1:], &c.Token)
+	case args[0] == "signature" && len(args) == 1:
+		c.Proof = ProofSignature
+	case args[0] == "none" && len(args) == 1:
+		c.Proof = ProofNone
+	default:
+		return usage("not understood")
+	}
+	return nil
+}
+
+func parseChallenge(c *Check, args []string) error {
+	source, rest, err := parseGiven(args)
+	if err != nil {
+		return err
+	}
+	c.Challenge = source
+	if len(rest) == 2 && rest[1] == "secret" {
+		c.Secret, rest = true, rest[:1]
+	}
+	if len(rest) != 1 {
+		return usage("not understood")
+	}
+	known := false
+	if c.Bound, known = bounds[rest[0]]; !known {
+		return usage("unknown bound")
+	}
+	return nil
+}
+
+// The content types of replies. Browsers sniff neither: nosniff goes with them.
+const (
+	plainText = "text/plain; charset=utf-8"
+	jsonText  = "application/json"
+)
+
+func parseReply(c *Check, args []string) error {
+	status, err := strconv.Atoi(args[0])
+	if err != nil || status < http.StatusOK || status > http.StatusNoContent {
+		return usage("needs a status that says success")
+	}
+	c.Reply = Reply{Status: status}
+	content := args[1:]
+	switch {
+	case len(content) == 0:
+		return nil
+	case len(content) == 3 && content[0] == "header":
+		c.Reply.Header, c.Reply.Value = http.CanonicalHeaderKey(content[1]), content[2]
+		return nil
+	case len(content) > 2:
+		return usage("too many words")
+	case content[0] == "text":
+		c.Reply.Type = plainText
+	case content[0] == "json":
+		c.Reply.Type = jsonText
+	default:
+		return usage("not understood")
+	}
+	if len(content) == 2 {
+		c.Reply.Body = content[1]
+	}
+	return nil
+}
