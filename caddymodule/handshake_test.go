@@ -150,6 +150,12 @@ func TestHandshakeAnswers(t *testing.T) {
 		{"mandrill", "HEAD", "", "", "", false, 200, "", "", ""},
 		{"vercel 6ebf4087", "GET", "", "", "", false, 200, "", "", "X-Vercel-Verify: 6ebf4087"},
 		{"vercel 6ebf4087", "POST", "", "", "{}", false, 200, "", "", "X-Vercel-Verify: 6ebf4087"},
+
+		// The general kinds, of a provider of one's own.
+		{"echo query challenge", "GET", "challenge=abc", "", "", false, 200, plain, "abc", ""},
+		{"echo header X-Challenge", "GET", "", "X-Challenge: abc", "", false, 200, plain, "abc", ""},
+		{"verify query token query challenge verify-me", "GET", "token=verify-me&challenge=abc", "", "", false, 200, plain, "abc", ""},
+		{"head", "HEAD", "", "", "", false, 200, "", "", ""},
 	} {
 		b, err := newCheckBench(c.words, func(g *Guard) {
 			g.PublicURL = "https://hooks.example.com/registered?of=its+own"
@@ -241,6 +247,17 @@ func TestHandshakeRefusesAndForwards(t *testing.T) {
 		{"monday", "POST", "", "", `{"challenge":"` + strings.Repeat("a", maxCheck) + `"}`, false, 401, "signature_missing"},
 		{"exact-online", "POST", "", "", `{"a":1}`, false, 401, "signature_missing"},
 		{"trello", "GET", "", "", "", false, 405, "method_not_allowed"},
+
+		// The general kinds have the same bounds.
+		{"echo query challenge", "GET", "challenge=" + long, "", "", false, 405, "method_not_allowed"},
+		{"echo query challenge", "GET", "challenge=%3Cscript%3E", "", "", false, 405, "method_not_allowed"},
+		{"echo query challenge", "GET", "challenge=a&challenge=b", "", "", false, 405, "method_not_allowed"},
+		{"echo query challenge", "POST", "challenge=abc", "", "{}", false, 401, "signature_missing"},
+		{"verify query token query challenge verify-me", "GET", "token=wrong&challenge=abc", "", "", false, 401, "token_invalid"},
+		{"verify query token query challenge verify-me", "GET", "challenge=abc", "", "", false, 401, "token_missing"},
+		{"verify query token query challenge verify-me", "GET", "token=verify-me&challenge=%3Cb%3E", "", "", false, 405, "method_not_allowed"},
+		{"verify query token query challenge verify-me", "GET", "token=verify-me", "", "", false, 405, "method_not_allowed"},
+		{"head", "GET", "", "", "", false, 405, "method_not_allowed"},
 
 		// What is signed for anybody is no event's signature.
 		{"x", "POST", "", "", "M2RkODJk", true, 401, "signature_invalid"},

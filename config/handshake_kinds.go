@@ -108,7 +108,7 @@ var kindLines = tableOf([]line[HandshakeKind]{
 	}},
 })
 
-// The lines of a check. It needs proof and answer.
+// The lines of a check. It needs proof and reply.
 var checkLines = tableOf([]line[Check]{
 	{syntax: "when <source> [absent | empty_list | is <value>] | no_body", parse: parseWhen, repeatable: true},
 	{syntax: "proof signature | token <source> | none", parse: parseProof},
@@ -120,7 +120,7 @@ var checkLines = tableOf([]line[Check]{
 		c.MAC = &MAC{Algorithm: args[0], Encoding: args[1]}
 		return nil
 	}},
-	{syntax: "answer <status> [text|json [<body>] | header <name> <value>]", parse: parseReply},
+	{syntax: "reply <status> [text|json [<body>] | header <name> <value>]", parse: parseReply},
 })
 
 func parseKind(file string, text []byte) (HandshakeKind, error) {
@@ -134,10 +134,10 @@ func parseKind(file string, text []byte) (HandshakeKind, error) {
 		kind.Checks = append(kind.Checks, check)
 		return err
 	}, "check")
-	if err == nil {
-		err = kind.check()
-	}
 	if err != nil {
+		return HandshakeKind{}, err
+	}
+	if err := kind.check(); err != nil {
 		return HandshakeKind{}, fmt.Errorf("%s: %w", file, err)
 	}
 	return kind, nil
@@ -172,7 +172,7 @@ func parseCheck(d *caddyfile.Dispenser) (Check, error) {
 			return check, unknownLine(d, err)
 		}
 	}
-	for _, needed := range []string{"proof", "answer"} {
+	for _, needed := range []string{"proof", "reply"} {
 		if !seen[needed] {
 			return check, d.Errf("check: needs the line %s", checkLines[needed].syntax)
 		}

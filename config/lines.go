@@ -53,7 +53,7 @@ func describeProvider() []line[Provider] {
 		{syntax: "retry_span <duration>", parse: duration(func(p *Provider) *caddy.Duration { return &p.RetrySpan })},
 		{syntax: "answer_within <duration>", parse: duration(func(p *Provider) *caddy.Duration { return &p.AnswerWithin })},
 		{syntax: "final <status>…", parse: statuses(func(p *Provider) *[]string { return &p.Final })},
-		{syntax: "handshake <kind> [<argument>] | off", parse: parseHandshake},
+		{syntax: "handshake <kind> [<source>…] [<argument>] | off", parse: parseHandshake},
 		{syntax: "confidence official|sdk|secondary", parse: parseConfidence},
 		{syntax: "unverified <line>…", parse: parseUnverified},
 	}

@@ -1,13 +1,13 @@
 // Package handbook says of each provider in the catalogue what a person has to
 // know before trusting it: as a table, as a block to paste, and as the page
-// docs/providers.md.
+// docs/providers.md. It writes the kinds of handshakes into docs/handshakes.md.
 package handbook
 
 import (
 	"github.com/webhookguard/caddy-webhook-guard/config"
 )
 
-//go:generate go run ./generate ../../docs/providers.md
+//go:generate go run ./generate ../../docs
 
 // Entry is a provider's summary, and what its user has to know beyond.
 type Entry struct {

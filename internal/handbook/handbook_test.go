@@ -167,6 +167,30 @@ func TestPageIsCurrent(t *testing.T) {
 	}
 }
 
+func TestHandshakesPageIsCurrent(t *testing.T) {
+	got, err := os.ReadFile("../../docs/handshakes.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := Handshakes(string(got))
+	if err != nil || string(got) != want {
+		t.Fatalf("docs/handshakes.md is not what config/handshakes says (%v): run\n\n\tgo generate ./internal/handbook\n", err)
+	}
+	for _, name := range config.HandshakeKinds() {
+		if line(want, "- `"+name+"`: ") == "" || !strings.Contains(want, "`"+config.Handshakes()[name].Syntax(name)+"`") {
+			t.Errorf("%s is not on the page", name)
+		}
+		for _, check := range config.Handshakes()[name].Checks {
+			if bound := check.Bound.Name; bound != "" && line(want, "  - `"+bound+"`: ") == "" {
+				t.Errorf("the bound %s is not on the page", bound)
+			}
+		}
+	}
+	if _, err := Handshakes("# Handshakes\n"); err == nil {
+		t.Error("a page without the marks is written over")
+	}
+}
+
 var anchor = regexp.MustCompile(`(?m)^### (.+)$`)
 
 // Every provider has a row and a section, and what is uncertain is marked.
