@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -89,6 +90,7 @@ func TestEntriesVerifyWhatTheySign(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.checkIdentity(t, verdict.Parts)
+			s.checkOtherSecret(t, now)
 			for _, changed := range s.changes(t) {
 				s.request.Body = changed
 				if _, err := s.verify(now); err == nil {
@@ -101,6 +103,23 @@ func TestEntriesVerifyWhatTheySign(t *testing.T) {
 
 func (s sent) verify(now time.Time) (signature.Verdict, error) {
 	return s.rules.Scheme.Verify(s.request, s.secrets, s.rules.Window, now)
+}
+
+// checkOtherSecret wants a request refused under a secret that did not sign it.
+func (s sent) checkOtherSecret(t *testing.T, now time.Time) {
+	t.Helper()
+	if s.rules.Scheme.Asymmetric() {
+		return // the vectors have those
+	}
+	other, err := signature.NewKey("another", "raw", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.rules.Scheme.Verify(s.request, []signature.Secret{{Key: other}}, s.rules.Window, now)
+	var refusal *signature.Error
+	if !errors.As(err, &refusal) || refusal.Reason != signature.SignatureInvalid {
+		t.Errorf("under another secret: %v", err)
+	}
 }
 
 func (s sent) checkUnsigned(t *testing.T, now time.Time) {
@@ -158,7 +177,7 @@ func (s sent) changes(t *testing.T) [][]byte {
 	if s.rules.Scheme.CoversBody() {
 		changed := append([]byte(nil), body...)
 		changed[len(changed)/2] ^= 1
-		return [][]byte{changed}
+		return [][]byte{changed, append([]byte(" "), body...)}
 	}
 	var bodies [][]byte
 	for _, field := range s.rules.Scheme.CoveredFields() {

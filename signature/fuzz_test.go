@@ -64,8 +64,10 @@ func FuzzSignatureHeader(f *testing.F) {
 // FuzzTemplate: what parses prints to what parses to the same, and hashes the
 // bytes that it appends.
 func FuzzTemplate(f *testing.F) {
-	for _, e := range readCatalogue(f) {
-		f.Add(e.Signed, "v")
+	for _, file := range readVectorFiles(f) {
+		for _, signed := range file.Scheme.Signed {
+			f.Add(signed, "v")
+		}
 	}
 	for _, seed := range []string{"", "{", "}", `\{`, `{body.a\.b|sha256|hex}`, "{http.request.header.X|lower}", `{form.a\}b}`, "{body|}", "{header.Host}", "\\n\n"} {
 		f.Add(seed, `{"a":{"b":1}}`)

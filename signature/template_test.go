@@ -194,3 +194,12 @@ func TestRefusalsAreErrors(t *testing.T) {
 		t.Error("not an *Error")
 	}
 }
+
+func mustTemplate(tb testing.TB, text string) *Template {
+	tb.Helper()
+	template, err := ParseTemplate(text)
+	if err != nil {
+		tb.Fatalf("%q: %v", text, err)
+	}
+	return template
+}
