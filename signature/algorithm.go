@@ -21,6 +21,15 @@ const (
 	asymmetric                      // a signature that a public key verifies
 )
 
+// The algorithms with a public key.
+const (
+	nameEd25519 = "ed25519"
+	nameECDSA   = "ecdsa-sha256"
+	nameRSA256  = "rsa-sha256"
+	nameRSA512  = "rsa-sha512"
+	nameRSAPSS  = "rsa-pss-sha512"
+)
+
 // algorithms in the words of a signature line. SHA-1 is here because Twilio
 // and old GitHub hooks use it: HMAC does not need the collision resistance
 // that SHA-1 lost (RFC 6151 section 2 argues the same for MD5).
@@ -31,6 +40,7 @@ var algorithms = [...]struct {
 	new  func() hash.Hash // of the MAC or of the digest that is signed
 	jwt  string           // its name in a token (RFC 7518 section 3.1, RFC 8037), if it has one
 }{
+
 	{"sha1", keyedHash, sha1.Size, sha1.New, ""},
 	{"sha256", keyedHash, sha256.Size, sha256.New, "HS256"},
 	{"sha384", keyedHash, sha512.Size384, sha512.New384, "HS384"},
@@ -62,8 +72,15 @@ func findAlgorithm(name string) (algorithm, error) {
 	return 0, fmt.Errorf("unknown algorithm %q: use %s", name, strings.Join(names, ", "))
 }
 
-func (a algorithm) String() string      { return algorithms[a].name }
+func (a algorithm) String() string { return algorithms[a].name }
+
 func (a algorithm) kind() algorithmKind { return algorithms[a].kind }
+
+// IsAlgorithm says whether a signature line may name this algorithm.
+func IsAlgorithm(name string) bool {
+	_, err := findAlgorithm(name)
+	return err == nil
+}
 
 // message is the hash of Ed25519, which signs the text itself: what is
 // written is kept. It is the one algorithm that needs the body a second time
@@ -78,12 +95,9 @@ func (m *message) Write(p []byte) (int, error) {
 }
 
 func (m *message) Sum(b []byte) []byte { return append(b, m.text...) }
-func (m *message) Reset()              { m.text = m.text[:0] }
-func (m *message) Size() int           { return len(m.text) }
-func (m *message) BlockSize() int      { return 1 }
 
-// IsAlgorithm says whether a signature line may name this algorithm.
-func IsAlgorithm(name string) bool {
-	_, err := findAlgorithm(name)
-	return err == nil
-}
+func (m *message) Reset() { m.text = m.text[:0] }
+
+func (m *message) Size() int { return len(m.text) }
+
+func (m *message) BlockSize() int { return 1 }

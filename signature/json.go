@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/tidwall/gjson"
@@ -132,7 +134,8 @@ func walkJSON(body []byte, path string) gjson.Result {
 }
 
 func isObject(body []byte) bool { return firstByte(body) == '{' }
-func isArray(body []byte) bool  { return firstByte(body) == '[' }
+
+func isArray(body []byte) bool { return firstByte(body) == '[' }
 
 func firstByte(body []byte) byte {
 	body = bytes.TrimLeft(body, " \t\r\n")
@@ -140,4 +143,44 @@ func firstByte(body []byte) byte {
 		return 0
 	}
 	return body[0]
+}
+
+// holdsPath: the same path, or an object around it.
+func holdsPath(outer, inner string) bool {
+	o, err := splitPath(outer)
+	if err != nil {
+		return false
+	}
+	i, err := splitPath(inner)
+	return err == nil && len(o) <= len(i) && slices.Equal(o, i[:len(o)])
+}
+
+// uniqueJSON says whether each key of a path is there once at most.
+func uniqueJSON(body, path string) bool {
+	keys, err := splitPath(path)
+	if err != nil {
+		return false
+	}
+	v := gjson.Parse(body)
+	for _, key := range keys {
+		var found gjson.Result
+		count, index := 0, 0
+		array := v.IsArray()
+		if !array && !v.IsObject() {
+			return true
+		}
+		v.ForEach(func(k, value gjson.Result) bool {
+			if array && strconv.Itoa(index) == key || !array && k.Str == key {
+				found = value
+				count++
+			}
+			index++
+			return count < 2
+		})
+		if count != 1 {
+			return count == 0
+		}
+		v = found
+	}
+	return true
 }

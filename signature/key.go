@@ -30,15 +30,6 @@ type Key struct {
 	states  [len(algorithms)]sync.Pool // of *macState
 }
 
-// macState is a hash under one key and room for what is written to it.
-type macState struct {
-	hash   hash.Hash
-	secret []byte // for {secret}; the key's own bytes
-	buf    []byte
-	sum    [maxMAC]byte
-	whole  hash.Hash // for a function over the whole of a template
-}
-
 // secretEncodings are how a secret's text becomes the bytes of a key.
 const secretEncodings = "raw, base64, hex, sha1 or nfkd"
 
@@ -119,6 +110,17 @@ func (k *Key) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 // Format serves every verb, %x too.
 func (k *Key) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
 
+func (k *Key) usable() bool { return k != nil && (len(k.bytes) > 0 || k.public != nil) }
+
+// macState is a hash under one key and room for what is written to it.
+type macState struct {
+	hash   hash.Hash
+	secret []byte // for {secret}; the key's own bytes
+	buf    []byte
+	sum    [maxMAC]byte
+	whole  hash.Hash // for a function over the whole of a template
+}
+
 // state takes a ready hash from the pool. Making an HMAC costs two hash blocks
 // and some allocations, resetting one a copy.
 func (k *Key) state(a algorithm) *macState {
@@ -150,8 +152,6 @@ func (st *macState) digest() []byte {
 	}
 	return st.hash.Sum(st.sum[:0])
 }
-
-func (k *Key) usable() bool { return k != nil && (len(k.bytes) > 0 || k.public != nil) }
 
 // Secret is a key and the time until which it is taken.
 type Secret struct {

@@ -1,5 +1,7 @@
 package signature
 
+import "net/textproto"
+
 // Request is what a scheme may sign or read.
 //
 // The parts of the URL are text as the sender sent it: Path and Query are
@@ -56,4 +58,24 @@ type Value struct {
 	// Repeated: given more than once, so nobody can say which one is meant.
 	// Text is the first.
 	Repeated bool
+}
+
+// single is the text of a value that can only mean one thing.
+func single(v Value) string {
+	if !v.Found || v.Bad || v.Repeated {
+		return ""
+	}
+	return v.Text
+}
+
+// canonical is free for a name that is canonical already.
+func canonical(name string) string { return textproto.CanonicalMIMEHeaderKey(name) }
+
+// headerValue looks up a canonical name.
+func headerValue(header map[string][]string, name string) Value {
+	values := header[name]
+	if len(values) == 0 {
+		return Value{}
+	}
+	return Value{Text: values[0], Found: values[0] != "", Repeated: len(values) > 1}
 }

@@ -1,85 +1,6 @@
 package signature
 
-import (
-	"errors"
-	"fmt"
-)
-
-// SignatureSpec is one place that holds signatures: a header, as a rule.
-type SignatureSpec struct {
-	// Header is its name. A star at the end stands for a number.
-	Header string `json:"header,omitempty"`
-	// Source is where the signature is instead of in a header: query <key>,
-	// body <path>, form <field> or form_json <field>.<path>. The word body
-	// alone is a body that is a token.
-	Source Source `json:"source,omitzero"`
-	// Algorithm is sha1, sha256, sha384 or sha512, as an HMAC; plain-sha1 or
-	// plain-sha256, as a hash of a text that holds the secret; or ed25519,
-	// ecdsa-sha256, rsa-sha256, rsa-sha512 or rsa-pss-sha512, with a public
-	// key. Default: sha256.
-	Algorithm string `json:"algorithm,omitempty"`
-	// Encoding is hex, base64, base64url or base64hex. Default: hex. A token
-	// of the scheme jwt has an encoding of its own.
-	Encoding string `json:"encoding,omitempty"`
-	// Format is the shape of the value there. Default: {signature}.
-	Format string `json:"format,omitempty"`
-	// Split holds the separator of the items, or of groups and items.
-	Split []string `json:"split,omitempty"`
-}
-
-// StampSpec is where a time is and how it is written.
-type StampSpec struct {
-	Source Source `json:"source"`
-	// Format is unix, unix_ms or rfc3339. Default: told from the value.
-	Format string `json:"format,omitempty"`
-	// PerEvent: the stamp stays the same across retries. It changes nothing
-	// here; the caller's window follows it.
-	PerEvent bool `json:"per_event,omitempty"`
-}
-
-// Claim is one claim of a token and what it has to say.
-type Claim struct {
-	// Name is the claim's; one inside another is written as a body path is.
-	Name string `json:"name,omitempty"`
-	// Template is what the claim has to be equal to.
-	Template string `json:"template,omitempty"`
-	// Optional: a token without the claim is as good. Nothing counts as signed
-	// then for its sake.
-	Optional bool `json:"optional,omitempty"`
-}
-
-// Spec describes a provider's scheme.
-type Spec struct {
-	// Signatures are the places to look at; any that is present may match.
-	// None: the provider does not sign, and only the stamps can be checked.
-	Signatures []SignatureSpec `json:"signatures,omitempty"`
-	// Signed are templates of the bytes under the MAC; each is tried.
-	// Default: {body}.
-	Signed []string `json:"signed,omitempty"`
-	// SignedFunctions are applied, left to right, to the whole of whichever
-	// of the Signed templates: signed {timestamp}.{body} sha256. The first of
-	// them has to be a digest.
-	SignedFunctions []string `json:"signed_functions,omitempty"`
-	// Items is the path of a list in the body of which each element is signed
-	// on its own. The paths of Signed and Signatures begin at the element.
-	Items string `json:"items,omitempty"`
-	// Named is a scheme that templates cannot describe: twilio, contentful or
-	// jwt. It replaces Signed.
-	Named string `json:"named,omitempty"`
-	// Claims are what a token of the scheme jwt has to say.
-	Claims []Claim `json:"claims,omitempty"`
-	// Timestamp is when the request was sent, EventTime when the event
-	// happened. EventTime is not checked where a request has none.
-	Timestamp *StampSpec `json:"timestamp,omitempty"`
-	EventTime *StampSpec `json:"event_time,omitempty"`
-	// ID are the sources of the event's ID.
-	ID []Source `json:"id,omitempty"`
-	// Params are the constants of {param.NAME}.
-	Params map[string]string `json:"params,omitempty"`
-	// SecretEncoding and SecretPrefix are for [NewKey]. Default: raw, none.
-	SecretEncoding string `json:"secret_encoding,omitempty"`
-	SecretPrefix   string `json:"secret_prefix,omitempty"`
-}
+import "errors"
 
 // Scheme is a checked Spec. It may be used by many goroutines at once.
 type Scheme struct {
@@ -98,32 +19,16 @@ type Scheme struct {
 	stampSource, eventSource, idSource Source
 }
 
-// Compile checks a spec. Its errors begin with the line of a configuration
-// that they are about (signature, signed, items, claim, scheme, timestamp,
-// event_time, id, secret_encoding).
-func Compile(spec Spec) (*Scheme, error) {
-	s := &Scheme{spec: spec}
-	for _, step := range []func() error{
-		s.compileSources, s.compileSignatures, s.compileItems, s.compileSigned, s.compileClaims,
-		s.checkSecretEncoding, s.checkParts, s.checkUnsigned,
-	} {
-		if err := step(); err != nil {
-			return nil, err
-		}
-	}
-	return s, nil
-}
+// Spec returns what the scheme was compiled from.
+func (s *Scheme) Spec() Spec { return s.spec }
 
-func (s *Scheme) checkSecretEncoding() error {
-	switch s.spec.SecretEncoding {
-	case "", "raw", "base64", "hex", "sha1", "nfkd":
-	default:
-		return fmt.Errorf("secret_encoding: unknown encoding %q: use %s", s.spec.SecretEncoding, secretEncodings)
-	}
-	if s.Asymmetric() && s.spec.SecretEncoding+s.spec.SecretPrefix != "" {
-		return errors.New("secret_encoding: a public key says itself how it is written, so remove this line")
-	}
-	return nil
+// Signed says whether there are signatures to check at all.
+func (s *Scheme) Signed() bool { return len(s.lines) > 0 }
+
+// Asymmetric says whether the sender signs with a private key, so that the
+// guard needs its public key and no secret.
+func (s *Scheme) Asymmetric() bool {
+	return len(s.lines) > 0 && s.lines[0].algorithm.kind() == asymmetric
 }
 
 // NewKey makes a key the way the scheme's secrets are written, or of a public
@@ -139,57 +44,16 @@ func (s *Scheme) NewKey(text string) (*Key, error) {
 	return key, s.CheckKey(key)
 }
 
-// Spec returns what the scheme was compiled from.
-func (s *Scheme) Spec() Spec { return s.spec }
-
-// Signed says whether there are signatures to check at all.
-func (s *Scheme) Signed() bool { return len(s.lines) > 0 }
-
-// Asymmetric says whether the sender signs with a private key, so that the
-// guard needs its public key and no secret.
-func (s *Scheme) Asymmetric() bool {
-	return len(s.lines) > 0 && s.lines[0].algorithm.kind() == asymmetric
-}
-
-func (s *Scheme) compileSources() error {
-	stamps := []struct {
-		line   string
-		spec   *StampSpec
-		source *Source
-	}{{"timestamp", s.spec.Timestamp, &s.stampSource}, {"event_time", s.spec.EventTime, &s.eventSource}}
-	for _, stamp := range stamps {
-		if stamp.spec == nil {
-			continue
-		}
-		if err := s.checkSource(stamp.spec.Source); err != nil {
-			return fmt.Errorf("%s: %w", stamp.line, err)
-		}
-		if err := checkStampFormat(stamp.spec.Format); err != nil {
-			return fmt.Errorf("%s: %w", stamp.line, err)
-		}
-		*stamp.source = stamp.spec.Source.canonical()
+// CheckKey says what is wrong with using a key in this scheme: a secret where
+// a public key is needed, or a key of another type than the algorithm's.
+func (s *Scheme) CheckKey(key *Key) error {
+	if key == nil || !key.usable() {
+		return errors.New("the key is empty")
 	}
-	for _, source := range s.spec.ID {
-		if err := s.checkSource(source); err != nil {
-			return fmt.Errorf("id: %w", err)
+	for i := range s.lines {
+		if err := s.lines[i].checkKey(key); err != nil {
+			return err
 		}
-	}
-	if len(s.spec.ID) > 0 {
-		s.idSource = s.spec.ID[0].canonical()
 	}
 	return nil
-}
-
-func (s *Scheme) checkSource(source Source) error {
-	if source.Kind == SourceClaim && s.spec.Named != namedJWT {
-		return fmt.Errorf("%s needs the line scheme jwt", source)
-	}
-	return source.Check()
-}
-
-func orDefault(value, otherwise string) string {
-	if value == "" {
-		return otherwise
-	}
-	return value
 }

@@ -3,7 +3,6 @@ package signature
 import (
 	"errors"
 	"fmt"
-	"net/textproto"
 	"strings"
 )
 
@@ -105,14 +104,6 @@ func checkHeaderName(name string) error {
 	return nil
 }
 
-// Read returns what the source holds in r. The source signature stands for
-// the {id} of the signature that matched, so it reads p.ID; a claim is one of
-// the token that matched, which p knows too.
-func (s Source) Read(r *Request, p Parts) Value {
-	s = s.canonical()
-	return s.readPart(r, &p, p.ID)
-}
-
 // canonical is the source as it is read. JSON configuration may write the name
 // of a header in any case, and to convert it costs more than to look it up.
 func (s Source) canonical() Source {
@@ -120,6 +111,14 @@ func (s Source) canonical() Source {
 		s.Name = canonical(s.Name)
 	}
 	return s
+}
+
+// Read returns what the source holds in r. The source signature stands for
+// the {id} of the signature that matched, so it reads p.ID; a claim is one of
+// the token that matched, which p knows too.
+func (s Source) Read(r *Request, p Parts) Value {
+	s = s.canonical()
+	return s.readPart(r, &p, p.ID)
 }
 
 // readPart is Read, of a canonical source, with part as the value of the source
@@ -154,16 +153,4 @@ func (s Source) read(r *Request, part string) Value {
 // inBody says whether the source can only be read once the body is there.
 func (s Source) inBody() bool {
 	return s.Kind == SourceBody || s.Kind == SourceForm || s.Kind == SourceFormJSON
-}
-
-// canonical is free for a name that is canonical already.
-func canonical(name string) string { return textproto.CanonicalMIMEHeaderKey(name) }
-
-// headerValue looks up a canonical name.
-func headerValue(header map[string][]string, name string) Value {
-	values := header[name]
-	if len(values) == 0 {
-		return Value{}
-	}
-	return Value{Text: values[0], Found: values[0] != "", Repeated: len(values) > 1}
 }

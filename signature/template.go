@@ -94,35 +94,6 @@ func (t *Template) addText(text []byte) {
 	}
 }
 
-// closingBrace finds the brace that ends the placeholder starting at i, or -1.
-func closingBrace(text string, i int) int {
-	for j := i + 1; j < len(text); j++ {
-		switch text[j] {
-		case '\\':
-			j++
-		case '}':
-			return j
-		}
-	}
-	return -1
-}
-
-func unescapeText(text string, i int) (byte, error) {
-	if i+1 < len(text) {
-		switch c := text[i+1]; c {
-		case 'n':
-			return '\n', nil
-		case 't':
-			return '\t', nil
-		case '\\', '{', '}':
-			return c, nil
-		}
-	}
-	return 0, errors.New(`a backslash that escapes nothing: there are \n \t \\ \{ \}`)
-}
-
-var escapeText = strings.NewReplacer("\n", `\n`, "\t", `\t`, `\`, `\\`, `{`, `\{`, `}`, `\}`)
-
 // String prints the template with short placeholder names. It parses to the
 // same template.
 func (t *Template) String() string {
@@ -164,6 +135,33 @@ func (t *Template) hasPlaceholder(match func(placeholder) bool) bool {
 	return slices.ContainsFunc(t.pieces, func(p piece) bool {
 		return p.placeholder != nil && match(*p.placeholder)
 	})
+}
+
+func (t *Template) ends(v variable) bool {
+	last := t.pieces[len(t.pieces)-1].placeholder
+	return last != nil && last.variable == v
+}
+
+func (t *Template) readsBody() bool {
+	return t.hasPlaceholder(func(ph placeholder) bool { return ph.holds(Source{Kind: SourceBody}) })
+}
+
+// signedFields are the fields that a template takes out of a body which it
+// does not sign as a whole.
+func (t *Template) signedFields() []Source {
+	if t.readsBody() {
+		return nil
+	}
+	var fields []Source
+	for _, p := range t.pieces {
+		if p.placeholder == nil {
+			continue
+		}
+		if f, ok := p.placeholder.field(); ok && f.Kind != SourceForm {
+			fields = append(fields, f)
+		}
+	}
+	return fields
 }
 
 // Append appends the template's bytes for one request to dst. params are the

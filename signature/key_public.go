@@ -4,13 +4,13 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
-	"crypto/elliptic"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math/big"
 	"strings"
 )
 
@@ -160,84 +160,6 @@ func smallOrder(key ed25519.PublicKey) bool {
 	return false
 }
 
-// NewPrivateKey reads a key that [Scheme.Sign] can use and that verifies as
-// its public part does: PKCS #8 in PEM, or the seed of an Ed25519 key (32
-// bytes) in base64, with a prefix whsk_ or without. It is for tests and for
-// sending samples: a guard has no use for it.
-func NewPrivateKey(text string) (*Key, error) {
-	private, err := parsePrivateKey(strings.TrimSpace(text))
-	if err != nil {
-		return nil, fmt.Errorf("the private key %w", err)
-	}
-	key, err := publicKeyOf(private.Public())
-	if err != nil {
-		return nil, err
-	}
-	key.private = private
-	return key, nil
-}
-
-func parsePrivateKey(text string) (crypto.Signer, error) {
-	if strings.HasPrefix(text, "-----") {
-		label, der, err := decodePEM(text)
-		if err != nil {
-			return nil, err
-		}
-		if label != "PRIVATE KEY" {
-			return nil, errors.New("is not a PRIVATE KEY (PKCS #8): openssl pkcs8 -topk8 -nocrypt makes one")
-		}
-		parsed, err := x509.ParsePKCS8PrivateKey(der)
-		if err != nil {
-			return nil, errors.New("cannot be read")
-		}
-		if private, ok := parsed.(crypto.Signer); ok {
-			return private, nil
-		}
-		return nil, errors.New("cannot sign")
-	}
-	raw, err := decodeAnyBase64(strings.TrimPrefix(text, privateKeyPrefix))
-	switch {
-	case err != nil:
-		return nil, errors.New("is neither PEM nor base64")
-	case len(raw) == ed25519.SeedSize:
-		return ed25519.NewKeyFromSeed(raw), nil
-	case len(raw) == ed25519.PrivateKeySize:
-		return ed25519.NewKeyFromSeed(raw[:ed25519.SeedSize]), nil
-	}
-	return nil, errors.New("is neither PEM nor a seed of 32 bytes")
-}
-
-// CheckKey says what is wrong with using a key in this scheme: a secret where
-// a public key is needed, or a key of another type than the algorithm's.
-func (s *Scheme) CheckKey(key *Key) error {
-	if key == nil || !key.usable() {
-		return errors.New("the key is empty")
-	}
-	for i := range s.lines {
-		if err := s.lines[i].checkKey(key); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (l *signatureLine) checkKey(key *Key) error {
-	switch {
-	case l.algorithm.kind() == asymmetric && key.public == nil:
-		return fmt.Errorf("%s needs the sender's public key, not a secret", l.algorithm)
-	case l.algorithm.kind() != asymmetric && key.public != nil:
-		return fmt.Errorf("%s needs a secret, not a public key", l.algorithm)
-	case !key.fits(l.algorithm):
-		return fmt.Errorf("%s needs %s key, and this is %s key", l.algorithm, keyNames[l.algorithm.String()], key.typeName())
-	}
-	if l.jwt && l.algorithm.String() == nameECDSA {
-		if public, ok := key.public.(*ecdsa.PublicKey); ok && public.Curve != elliptic.P256() {
-			return errors.New("a JWT with ecdsa-sha256 (ES256) needs a key on the curve P-256")
-		}
-	}
-	return nil
-}
-
 var keyNames = map[string]string{
 	nameEd25519: "an Ed25519", nameECDSA: "an ECDSA", nameRSA256: "an RSA", nameRSA512: "an RSA", nameRSAPSS: "an RSA",
 }
@@ -262,4 +184,37 @@ func (k *Key) fits(a algorithm) bool {
 		return k.public == nil
 	}
 	return k.public != nil && k.typeName() == keyNames[a.String()]
+}
+
+// verifies checks one signature over a digest, or over the message itself for
+// Ed25519. raw is how tokens write ECDSA: r and s, 32 bytes each, in place of
+// ASN.1 DER.
+func (k *Key) verifies(a algorithm, digest, signature []byte, raw bool) bool {
+	switch public := k.public.(type) {
+	case ed25519.PublicKey:
+		return a.String() == nameEd25519 && ed25519.Verify(public, digest, signature)
+	case *ecdsa.PublicKey:
+		if a.String() != nameECDSA {
+			return false
+		}
+		if !raw {
+			return ecdsa.VerifyASN1(public, digest, signature)
+		}
+		if len(signature) != 64 {
+			return false
+		}
+		r, s := new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:])
+		return ecdsa.Verify(public, digest, r, s)
+	case *rsa.PublicKey:
+		switch a.String() {
+		case nameRSA256:
+			return rsa.VerifyPKCS1v15(public, crypto.SHA256, digest, signature) == nil
+		case nameRSA512:
+			return rsa.VerifyPKCS1v15(public, crypto.SHA512, digest, signature) == nil
+		case nameRSAPSS:
+			// Senders differ in the length of the salt, and none of them is wrong.
+			return rsa.VerifyPSS(public, crypto.SHA512, digest, signature, nil) == nil
+		}
+	}
+	return false
 }

@@ -1,6 +1,20 @@
 package signature
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
+
+// Verdict is what a verified request proved.
+type Verdict struct {
+	// Secret is the index of the secret that matched.
+	Secret int
+	// Time is the stamp, EventTime the event's own; zero where there is none.
+	Time, EventTime time.Time
+	// Parts are the stamp's text, the ID and nonce of the signature header or
+	// of what is signed, and the claims of a token, for [Source.Read].
+	Parts Parts
+}
 
 // Reason says in one word why a request was refused. The words are the
 // results that users see.

@@ -2,60 +2,9 @@ package signature
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 )
-
-// covers says whether changing what s reads must change what the placeholder
-// writes. {timestamp} and {id} are the scheme's to judge.
-func (ph placeholder) covers(s Source) bool {
-	// Lower case makes two values one: an ID in other letters would be a new
-	// ID under the same MAC.
-	return !slices.Contains(ph.funcs, "lower") && ph.holds(s)
-}
-
-// holds says whether what s reads goes into what the placeholder writes. A
-// body without a path is the whole of it.
-func (ph placeholder) holds(s Source) bool {
-	switch s.Kind {
-	case SourceHeader:
-		return ph.variable == varHeader && strings.EqualFold(ph.name, s.Name)
-	case SourceQuery:
-		// unescape_reserved is no loss here: a query value is read decoded.
-		switch ph.variable {
-		case varQuery, varURI, varURL:
-			return true
-		}
-		return ph.variable == varQueryKey && ph.name == s.Name
-	case SourceForm:
-		return ph.variable == varBody || ph.variable == varFormSorted || ph.variable == varFormField && ph.name == s.Name
-	case SourceFormJSON:
-		field, path, err := splitFormJSON(s.Name)
-		if err != nil {
-			return false
-		}
-		if ph.variable == varFormJSON {
-			f, p, err := splitFormJSON(ph.name)
-			return err == nil && f == field && holdsPath(p, path)
-		}
-		return ph.holds(Source{SourceForm, field})
-	case SourceBody:
-		if s.Name == "" {
-			return ph.variable == varBody || ph.variable == varFormSorted
-		}
-		return ph.variable == varBody || ph.variable == varBodyPath && !ph.each && holdsPath(ph.name, s.Name)
-	}
-	return false
-}
-
-// holdsPath: the same path, or an object around it.
-func holdsPath(outer, inner string) bool {
-	o, err := splitPath(outer)
-	if err != nil {
-		return false
-	}
-	i, err := splitPath(inner)
-	return err == nil && len(o) <= len(i) && slices.Equal(o, i[:len(o)])
-}
 
 // Covers says whether what s reads is under the MAC, whichever of the signed
 // templates matched. It is derived from the templates and never declared. A
@@ -136,19 +85,6 @@ func (s *Scheme) CoveredFields() []Source {
 	return slices.DeleteFunc(fields, func(f Source) bool { return s.items == "" && !s.Covers(f) })
 }
 
-// field is the part of the body that the placeholder writes.
-func (ph placeholder) field() (Source, bool) {
-	switch ph.variable {
-	case varBodyPath:
-		return Source{SourceBody, ph.name}, true
-	case varFormField:
-		return Source{SourceForm, ph.name}, true
-	case varFormJSON:
-		return Source{SourceFormJSON, ph.name}, true
-	}
-	return Source{}, false
-}
-
 func (s *Scheme) coveredBy(c content, source Source) bool {
 	if c.covers(source) {
 		return true
@@ -165,4 +101,21 @@ func sameSource(a, b Source) bool {
 		return b.Kind == SourceHeader && strings.EqualFold(a.Name, b.Name)
 	}
 	return a == b
+}
+
+// inItem is a path of the whole body as it is called in the element it leads
+// into.
+func (s *Scheme) inItem(path string) (string, bool) {
+	outer, err := splitPath(s.items)
+	if err != nil {
+		return "", false
+	}
+	segments := splitUnescaped(path, '.')
+	if len(segments) <= len(outer)+1 || !holdsPath(s.items, path) {
+		return "", false
+	}
+	if _, err := strconv.Atoi(segments[len(outer)]); err != nil {
+		return "", false
+	}
+	return joinPath(segments[len(outer)+1:]), true
 }

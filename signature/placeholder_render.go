@@ -1,32 +1,11 @@
 package signature
 
 import (
-	"bytes"
 	"crypto/sha256"
-	"encoding/base64"
-	"encoding/hex"
-	"hash"
 	"slices"
-)
+	"strconv"
 
-// optional is a function that changes nothing in a value, but allows it to be
-// absent: Adyen signs an empty text for a field that its event does not have.
-const optional = "optional"
-
-// functions work on the end of dst, from start on.
-var functions = map[string]func(dst []byte, start int) []byte{
-	"sha256":            appendSHA256,
-	"hex":               appendHex,
-	"base64":            appendBase64,
-	"lower":             appendLower,
-	"unescape_reserved": unescapeReserved,
-	"php_json":          phpJSON,
-	optional:            func(dst []byte, _ int) []byte { return dst },
-}
-
-const (
-	wholeFunctionList = "sha256 hex base64 lower unescape_reserved php_json"
-	functionList      = wholeFunctionList + " " + optional
+	"github.com/tidwall/gjson"
 )
 
 // env is what placeholders are written from.
@@ -137,6 +116,54 @@ func (ph *placeholder) appendJSON(dst []byte, r *Request) ([]byte, error) {
 	return append(dst, text...), nil
 }
 
+// appendEach writes the values that a path with stars names: how many elements
+// the list has, and each value after its length. So ["ab"] and ["a","b"] are
+// two texts. An empty list writes nothing and counts as missing.
+func (ph placeholder) appendEach(dst, body []byte, path []string) ([]byte, error) {
+	star := slices.Index(path, "*")
+	if star < 0 {
+		text, kind := readJSON(body, joinPath(path))
+		if kind == jsonMissing && !slices.Contains(ph.funcs, optional) {
+			return dst, refuse(SignatureMalformed, "an element of %s has no such value", ph)
+		}
+		return append(dst, text...), nil
+	}
+	list := gjson.ParseBytes(body)
+	if star > 0 {
+		text, kind := readJSON(body, joinPath(path[:star]))
+		if kind != jsonNested {
+			return dst, nil
+		}
+		list = gjson.Parse(text)
+	}
+	if !list.IsArray() {
+		return dst, nil
+	}
+	var elements [][]byte
+	var err error
+	list.ForEach(func(_, element gjson.Result) bool {
+		text := []byte(element.Raw)
+		if rest := path[star+1:]; len(rest) > 0 {
+			text, err = ph.appendEach(nil, text, rest)
+		} else if element.Type == gjson.String {
+			text = []byte(element.Str)
+		}
+		elements = append(elements, text)
+		return err == nil
+	})
+	if err != nil || len(elements) == 0 {
+		return dst, err
+	}
+	dst = strconv.AppendInt(dst, int64(len(elements)), 10)
+	for _, text := range elements {
+		dst = append(dst, ';')
+		dst = strconv.AppendInt(dst, int64(len(text)), 10)
+		dst = append(dst, ':')
+		dst = append(dst, text...)
+	}
+	return dst, nil
+}
+
 // appendSource renders what can be there several times. The sender meant one
 // of them, and the app might read the other.
 func (ph *placeholder) appendSource(dst []byte, r *Request) ([]byte, error) {
@@ -155,56 +182,4 @@ func (ph *placeholder) appendSource(dst []byte, r *Request) ([]byte, error) {
 		return dst, refuse(SignatureMalformed, "%s is signed and cannot be read", ph)
 	}
 	return append(dst, v.Text...), nil
-}
-
-func newSHA256() hash.Hash { return sha256.New() }
-
-func appendSHA256(dst []byte, start int) []byte {
-	sum := sha256.Sum256(dst[start:])
-	return append(dst[:start], sum[:]...)
-}
-
-func appendHex(dst []byte, start int) []byte {
-	return moveDown(hex.AppendEncode(dst, dst[start:]), start, len(dst))
-}
-
-func appendBase64(dst []byte, start int) []byte {
-	return moveDown(base64.StdEncoding.AppendEncode(dst, dst[start:]), start, len(dst))
-}
-
-// moveDown puts what is from middle on in the place of what is from start on: no
-// encoder promises to work in place, and a copy costs less than an allocation.
-func moveDown(dst []byte, start, middle int) []byte {
-	return append(dst[:start], dst[middle:]...)
-}
-
-func appendLower(dst []byte, start int) []byte {
-	for i, c := range dst[start:] {
-		if c >= 'A' && c <= 'Z' {
-			dst[start+i] = c | 0x20
-		}
-	}
-	return dst
-}
-
-// reserved are the characters whose escapes HubSpot decodes in the URL before
-// it signs it: the table in "Validate the v3 request signature",
-// https://developers.hubspot.com/docs/apps/developer-platform/build-apps/authentication/request-validation
-const reserved = ":/?@!$'()*,;"
-
-func unescapeReserved(dst []byte, start int) []byte {
-	out := dst[:start]
-	for i := start; i < len(dst); i++ {
-		if dst[i] == '%' && i+2 < len(dst) {
-			var c [1]byte
-			_, err := hex.Decode(c[:], dst[i+1:i+3])
-			if err == nil && bytes.IndexByte([]byte(reserved), c[0]) >= 0 {
-				out = append(out, c[0])
-				i += 2
-				continue
-			}
-		}
-		out = append(out, dst[i])
-	}
-	return out
 }

@@ -2,10 +2,6 @@ package signature
 
 import (
 	"encoding/json"
-	"errors"
-	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/tidwall/gjson"
@@ -13,32 +9,6 @@ import (
 
 // maxItems bounds the elements of one request: each costs a MAC per secret.
 const maxItems = 1000
-
-// compileItems checks the line items, for senders that sign each element of a
-// list on its own. The element then takes the place of the body: for body
-// paths in signed and for the place of the signature.
-func (s *Scheme) compileItems() error {
-	path := s.spec.Items
-	if path == "" {
-		return nil
-	}
-	if _, err := splitPath(path); err != nil {
-		return fmt.Errorf("items: %w", err)
-	}
-	if s.spec.Named != "" {
-		return fmt.Errorf("items: the scheme %s has its own content, so remove this line", s.spec.Named)
-	}
-	if len(s.lines) == 0 {
-		return errors.New("items: there is no signature line to go with it")
-	}
-	for i := range s.lines {
-		if l := &s.lines[i]; l.source.Kind != SourceBody {
-			return fmt.Errorf("items: each element holds its own signature, so write signature body <path in the element> instead of %s", l)
-		}
-	}
-	s.items = path
-	return nil
-}
 
 // elements are the items of a request, each as the body of a request of its
 // own.
@@ -100,23 +70,3 @@ func (s *Scheme) matchItems(verdict *Verdict, r *Request, secrets []Secret, now 
 	}
 	return last
 }
-
-// inItem is a path of the whole body as it is called in the element it leads
-// into.
-func (s *Scheme) inItem(path string) (string, bool) {
-	outer, err := splitPath(s.items)
-	if err != nil {
-		return "", false
-	}
-	segments := splitUnescaped(path, '.')
-	if len(segments) <= len(outer)+1 || !holdsPath(s.items, path) {
-		return "", false
-	}
-	if _, err := strconv.Atoi(segments[len(outer)]); err != nil {
-		return "", false
-	}
-	return joinPath(segments[len(outer)+1:]), true
-}
-
-// joinPath puts segments that were cut at their dots together again.
-func joinPath(segments []string) string { return strings.Join(segments, ".") }

@@ -156,33 +156,3 @@ func (ph placeholder) String() string {
 	b.WriteByte('}')
 	return b.String()
 }
-
-var escapeName = strings.NewReplacer(`\`, `\\`, `|`, `\|`, `{`, `\{`, `}`, `\}`)
-
-func unescapeName(name string) string {
-	var b strings.Builder
-	for i := 0; i < len(name); i++ {
-		if name[i] == '\\' && i+1 < len(name) {
-			i++
-		}
-		b.WriteByte(name[i])
-	}
-	return b.String()
-}
-
-// splitUnescaped cuts text at sep, except where a backslash precedes it. The
-// backslashes stay.
-func splitUnescaped(text string, sep byte) []string {
-	var parts []string
-	start := 0
-	for i := 0; i < len(text); i++ {
-		switch text[i] {
-		case '\\':
-			i++
-		case sep:
-			parts = append(parts, text[start:i])
-			start = i + 1
-		}
-	}
-	return append(parts, text[start:])
-}

@@ -1,9 +1,6 @@
 package signature
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
 
 // readHeaders collects the candidates of all signatures that are there before
 // the body is.
@@ -80,18 +77,6 @@ func (s *Scheme) readHeader(in *Inspection, line int, r *Request, name string, k
 		return refuse(SignatureMalformed, "header %s was sent %d times", name, len(values))
 	}
 	return nil
-}
-
-// read is the value at a place that is not a header.
-func (l *signatureLine) read(r *Request) Value {
-	if l.source == (Source{Kind: SourceBody}) {
-		return Value{Text: string(r.Body), Found: len(r.Body) > 0}
-	}
-	v := l.source.read(r, "")
-	if l.source.Kind == SourceBody && v.Found && !uniqueJSON(string(r.Body), l.source.Name) {
-		v.Repeated = true
-	}
-	return v
 }
 
 // readValue takes the candidates out of one header or field and says what is
@@ -239,56 +224,11 @@ func (in *Inspection) keep(l *signatureLine, line int, text string) bool {
 	return ok
 }
 
-// matchItem finds the pattern of the item at one place. Text decides before
-// place does. The last positional {signature} also takes what comes after it.
-func (f *format) matchItem(found *item, text string, index int) bool {
-	for i := range f.patterns {
-		p := &f.patterns[i]
-		if p.positional {
-			continue
-		}
-		if p.match(found, text) {
-			return true
-		}
-	}
-	if index >= len(f.patterns) {
-		index = len(f.patterns) - 1
-		if !f.patterns[index].has(varSignature) {
-			return false
-		}
-	}
-	p := &f.patterns[index]
-	return p.positional && p.match(found, text)
-}
-
-// add takes over the parts of another item. It is false where one is there
-// already.
-func (it *item) add(more *item) bool {
-	return addPart(&it.timestamp, more.timestamp) && addPart(&it.id, more.id) && addPart(&it.nonce, more.nonce)
-}
-
-func addPart(to *string, from string) bool {
-	if from == "" {
-		return true
-	}
-	if *to != "" {
-		return false
-	}
-	*to = from
-	return true
-}
-
-// names are the headers that a numbered line reads in one request: those with a
-// number in place of the star (DocuSign X-DocuSign-Signature-1 and on).
-func (l *signatureLine) names(r *Request) []string {
+// lineNames are the places where a signature was looked for.
+func (s *Scheme) lineNames() string {
 	var names []string
-	for name := range r.Header {
-		number, ok := strings.CutPrefix(name, l.source.Name)
-		// One more than can be tried is enough to refuse them all.
-		if ok && allDigits(number) && len(names) <= maxCandidates {
-			names = append(names, name)
-		}
+	for i := range s.lines {
+		names = append(names, s.lines[i].String())
 	}
-	slices.Sort(names)
-	return names
+	return strings.Join(names, " or ")
 }

@@ -1,16 +1,13 @@
 package signature
 
 import (
-	"crypto/hmac"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/tidwall/gjson"
-	"github.com/tidwall/sjson"
 )
 
 // namedJWT is the scheme of senders whose signature is a JSON Web Token
@@ -31,62 +28,6 @@ const maxToken = 16 << 10
 // tokenEncoding has no padding, as RFC 7515 section 2 defines it.
 var tokenEncoding = encoding{name: "base64url", padded: base64.RawURLEncoding.Strict(), bare: base64.RawURLEncoding.Strict()}
 
-// checkJWT checks what a signature line says where the signature is a token.
-func (l *signatureLine) checkJWT(spec SignatureSpec) error {
-	l.encoding = &tokenEncoding
-	if algorithms[l.algorithm].jwt == "" {
-		return fmt.Errorf("there is no JWT with the algorithm %s", l.algorithm)
-	}
-	if spec.Encoding != "" && spec.Encoding != tokenEncoding.name {
-		return fmt.Errorf("a JWT is in base64url, not in %s", spec.Encoding)
-	}
-	for name, v := range formatVariables {
-		if v != varSignature && l.format.has(v) {
-			return fmt.Errorf("a {%s} beside a JWT is not under its signature: use a claim, timestamp claim iat or id claim jti", name)
-		}
-	}
-	return nil
-}
-
-// claim is a compiled Claim.
-type claim struct {
-	templateContent
-	name     string
-	optional bool
-}
-
-func (s *Scheme) compileClaims() error {
-	if s.spec.Named != namedJWT {
-		if len(s.spec.Claims) > 0 {
-			return errors.New("claim: there are claims in tokens only, so this needs the line scheme jwt")
-		}
-		return nil
-	}
-	if len(s.lines) == 0 {
-		return errors.New("scheme: jwt needs a signature line that says where the token is")
-	}
-	if len(s.spec.SignedFunctions) > 0 {
-		return errors.New("signed: the scheme jwt has its own content, so remove this line")
-	}
-	for _, spec := range s.spec.Claims {
-		t, err := ParseTemplate(spec.Template)
-		if err == nil {
-			_, err = splitPath(spec.Name)
-		}
-		if err == nil {
-			err = s.checkTemplate(t)
-		}
-		if err != nil {
-			return fmt.Errorf("claim: %s: %w", spec.Name, err)
-		}
-		s.claims = append(s.claims, &claim{templateContent{Template: t, params: s.spec.Params}, spec.Name, spec.Optional})
-		s.fields = append(s.fields, t.signedFields()...)
-		s.signsTimestamp = s.signsTimestamp || t.uses(varTimestamp)
-		s.signsID = s.signsID || t.uses(varID)
-	}
-	return nil
-}
-
 // tokenContent is the text of the token's first two parts.
 type tokenContent struct{}
 
@@ -97,7 +38,8 @@ func (tokenContent) hash(st *macState, _ *Request, p Parts) error {
 }
 
 func (tokenContent) covers(s Source) bool { return s.Kind == SourceClaim }
-func (tokenContent) uses(variable) bool   { return false }
+
+func (tokenContent) uses(variable) bool { return false }
 
 // readToken takes a token apart, as far as that can be done without a key. It
 // says what is wrong with it.
@@ -191,91 +133,4 @@ func (w Window) checkTokenTimes(p *Parts, now time.Time) error {
 		}
 	}
 	return nil
-}
-
-// checkClaims compares the claims of a token whose signature holds with what
-// the request is.
-func (s *Scheme) checkClaims(r *Request, p *Parts) error {
-	for i := range s.claims {
-		c := s.claims[i]
-		text, kind := readJSON([]byte(p.claims), c.name)
-		if kind == jsonMissing {
-			// MessageBird leaves the digest of an empty body out. With a body
-			// there has to be one.
-			if c.optional || len(r.Body) == 0 && c.readsBody() {
-				continue
-			}
-			return refuse(SignatureMalformed, "the token has no claim %s", c.name)
-		}
-		want, err := c.Append(nil, r, *p, c.params)
-		if err != nil {
-			return err
-		}
-		if kind == jsonNested || !hmac.Equal(want, []byte(text)) {
-			return refuse(SignatureInvalid, "claim %s is not that of this request", c.name)
-		}
-	}
-	return nil
-}
-
-func (t *Template) readsBody() bool {
-	return t.hasPlaceholder(func(ph placeholder) bool { return ph.holds(Source{Kind: SourceBody}) })
-}
-
-// tokenLife is how long a token made by Sign is good for.
-const tokenLife = 5 * time.Minute
-
-// newToken makes the text that a token's signature is over: the claims of the
-// scheme, those that stamp and ID are read from, and iat and exp.
-func (s *Scheme) newToken(l *signatureLine, r *Request, p Parts) (Parts, error) {
-	at := p.Timestamp
-	format := formatUnix
-	if s.spec.Timestamp != nil {
-		format = s.spec.Timestamp.Format
-	}
-	issued, err := ParseStamp(at, format)
-	if err != nil {
-		return p, errors.New("the timestamp cannot be read again")
-	}
-	claims := []byte("{}")
-	set := func(name, value string) {
-		if err == nil {
-			claims, err = sjson.SetBytes(claims, name, value)
-		}
-	}
-	setNumber := func(name, value string) {
-		if err == nil {
-			claims, err = sjson.SetRawBytes(claims, name, []byte(value))
-		}
-	}
-	// Verifiers of some senders demand an issuer and a token ID, whatever they
-	// are; a claim line below takes their place.
-	set("iss", "webhook-guard")
-	set("jti", p.Nonce)
-	setNumber("iat", FormatStamp(issued, formatUnix))
-	setNumber("exp", FormatStamp(issued.Add(tokenLife), formatUnix))
-	if t := s.spec.Timestamp; t != nil && t.Source.Kind == SourceClaim {
-		if t.Format == formatRFC3339 {
-			set(t.Source.Name, at)
-		} else {
-			setNumber(t.Source.Name, at)
-		}
-	}
-	if len(s.spec.ID) == 1 && s.spec.ID[0].Kind == SourceClaim && p.ID != "" {
-		set(s.spec.ID[0].Name, p.ID)
-	}
-	for i := range s.claims {
-		text, renderErr := s.claims[i].Append(nil, r, p, s.claims[i].params)
-		if renderErr != nil {
-			return p, renderErr
-		}
-		set(s.claims[i].name, string(text))
-	}
-	if err != nil {
-		return p, errors.New("a claim cannot be written")
-	}
-	header := `{"alg":"` + algorithms[l.algorithm].jwt + `","typ":"JWT"}`
-	encode := tokenEncoding.bare.EncodeToString
-	p.claims, p.token = string(claims), encode([]byte(header))+"."+encode(claims)
-	return p, nil
 }

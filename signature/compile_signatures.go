@@ -1,0 +1,123 @@
+package signature
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+func (s *Scheme) compileSignatures() error {
+	specs := s.spec.Signatures
+	if len(specs) == 0 {
+		specs = namedSignatures[s.spec.Named]
+	}
+	for _, spec := range specs {
+		l, err := compileLine(spec, s.spec.Named == namedJWT)
+		if err != nil {
+			return fmt.Errorf("signature: %w", err)
+		}
+		s.lines = append(s.lines, l)
+		if !slices.Contains(s.algorithms, l.algorithm) {
+			s.algorithms = append(s.algorithms, l.algorithm)
+		}
+		s.inBody = s.inBody || l.source.inBody()
+		// Which of them a key is for could not be told, and a secret must not
+		// be tried where a public key belongs.
+		if l.algorithm.kind() != s.lines[0].algorithm.kind() {
+			return fmt.Errorf("signature: %s and %s need keys of two kinds: describe them as two providers", s.lines[0].algorithm, l.algorithm)
+		}
+	}
+	return nil
+}
+
+// namedSignatures are the signature lines of the schemes that have their own.
+var namedSignatures = map[string][]SignatureSpec{
+	namedTwilio:     {twilioSignature},
+	namedContentful: {contentfulSignature},
+}
+
+func compileLine(spec SignatureSpec, jwt bool) (l signatureLine, err error) {
+	l.jwt = jwt
+	if l.source, l.numbered, err = spec.place(jwt); err != nil {
+		return l, err
+	}
+	if l.algorithm, err = findAlgorithm(orDefault(spec.Algorithm, "sha256")); err != nil {
+		return l, err
+	}
+	if l.format, err = parseFormat(orDefault(spec.Format, "{signature}"), spec.Split); err != nil {
+		return l, err
+	}
+	if jwt {
+		return l, l.checkJWT(spec)
+	}
+	l.encoding, err = findEncoding(orDefault(spec.Encoding, "hex"))
+	return l, err
+}
+
+// place is where the signature is, and whether that is a row of headers.
+func (spec SignatureSpec) place(jwt bool) (Source, bool, error) {
+	switch {
+	case spec.Source == Source{}:
+		name, numbered := strings.CutSuffix(spec.Header, "*")
+		if err := checkHeaderName(name); err != nil {
+			return Source{}, false, err
+		}
+		// A star is a token character, so it could also be a part of the name.
+		if strings.Contains(name, "*") {
+			return Source{}, false, fmt.Errorf("header %q: a star can only stand at the end", spec.Header)
+		}
+		return Source{SourceHeader, canonical(name)}, numbered, nil
+	case spec.Header != "":
+		return Source{}, false, fmt.Errorf("there is both the header %s and %s: a signature is in one place", spec.Header, spec.Source)
+	case jwt && spec.Source == wholeBody:
+		return spec.Source, false, nil
+	}
+	if !slices.Contains([]Kind{SourceQuery, SourceBody, SourceForm, SourceFormJSON}, spec.Source.Kind) {
+		return Source{}, false, fmt.Errorf("%q is no place of a signature: use <header>, query <key>, body <path>, form <field> or form_json <field>.<path>", spec.Source)
+	}
+	return spec.Source, false, spec.Source.Check()
+}
+
+// checkJWT checks what a signature line says where the signature is a token.
+func (l *signatureLine) checkJWT(spec SignatureSpec) error {
+	l.encoding = &tokenEncoding
+	if algorithms[l.algorithm].jwt == "" {
+		return fmt.Errorf("there is no JWT with the algorithm %s", l.algorithm)
+	}
+	if spec.Encoding != "" && spec.Encoding != tokenEncoding.name {
+		return fmt.Errorf("a JWT is in base64url, not in %s", spec.Encoding)
+	}
+	for name, v := range formatVariables {
+		if v != varSignature && l.format.has(v) {
+			return fmt.Errorf("a {%s} beside a JWT is not under its signature: use a claim, timestamp claim iat or id claim jti", name)
+		}
+	}
+	return nil
+}
+
+// compileItems checks the line items, for senders that sign each element of a
+// list on its own. The element then takes the place of the body: for body
+// paths in signed and for the place of the signature.
+func (s *Scheme) compileItems() error {
+	path := s.spec.Items
+	if path == "" {
+		return nil
+	}
+	if _, err := splitPath(path); err != nil {
+		return fmt.Errorf("items: %w", err)
+	}
+	if s.spec.Named != "" {
+		return fmt.Errorf("items: the scheme %s has its own content, so remove this line", s.spec.Named)
+	}
+	if len(s.lines) == 0 {
+		return errors.New("items: there is no signature line to go with it")
+	}
+	for i := range s.lines {
+		if l := &s.lines[i]; l.source.Kind != SourceBody {
+			return fmt.Errorf("items: each element holds its own signature, so write signature body <path in the element> instead of %s", l)
+		}
+	}
+	s.items = path
+	return nil
+}

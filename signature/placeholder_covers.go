@@ -1,0 +1,70 @@
+package signature
+
+import (
+	"slices"
+	"strings"
+)
+
+// covers says whether changing what s reads must change what the placeholder
+// writes. {timestamp} and {id} are the scheme's to judge.
+func (ph placeholder) covers(s Source) bool {
+	// Lower case makes two values one: an ID in other letters would be a new
+	// ID under the same MAC.
+	return !slices.Contains(ph.funcs, "lower") && ph.holds(s)
+}
+
+// holds says whether what s reads goes into what the placeholder writes. A
+// body without a path is the whole of it.
+func (ph placeholder) holds(s Source) bool {
+	switch s.Kind {
+	case SourceHeader:
+		return ph.variable == varHeader && strings.EqualFold(ph.name, s.Name)
+	case SourceQuery:
+		// unescape_reserved is no loss here: a query value is read decoded.
+		switch ph.variable {
+		case varQuery, varURI, varURL:
+			return true
+		}
+		return ph.variable == varQueryKey && ph.name == s.Name
+	case SourceForm:
+		return ph.variable == varBody || ph.variable == varFormSorted || ph.variable == varFormField && ph.name == s.Name
+	case SourceFormJSON:
+		field, path, err := splitFormJSON(s.Name)
+		if err != nil {
+			return false
+		}
+		if ph.variable == varFormJSON {
+			f, p, err := splitFormJSON(ph.name)
+			return err == nil && f == field && holdsPath(p, path)
+		}
+		return ph.holds(Source{SourceForm, field})
+	case SourceBody:
+		if s.Name == "" {
+			return ph.variable == varBody || ph.variable == varFormSorted
+		}
+		return ph.variable == varBody || ph.variable == varBodyPath && !ph.each && holdsPath(ph.name, s.Name)
+	}
+	return false
+}
+
+// field is the part of the body that the placeholder writes.
+func (ph placeholder) field() (Source, bool) {
+	switch ph.variable {
+	case varBodyPath:
+		return Source{SourceBody, ph.name}, true
+	case varFormField:
+		return Source{SourceForm, ph.name}, true
+	case varFormJSON:
+		return Source{SourceFormJSON, ph.name}, true
+	}
+	return Source{}, false
+}
+
+// decodes: what is written can hold a zero byte that the request does not.
+func (ph placeholder) decodes() bool {
+	switch ph.variable {
+	case varBodyPath, varFormField, varFormJSON, varFormSorted, varQueryKey:
+		return true
+	}
+	return false
+}

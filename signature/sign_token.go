@@ -1,0 +1,66 @@
+package signature
+
+import (
+	"errors"
+	"time"
+
+	"github.com/tidwall/sjson"
+)
+
+// tokenLife is how long a token made by Sign is good for.
+const tokenLife = 5 * time.Minute
+
+// newToken makes the text that a token's signature is over: the claims of the
+// scheme, those that stamp and ID are read from, and iat and exp.
+func (s *Scheme) newToken(l *signatureLine, r *Request, p Parts) (Parts, error) {
+	at := p.Timestamp
+	format := formatUnix
+	if s.spec.Timestamp != nil {
+		format = s.spec.Timestamp.Format
+	}
+	issued, err := ParseStamp(at, format)
+	if err != nil {
+		return p, errors.New("the timestamp cannot be read again")
+	}
+	claims := []byte("{}")
+	set := func(name, value string) {
+		if err == nil {
+			claims, err = sjson.SetBytes(claims, name, value)
+		}
+	}
+	setNumber := func(name, value string) {
+		if err == nil {
+			claims, err = sjson.SetRawBytes(claims, name, []byte(value))
+		}
+	}
+	// Verifiers of some senders demand an issuer and a token ID, whatever they
+	// are; a claim line below takes their place.
+	set("iss", "webhook-guard")
+	set("jti", p.Nonce)
+	setNumber("iat", FormatStamp(issued, formatUnix))
+	setNumber("exp", FormatStamp(issued.Add(tokenLife), formatUnix))
+	if t := s.spec.Timestamp; t != nil && t.Source.Kind == SourceClaim {
+		if t.Format == formatRFC3339 {
+			set(t.Source.Name, at)
+		} else {
+			setNumber(t.Source.Name, at)
+		}
+	}
+	if len(s.spec.ID) == 1 && s.spec.ID[0].Kind == SourceClaim && p.ID != "" {
+		set(s.spec.ID[0].Name, p.ID)
+	}
+	for i := range s.claims {
+		text, renderErr := s.claims[i].Append(nil, r, p, s.claims[i].params)
+		if renderErr != nil {
+			return p, renderErr
+		}
+		set(s.claims[i].name, string(text))
+	}
+	if err != nil {
+		return p, errors.New("a claim cannot be written")
+	}
+	header := `{"alg":"` + algorithms[l.algorithm].jwt + `","typ":"JWT"}`
+	encode := tokenEncoding.bare.EncodeToString
+	p.claims, p.token = string(claims), encode([]byte(header))+"."+encode(claims)
+	return p, nil
+}
