@@ -17,8 +17,8 @@ var catalogueFiles embed.FS
 // Catalogue is the built-in set of providers, by name.
 type Catalogue map[string]Provider
 
-// Builtin is the catalogue that is compiled in. It panics where a file of it
-// does not parse; the tests read every one.
+// Builtin returns the catalogue that is compiled in. It panics if one of its
+// files does not parse; the tests parse every one.
 var Builtin = sync.OnceValue(func() Catalogue {
 	catalogue, err := loadCatalogue(catalogueFiles, "providers")
 	if err != nil {
@@ -39,8 +39,8 @@ func loadCatalogue(files fs.FS, dir string) (Catalogue, error) {
 	return catalogue, nil
 }
 
-// eachFile reads the files of a directory, whose names without the ending name
-// what they describe.
+// eachFile calls read for each file of a directory. The name is the file's,
+// without its extension.
 func eachFile(files fs.FS, dir string, read func(name, file string, text []byte) error) error {
 	entries, err := fs.ReadDir(files, dir)
 	if err != nil {
@@ -59,7 +59,7 @@ func eachFile(files fs.FS, dir string, read func(name, file string, text []byte)
 	return nil
 }
 
-// ParseLines parses the lines of a file that holds one provider and nothing
+// ParseLines parses a file that contains the lines of one provider and nothing
 // else.
 func ParseLines(file string, text []byte) (Provider, error) {
 	var provider Provider
@@ -74,8 +74,8 @@ func (c Catalogue) Names() []string {
 	return slices.Sorted(maps.Keys(c))
 }
 
-// Get finds a provider. The error for an unknown one names those that are
-// written like it, and why a sender is not there that one would look for.
+// Get finds a provider. The error for an unknown name suggests similar names. For
+// a well-known sender that is not supported, it gives the reason.
 func (c Catalogue) Get(name string) (Provider, error) {
 	if p, ok := c[name]; ok {
 		return p, nil
@@ -90,8 +90,8 @@ func (c Catalogue) Get(name string) (Provider, error) {
 	return Provider{}, fmt.Errorf("unknown provider %q: %s`caddy webhook-guard providers` lists all; describe another one with `provider %s { … }` in the global webhook_guard option", name, similar, name)
 }
 
-// similar are the names that hold what was written, or are held by it, or are
-// it but for two letters.
+// similar returns the names that contain the given one, are contained in it, or
+// differ from it by at most two letters.
 func (c Catalogue) similar(name string) []string {
 	name = strings.ToLower(name)
 	var names []string
@@ -104,7 +104,7 @@ func (c Catalogue) similar(name string) []string {
 	return names[:min(len(names), 5)]
 }
 
-// distance counts the letters to put in, take out or change to make b of a.
+// distance is the Levenshtein distance of two words.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-func TestTheFiveFirstSendersAndTheGeneralOnesAreThere(t *testing.T) {
+func TestImportantSendersAreInTheCatalogue(t *testing.T) {
 	for _, name := range []string{
 		"okrapdf", "struktr", "docintell", "ocriva", "docrouter",
 		"standard-webhooks", "github", "stripe", "slack", "shopify",
@@ -19,7 +19,7 @@ func TestTheFiveFirstSendersAndTheGeneralOnesAreThere(t *testing.T) {
 	}
 }
 
-func TestAnUnknownProviderIsNamedWithWhatThereIs(t *testing.T) {
+func TestAnUnknownProviderGetsSuggestions(t *testing.T) {
 	_, err := Builtin().Get("strpe")
 	if err == nil {
 		t.Fatal("found")

@@ -157,7 +157,7 @@ func (s sent) putToken(t *testing.T, token string) {
 	}
 }
 
-// An entry without anything that tells events apart has to say so.
+// An entry without anything that identifies events must have `content off`.
 func (s sent) checkIdentity(t *testing.T, parts signature.Parts) {
 	t.Helper()
 	found, err := s.rules.Identity.Identify(s.request, parts)
@@ -170,7 +170,7 @@ func (s sent) checkIdentity(t *testing.T, parts signature.Parts) {
 }
 
 // changes are the body with one byte changed, once for each part of it that is
-// signed. None: the signature says nothing of the body.
+// signed. There are none where the signature does not cover the body.
 func (s sent) changes(t *testing.T) [][]byte {
 	t.Helper()
 	body := s.request.Body
@@ -200,8 +200,7 @@ func (s sent) changes(t *testing.T) [][]byte {
 	return bodies
 }
 
-// Whose signature says nothing of the event, or not of all of it, says so to
-// people.
+// An entry whose signature does not cover the whole event says so in its comment.
 func TestEntriesThatDoNotCoverTheEventSaySo(t *testing.T) {
 	for _, name := range Builtin().Names() {
 		rules := resolve(t, Builtin()[name].WithParams())

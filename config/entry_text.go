@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// EntryText is the file of a built-in provider: a comment, and then its lines
-// as they stand in the catalogue.
+// EntryText returns the file of a built-in provider in two parts: its comment,
+// and its lines as they are in the catalogue.
 func EntryText(name string) (comment, lines string, err error) {
 	text, err := catalogueFiles.ReadFile("providers/" + name + ".caddyfile")
 	if err != nil {
@@ -16,8 +16,9 @@ func EntryText(name string) (comment, lines string, err error) {
 	return comment, lines, nil
 }
 
-// SplitEntry takes an entry's comment, without its signs, from its lines. A
-// blank line of the comment parts paragraphs; those between lines go.
+// SplitEntry separates an entry's comment, without its # signs, from its lines. A
+// blank line in the comment separates paragraphs. Blank lines between lines are
+// dropped.
 func SplitEntry(text string) (comment, lines string) {
 	var said, rest []string
 	for line := range strings.Lines(text) {

@@ -143,7 +143,7 @@ func (c comparison) times(p Provider, f senderFacts) {
 	}
 	unit := map[string]string{"unix_s": "unix", "unix_ms": "unix_ms", "rfc3339": "rfc3339"}[f.Timestamp.Unit]
 	if slices.Contains(f.Unverified, "timestamp.unit") {
-		unit = "" // told from the value
+		unit = "" // recognised by the value
 	}
 	c.same("unit", stamp.Format, unit)
 	renewed := "yes or unknown"

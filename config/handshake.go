@@ -15,63 +15,63 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/signature"
 )
 
-// handshakeOff leaves the sender's check of the endpoint to the app.
+// handshakeOff is the word for leaving the sender's check of the endpoint to the app.
 const handshakeOff = "off"
 
-// Handshake is how a sender makes sure that an endpoint wants its events, and
-// what it gets for an answer. A kind has one check or a few; the first that
-// fits a request answers it.
+// Handshake describes how a sender checks an endpoint before it sends events, and
+// what the guard replies. The first check that matches a request decides.
 type Handshake struct {
 	Kind   string
 	Checks []Check
 
-	// Argument is what the line adds, with its placeholders: the token that the
-	// sender sends with its check, or a word that the answer holds.
+	// Argument is the last word of the line, with its placeholders: the token that
+	// the sender sends with its check, or a word that the reply contains.
 	Argument string
 
-	// Payload is the kind's.
+	// Payload is the payload of the kind; see [HandshakeKind].
 	Payload signature.Source
 }
 
-// Check is one kind of request that asks for an answer instead of bringing an
-// event. What is echoed or signed is a short text of harmless characters, and
-// an answer is plain text or JSON and never anything that a browser would run.
+// Check describes a request that checks the endpoint instead of delivering an
+// event, and the reply to it. What is echoed or signed is a short text of harmless
+// characters. A reply is plain text or JSON, never anything that a browser runs.
 type Check struct {
 	Methods []string
 
-	// When are what a request must have to be this check.
+	// When lists what must hold of a request for it to be this check.
 	When []Condition
 
-	// Proof is who may have it answered.
+	// Proof is what the request must prove to get a reply.
 	Proof Proof
 
-	// Token is where the sender puts the handshake's argument; with ProofToken.
+	// Token is where the handshake's argument is in the request, with ProofToken.
 	Token signature.Source
 
-	// Challenge is what the sender wants to see again. None: nothing is.
+	// Challenge is the text that the sender wants back, if any. Bound limits it.
 	Challenge signature.Source
 	Bound     Bound
 
-	// Secret: the challenge is one that logs must not show.
+	// Secret reports whether logs must not show the challenge.
 	Secret bool
 
-	// MAC has the answer hold the challenge's HMAC under the sender's secret.
+	// MAC signs the challenge with the sender's secret; nil where the reply holds no
+	// signature.
 	MAC *MAC
 
-	// Reply is the answer.
+	// Reply is what the guard replies.
 	Reply Reply
 }
 
-// Proof is what a check must prove before it is answered.
+// Proof is what a check must prove before it gets a reply.
 type Proof int
 
 // The proofs.
 const (
-	// ProofSignature: it has passed every check that an event passes.
+	// ProofSignature means that the request is verified as an event is.
 	ProofSignature Proof = iota
-	// ProofToken: it holds the token that was agreed on with the sender.
+	// ProofToken means that the request holds the token agreed on with the sender.
 	ProofToken
-	// ProofNone: none. A POST must not have a signature, or a valid one.
+	// ProofNone means that anybody gets a reply. A POST has no signature, or a valid one.
 	ProofNone
 )
 
@@ -87,15 +87,16 @@ type ConditionKind int
 
 // The kinds of conditions.
 const (
-	// Present: the source is there.
+	// Present means that the source is there.
 	Present ConditionKind = iota
-	// Absent: the source is not there.
+	// Absent means that the source is not there.
 	Absent
-	// Equal: the source is there once and has the condition's value.
+	// Equal means that the source is there once and has the condition's value.
 	Equal
-	// EmptyList: the source, a path in the body, is a list without elements, or null.
+	// EmptyList means that the source, a path in the body, is a list without elements
+	// or null.
 	EmptyList
-	// NoBody: the body is empty, or JSON without members.
+	// NoBody means that the body is empty, or JSON without members.
 	NoBody
 )
 
@@ -104,17 +105,18 @@ type MAC struct {
 	Algorithm, Encoding string
 }
 
-// Reply is an answer. Its texts may hold {challenge}, {mac} and {argument}.
+// Reply is what the guard replies to a check. Its texts may contain {challenge}, {mac}
+// and {argument}.
 type Reply struct {
 	Status int
 	Type   string // of the body
 	Body   string
-	Header string // a header of the answer, and what it holds
+	Header string // the name of another header, and its value
 	Value  string
 }
 
-// ParseHandshake reads the words of a handshake line, and nil for none or off.
-// Its errors hold no argument: that may be a secret.
+// ParseHandshake reads the words of a handshake line. It returns nil for no words
+// and for off. Its errors do not contain the argument, which may be a secret.
 func ParseHandshake(words []string) (*Handshake, error) {
 	h, err := parseHandshakeWords(words)
 	if err != nil {
@@ -157,9 +159,9 @@ func parseHandshakeWords(words []string) (*Handshake, error) {
 	return h, nil
 }
 
-// given takes the sources that the kind asks for off the front of a line's words
-// and returns the kind's checks with them. Checks by GET have no body, so they
-// are in the query or in a header.
+// given reads the sources that the kind asks for from the front of a line's words
+// and returns the kind's checks with them. A GET has no body, so the sources are in
+// the query or in a header.
 func (k HandshakeKind) given(words []string) (checks []Check, rest []string, ok bool) {
 	sources := make(map[string]signature.Source)
 	for _, name := range k.Sources {
@@ -181,7 +183,7 @@ func (k HandshakeKind) given(words []string) (checks []Check, rest []string, ok 
 	return checks, words, true
 }
 
-// sources are all sources of a check.
+// sources returns all sources of a check.
 func (c *Check) sources() []*signature.Source {
 	all := []*signature.Source{&c.Token, &c.Challenge}
 	for i := range c.When {
@@ -190,7 +192,7 @@ func (c *Check) sources() []*signature.Source {
 	return all
 }
 
-// Syntax is what follows the word handshake for the kind of that name.
+// Syntax returns what follows the word handshake, for the kind of that name.
 func (k HandshakeKind) Syntax(name string) string {
 	for _, source := range k.Sources {
 		name += " <source of the " + source + ">"
@@ -204,9 +206,9 @@ func (k HandshakeKind) Syntax(name string) string {
 // HandshakeKinds lists the kinds in alphabetical order.
 func HandshakeKinds() []string { return slices.Sorted(maps.Keys(Handshakes())) }
 
-// Missing names the argument that the handshake cannot be answered without; ""
-// where nothing is missing. The catalogue knows the kind but not the argument,
-// so this is no error: the sender's events are accepted all the same.
+// Missing names the argument that is needed for a reply and missing; "" where none
+// is. This is not an error, since the catalogue knows the kind but not the argument:
+// the sender's events are accepted all the same.
 func (h *Handshake) Missing() string {
 	if h.Argument != "" {
 		return ""
@@ -214,20 +216,20 @@ func (h *Handshake) Missing() string {
 	return Handshakes()[h.Kind].Argument
 }
 
-// AnswersAnybody reports whether it signs what anybody may send.
+// AnswersAnybody reports whether the handshake signs what anybody may send.
 func (h *Handshake) AnswersAnybody() bool {
 	return slices.ContainsFunc(h.Checks, Check.signsForAnybody)
 }
 
 func (c Check) signsForAnybody() bool { return c.MAC != nil && c.Proof != ProofSignature }
 
-// signsBody finds the whole body, as it is, in a template.
+// signsBody matches a template that contains the whole body unchanged.
 var signsBody = regexp.MustCompile(`\{(http\.request\.)?body\}`)
 
-// CheckProvider refuses a handshake that would sign events for strangers. The
-// texts that it signs for anybody are no events, as long as what the provider
-// signs holds the body itself: see Forgeable. A body's digest, a header or a part
-// of the body could be such a text.
+// CheckProvider refuses a handshake that would sign events for strangers. The texts
+// that it signs for anybody are no events as long as the provider signs the body
+// itself; see [Handshake.Forgeable]. A digest of the body, a header or a part of the
+// body could be such a text.
 func (h *Handshake) CheckProvider(p Provider) error {
 	if !h.AnswersAnybody() {
 		return nil
@@ -247,8 +249,8 @@ func (h *Handshake) CheckProvider(p Provider) error {
 	return nil
 }
 
-// Forgeable reports whether what an event signs is, or ends in, a text that the
-// handshake signs for anybody. Its signature proves nothing then. No sender's
+// Forgeable reports whether the signed text of an event is, or ends in, a text that
+// the handshake signs for anybody. Then its signature proves nothing. No sender's
 // event is such a text: JSON objects, and XML in base64, have other characters.
 func (h *Handshake) Forgeable(r *signature.Request) bool {
 	if !h.AnswersAnybody() {
@@ -258,7 +260,8 @@ func (h *Handshake) Forgeable(r *signature.Request) bool {
 	if payload := h.Payload; payload.Name != "" {
 		signed = payload.Read(r, signature.Parts{}).Text
 	}
-	// The empty text too: what is signed before the body may be the sender's choice.
+	// An empty text is forgeable too: what is signed before the body may be the
+	// sender's choice.
 	return signed == "" || slices.ContainsFunc(h.Checks, func(c Check) bool {
 		return c.signsForAnybody() && c.Bound.Allows(signed)
 	})
@@ -270,8 +273,8 @@ func (c Check) Matches(r *signature.Request) bool {
 		!slices.ContainsFunc(c.When, func(w Condition) bool { return !w.holds(r) })
 }
 
-// Read returns the check's challenge. It is false for one that must not be
-// echoed or signed: the request is none of the sender's checks then.
+// Read returns the check's challenge. It returns false for a challenge that must not
+// be echoed or signed. Then the request is not the check.
 func (c Check) Read(r *signature.Request) (string, bool) {
 	if c.Challenge.Kind == "" {
 		return "", true
@@ -280,7 +283,7 @@ func (c Check) Read(r *signature.Request) (string, bool) {
 	return v.Text, v.Found && !v.Bad && !v.Repeated && c.Bound.Allows(v.Text)
 }
 
-// Fill puts the parts of an answer into one of its texts.
+// Fill replaces the placeholders in one of the reply's texts.
 func (r Reply) Fill(text, challenge, mac, argument string) string {
 	return strings.NewReplacer("{challenge}", challenge, "{mac}", mac, "{argument}", argument).Replace(text)
 }
@@ -304,10 +307,10 @@ func (c Condition) holds(r *signature.Request) bool {
 	return v.Found
 }
 
-// ReadsBody reports whether it takes a body to recognise the check.
+// ReadsBody reports whether the body is needed to recognise the check.
 func (c Check) ReadsBody() bool { return slices.Contains(c.Methods, http.MethodPost) }
 
-// CheckArgument refuses a resolved argument that cannot stand in the answer.
+// CheckArgument refuses a resolved argument that cannot be part of the reply.
 func (h *Handshake) CheckArgument(text string) error {
 	stands := func(c Check) bool { return strings.Contains(c.Reply.Body+c.Reply.Value, "{argument}") }
 	if !slices.ContainsFunc(h.Checks, stands) {

@@ -17,28 +17,28 @@ import (
 //go:embed handshakes/*.caddyfile
 var handshakeFiles embed.FS
 
-// HandshakeKind is a kind of handshake as its file under handshakes/ describes
-// it. Most are named after the sender whose check they are.
+// HandshakeKind is a kind of handshake, as its file in handshakes/ describes it. Most
+// kinds are named after their sender.
 type HandshakeKind struct {
-	// Comment is the file's: where the sender documents its check, and why the
-	// lines are as they are.
+	// Comment is the comment of the file: where the sender documents its check, and
+	// the reasons for its lines.
 	Comment string
 
 	Checks []Check
 
-	// Sources name the sources that the handshake line adds. The checks have
-	// them as sources of the kind [SourceGiven].
+	// Sources names the sources that the handshake line states. The checks refer to
+	// them by sources of the kind [SourceGiven].
 	Sources []string
 
-	// Argument names what the line's last word is; "" where it has none.
+	// Argument describes the line's last word; "" where the kind takes none.
 	Argument string
 
-	// Payload is the form field that the sender signs, where it does not sign
-	// the body; for kinds that sign what anybody sends.
+	// Payload is the form field that the sender signs, where it does not sign the
+	// body. Kinds that sign what anybody sends need it.
 	Payload signature.Source
 }
 
-// SourceGiven is a source that the handshake line adds.
+// SourceGiven is the kind of a source that the handshake line states.
 const SourceGiven signature.Kind = "given"
 
 // Bound limits what is echoed or signed.
@@ -50,10 +50,10 @@ type Bound struct {
 // Allows reports whether a challenge may be echoed or signed.
 func (b Bound) Allows(challenge string) bool { return b.text != nil && b.text.MatchString(challenge) }
 
-// bounds are the bounds that a check may name. harmless is the one wherever a
-// sender's challenges allow it. No text of its characters is a JSON object or a
-// form, so none is an event. sentence lets spaces, colons and base64 through,
-// and nothing that HTML or JSON is made of.
+// bounds has the bounds that a check may name. A check has the bound harmless where
+// the sender's challenges allow it: no text of its characters is a JSON object or a
+// form, so none is an event. The bound sentence allows spaces, colons and base64, but
+// nothing that HTML or JSON is made of.
 var bounds = boundsOf(map[string]string{
 	"harmless":  `^[A-Za-z0-9_-]{1,128}$`,
 	"number":    `^[0-9]{1,20}$`,
@@ -69,10 +69,10 @@ func boundsOf(expressions map[string]string) map[string]Bound {
 	return named
 }
 
-// Handshakes are the kinds by name. The catalogue's entries name their kind
-// without the argument, which only a user knows. notion has none: its check
-// brings the secret, which nobody here may write down. It panics where a file
-// does not parse; the tests read every one.
+// Handshakes returns the kinds by name. The catalogue's entries name their kind
+// without the argument, which only a user knows. There is none for notion: its check
+// contains the secret, which the guard must not write anywhere. Handshakes panics if
+// a file does not parse; the tests parse every one.
 var Handshakes = sync.OnceValue(func() map[string]HandshakeKind {
 	kinds, err := loadHandshakes(handshakeFiles, "handshakes")
 	if err != nil {
@@ -93,7 +93,7 @@ func loadHandshakes(files fs.FS, dir string) (map[string]HandshakeKind, error) {
 	return kinds, nil
 }
 
-// The lines of a kind's file, beside the blocks that begin with `check <method>…`.
+// kindLines are the lines of a kind's file, beside the blocks `check <method>… { … }`.
 var kindLines = tableOf([]line[HandshakeKind]{
 	{syntax: "sources <name>…", parse: func(k *HandshakeKind, args []string) error {
 		k.Sources = args
@@ -108,7 +108,7 @@ var kindLines = tableOf([]line[HandshakeKind]{
 	}},
 })
 
-// The lines of a check. It needs proof and reply.
+// checkLines are the lines of a check. The lines proof and reply are required.
 var checkLines = tableOf([]line[Check]{
 	{syntax: "when <source> [absent | empty_list | is <value>] | no_body", parse: parseWhen, repeatable: true},
 	{syntax: "proof signature | token <source> | none", parse: parseProof},
@@ -143,7 +143,7 @@ func parseKind(file string, text []byte) (HandshakeKind, error) {
 	return kind, nil
 }
 
-// check finds what the lines one by one do not show.
+// check finds mistakes that no line shows alone.
 func (k HandshakeKind) check() error {
 	if len(k.Checks) == 0 {
 		return errors.New("a kind needs a check")

@@ -7,8 +7,8 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/signature"
 )
 
-// parseGiven reads a source that the kind's file states, or `given <name>`, one
-// that the handshake line adds.
+// parseGiven reads a source, or `given <name>` for a source that the handshake line
+// states.
 func parseGiven(args []string) (signature.Source, []string, error) {
 	if len(args) > 1 && args[0] == string(SourceGiven) {
 		return signature.Source{Kind: SourceGiven, Name: args[1]}, args[2:], nil
@@ -91,7 +91,8 @@ func parseChallenge(c *Check, args []string) error {
 	return nil
 }
 
-// The content types of replies. Browsers sniff neither: nosniff goes with them.
+// The content types of replies. They are sent with nosniff, so browsers do not guess
+// another.
 const (
 	plainText = "text/plain; charset=utf-8"
 	jsonText  = "application/json"

@@ -46,7 +46,7 @@ func TestParseHandshake(t *testing.T) {
 	}
 }
 
-// What every kind must keep to, whoever adds one.
+// Every kind keeps these rules.
 func TestHandshakeKindsAreBounded(t *testing.T) {
 	t.Parallel()
 	for _, name := range HandshakeKinds() {
@@ -241,7 +241,7 @@ func TestCheckArgument(t *testing.T) {
 	}
 }
 
-// Every handshake in the catalogue is one, and goes with its provider.
+// Every handshake in the catalogue parses, and is safe with its provider.
 func TestCatalogueHandshakes(t *testing.T) {
 	t.Parallel()
 	for _, name := range Builtin().Names() {

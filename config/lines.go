@@ -16,7 +16,7 @@ import (
 // providerLines are the lines that describe a sender.
 var providerLines table[Provider]
 
-// The table is made here since the parser of `unverified` looks into it.
+// The parser of `unverified` reads the table, so it cannot be initialised in place.
 func init() { providerLines = tableOf(describeProvider()) }
 
 func describeProvider() []line[Provider] {
@@ -59,9 +59,8 @@ func describeProvider() []line[Provider] {
 	}
 }
 
-// ParseLine reads the line at d's cursor, which stands on its name. It returns
-// [ErrUnknownLine], without having moved the cursor, for a line that is not a
-// provider's.
+// ParseLine reads the line whose name is at d's cursor. For a line that no provider
+// has it returns [ErrUnknownLine] and does not move the cursor.
 func (p *Provider) ParseLine(d *caddyfile.Dispenser) error { return providerLines.parse(d, p) }
 
 type lineParser = func(p *Provider, args []string) error

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Where the facts of a catalogue entry are from.
+// The sources of a catalogue entry's facts.
 const (
 	ConfidenceOfficial  = "official"
 	ConfidenceSDK       = "sdk"
@@ -37,7 +37,7 @@ func (p Provider) checkConfidence() error {
 	return fmt.Errorf("%q is not one: write official, sdk or secondary", p.Confidence)
 }
 
-// checkFacts catches what JSON can say of the sender and the lines cannot.
+// checkFacts refuses facts that JSON can state and the lines cannot.
 func (p Provider) checkFacts() error {
 	if err := p.checkConfidence(); err != nil {
 		return lineError("confidence", "%w", err)
@@ -53,7 +53,7 @@ func parseUnverified(p *Provider, args []string) error {
 	return p.checkUnverified()
 }
 
-// aspects are what may be unverified of a line, beside the line as a whole.
+// aspects has the parts of a line that may be unverified by themselves, and their line.
 var aspects = map[string]string{
 	"id_stable":         "id",
 	"timestamp_format":  "timestamp",

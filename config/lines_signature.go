@@ -35,8 +35,8 @@ func parseSignature(p *Provider, args []string) error {
 	return nil
 }
 
-// parsePlace reads where a signature is: a header by its name alone, anything
-// else as a source. The word body without a path is a body that is a token.
+// parsePlace reads where a signature is: a header's name, or any other source. The
+// word body without a path means that the whole body is a token.
 func parsePlace(args []string) (signature.SignatureSpec, []string, error) {
 	switch signature.Kind(args[0]) {
 	case signature.SourceQuery, signature.SourceForm, signature.SourceFormJSON:

@@ -139,7 +139,7 @@ func TestASignatureInTheBody(t *testing.T) {
 	}
 }
 
-func TestMistakesNameTheLineAndTheMend(t *testing.T) {
+func TestMistakesNameTheLineAndTheFix(t *testing.T) {
 	for _, tt := range []struct{ lines, want string }{
 		{"signatur X-A", `unknown line "signatur", at test:1`},
 		{"signature", "signature: needs a value: signature <header>"},

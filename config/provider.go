@@ -1,11 +1,11 @@
-// Package config says what a sender of webhooks is: how it signs, what its
-// events are called, how often it tries again. A [Provider] is written in the
-// lines that users type; the built-in catalogue under providers/ is written in
-// the same lines, so a preset can be read, copied and changed.
+// Package config describes senders of webhooks: how they sign, how they identify
+// events, how often they retry, how they check an endpoint. A [Provider] is written
+// in the lines of the Caddyfile. The built-in catalogue in providers/ is written in
+// the same lines, so that an entry can be read, copied and changed.
 //
-// A Provider goes through three steps: lines are parsed into it, a guard's own
-// lines are laid over it ([Provider.Over]), and [Provider.Resolve] checks the
-// whole and fills in every default, deriving them from the sender's own facts.
+// A Provider goes through three steps. Its lines are parsed. A guard's own lines are
+// merged over it ([Provider.Over]). [Provider.Resolve] checks the result and fills in
+// every default, derived from the sender's own facts.
 package config
 
 import (
@@ -17,11 +17,11 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/signature"
 )
 
-// Provider describes a sender. Every field is one line of the Caddyfile and
-// has the same name there. The zero value of a field means "not said": the
-// catalogue entry's value, or the default, applies.
+// Provider describes a sender. Every field is one line of the Caddyfile and has the
+// same name there. The zero value of a field means that it is not set: the catalogue
+// entry's value applies, or the default.
 type Provider struct {
-	// The sender's own name, as people write it.
+	// The sender's usual name.
 	Title string `json:"title,omitempty"`
 
 	// Where the sender documents its webhooks.
@@ -30,12 +30,12 @@ type Provider struct {
 	// What its secret is called and where it is found.
 	SecretHint string `json:"secret_hint,omitempty"`
 
-	// The secret itself is sent, instead of a signature: `bearer`, `basic`
-	// (the secret is `user:password`) or a source such as
-	// `header X-Api-Token` or `query token`. Taken out of what the app gets.
+	// The sender sends the secret itself instead of a signature: `bearer`, `basic`
+	// (the secret is `user:password`) or a source such as `header X-Api-Token` or
+	// `query token`. It is removed from what the app gets, unless it is in the body.
 	Token string `json:"token,omitempty"`
 
-	// The headers, or other places, that carry the signature. Any one that is
+	// The headers, or other sources, that carry the signature. Any one that is
 	// present may match.
 	Signature []signature.SignatureSpec `json:"signature,omitempty"`
 
@@ -46,23 +46,23 @@ type Provider struct {
 	// `signed {timestamp}.{body} sha256`.
 	SignedFunctions []string `json:"signed_functions,omitempty"`
 
-	// The path of a list in the body of which each element is signed on its
-	// own: the paths of `signature` and `signed` begin at the element.
+	// The path of a list in the body. Each element has its own signature, and the
+	// paths of `signature` and `signed` begin at the element.
 	Items string `json:"items,omitempty"`
 
-	// A scheme with a name, for senders whose signed bytes no template can
-	// say: `twilio`, `contentful` or `jwt`.
+	// A named scheme, for senders whose signed bytes no template can express:
+	// `twilio`, `contentful` or `jwt`.
 	Scheme string `json:"scheme,omitempty"`
 
-	// What a token of the scheme `jwt` has to say about the request.
+	// The claims that a token of the scheme `jwt` must contain.
 	Claim []signature.Claim `json:"claim,omitempty"`
 
 	// How a secret's text becomes key bytes: `raw`, `base64`, `hex`, `sha1` or
 	// `nfkd`. Default: `raw`.
 	SecretEncoding string `json:"secret_encoding,omitempty"`
 
-	// A prefix to take off a secret's text before it is decoded, where it is
-	// there, such as `whsec_`.
+	// A prefix to remove from a secret's text before it is decoded, if present, such
+	// as `whsec_`.
 	SecretPrefix string `json:"secret_prefix,omitempty"`
 
 	// The URL registered with the sender, where it signs that. A bare
@@ -76,8 +76,8 @@ type Provider struct {
 	// When the request was sent.
 	Timestamp *signature.StampSpec `json:"timestamp,omitempty"`
 
-	// When the event happened, from signed bytes. Bounds replay: an event
-	// older than `dedupe_ttl` is refused. Absent in a request: not checked.
+	// When the event happened, from signed bytes. It bounds replay: an event older
+	// than `dedupe_ttl` is refused. A request without it is not checked.
 	EventTime *signature.StampSpec `json:"event_time,omitempty"`
 
 	// The sources of the event or delivery ID. Several make one composite ID;
@@ -103,25 +103,25 @@ type Provider struct {
 	// the sender's retry span plus 24h.
 	DedupeTTL caddy.Duration `json:"dedupe_ttl,omitempty"`
 
-	// The methods that are taken. Default: POST.
+	// The methods that are accepted. Default: POST.
 	Methods []string `json:"methods,omitempty"`
 
-	// The largest body taken, in bytes. Default: 10 MiB.
+	// The largest body accepted, in bytes. Default: 10 MiB.
 	MaxBody int64 `json:"max_body,omitempty"`
 
-	// How long a sender may take over its body. Default: 10s.
+	// How long a sender may take to send its body. Default: 10s.
 	BodyTimeout caddy.Duration `json:"body_timeout,omitempty"`
 
-	// How long a claim outlives a gateway that died holding it; it is renewed
-	// while the app works. Default: 10s, shorter where the sender's retries
-	// are over sooner, and never under 3s.
+	// How long a claim outlives a gateway that died with it. It is renewed while the
+	// app works. Default: 10s, less where the sender's retries end sooner, at least
+	// 3s.
 	Lease caddy.Duration `json:"lease,omitempty"`
 
 	// The longest that the app may work on one event. Default: 5m.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
-	// What a copy does that arrives while the first is handled. Default: it
-	// waits for 5s, less where the sender's own time-out is shorter.
+	// What a copy does that arrives while the first is handled. Default: it waits 5s,
+	// or half of the sender's own time-out where that is shorter.
 	InFlight *InFlight `json:"in_flight,omitempty"`
 
 	// The app's answers that finish the event: `2xx`, `202`, `200-204`.
@@ -134,7 +134,7 @@ type Provider struct {
 	// The delays before each retry of the sender.
 	Retries []caddy.Duration `json:"retries,omitempty"`
 
-	// How long the sender goes on retrying, where the delays are not known.
+	// How long the sender retries, where the delays are not known.
 	RetrySpan caddy.Duration `json:"retry_span,omitempty"`
 
 	// The sender's own time-out: how long it waits for an answer.
@@ -143,38 +143,38 @@ type Provider struct {
 	// Answers after which the sender gives up: `4xx`, `410`, `400-407`.
 	Final []string `json:"final,omitempty"`
 
-	// How the sender checks the endpoint, which the guard answers: a kind and
-	// its argument, or `off` to leave it to the app.
+	// How the sender checks the endpoint, and so how the guard replies: a kind, its
+	// sources and its argument, or `off` to leave it to the app.
 	Handshake []string `json:"handshake,omitempty"`
 
-	// Where what is said here is from: the sender's `official` documentation,
-	// its own `sdk`, or a `secondary` source.
+	// The source of these facts: the sender's `official` documentation, its own
+	// `sdk`, or a `secondary` source.
 	Confidence string `json:"confidence,omitempty"`
 
-	// The lines for which no source was read: the name of a line, or one of
-	// `id_stable`, `timestamp_format` and `timestamp_renewed`.
+	// The lines that no source confirms: the name of a line, or one of `id_stable`,
+	// `timestamp_format` and `timestamp_renewed`.
 	Unverified []string `json:"unverified,omitempty"`
 }
 
-// InFlight says what a copy of an event does while the first is handled.
+// InFlight is what a copy of an event does while the first is handled.
 type InFlight struct {
-	// Wait this long for the first one's outcome.
+	// How long to wait for the outcome of the first.
 	Wait caddy.Duration `json:"wait,omitempty"`
 
-	// Answer 503 at once.
+	// Refuse the copy with a 503 at once.
 	Reject bool `json:"reject,omitempty"`
 }
 
-// Answer is a fixed reply.
+// Answer is the fixed answer that a duplicate gets.
 type Answer struct {
 	Status int    `json:"status"`
 	Body   string `json:"body,omitempty"`
 }
 
-// Over lays p over base: what p says replaces what base says, field by field.
+// Over merges p over base: each field that p sets replaces that of base.
 //
-// A token replaces a signature and the other way round, and a template replaces
-// a named scheme, since each pair are two answers to the same question.
+// A token and a signature exclude each other, and so do a template and a named
+// scheme. So either one in p also clears the other in base.
 func (p Provider) Over(base Provider) Provider {
 	switch {
 	case p.Token != "":
@@ -190,7 +190,7 @@ func (p Provider) Over(base Provider) Provider {
 		base.Signed, base.SignedFunctions, base.Items = nil, nil, ""
 	}
 	if p.SecretEncoding != "" {
-		base.SecretPrefix = "" // they are one line
+		base.SecretPrefix = "" // both are in one line
 	}
 	if len(p.Retries) > 0 {
 		base.RetrySpan = 0
@@ -212,7 +212,8 @@ func (p Provider) Unsigned() bool {
 	return p.Token == "" && len(p.Signature) == 0 && p.Scheme == ""
 }
 
-// lineError names the line of a provider that is wrong. The text must hold no secret.
+// lineError returns an error that names a line of a provider. The text must not contain
+// a secret.
 func lineError(line, format string, args ...any) error {
 	return fmt.Errorf("%s: %w", line, fmt.Errorf(format, args...))
 }

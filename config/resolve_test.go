@@ -107,7 +107,7 @@ func TestALeaseNeverOutlivesAShortTimeoutByDefault(t *testing.T) {
 	}
 }
 
-func TestContradictionsAreRefusedWithTheirMend(t *testing.T) {
+func TestContradictionsAreRefusedWithTheirFix(t *testing.T) {
 	for _, tt := range []struct{ name, lines, want string }{
 		{"lease over timeout", "signature X-Sig\nlease 2m\ntimeout 1m", "lease: 2m0s is longer than timeout, 1m0s"},
 		{"forgotten while fresh", "signature X-Sig\ndedupe_ttl 5m", "dedupe_ttl: 5m0s is shorter than max_age + max_skew, 6m0s"},

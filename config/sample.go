@@ -21,14 +21,14 @@ type Sample struct {
 	Body        []byte
 	ContentType string
 
-	// Header has what the sender signs beside stamp and ID.
+	// Header has the headers that the sender signs, beside stamp and ID.
 	Header map[string][]string
 }
 
-// NewSample makes an event such as the named provider sends: a documented one
-// where the catalogue has it, else the least that the provider's lines ask for.
-// id is made part of its ID, and at is its time. An empty event picks the first
-// that is documented.
+// NewSample makes an event such as the named provider sends. It is a documented one if
+// the catalogue has one, else the minimum that the provider's lines need. id becomes
+// part of the event's ID, and at is its time. An empty event selects the first
+// documented one.
 func NewSample(name string, p Provider, event, id string, at time.Time) (Sample, error) {
 	sample, err := findSample(name, event)
 	if err != nil {
@@ -48,7 +48,7 @@ const (
 	contentForm = "application/x-www-form-urlencoded"
 )
 
-// findSample takes a provider's events from its file, in the file's order.
+// findSample finds an event in the provider's file. An empty event selects the first.
 func findSample(name, event string) (Sample, error) {
 	text, err := fs.ReadFile(sampleFiles, "samples/"+name+".json")
 	if errors.Is(err, fs.ErrNotExist) {

@@ -6,8 +6,8 @@ import (
 	"github.com/tidwall/gjson"
 )
 
-// SampleEvents lists the types of a provider's sample events, the default one
-// first. It is empty where there is only the least that its lines ask for.
+// SampleEvents lists the types of a provider's documented sample events, the default
+// first. It is empty where there are none.
 func SampleEvents(name string) []string {
 	text, err := fs.ReadFile(sampleFiles, "samples/"+name+".json")
 	if err != nil {

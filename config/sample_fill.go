@@ -16,7 +16,7 @@ import (
 )
 
 // fill sets what the provider's lines read from a request: ID, type, times, and
-// what else is signed.
+// everything else that is signed.
 func (s *Sample) fill(p Provider, id string, at time.Time) error {
 	f := filler{sample: s, set: make(map[signature.Source]bool)}
 	for _, stamp := range []*signature.StampSpec{p.Timestamp, p.EventTime} {
@@ -37,14 +37,15 @@ func (s *Sample) fill(p Provider, id string, at time.Time) error {
 	return f.err
 }
 
-// filler writes values into a sample, each place once, until the first error.
+// filler writes values into a sample, each source once, until the first error.
 type filler struct {
 	sample *Sample
 	set    map[signature.Source]bool
 	err    error
 }
 
-// put writes what value makes of what is there, where the sample has the place.
+// put replaces the value at a source, if the sample can have that source. value gets
+// the one before.
 func (f *filler) put(source signature.Source, value func(before string) any) {
 	if f.err != nil || f.set[source] {
 		return
@@ -63,7 +64,7 @@ func (f *filler) put(source signature.Source, value func(before string) any) {
 	}
 }
 
-// inForm changes one field of a form and leaves the others as they stand.
+// inForm changes one field of a form and leaves the others unchanged.
 func (f *filler) inForm(field string, change func(string) (string, error)) {
 	pairs := strings.Split(string(f.sample.Body), "&")
 	for i, pair := range pairs {
@@ -84,8 +85,8 @@ func (f *filler) inForm(field string, change func(string) (string, error)) {
 	f.sample.Body = []byte(strings.Join(pairs, "&"))
 }
 
-// fillSigned adds what is under the signature and still missing. A provider
-// that does not resolve without its user's own lines is left as it is.
+// fillSigned adds what is signed and still missing. It does nothing for a provider
+// that does not resolve without its user's own lines.
 func (f *filler) fillSigned(p Provider, id string) {
 	rules, err := p.WithParams().Resolve()
 	if err != nil || f.err != nil {
@@ -127,7 +128,7 @@ var (
 	eachPlaceholder   = regexp.MustCompile(`\{(body\.[^}|]*\*[^}|]*)`)
 )
 
-// signedHeaders are the headers that the templates name.
+// signedHeaders returns the headers that the templates name.
 func (p Provider) signedHeaders() []string {
 	var names []string
 	for _, template := range p.Signed {
@@ -138,8 +139,8 @@ func (p Provider) signedHeaders() []string {
 	return names
 }
 
-// MissingParams names the constants that only the provider's user knows: those
-// that the templates use and no param line gives.
+// MissingParams names the constants that only the provider's user knows: the templates
+// use them, and no param line sets them.
 func (p Provider) MissingParams() []string {
 	templates := append(slices.Clone(p.Signed), p.Content)
 	for _, claim := range p.Claim {
@@ -156,7 +157,7 @@ func (p Provider) MissingParams() []string {
 	return names
 }
 
-// WithParams gives each missing constant some value, so that the provider
+// WithParams sets each missing constant to a sample value, so that the provider
 // resolves.
 func (p Provider) WithParams() Provider {
 	params := maps.Clone(p.Param)
@@ -170,8 +171,8 @@ func (p Provider) WithParams() Provider {
 	return p
 }
 
-// batchIDs are the sources of the first event's IDs in a batch that a content
-// template names by those of all its events.
+// batchIDs returns the sources of the first event's IDs in a batch, where the content
+// template contains the IDs of all events.
 func batchIDs(content string) []signature.Source {
 	var sources []signature.Source
 	for _, match := range eachPlaceholder.FindAllStringSubmatch(content, -1) {
@@ -183,7 +184,7 @@ func batchIDs(content string) []signature.Source {
 	return sources
 }
 
-// stampValue is a time as JSON has it: text for RFC 3339, else a number.
+// stampValue returns a time for JSON: text for RFC 3339, else a number.
 func stampValue(stamp signature.StampSpec, at time.Time) any {
 	text := signature.FormatStamp(at, stamp.Format)
 	if stamp.Format == "rfc3339" {
@@ -192,8 +193,8 @@ func stampValue(stamp signature.StampSpec, at time.Time) any {
 	return gjson.Parse(text).Value()
 }
 
-// newID puts id in place of the last part of a sample's ID, so that evt_123
-// becomes evt_<id>.
+// newID replaces the last part of a sample's ID with id, so that evt_123 becomes
+// evt_<id>.
 func newID(like, id string) string {
 	return like[:strings.LastIndexAny(like, "_-")+1] + id
 }

@@ -9,9 +9,9 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/signature"
 )
 
-// Summary is what a person wants to know of a sender before trusting it: who
-// authenticates what, and what becomes of copies. Everything in it is derived
-// from the sender's lines.
+// Summary is what a person needs to know about a sender before trusting it: what is
+// authenticated, and how copies are recognised. All of it is derived from the
+// provider's lines.
 type Summary struct {
 	Name  string `json:"name"`
 	Title string `json:"title,omitempty"`
@@ -20,15 +20,15 @@ type Summary struct {
 	// Kind is hmac, token, asymmetric or unsigned.
 	Kind string `json:"kind"`
 
-	// SignatureHeader is where the signature is: a header, or another source
-	// written as in a line. Empty with a token, which Token has the place of.
+	// SignatureHeader is where the signature is: a header's name, or another source as
+	// a line has it. It is empty where the sender sends a token; see Token.
 	SignatureHeader string `json:"signature_header"`
 	Algorithm       string `json:"algorithm"`
 	Encoding        string `json:"encoding,omitempty"`
 	Token           string `json:"token,omitempty"`
 
-	// Signed is the template of the bytes under the signature, or words where
-	// the scheme has a name. BodySigned is all, part or none.
+	// Signed is the template of the signed bytes, or a description for a named scheme.
+	// BodySigned is all, part or none.
 	Signed     string `json:"signed"`
 	BodySigned string `json:"body_signed"`
 
@@ -43,13 +43,13 @@ type Summary struct {
 	Event       string `json:"event,omitempty"`
 	EventSigned bool   `json:"event_signed"`
 
-	// Replay says how a captured request is kept from being good again.
+	// Replay is how the guard recognises a captured request that is sent again.
 	Replay string `json:"replay"`
 
 	RetrySpanSeconds int64 `json:"retry_span_seconds"`
 	DedupeTTLSeconds int64 `json:"dedupe_ttl_seconds"`
 
-	// MaxAgeSeconds is zero where there is no timestamp to hold to it.
+	// MaxAgeSeconds is zero where the sender sends no timestamp.
 	MaxAgeSeconds int64 `json:"max_age_seconds"`
 
 	Handshake  string   `json:"handshake"`
@@ -66,7 +66,7 @@ const (
 	KindUnsigned   = "unsigned"
 )
 
-// How replay is closed, or not.
+// The values of [Summary.Replay].
 const (
 	ReplayStamp       = "signed stamp"
 	ReplayIDTime      = "signed ID and event time"
@@ -76,8 +76,8 @@ const (
 	ReplayOpen        = "not closed"
 )
 
-// Summarize describes a provider of the catalogue; for an unknown name there is
-// nothing but the name.
+// Summarize describes a provider of the catalogue. For an unknown name the summary has
+// only the name.
 func Summarize(name string) Summary {
 	p, ok := Builtin()[name]
 	if !ok {
@@ -85,13 +85,13 @@ func Summarize(name string) Summary {
 	}
 	summary, err := p.Summarize(name)
 	if err != nil {
-		return Summary{Name: name} // the tests let no such entry pass
+		return Summary{Name: name} // the tests find such an entry
 	}
 	return summary
 }
 
-// Summarize describes a provider. What only its user can say, such as a param,
-// need not be there.
+// Summarize describes a provider. Values that only its user knows, such as a param, may
+// be missing.
 func (p Provider) Summarize(name string) (Summary, error) {
 	p = p.WithParams()
 	rules, err := p.Resolve()
@@ -150,7 +150,8 @@ func (p Provider) kind(scheme *signature.Scheme) string {
 	return KindHMAC
 }
 
-// places are those of the signature, each once, and how the first is written.
+// places lists where the signature is and its algorithms, each once, and the encoding of
+// the first.
 func (p Provider) places() (place, algorithm, encoding string) {
 	var places, algorithms []string
 	for _, spec := range p.Signature {
@@ -178,7 +179,7 @@ func orElse(text, otherwise string) string {
 	return text
 }
 
-// namedSchemes are in words what no template says.
+// namedSchemes describes the signed bytes that no template can express.
 var namedSchemes = map[string]string{
 	"twilio":     "the URL and the sorted fields of a form, or the URL with the body's digest in it",
 	"contentful": "method, path, the headers that the request lists, and the body",
@@ -223,9 +224,9 @@ func bodySigned(scheme *signature.Scheme) string {
 	return "none"
 }
 
-// replay follows what the guard does with a copy of a captured request: an old
-// stamp is refused; else a key that its sender cannot have changed is found as
-// long as it is remembered, and an old event is refused once it is not.
+// replay derives what the guard does with a copy of a captured request. An old stamp is
+// refused. Otherwise a signed key is found for as long as it is remembered, and after
+// that an old event is refused.
 func (p Provider) replay(s Summary, scheme *signature.Scheme) string {
 	switch {
 	case !scheme.Signed():
@@ -246,8 +247,8 @@ func (p Provider) replay(s Summary, scheme *signature.Scheme) string {
 
 var contentPlaceholder = regexp.MustCompile(`\{(body|form|form_json|header|query)\.([^}|]+)`)
 
-// contentSigned: nobody can change what the content key is made of, other than
-// an event type beside it.
+// contentSigned reports whether everything in the content key is signed, except for an
+// event type beside it.
 func (p Provider) contentSigned(scheme *signature.Scheme) bool {
 	switch p.Content {
 	case "off":

@@ -12,17 +12,16 @@ import (
 // ErrUnknownLine is returned by [Provider.ParseLine] for a line that no provider has.
 var ErrUnknownLine = errors.New("unknown line")
 
-// line is a line of a block that is read into a T.
+// line describes a line of a block that is parsed into a T.
 type line[T any] struct {
-	// syntax is what errors and docs/caddyfile.md show of it. It begins with
-	// the line's name.
+	// syntax is what errors and docs/caddyfile.md show. It begins with the line's name.
 	syntax string
 
-	// parse gets at least one word. It returns a [usage] where the words do not
-	// fit the syntax.
+	// parse gets at least one word. It returns a [usage] error where the words do not
+	// match the syntax.
 	parse func(into *T, args []string) error
 
-	// repeatable lines add up within a block.
+	// repeatable lines may appear more than once in a block and add up.
 	repeatable bool
 }
 
@@ -38,14 +37,13 @@ func tableOf[T any](lines []line[T]) table[T] {
 	return t
 }
 
-// usage is an error that is explained by the syntax of the line.
+// usage is an error to which the syntax of the line is added.
 type usage string
 
 func (u usage) Error() string { return string(u) }
 
-// parse reads the line at d's cursor, which stands on its name. It returns
-// [ErrUnknownLine], without having moved the cursor, for a line that is not in
-// the table.
+// parse reads the line whose name is at d's cursor. For a line that is not in the
+// table it returns [ErrUnknownLine] and does not move the cursor.
 func (t table[T]) parse(d *caddyfile.Dispenser, into *T) error {
 	name := d.Val()
 	l, ok := t[name]
@@ -62,20 +60,19 @@ func (t table[T]) parse(d *caddyfile.Dispenser, into *T) error {
 		}
 		return d.Errf("%s: %v", name, err)
 	}
-	// Without this, `secret x { … }` would pass and its block be taken for lines.
+	// Otherwise the block in `secret x { … }` would be read as lines.
 	if d.NextBlock(d.Nesting()) {
 		return d.Errf("%s: takes no block", name)
 	}
 	return nil
 }
 
-// Once knows which lines of a block have been seen, and refuses the second of
-// one that may stand only once.
+// Once is the set of lines that a block has so far. It refuses a second one where a line
+// is not repeatable.
 type Once map[string]bool
 
-// Check takes the line at d's cursor, which stands on its name. The lines of a
-// provider say themselves whether they are repeatable; others that are must be
-// named.
+// Check adds the line whose name is at d's cursor. Lines that are repeatable and not a
+// provider's must be named.
 func (o Once) Check(d *caddyfile.Dispenser, repeatable ...string) error {
 	name := d.Val()
 	if o[name] && !providerLines[name].repeatable && !slices.Contains(repeatable, name) {
@@ -103,7 +100,7 @@ func readLines(file string, text []byte, read func(*caddyfile.Dispenser) error, 
 	return nil
 }
 
-// unknownLine names the line, and where it is, if that is the error.
+// unknownLine adds the line and its position to an [ErrUnknownLine].
 func unknownLine(d *caddyfile.Dispenser, err error) error {
 	if errors.Is(err, ErrUnknownLine) {
 		return d.Errf("unknown line %q", d.Val())

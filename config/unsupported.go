@@ -1,7 +1,7 @@
 package config
 
-// Unsupported are senders that sign with a private key in a way that a
-// `public_key` line is not enough for, and why.
+// Unsupported has the senders that sign with a private key and need more than a
+// `public_key` line, with the reason.
 var Unsupported = map[string]string{
 	"alipay-antom":          "it wants an acknowledgement that is signed with the merchant's own private key, which a duplicate would not get from the guard",
 	"aws-sns":               "the key is in a certificate that every message names and that has to be fetched, and an endpoint is confirmed by fetching a URL",
