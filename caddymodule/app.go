@@ -15,6 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/webhookguard/caddy-webhook-guard/caddymodule/stores"
 	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
 )
@@ -51,7 +52,7 @@ type App struct {
 	ctx     caddy.Context
 	logger  *zap.Logger
 	metrics *metrics
-	module  StoreModule
+	module  stores.Module
 	grace   time.Duration // from Start on
 
 	mu     sync.Mutex
@@ -98,7 +99,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("webhook_guard: store: %w", err)
 	}
-	a.module = module.(StoreModule)
+	a.module = module.(stores.Module)
 	return nil
 }
 
@@ -132,29 +133,27 @@ func (a *App) Start() error {
 	a.grace = a.gracePeriod()
 	inForce.add(a)
 	where := []zap.Field{zap.String("store", store.kind)}
-	if placed, ok := a.module.(interface{ Place() string }); ok {
+	if placed, ok := a.module.(stores.Placer); ok {
 		where = append(where, zap.String("place", placed.Place()))
 	}
 	a.logger.Info("remembering events", where...)
-	if checked, ok := store.Store.(interface {
-		Warnings(ctx context.Context) ([]string, error)
-	}); ok && store.enter() {
+	if checked, ok := store.Store.(dedupe.Warner); ok && store.enter() {
 		go func() {
 			defer store.leave()
-			a.warnOfStore(checked.Warnings)
+			warnings, err := checked.Warnings(a.ctx)
+			a.warnOfStore(warnings, store.named("warnings", err))
 		}()
 	}
 	return nil
 }
 
-// warnOfStore says at start what will matter later. A store that is down is no
-// reason not to start: until it is back, on_store_error decides.
-func (a *App) warnOfStore(warnings func(context.Context) ([]string, error)) {
-	found, err := warnings(a.ctx)
+// warnOfStore logs at startup what the store warns about. A store that is down does
+// not keep the gateway from starting: until it is back, on_store_error decides.
+func (a *App) warnOfStore(warnings []string, err error) {
 	if err != nil {
 		a.logger.Warn("the store does not answer; until it does, requests are handled by on_store_error", zap.Error(err))
 	}
-	for _, warning := range found {
+	for _, warning := range warnings {
 		a.logger.Warn(warning)
 	}
 }
@@ -171,7 +170,7 @@ func (a *App) open() (*sharedStore, error) {
 		return nil, dedupe.ErrClosed
 	}
 	key := a.module.PoolKey()
-	value, loaded, err := stores.LoadOrNew(key, func() (caddy.Destructor, error) {
+	value, loaded, err := pool.LoadOrNew(key, func() (caddy.Destructor, error) {
 		opened, err := a.module.Open()
 		if err != nil {
 			return nil, err
@@ -179,7 +178,7 @@ func (a *App) open() (*sharedStore, error) {
 		return &sharedStore{Store: opened, kind: a.module.CaddyModule().ID.Name(), metrics: a.metrics}, nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("webhook_guard: opening the store: %w", err)
+		return nil, fmt.Errorf("webhook_guard: opening the store: %s: %w", a.module.CaddyModule().ID.Name(), err)
 	}
 	a.store, a.key = value.(*sharedStore), key
 	if loaded {
@@ -214,7 +213,7 @@ func (a *App) Cleanup() error {
 	if a.key == "" {
 		return nil
 	}
-	_, err := stores.Delete(a.key)
+	_, err := pool.Delete(a.key)
 	a.key = ""
 	return err
 }

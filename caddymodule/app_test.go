@@ -71,7 +71,7 @@ func TestAStoreStaysOpenAcrossAReload(t *testing.T) {
 	if _, err := after.enter(); !errors.Is(err, dedupe.ErrClosed) {
 		t.Errorf("a request after the end: %v", err)
 	}
-	if _, held := stores.References(module().key); held {
+	if _, held := pool.References(module().key); held {
 		t.Error("the pool still holds it")
 	}
 }
@@ -97,7 +97,7 @@ func TestAStoreThatDoesNotOpenHoldsNothing(t *testing.T) {
 	if err := app.Cleanup(); err != nil {
 		t.Error(err)
 	}
-	if _, held := stores.References(t.Name()); held {
+	if _, held := pool.References(t.Name()); held {
 		t.Error("the pool holds a store that was never opened")
 	}
 }

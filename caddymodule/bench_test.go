@@ -13,7 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/webhookguard/caddy-webhook-guard/dedupe"
+	"github.com/webhookguard/caddy-webhook-guard/dedupe/memory"
 	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
 
@@ -93,7 +93,7 @@ func benchGuard(b *testing.B, sender testbed.Sender, edit func(*Guard)) *Guard {
 	g := newGuard()
 	g.ProviderName = sender.Name
 	g.Secret = []Secret{{Value: sender.Secret}}
-	store := dedupe.NewMemory(dedupe.MemoryOptions{MaxEntries: 100_000_000})
+	store := memory.New(memory.Options{MaxEntries: 100_000_000})
 	g.app.store = &sharedStore{Store: store, kind: "memory", metrics: g.metrics}
 	if edit != nil {
 		edit(g)
@@ -126,7 +126,7 @@ func BenchmarkInFlight(b *testing.B) {
 				bodies += int(r.ContentLength)
 				requests[i] = prepared(r, httptest.NewRecorder())
 			}
-			before := memory()
+			before := inUse()
 			inApp.Add(n)
 			for _, r := range requests {
 				served.Go(func() {
@@ -139,7 +139,7 @@ func BenchmarkInFlight(b *testing.B) {
 				})
 			}
 			inApp.Wait()
-			after := memory()
+			after := inUse()
 			close(release)
 			served.Wait()
 			runtime.KeepAlive(requests)
@@ -156,8 +156,8 @@ func BenchmarkInFlight(b *testing.B) {
 	}
 }
 
-// memory is what is in use after a collection.
-func memory() (m runtime.MemStats) {
+// inUse is what is in use after a collection.
+func inUse() (m runtime.MemStats) {
 	runtime.GC()
 	runtime.GC()
 	runtime.ReadMemStats(&m)

@@ -2,7 +2,6 @@ package caddymodule
 
 import (
 	"errors"
-	"strconv"
 	"time"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig"
@@ -10,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/lines"
 	"github.com/webhookguard/caddy-webhook-guard/config"
 )
 
@@ -43,7 +43,7 @@ func (g *Guard) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if !d.AllArgs(&g.ProviderName) {
 		return d.Errf("name one provider: webhook_guard <provider> { … }")
 	}
-	return eachLine(d, func(name string) error {
+	return lines.Each(d, func(name string) error {
 		switch name {
 		case "secret":
 			return parseSecret(d, &g.Secret)
@@ -51,11 +51,11 @@ func (g *Guard) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return parseSecret(d, &g.PublicKey)
 		case "insecure_unsigned":
 			g.InsecureUnsigned = true
-			return noMoreArgs(d)
+			return lines.End(d)
 		case "scope":
-			return parseWord(d, &g.Scope)
+			return lines.Word(d, &g.Scope)
 		case "on_store_error":
-			return parseWord(d, &g.OnStoreError)
+			return lines.Word(d, &g.OnStoreError)
 		}
 		return parseLine(d, &g.Provider)
 	}, "secret", "public_key")
@@ -129,7 +129,7 @@ func (a *App) unmarshal(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	return eachLine(d, func(name string) error {
+	return lines.Each(d, func(name string) error {
 		switch name {
 		case "store":
 			return a.parseStore(d)
@@ -137,7 +137,7 @@ func (a *App) unmarshal(d *caddyfile.Dispenser) error {
 			return a.parseProvider(d)
 		case "max_buffered":
 			var word string
-			if err := parseWord(d, &word); err != nil {
+			if err := lines.Word(d, &word); err != nil {
 				return err
 			}
 			size, err := config.ParseSize(word)
@@ -166,14 +166,14 @@ func (a *App) parseStore(d *caddyfile.Dispenser) error {
 
 func (a *App) parseProvider(d *caddyfile.Dispenser) error {
 	var name string
-	if err := parseWord(d, &name); err != nil {
+	if err := lines.Word(d, &name); err != nil {
 		return err
 	}
 	if _, twice := a.Providers[name]; twice {
 		return d.Errf("provider %s is described twice", name)
 	}
 	var provider config.Provider
-	err := eachLine(d, func(line string) error {
+	err := lines.Each(d, func(line string) error {
 		switch line {
 		case "secret", "public_key", "scope", "insecure_unsigned", "on_store_error":
 			return d.Errf("%s says whose the events are: it belongs into the webhook_guard block that uses the provider", line)
@@ -187,63 +187,6 @@ func (a *App) parseProvider(d *caddyfile.Dispenser) error {
 		a.Providers = make(map[string]config.Provider)
 	}
 	a.Providers[name] = provider
-	return nil
-}
-
-// eachLine calls parse at the first word of each line of the block that begins
-// here, if one does. The repeatable lines may stand in it more than once, and so
-// may those that a provider says are.
-func eachLine(d *caddyfile.Dispenser, parse func(name string) error, repeatable ...string) error {
-	once := make(config.Once)
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if err := once.Check(d, repeatable...); err != nil {
-			return err
-		}
-		if err := parse(d.Val()); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func noMoreArgs(d *caddyfile.Dispenser) error {
-	if d.NextArg() {
-		return d.ArgErr()
-	}
-	return nil
-}
-
-// parseWord reads a line's one value.
-func parseWord(d *caddyfile.Dispenser, into *string) error {
-	if !d.AllArgs(into) {
-		return d.ArgErr()
-	}
-	return nil
-}
-
-// parseNumber reads a line's one number, 0 or more.
-func parseNumber(d *caddyfile.Dispenser, into *int) error {
-	name, word := d.Val(), ""
-	if err := parseWord(d, &word); err != nil {
-		return err
-	}
-	n, err := strconv.Atoi(word)
-	if err != nil || n < 0 {
-		return d.Errf("%s: %q is not a number", name, word)
-	}
-	*into = n
-	return nil
-}
-
-// parseCount reads a line's one number, 1 or more.
-func parseCount(d *caddyfile.Dispenser, into *int) error {
-	name := d.Val()
-	if err := parseNumber(d, into); err != nil {
-		return err
-	}
-	if *into == 0 {
-		return d.Errf("%s: 0 is not positive", name)
-	}
 	return nil
 }
 

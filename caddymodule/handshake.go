@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/placeholder"
 	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/signature"
 )
@@ -57,7 +58,7 @@ func (g *Guard) provisionHandshake() error {
 	}
 	h := &handshake{Handshake: parsed, signers: make([]*signature.Scheme, len(parsed.Checks))}
 	if parsed.Argument != "" {
-		if h.argument, err = resolveSecret(parsed.Argument); err != nil {
+		if h.argument, err = placeholder.Resolve(parsed.Argument); err != nil {
 			return fmt.Errorf("handshake: %w", err)
 		}
 		if err := h.CheckArgument(h.argument); err != nil {

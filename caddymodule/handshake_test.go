@@ -21,7 +21,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/webhookguard/caddy-webhook-guard/config"
-	"github.com/webhookguard/caddy-webhook-guard/dedupe"
+	"github.com/webhookguard/caddy-webhook-guard/dedupe/memory"
 	"github.com/webhookguard/caddy-webhook-guard/signature"
 )
 
@@ -59,7 +59,7 @@ func newCheckBench(words string, edit func(*Guard)) (*checkBench, error) {
 		Signature: []signature.SignatureSpec{{Header: "X-Sig"}},
 		ID:        sourcesOf("body id"),
 	}}}
-	g.app.store = &sharedStore{Store: dedupe.NewMemory(dedupe.MemoryOptions{}), kind: "memory", metrics: g.metrics}
+	g.app.store = &sharedStore{Store: memory.New(memory.Options{}), kind: "memory", metrics: g.metrics}
 	g.Handshake = strings.Fields(words)
 	if edit != nil {
 		edit(g)

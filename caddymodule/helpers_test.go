@@ -20,6 +20,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
+	"github.com/webhookguard/caddy-webhook-guard/dedupe/memory"
 	"github.com/webhookguard/caddy-webhook-guard/signature"
 )
 
@@ -41,7 +42,7 @@ type fakeStore struct {
 }
 
 func newFakeStore() *fakeStore {
-	return &fakeStore{Store: dedupe.NewMemory(dedupe.MemoryOptions{})}
+	return &fakeStore{Store: memory.New(memory.Options{})}
 }
 
 func (s *fakeStore) called(op string) {

@@ -9,8 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
-
+	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/placeholder"
 	"github.com/webhookguard/caddy-webhook-guard/signature"
 )
 
@@ -79,7 +78,7 @@ func (g *Guard) resolve(secret Secret) (past bool, err error) {
 	if secret.PerRequest {
 		return false, g.addPerRequest(secret)
 	}
-	text, err := resolveSecret(secret.Value)
+	text, err := placeholder.Resolve(secret.Value)
 	if err != nil {
 		return false, err
 	}
@@ -127,27 +126,6 @@ func (g *Guard) checkSecretLines() error {
 		}
 	}
 	return nil
-}
-
-// resolveSecret replaces the placeholders of a secret. A placeholder that stands
-// for nothing would leave an empty or a guessable key, so it is refused.
-func resolveSecret(value string) (string, error) {
-	if strings.Contains(value, "{http.request.uri.path.file.") {
-		return "", errors.New("a {file.…} with a relative path is Caddy's shorthand for a part of the request: write {file./absolute/path}")
-	}
-	repl := caddy.NewReplacer()
-	if _, err := repl.ReplaceOrErr(value, false, true); err != nil {
-		// Not wrapped: what is no placeholder may be a part of a secret.
-		return "", errors.New("a {…} in it is no placeholder that is known when the configuration loads: write {env.NAME} or {file./absolute/path}; a literal { is written \\{")
-	}
-	text, err := repl.ReplaceOrErr(value, true, true)
-	if err != nil {
-		return "", fmt.Errorf("%w: set it before Caddy starts", err) // names the placeholder
-	}
-	if text == "" {
-		return "", errors.New("it is empty")
-	}
-	return text, nil
 }
 
 // senderChosen are the placeholders that hold what the sender sent.
@@ -204,7 +182,7 @@ func (g *Guard) fingerprint() [sha256.Size]byte {
 		// Resolved once more, because two placeholders may hold one secret.
 		text := s.Value
 		if !s.PerRequest {
-			text, _ = resolveSecret(text)
+			text, _ = placeholder.Resolve(text)
 		}
 		values = append(values, text)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/placeholder"
 	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/signature"
 )
@@ -32,7 +33,7 @@ func TestResolveSecret(t *testing.T) {
 		`literal \{brace`:                              "literal {brace",
 		`literal \{env.X\}`:                            "literal {env.X}",
 	} {
-		if got, err := resolveSecret(value); err != nil || got != want {
+		if got, err := placeholder.Resolve(value); err != nil || got != want {
 			t.Errorf("%s: %q, %v, want %q", value, got, err, want)
 		}
 	}
@@ -46,7 +47,7 @@ func TestResolveSecret(t *testing.T) {
 		"prefix-{http.request.uri.path.file.secret}": "absolute/path",
 		"{http.request.uri.path.file.../secret}":     "absolute/path",
 	} {
-		got, err := resolveSecret(value)
+		got, err := placeholder.Resolve(value)
 		if got != "" {
 			t.Errorf("%s: %q", value, got)
 		}

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -11,28 +12,12 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
 )
 
-// StoreModule is a guest module of the namespace webhook_guard.stores.
-type StoreModule interface {
-	caddy.Module
-
-	// PoolKey names the store that the options describe. A store whose key is
-	// the same before and after a reload of the configuration stays open. It
-	// holds no secret.
-	PoolKey() string
-
-	// Open makes the store. It does not touch the network.
-	Open() (dedupe.Store, error)
-
-	// Adopt takes a store over that is open already, and gives it those of its
-	// options that are not part of the key.
-	Adopt(dedupe.Store)
-}
-
-// stores holds the open stores of this process, by their PoolKey.
-var stores = caddy.NewUsagePool()
+// pool holds the open stores of this process, by their PoolKey.
+var pool = caddy.NewUsagePool()
 
 // sharedStore is a store together with what belongs to it for as long as it is
-// open, across reloads: the flights of its events, its users and its metrics.
+// open, across reloads: the flights of its events, its users and its metrics. It
+// names the store in every error.
 //
 // On a reload the old configuration is cleaned up while its requests are still
 // running, so the store closes when the last of its users leaves, not before.
@@ -70,7 +55,7 @@ func (s *sharedStore) leave() {
 	last := s.closing && s.users == 0
 	s.mu.Unlock()
 	if last {
-		_ = s.Store.Close()
+		_ = s.Close()
 	}
 }
 
@@ -81,7 +66,7 @@ func (s *sharedStore) Destruct() error {
 	idle := s.users == 0
 	s.mu.Unlock()
 	if idle {
-		return s.Store.Close()
+		return s.Close()
 	}
 	return nil
 }
@@ -102,12 +87,21 @@ func (s *sharedStore) background(do func(ctx context.Context)) {
 // after the process was told to exit.
 var background, endBackground = context.WithCancel(context.Background())
 
-// observe measures one operation.
-func (s *sharedStore) observe(op string, start time.Time, err error) {
+// observe measures one operation, and names it in its error.
+func (s *sharedStore) observe(op string, start time.Time, err error) error {
 	s.duration(op).Observe(time.Since(start).Seconds())
 	if err != nil {
 		s.metrics.storeErrors.WithLabelValues(s.kind, op).Inc()
 	}
+	return s.named(op, err)
+}
+
+// named adds the store and the operation to an error. Stores themselves do not.
+func (s *sharedStore) named(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %s: %w", s.kind, op, err)
 }
 
 func (s *sharedStore) duration(op string) prometheus.Observer {
@@ -124,33 +118,41 @@ func (s *sharedStore) countCommitRetry() {
 func (s *sharedStore) Claim(ctx context.Context, event dedupe.Event, token dedupe.Token, lease time.Duration) (dedupe.Answer, error) {
 	start := time.Now()
 	answer, err := s.Store.Claim(ctx, event, token, lease)
-	s.observe("claim", start, err)
-	return answer, err
+	return answer, s.observe("claim", start, err)
 }
 
 // Renew implements dedupe.Store.
 func (s *sharedStore) Renew(ctx context.Context, event dedupe.Event, token dedupe.Token, lease time.Duration) error {
 	start := time.Now()
-	err := s.Store.Renew(ctx, event, token, lease)
-	s.observe("renew", start, err)
-	return err
+	return s.observe("renew", start, s.Store.Renew(ctx, event, token, lease))
 }
 
 // Commit implements dedupe.Store.
 func (s *sharedStore) Commit(ctx context.Context, event dedupe.Event, status int, ttl time.Duration) error {
 	start := time.Now()
-	err := s.Store.Commit(ctx, event, status, ttl)
-	s.observe("commit", start, err)
-	return err
+	return s.observe("commit", start, s.Store.Commit(ctx, event, status, ttl))
 }
 
 // Release implements dedupe.Store.
 func (s *sharedStore) Release(ctx context.Context, event dedupe.Event, token dedupe.Token) error {
 	start := time.Now()
-	err := s.Store.Release(ctx, event, token)
-	s.observe("release", start, err)
-	return err
+	return s.observe("release", start, s.Store.Release(ctx, event, token))
 }
+
+// Lookup implements dedupe.Store. Only an operator calls it, so it is not measured.
+func (s *sharedStore) Lookup(ctx context.Context, key dedupe.Key) (dedupe.Record, error) {
+	record, err := s.Store.Lookup(ctx, key)
+	return record, s.named("lookup", err)
+}
+
+// Forget implements dedupe.Store. Only an operator calls it, so it is not measured.
+func (s *sharedStore) Forget(ctx context.Context, id dedupe.Key) (dedupe.Record, error) {
+	record, err := s.Store.Forget(ctx, id)
+	return record, s.named("forget", err)
+}
+
+// Close implements dedupe.Store.
+func (s *sharedStore) Close() error { return s.named("close", s.Store.Close()) }
 
 // work counts the guard's work in progress over all stores: requests, and what
 // goes on after their sender has hung up or got its answer.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
+	"github.com/webhookguard/caddy-webhook-guard/dedupe/memory"
 )
 
 func shared() (*sharedStore, *fakeStore) {
@@ -129,6 +130,29 @@ func TestStoreOperationsAreMeasured(t *testing.T) {
 	}
 	if n := counted(t, s.metrics.storeDuration) - before; n != 4 {
 		t.Errorf("%v durations", n)
+	}
+}
+
+// Logs and the admin API show these errors, and nobody else says which store it was.
+func TestStoreErrorsNameTheStoreAndTheStepOnce(t *testing.T) {
+	inMemory := memory.New(memory.Options{})
+	s := &sharedStore{Store: inMemory, kind: "memory", metrics: sharedMetrics()}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, event, token := t.Context(), idOnly("1"), dedupe.NewToken()
+	for op, call := range map[string]func() error{
+		"claim":   func() error { _, err := s.Claim(ctx, event, token, time.Second); return err },
+		"renew":   func() error { return s.Renew(ctx, event, token, time.Second) },
+		"commit":  func() error { return s.Commit(ctx, event, 200, time.Second) },
+		"release": func() error { return s.Release(ctx, event, token) },
+		"lookup":  func() error { _, err := s.Lookup(ctx, event.ID); return err },
+		"forget":  func() error { _, err := s.Forget(ctx, event.ID); return err },
+	} {
+		err := call()
+		if want := "memory: " + op + ": " + dedupe.ErrClosed.Error(); !errors.Is(err, dedupe.ErrClosed) || err.Error() != want {
+			t.Errorf("error is %q, want %q", err, want)
+		}
 	}
 }
 

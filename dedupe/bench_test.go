@@ -2,23 +2,23 @@ package dedupe_test
 
 import (
 	"testing"
-	"time"
 
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
-	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
+	"github.com/webhookguard/caddy-webhook-guard/dedupe/internal/testkit"
+	"github.com/webhookguard/caddy-webhook-guard/dedupe/memory"
 )
 
 // The cost of one event: a claim and a commit, with both keys.
 func BenchmarkClaimCommit(b *testing.B) {
 	stores := map[string]func(b *testing.B) dedupe.Store{
 		"memory": func(*testing.B) dedupe.Store {
-			return dedupe.NewMemory(dedupe.MemoryOptions{MaxEntries: 1 << 30})
+			return memory.New(memory.Options{MaxEntries: 1 << 30})
 		},
 		"disk": func(b *testing.B) dedupe.Store {
-			return openDisk(b, b.TempDir(), &clock{now: time.Now()})
+			return openDisk(b, nil)
 		},
 		"redis": func(b *testing.B) dedupe.Store {
-			return newRedis(b, dedupe.RedisOptions{URLs: []string{testbed.StartRedis(b).URL()}, Timeout: patient})
+			return openRedis(b)
 		},
 	}
 	for name, open := range stores {
@@ -27,7 +27,9 @@ func BenchmarkClaimCommit(b *testing.B) {
 				s := open(b)
 				b.ReportAllocs()
 				for b.Loop() {
-					settle(b, s)
+					if err := testkit.Settle(b, s, 0); err != nil {
+						b.Fatal(err)
+					}
 				}
 			})
 			b.Run("parallel", func(b *testing.B) {
@@ -36,22 +38,13 @@ func BenchmarkClaimCommit(b *testing.B) {
 				b.SetParallelism(16)
 				b.RunParallel(func(pb *testing.PB) {
 					for pb.Next() {
-						settle(b, s)
+						if err := testkit.Settle(b, s, 0); err != nil {
+							b.Error(err)
+							return
+						}
 					}
 				})
 			})
 		})
-	}
-}
-
-func settle(b *testing.B, s dedupe.Store) {
-	// Random keys, as digests are; a token is as good as any.
-	ev := dedupe.Event{Content: dedupe.Key(dedupe.NewToken()), ID: dedupe.Key(dedupe.NewToken())}
-	a, err := s.Claim(b.Context(), ev, dedupe.NewToken(), 10*time.Second)
-	if err != nil || a.State != dedupe.Claimed {
-		b.Fatalf("claim: %+v, %v", a, err)
-	}
-	if err := s.Commit(b.Context(), ev, 200, time.Hour); err != nil {
-		b.Fatalf("commit: %v", err)
 	}
 }

@@ -15,7 +15,8 @@
 // the content first, then at the ID, and nobody keeps one key while being refused the
 // other, so two events that share only one key cannot block each other for good.
 //
-// The package knows nothing of HTTP. Every [Store] passes the suite in storetest.
+// The package knows nothing of HTTP. The stores are packages of their own: memory, disk
+// and redis. Every [Store] passes the suite in storetest.
 package dedupe
 
 import (
@@ -87,8 +88,8 @@ type Event struct {
 	ID Key
 }
 
-// keys yields the keys that ev has, in the order that every store works in.
-func (ev Event) keys() iter.Seq[Key] {
+// Keys yields the keys that ev has, in the order that every store works in.
+func (ev Event) Keys() iter.Seq[Key] {
 	return func(yield func(Key) bool) {
 		if !ev.Content.IsZero() && !yield(ev.Content) {
 			return
@@ -164,8 +165,9 @@ type Record struct {
 	TTL time.Duration
 }
 
-// answer tells a claimant of ev about the finished record that stands in its way.
-func (r Record) answer(ev Event, byContent bool) Answer {
+// Answer returns the answer to a claim on ev that met r: under the content key of ev, or
+// under its ID.
+func (r Record) Answer(ev Event, byContent bool) Answer {
 	if r.State != Done {
 		return Answer{State: InFlight}
 	}
@@ -215,38 +217,50 @@ type Store interface {
 	// unknown ID is Absent, not an error.
 	Forget(ctx context.Context, id Key) (Record, error)
 
-	// Close lets go of what the store holds open; later calls return ErrClosed. It
-	// does not wait for calls that are under way.
+	// Close closes what the store holds open; later calls return ErrClosed. It does not
+	// wait for calls that are under way.
 	Close() error
 }
 
-// checkClaim refuses what no store could keep. A lease of zero would be no claim.
-func checkClaim(ev Event, lease time.Duration) error {
+// Warner is implemented by stores that can check how their server is set up. The gateway
+// asks once it has started, and logs what it gets.
+type Warner interface {
+	// Warnings returns a sentence for each setting under which the store may lose claims
+	// or finished events, with its fix. It fails only where the server does not answer.
+	Warnings(ctx context.Context) ([]string, error)
+}
+
+// The checks below are for authors of stores: what they refuse no store can keep.
+
+// CheckClaim checks the arguments of Claim and Renew. A lease of zero would be no claim.
+func CheckClaim(ev Event, lease time.Duration) error {
 	if lease <= 0 {
 		return fmt.Errorf("lease is %s: it must be positive", lease)
 	}
-	return checkEvent(ev)
+	return CheckEvent(ev)
 }
 
-// checkCommit holds statuses to three digits, which is what records are parsed by.
-func checkCommit(ev Event, status int, ttl time.Duration) error {
+// CheckCommit checks the arguments of Commit. Stores parse records by the three digits of
+// a status.
+func CheckCommit(ev Event, status int, ttl time.Duration) error {
 	if status < 100 || status > 999 {
 		return fmt.Errorf("status is %d: it must have three digits", status)
 	}
 	if ttl <= 0 {
 		return fmt.Errorf("time to live is %s: it must be positive", ttl)
 	}
-	return checkEvent(ev)
+	return CheckEvent(ev)
 }
 
-func checkEvent(ev Event) error {
+// CheckEvent refuses an event without a key.
+func CheckEvent(ev Event) error {
 	if ev.Content.IsZero() && ev.ID.IsZero() {
 		return errNoKey
 	}
 	return nil
 }
 
-// millis rounds up, so that what is positive stays so.
-func millis(d time.Duration) int64 {
+// Millis returns d in milliseconds, rounded up, so that what is positive stays so.
+func Millis(d time.Duration) int64 {
 	return int64((d + time.Millisecond - 1) / time.Millisecond)
 }

@@ -7,6 +7,10 @@ import (
 	"time"
 
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
+	"github.com/webhookguard/caddy-webhook-guard/dedupe/disk"
+	"github.com/webhookguard/caddy-webhook-guard/dedupe/internal/testkit"
+	"github.com/webhookguard/caddy-webhook-guard/dedupe/memory"
+	"github.com/webhookguard/caddy-webhook-guard/dedupe/redis"
 	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
 
@@ -89,10 +93,10 @@ func TestStoresAgree(t *testing.T) {
 	t.Parallel()
 	const seed = 1
 	random := rand.New(rand.NewPCG(seed, seed))
-	memory := dedupe.NewMemory(dedupe.MemoryOptions{})
+	inMemory := memory.New(memory.Options{})
 	others := map[string]dedupe.Store{
-		"redis": newRedis(t, dedupe.RedisOptions{URLs: []string{testbed.StartRedis(t).URL()}, Timeout: patient}),
-		"disk":  openDisk(t, t.TempDir(), newClock()),
+		"redis": openRedis(t),
+		"disk":  openDisk(t, testkit.NewClock().Now),
 	}
 
 	contents, ids, tokens := make([]dedupe.Key, 4), make([]dedupe.Key, 4), make([]dedupe.Token, 3)
@@ -138,7 +142,7 @@ func TestStoresAgree(t *testing.T) {
 			}
 			return r
 		}
-		m := step(memory)
+		m := step(inMemory)
 		for name, other := range others {
 			if s := step(other); m != s {
 				t.Fatalf("step %d (op %d on %v): memory says %+v, %s says %+v", n, op, ev, m, name, s)
@@ -156,4 +160,29 @@ func baseError(err error) error {
 		}
 		err = inner.Unwrap()
 	}
+}
+
+func openRedis(tb testing.TB) dedupe.Store {
+	tb.Helper()
+	r, err := redis.New(redis.Options{URLs: []string{testbed.StartRedis(tb).URL()}, Timeout: testkit.Patient})
+	return closedAtTheEnd(tb, r, err)
+}
+
+func openDisk(tb testing.TB, now func() time.Time) dedupe.Store {
+	tb.Helper()
+	d, err := disk.Open(disk.Options{Dir: tb.TempDir(), Now: now})
+	return closedAtTheEnd(tb, d, err)
+}
+
+func closedAtTheEnd(tb testing.TB, s dedupe.Store, err error) dedupe.Store {
+	tb.Helper()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return s
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
+	"github.com/webhookguard/caddy-webhook-guard/dedupe/disk"
 )
 
 // store is what the comparison asks of a database.
@@ -16,10 +17,10 @@ type store interface {
 }
 
 // diskStore is bbolt, as the gateway uses it.
-type diskStore struct{ *dedupe.Disk }
+type diskStore struct{ *disk.Store }
 
 func openDisk(dir string) (store, error) {
-	d, err := dedupe.OpenDisk(dedupe.DiskOptions{Dir: dir})
+	d, err := disk.Open(disk.Options{Dir: dir})
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +38,7 @@ func (d diskStore) known(k dedupe.Key) (bool, error) {
 
 func (d diskStore) close() error { return d.Close() }
 
-// record is what dedupe.Disk stores of a key.
+// record is what disk.Store stores of a key.
 func record(ev dedupe.Event, k dedupe.Key, expires int64) []byte {
 	value := binary.BigEndian.AppendUint64(nil, uint64(expires))
 	value = binary.BigEndian.AppendUint16(value, 200)

@@ -11,7 +11,7 @@ import (
 )
 
 // pebbleStore has no time to live, so it keeps the same index of expiries as
-// dedupe.Disk. Records and index are told apart by their first byte. Concurrent
+// disk.Store. Records and index are told apart by their first byte. Concurrent
 // commits share the syncs of its log by themselves.
 type pebbleStore struct{ db *pebble.DB }
 

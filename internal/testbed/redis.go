@@ -44,7 +44,6 @@ func newRedis(tb testing.TB) *Redis {
 	}
 	r := &Redis{tb: tb, port: FreePort(tb), dir: tb.TempDir()}
 	r.announced = r.port
-	tb.Cleanup(r.Stop)
 	return r
 }
 
@@ -100,6 +99,9 @@ func (r *Redis) Start() {
 		r.tb.Fatal("redis-server is running already: Stop it first")
 	}
 	r.proc = StartProcess(r.tb, r.dir, nil, "redis-server", r.args...)
+	// Killed, not asked to end: a master waits for its replicas for ten seconds, and refuses
+	// to end while it writes its first append-only file.
+	r.tb.Cleanup(r.Stop)
 	up := poll(patience, func() bool {
 		select {
 		case <-r.proc.Exited():

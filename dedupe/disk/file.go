@@ -1,0 +1,172 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+)
+
+const (
+	fileName = "events.db"
+	// lockPatience is how long another process may take to let go of the file.
+	lockPatience = 2 * time.Second
+
+	elsewhere = "use another directory (store disk <dir>), store redis <url> or store memory"
+)
+
+// boltOptions are those that etcd runs with: free pages are found when the file is
+// opened instead of being written down with every transaction.
+func boltOptions() *bolt.Options {
+	return &bolt.Options{Timeout: lockPatience, NoFreelistSync: true, FreelistType: bolt.FreelistMapType, NoStatistics: true}
+}
+
+// openFile opens the file of the store in dir, and makes both where they are missing.
+func openFile(dir string) (path string, db *bolt.DB, err error) {
+	if dir, err = filepath.Abs(dir); err != nil {
+		return "", nil, err
+	}
+	path = filepath.Join(dir, fileName)
+	if err = makeFile(dir, path); err != nil {
+		return "", nil, fmt.Errorf("%s: %w: the user that this process runs as must be able to write there; else %s", dir, err, elsewhere)
+	}
+	if db, err = openBolt(path); err != nil {
+		return "", nil, explain(dir, path, err)
+	}
+	return path, db, nil
+}
+
+// explain says what to do about a file that does not open.
+func explain(dir, path string, err error) error {
+	var system *fs.PathError
+	switch {
+	case errors.Is(err, bolterrors.ErrTimeout):
+		return fmt.Errorf("%s is in use by another process, or by requests of this one from before a reload: %s", dir, elsewhere)
+	case errors.As(err, &system):
+		return fmt.Errorf("%s: %w: the user that this process runs as must be able to write there; else %s", dir, err, elsewhere)
+	}
+	return fmt.Errorf("%s: %w: put a copy of the whole directory back, or move it away to begin with an empty one, which has forgotten every event; else %s", path, err, elsewhere)
+}
+
+// makeFile puts an empty store into dir where it has none. The file gets its name when
+// it is complete, so that a crash leaves no half of one behind.
+func makeFile(dir, path string) error {
+	if _, err := os.Stat(path); err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := makeDir(dir); err != nil {
+		return err
+	}
+	unnamed, err := os.CreateTemp(dir, fileName+".new-") // 0600
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(unnamed.Name()) }()
+	if err := unnamed.Close(); err != nil {
+		return err
+	}
+	db, err := openBolt(unnamed.Name())
+	if err != nil {
+		return err
+	}
+	if err := db.Close(); err != nil {
+		return err
+	}
+	// Unlike Rename, Link never takes the place of what another process has made.
+	if err := os.Link(unnamed.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return syncDir(dir)
+}
+
+// makeDir makes a directory and those above it, so that they are still there after a
+// power failure.
+func makeDir(dir string) error {
+	if info, err := os.Stat(dir); err == nil && info.IsDir() {
+		return nil
+	}
+	parent := filepath.Dir(dir)
+	if parent != dir {
+		if err := makeDir(parent); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return syncDir(parent)
+}
+
+func syncDir(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil // directories cannot be synced there
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// openBolt opens a file and makes sure that it is a store.
+func openBolt(path string) (*bolt.DB, error) {
+	if info, err := os.Stat(path); err == nil && info.Size() > 0 {
+		if err := verify(path, info.Size()); err != nil {
+			return nil, err
+		}
+	}
+	var db *bolt.DB
+	err := guarded(func() (err error) {
+		if db, err = bolt.Open(path, 0o600, boltOptions()); err != nil {
+			return err
+		}
+		return db.Update(makeBuckets)
+	})
+	if err == nil {
+		return db, nil
+	}
+	if db != nil && !errors.Is(err, errDamaged) {
+		err = errors.Join(err, db.Close())
+	}
+	return nil, err
+}
+
+// verify reads the whole of a file that exists. The library does so as well when it
+// looks for free pages, but in a goroutine of its own, where a page that makes no sense
+// ends the process without a word of what to do.
+func verify(path string, size int64) error {
+	options := boltOptions()
+	options.ReadOnly = true
+	var db *bolt.DB
+	return guarded(func() (err error) {
+		if db, err = bolt.Open(path, 0o600, options); err != nil {
+			return err
+		}
+		return errors.Join(db.View(func(tx *bolt.Tx) error {
+			if tx.Size() > size {
+				return fmt.Errorf("%w: %d bytes of %d are left", errDamaged, size, tx.Size())
+			}
+			return verifyBuckets(tx)
+		}), db.Close())
+	})
+}
+
+// guarded turns a panic of the library, which is how it meets pages that make no
+// sense, and a fault of the mapped file, which is how reading from a disk fails, into
+// an error. Neither may end the process and with it every other site.
+func guarded(do func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: %v", errDamaged, r)
+		}
+	}()
+	return do()
+}

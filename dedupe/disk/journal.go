@@ -1,0 +1,189 @@
+package disk
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"time"
+
+	"github.com/webhookguard/caddy-webhook-guard/dedupe"
+)
+
+// A journal is a file of fixed size that is written from its beginning to its end, one
+// batch of changes after the other, and then over again. Its first page says what it is
+// and is never touched again; all numbers are big-endian:
+//
+//	page    "webhook_guard journal 1\n", size of the file (8), zeros
+//	batch   "wgb1", CRC-32C of what follows (4), length of the changes (4), number (8), time (unix ms, 8), changes
+//	change  content key (16), ID key (16), expiry (unix ms, 8), status (2; 0: forgotten)
+//
+// Batches are numbered through both journals and all of their uses, so that what is
+// left of an earlier use tells itself apart: its numbers are lower.
+const (
+	journalMagic = "webhook_guard journal 1\n"
+	journalStart = 4096
+	// journalSize has room for 49,000 events in batches, or 28,000 that come alone.
+	journalSize = journalStart + 2<<20
+
+	batchMagic = "wgb1"
+	batchHead  = 4 + 4 + 4 + 8 + 8
+	changeSize = 2*len(dedupe.Key{}) + 8 + 2
+	// maxBatch bounds what one write hands to the disk, to 43 kB.
+	maxBatch = 1024
+)
+
+var (
+	errNotJournal = errors.New("the file is not a journal of this version")
+	castagnoli    = crc32.MakeTable(crc32.Castagnoli)
+)
+
+// change is what a batch says about an event: that it is finished, or forgotten.
+type change struct {
+	event   dedupe.Event
+	expires int64 // unix ms
+	status  int   // 0: forgotten
+}
+
+// batch is what one write adds to a journal.
+type batch struct {
+	number  uint64
+	time    int64 // unix ms; what had expired by then was no more
+	changes []change
+}
+
+// append adds b as it stands in a journal.
+func (b *batch) append(to []byte) []byte {
+	at := len(to)
+	to = append(to, batchMagic...)
+	to = binary.BigEndian.AppendUint32(to, 0) // the checksum's place
+	to = binary.BigEndian.AppendUint32(to, uint32(len(b.changes)*changeSize))
+	to = binary.BigEndian.AppendUint64(to, b.number)
+	to = binary.BigEndian.AppendUint64(to, uint64(b.time))
+	for _, c := range b.changes {
+		to = append(to, c.event.Content[:]...)
+		to = append(to, c.event.ID[:]...)
+		to = binary.BigEndian.AppendUint64(to, uint64(c.expires))
+		to = binary.BigEndian.AppendUint16(to, uint16(c.status))
+	}
+	binary.BigEndian.PutUint32(to[at+4:], crc32.Checksum(to[at+8:], castagnoli))
+	return to
+}
+
+func (b *batch) size() int { return batchHead + len(b.changes)*changeSize }
+
+// parseBatch reads the batch that data begins with. It reports false where there is no
+// whole and sound one.
+func parseBatch(data []byte) (b batch, ok bool) {
+	if len(data) < batchHead || string(data[:4]) != batchMagic {
+		return batch{}, false
+	}
+	length := uint64(binary.BigEndian.Uint32(data[8:]))
+	if length%uint64(changeSize) != 0 || length > uint64(len(data)-batchHead) {
+		return batch{}, false
+	}
+	data = data[:batchHead+length]
+	if crc32.Checksum(data[8:], castagnoli) != binary.BigEndian.Uint32(data[4:]) {
+		return batch{}, false
+	}
+	b.number, b.time = binary.BigEndian.Uint64(data[12:]), int64(binary.BigEndian.Uint64(data[20:]))
+	for data = data[batchHead:]; len(data) > 0; data = data[changeSize:] {
+		b.changes = append(b.changes, change{
+			event:   dedupe.Event{Content: dedupe.Key(data), ID: dedupe.Key(data[16:])},
+			expires: int64(binary.BigEndian.Uint64(data[32:])),
+			status:  int(binary.BigEndian.Uint16(data[40:])),
+		})
+	}
+	return b, true
+}
+
+// journal is one of the two files, open for writing.
+type journal struct {
+	path string
+	file journalFile
+	size int64
+	at   int64 // where the next batch goes
+}
+
+// journalFile is what a journal needs of its file.
+type journalFile interface {
+	io.WriterAt
+	io.Closer
+	// SyncData returns when what was written is on the disk.
+	SyncData() error
+}
+
+func (j *journal) fits(n int) bool { return j.at+int64(n) <= j.size }
+
+// add writes a batch and returns when it is on the disk. After an error the next one
+// goes to the same place: what a failed sync has left in memory, and what of it the disk
+// has, nobody knows.
+func (j *journal) add(data []byte) error {
+	if _, err := j.file.WriteAt(data, j.at); err != nil {
+		return err
+	}
+	if err := j.file.SyncData(); err != nil {
+		return err
+	}
+	j.at += int64(len(data))
+	return nil
+}
+
+// journalPage is the first page of a journal.
+func journalPage(size int64) []byte {
+	page := append(make([]byte, 0, journalStart), journalMagic...)
+	return binary.BigEndian.AppendUint64(page, uint64(size))[:journalStart]
+}
+
+// readJournal returns the batches that a journal holds, in the order of their numbers.
+// Those up to the number moved have been moved already.
+//
+// It ends where a batch is not sound. That is what a crash leaves of a write that nobody
+// was told of, as no batch is begun before the one in front of it is on the disk. So
+// where a later one follows after all, the disk has lost what it had acknowledged.
+func readJournal(data []byte, moved uint64) ([]batch, error) {
+	size := int64(len(data))
+	if size < journalStart || !bytes.HasPrefix(data, []byte(journalMagic)) {
+		return nil, errNotJournal
+	}
+	if want := int64(binary.BigEndian.Uint64(data[len(journalMagic):])); size != want {
+		return nil, fmt.Errorf("%w: %d bytes of %d are left", errDamaged, size, want)
+	}
+	var run []batch
+	last := moved
+	at := journalStart
+	for {
+		b, ok := parseBatch(data[at:])
+		if !ok || len(run) > 0 && b.number != run[len(run)-1].number+1 {
+			break
+		}
+		if !b.sound() {
+			return nil, fmt.Errorf("%w: batch %d makes no sense", errDamaged, b.number)
+		}
+		run = append(run, b)
+		last = max(last, b.number)
+		at += b.size()
+	}
+	for from := at; ; from++ {
+		next := bytes.Index(data[from:], []byte(batchMagic))
+		if next < 0 {
+			return run, nil
+		}
+		from += next
+		if b, ok := parseBatch(data[from:]); ok && b.number > last {
+			return nil, fmt.Errorf("%w: something at byte %d cannot be read, and batch %d follows it", errDamaged, at, b.number)
+		}
+	}
+}
+
+// sound reports whether the changes are such as a store makes.
+func (b *batch) sound() bool {
+	for _, c := range b.changes {
+		if dedupe.CheckEvent(c.event) != nil || c.status != 0 && dedupe.CheckCommit(c.event, c.status, time.Hour) != nil {
+			return false
+		}
+	}
+	return true
+}

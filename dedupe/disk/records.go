@@ -1,0 +1,225 @@
+package disk
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/webhookguard/caddy-webhook-guard/dedupe"
+)
+
+// The file has three buckets, all numbers in them big-endian:
+//
+//	webhook_guard  "format" → "1", "moved" → number of the last batch of the journals that is in here (8 bytes)
+//	done           key → expiry (unix ms, 8 bytes), status (2), content key (16, IDs that have one)
+//	expiry         expiry (unix ms, 8 bytes), key → nothing; so the first is the next to expire
+var (
+	bucketFormat = []byte("webhook_guard")
+	bucketDone   = []byte("done")
+	bucketExpiry = []byte("expiry")
+
+	keyFormat = []byte("format")
+	keyMoved  = []byte("moved")
+	format    = []byte("1")
+)
+
+var (
+	errDamaged = errors.New("the file is damaged")
+	errNotOurs = errors.New("the file is not an event store of this version")
+)
+
+const (
+	shortRecord = 8 + 2
+	longRecord  = shortRecord + len(dedupe.Key{})
+)
+
+// makeBuckets prepares a new file.
+func makeBuckets(tx *bolt.Tx) error {
+	if tx.Bucket(bucketFormat) != nil {
+		return nil
+	}
+	for _, name := range [][]byte{bucketFormat, bucketDone, bucketExpiry} {
+		if _, err := tx.CreateBucket(name); err != nil {
+			return err
+		}
+	}
+	return tx.Bucket(bucketFormat).Put(keyFormat, format)
+}
+
+// verifyBuckets refuses a file that is something else, and looks at all that is in one
+// that is not.
+func verifyBuckets(tx *bolt.Tx) error {
+	if name, _ := tx.Cursor().First(); name == nil {
+		return nil // it was about to be made
+	}
+	about, done, expiry := tx.Bucket(bucketFormat), tx.Bucket(bucketDone), tx.Bucket(bucketExpiry)
+	if about == nil || done == nil || expiry == nil || string(about.Get(keyFormat)) != string(format) {
+		return errNotOurs
+	}
+	return errors.Join(
+		verifyBucket(done, func(k, v []byte) bool {
+			return len(k) == len(dedupe.Key{}) && (len(v) == shortRecord || len(v) == longRecord)
+		}),
+		verifyBucket(expiry, func(k, v []byte) bool { return len(k) == 8+len(dedupe.Key{}) && len(v) == 0 }))
+}
+
+func verifyBucket(b *bolt.Bucket, sound func(k, v []byte) bool) error {
+	var last []byte
+	return b.ForEach(func(k, v []byte) error {
+		if !sound(k, v) || bytes.Compare(last, k) >= 0 {
+			return fmt.Errorf("%w: an entry makes no sense", errDamaged)
+		}
+		last = k
+		return nil
+	})
+}
+
+// finished is what is known of a key. Its zero value is that of one that is forgotten,
+// or was never known.
+type finished struct {
+	expires int64 // unix ms
+	status  int16
+	content dedupe.Key // of IDs that have one
+}
+
+// record is what it comes to at a time, Absent where that is over.
+func (f finished) record(now int64) dedupe.Record {
+	if f.expires <= now {
+		return dedupe.Record{}
+	}
+	return dedupe.Record{
+		State: dedupe.Done, Status: int(f.status), Content: f.content,
+		TTL: time.Duration(f.expires-now) * time.Millisecond,
+	}
+}
+
+// records are the finished keys as one transaction sees them, at one time.
+type records struct {
+	about, done, expiry *bolt.Bucket
+	now                 int64 // unix ms
+}
+
+func recordsOf(tx *bolt.Tx, now time.Time) records {
+	return records{
+		about: tx.Bucket(bucketFormat), done: tx.Bucket(bucketDone), expiry: tx.Bucket(bucketExpiry),
+		now: now.UnixMilli(),
+	}
+}
+
+// stored returns what is in the file, whether or not its time is over.
+func (r records) stored(k dedupe.Key) (finished, error) {
+	value := r.done.Get(k[:])
+	var f finished
+	switch len(value) {
+	case 0:
+		return f, nil
+	case longRecord:
+		f.content = dedupe.Key(value[shortRecord:])
+	case shortRecord:
+	default:
+		return f, fmt.Errorf("%w: a record has %d bytes", errDamaged, len(value))
+	}
+	f.expires = int64(binary.BigEndian.Uint64(value))
+	f.status = int16(binary.BigEndian.Uint16(value[8:]))
+	return f, nil
+}
+
+// put writes keys, which are in order, as they are in from. What has expired goes.
+func (r records) put(keys []dedupe.Key, from map[dedupe.Key]finished) error {
+	// Expiries are written in order too. Like this they are added at the end of pages,
+	// which need no room for what comes in between.
+	r.expiry.FillPercent = 0.9
+	expiries := make([][]byte, 0, len(keys))
+	for _, k := range keys {
+		f := from[k]
+		if f.expires <= r.now {
+			if err := r.remove(k); err != nil {
+				return err
+			}
+			continue
+		}
+		old, err := r.stored(k)
+		if err != nil {
+			return err
+		}
+		if old.expires != 0 {
+			if err := r.expiry.Delete(expiryKey(old.expires, k)); err != nil {
+				return err
+			}
+		}
+		value := binary.BigEndian.AppendUint64(make([]byte, 0, longRecord), uint64(f.expires))
+		value = binary.BigEndian.AppendUint16(value, uint16(f.status))
+		if !f.content.IsZero() {
+			value = append(value, f.content[:]...)
+		}
+		if err := r.done.Put(k[:], value); err != nil {
+			return err
+		}
+		expiries = append(expiries, expiryKey(f.expires, k))
+	}
+	slices.SortFunc(expiries, bytes.Compare)
+	for _, e := range expiries {
+		if err := r.expiry.Put(e, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// remove takes k out of the file, if it is there.
+func (r records) remove(k dedupe.Key) error {
+	old, err := r.stored(k)
+	if err != nil || old.expires == 0 {
+		return err
+	}
+	return errors.Join(r.expiry.Delete(expiryKey(old.expires, k)), r.done.Delete(k[:]))
+}
+
+// reclaim removes up to limit records whose time is over, oldest first.
+func (r records) reclaim(limit int) error {
+	over := r.over(limit)
+	slices.SortFunc(over, compareKeys) // page by page
+	for _, k := range over {
+		if err := r.remove(k); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func compareKeys(a, b dedupe.Key) int { return bytes.Compare(a[:], b[:]) }
+
+// over returns up to limit keys whose time is over, oldest first.
+func (r records) over(limit int) (keys []dedupe.Key) {
+	c := r.expiry.Cursor()
+	for k, _ := c.First(); r.isOver(k) && len(keys) < limit; k, _ = c.Next() {
+		keys = append(keys, dedupe.Key(k[8:]))
+	}
+	return keys
+}
+
+func (r records) isOver(expiryKey []byte) bool {
+	return len(expiryKey) == 8+len(dedupe.Key{}) && int64(binary.BigEndian.Uint64(expiryKey)) <= r.now
+}
+
+func expiryKey(expires int64, k dedupe.Key) []byte {
+	return append(binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(k)), uint64(expires)), k[:]...)
+}
+
+// moved is the number of the last batch of the journals that is in the file, if the file
+// has ever had journals.
+func (r records) moved() (number uint64, known bool) {
+	if value := r.about.Get(keyMoved); len(value) == 8 {
+		return binary.BigEndian.Uint64(value), true
+	}
+	return 0, false
+}
+
+func (r records) setMoved(to uint64) error {
+	return r.about.Put(keyMoved, binary.BigEndian.AppendUint64(nil, to))
+}

@@ -1,0 +1,33 @@
+package disk
+
+import (
+	"errors"
+	"os"
+	"syscall"
+)
+
+// syncedFile is a file of which only the data is synced: its size never changes.
+type syncedFile struct{ *os.File }
+
+// SyncData implements journalFile.
+func (f syncedFile) SyncData() error {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	err = conn.Control(func(fd uintptr) {
+		for {
+			if failed = syscall.Fdatasync(int(fd)); !errors.Is(failed, syscall.EINTR) {
+				return
+			}
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if failed != nil {
+		return &os.PathError{Op: "fdatasync", Path: f.Name(), Err: failed}
+	}
+	return nil
+}

@@ -1,0 +1,242 @@
+package redis
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/webhookguard/caddy-webhook-guard/dedupe"
+)
+
+// parts splits an event into what one script call may touch: all of it, or in a Cluster
+// each key by itself, content before ID.
+func (r *Store) parts(ev dedupe.Event) []dedupe.Event {
+	if !r.apart || ev.Content.IsZero() || ev.ID.IsZero() {
+		return []dedupe.Event{ev}
+	}
+	return []dedupe.Event{{Content: ev.Content}, {ID: ev.ID}}
+}
+
+// Claim implements [dedupe.Store].
+func (r *Store) Claim(ctx context.Context, ev dedupe.Event, t dedupe.Token, lease time.Duration) (dedupe.Answer, error) {
+	if err := dedupe.CheckClaim(ev, lease); err != nil {
+		return dedupe.Answer{}, err
+	}
+	ctx, cancel := r.step(ctx)
+	defer cancel()
+	parts := r.parts(ev)
+	for _, part := range parts {
+		reply, err := r.run(ctx, claimScript, part, t[:], dedupe.Millis(lease)).Text()
+		if err != nil {
+			return dedupe.Answer{}, err
+		}
+		if reply == "" {
+			continue
+		}
+		if len(parts) > 1 {
+			// Nobody keeps one key while being refused the other, and a claim that is
+			// repeated may hold either.
+			if err := r.release(ctx, parts, t); err != nil {
+				return dedupe.Answer{}, err
+			}
+		}
+		rec, err := decode(reply[1:])
+		if err != nil {
+			return dedupe.Answer{}, err
+		}
+		return rec.Answer(ev, reply[0] == '1' && !part.Content.IsZero()), nil
+	}
+	return dedupe.Answer{State: dedupe.Claimed}, nil
+}
+
+// Renew implements [dedupe.Store].
+func (r *Store) Renew(ctx context.Context, ev dedupe.Event, t dedupe.Token, lease time.Duration) error {
+	if err := dedupe.CheckClaim(ev, lease); err != nil {
+		return err
+	}
+	ctx, cancel := r.step(ctx)
+	defer cancel()
+	parts := r.parts(ev)
+	leases := []int64{dedupe.Millis(lease)}
+	if len(parts) > 1 {
+		leases = []int64{0, dedupe.Millis(lease)} // look at all first
+	}
+	for _, ms := range leases {
+		for _, part := range parts {
+			held, err := r.run(ctx, renewScript, part, t[:], ms).Int()
+			if err == nil && held == 0 {
+				err = dedupe.ErrLost
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Commit implements [dedupe.Store].
+func (r *Store) Commit(ctx context.Context, ev dedupe.Event, status int, ttl time.Duration) error {
+	if err := dedupe.CheckCommit(ev, status, ttl); err != nil {
+		return err
+	}
+	ctx, cancel := r.step(ctx)
+	defer cancel()
+	for _, part := range r.parts(ev) {
+		args := append(make([]any, 0, 3), dedupe.Millis(ttl))
+		for k := range part.Keys() {
+			var content dedupe.Key
+			if k == ev.ID {
+				content = ev.Content
+			}
+			args = append(args, encode(status, content))
+		}
+		if err := r.run(ctx, commitScript, part, args...).Err(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Release implements [dedupe.Store].
+func (r *Store) Release(ctx context.Context, ev dedupe.Event, t dedupe.Token) error {
+	if err := dedupe.CheckEvent(ev); err != nil {
+		return err
+	}
+	ctx, cancel := r.step(ctx)
+	defer cancel()
+	return r.release(ctx, r.parts(ev), t)
+}
+
+// release frees as many of the parts as it can.
+func (r *Store) release(ctx context.Context, parts []dedupe.Event, t dedupe.Token) error {
+	var all error
+	for _, part := range parts {
+		if err := r.run(ctx, releaseScript, part, t[:]).Err(); err != nil {
+			all = errors.Join(all, err)
+		}
+	}
+	return all
+}
+
+// Lookup implements [dedupe.Store].
+func (r *Store) Lookup(ctx context.Context, k dedupe.Key) (dedupe.Record, error) {
+	ctx, cancel := r.step(ctx)
+	defer cancel()
+	rec, _, err := r.lookup(ctx, k)
+	return rec, err
+}
+
+// Forget implements [dedupe.Store]. Where the server's reply is lost and the call retried, the
+// answer may be Absent although a record was removed.
+func (r *Store) Forget(ctx context.Context, id dedupe.Key) (dedupe.Record, error) {
+	ctx, cancel := r.step(ctx)
+	defer cancel()
+	for {
+		rec, value, err := r.lookup(ctx, id)
+		if err != nil {
+			return dedupe.Record{}, err
+		}
+		if rec.State == dedupe.Absent {
+			return rec, nil
+		}
+		// The content key's name comes from the record, and scripts may only touch keys
+		// that they are given: so it takes two steps, and the second makes sure of the first.
+		removed, err := r.forget(ctx, dedupe.Event{Content: rec.Content, ID: id}, value)
+		if err != nil {
+			return dedupe.Record{}, err
+		}
+		if removed {
+			return rec, nil
+		}
+	}
+}
+
+// forget removes an event whose ID has the given value. False: something has changed
+// since; look again.
+func (r *Store) forget(ctx context.Context, ev dedupe.Event, value string) (bool, error) {
+	parts := r.parts(ev)
+	values := []string{value}
+	if len(parts) > 1 {
+		_, content, err := r.lookup(ctx, ev.Content)
+		if err != nil {
+			return false, err
+		}
+		values = []string{content, value} // an ID that names its content is finished
+	}
+	for i, part := range parts {
+		if values[i] == "" {
+			continue // ended before the ID, as it may
+		}
+		removed, err := r.run(ctx, forgetScript, part, values[i]).Int()
+		switch {
+		case err != nil:
+			return false, err
+		case removed < 0:
+			return false, dedupe.ErrInFlight
+		case removed == 0:
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+func (r *Store) lookup(ctx context.Context, k dedupe.Key) (rec dedupe.Record, value string, err error) {
+	if k.IsZero() {
+		return dedupe.Record{State: dedupe.Absent}, "", nil
+	}
+	reply, err := r.run(ctx, lookupScript, dedupe.Event{ID: k}).Slice()
+	if err != nil {
+		return dedupe.Record{}, "", err
+	}
+	value, ok := reply[0].(string)
+	left, ok2 := reply[1].(int64)
+	if !ok || !ok2 {
+		return dedupe.Record{}, "", errForeign
+	}
+	if rec, err = decode(value); err != nil || rec.State == dedupe.Absent {
+		return rec, value, err
+	}
+	rec.TTL = max(time.Duration(left)*time.Millisecond, 0)
+	return rec, value, nil
+}
+
+// key is the name of k at the server.
+func (r *Store) key(k dedupe.Key) string {
+	name := append(make([]byte, 0, 64), r.prefix...)
+	return string(base64.RawURLEncoding.AppendEncode(name, k[:]))
+}
+
+// errForeign is what a value under one of our keys means that we cannot have written.
+var errForeign = errors.New("key holds something else: give the gateways a key_prefix or db of their own")
+
+// encode makes a finished key's value. A bare status is an integer to Redis, which
+// then needs no memory of its own.
+func encode(status int, content dedupe.Key) []byte {
+	value := strconv.AppendInt(make([]byte, 0, 3+len(content)), int64(status), 10)
+	if !content.IsZero() {
+		value = append(value, content[:]...)
+	}
+	return value
+}
+
+// decode reads any value that the scripts store; "" is an absent key.
+func decode(value string) (dedupe.Record, error) {
+	switch n := len(value); {
+	case n == 0:
+		return dedupe.Record{State: dedupe.Absent}, nil
+	case value[0] == '*':
+		return dedupe.Record{State: dedupe.InFlight}, nil
+	case n != 3 && n != 3+len(dedupe.Key{}):
+		return dedupe.Record{}, errForeign
+	}
+	status, err := strconv.ParseUint(value[:3], 10, 16)
+	if err != nil {
+		return dedupe.Record{}, errForeign
+	}
+	rec := dedupe.Record{State: dedupe.Done, Status: int(status)}
+	copy(rec.Content[:], value[3:])
+	return rec, nil
+}

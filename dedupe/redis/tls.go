@@ -1,0 +1,51 @@
+package redis
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"syscall"
+	"time"
+)
+
+type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// dialer returns what dials servers, with TLS where the settings are not nil.
+func dialer(settings *tls.Config) dialFunc {
+	d := &net.Dialer{KeepAlive: time.Minute}
+	if settings == nil {
+		return d.DialContext
+	}
+	return dialTLS(d, settings)
+}
+
+// dialTLS dials as the library would, and lets it see the socket below. The library
+// peeks at an idle connection's socket before each use, but does not look through TLS:
+// after a restart of the server every connection of the pool would cost an attempt, and
+// the few retries of a step would not get past them.
+func dialTLS(below *net.Dialer, settings *tls.Config) dialFunc {
+	d := tls.Dialer{NetDialer: below, Config: settings}
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := d.DialContext(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return peekable{conn.(*tls.Conn)}, nil
+	}
+}
+
+// peekable is a TLS connection that shows its socket. What arrives there unasked is the
+// end of the connection, or a ticket that came late; either way a new one is in order.
+type peekable struct{ *tls.Conn }
+
+// SyscallConn implements syscall.Conn.
+func (p peekable) SyscallConn() (syscall.RawConn, error) { return rawConn(p.NetConn()) }
+
+func rawConn(c net.Conn) (syscall.RawConn, error) {
+	socket, ok := c.(syscall.Conn)
+	if !ok {
+		return nil, fmt.Errorf("connection to %s has no socket", c.RemoteAddr())
+	}
+	return socket.SyscallConn()
+}
