@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"maps"
 	"os"
 	"regexp"
@@ -85,7 +86,7 @@ func TestEntriesAreWhatIsKnownOfTheirSenders(t *testing.T) {
 			c.times(p, f)
 			c.same("id", idText(p, f), knownID(f))
 			c.signedness(p, f)
-			c.same("secret", strings.TrimSpace(orText(p.SecretEncoding, "raw")+" "+p.SecretPrefix), strings.TrimSpace(f.Secret.Encoding+" "+f.Secret.Prefix))
+			c.same("secret", strings.TrimSpace(cmp.Or(p.SecretEncoding, "raw")+" "+p.SecretPrefix), strings.TrimSpace(f.Secret.Encoding+" "+f.Secret.Prefix))
 			c.same("confidence", p.Confidence, f.Confidence)
 		})
 	}
@@ -101,13 +102,13 @@ func (c comparison) signature(p Provider, f senderFacts) {
 	if kind == "json" {
 		place = pointerSource(path)
 	}
-	got := orText(first.Source.String(), "header "+first.Header)
+	got := cmp.Or(first.Source.String(), "header "+first.Header)
 	if p.Items != "" {
 		got = "body " + p.Items + ".*." + strings.TrimPrefix(got, "body ")
 	}
 	c.same("place", strings.ToLower(got), strings.ToLower(place))
-	c.same("algorithm", orText(first.Algorithm, "sha256"), f.Algorithm)
-	encoding := orText(first.Encoding, "hex")
+	c.same("algorithm", cmp.Or(first.Algorithm, "sha256"), f.Algorithm)
+	encoding := cmp.Or(first.Encoding, "hex")
 	if p.Scheme == "jwt" {
 		encoding = "base64url"
 	}
@@ -294,7 +295,7 @@ func TestUnverifiedLinesAreThere(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, word := range Builtin()[name].Unverified {
-			line := orText(aspects[word], word)
+			line := cmp.Or(aspects[word], word)
 			if !strings.Contains("\n"+lines, "\n"+line+" ") {
 				t.Errorf("%s: unverified %s, and no line %s", name, word, line)
 			}

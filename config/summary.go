@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"regexp"
 	"slices"
 	"strings"
@@ -159,24 +160,17 @@ func (p Provider) places() (place, algorithm, encoding string) {
 		if !slices.Contains(places, where) {
 			places = append(places, where)
 		}
-		if name := orElse(spec.Algorithm, "sha256"); !slices.Contains(algorithms, name) {
+		if name := cmp.Or(spec.Algorithm, "sha256"); !slices.Contains(algorithms, name) {
 			algorithms = append(algorithms, name)
 		}
 		if encoding == "" {
-			encoding = orElse(spec.Encoding, "hex")
+			encoding = cmp.Or(spec.Encoding, "hex")
 		}
 	}
 	if p.Scheme == "jwt" {
 		encoding = "base64url"
 	}
 	return strings.Join(places, ", "), strings.Join(algorithms, ", "), encoding
-}
-
-func orElse(text, otherwise string) string {
-	if text == "" {
-		return otherwise
-	}
-	return text
 }
 
 // namedSchemes describes the signed bytes that no template can express.

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io/fs"
 	"maps"
@@ -132,9 +133,9 @@ func withDefaults(specs []signature.SignatureSpec) []signature.SignatureSpec {
 	var full []signature.SignatureSpec
 	for _, s := range specs {
 		s.Header = strings.ToLower(s.Header)
-		s.Algorithm = orText(s.Algorithm, "sha256")
-		s.Encoding = orText(s.Encoding, "hex")
-		s.Format = orText(s.Format, "{signature}")
+		s.Algorithm = cmp.Or(s.Algorithm, "sha256")
+		s.Encoding = cmp.Or(s.Encoding, "hex")
+		s.Format = cmp.Or(s.Format, "{signature}")
 		full = append(full, s)
 	}
 	return full
@@ -175,13 +176,6 @@ func asPlaceholder(source signature.Source, otherwise string) string {
 		name = strings.ToLower(name)
 	}
 	return "{" + kind + "." + name + "}"
-}
-
-func orText(text, otherwise string) string {
-	if text == "" {
-		return otherwise
-	}
-	return text
 }
 
 func sourceOf(text string) (source signature.Source) {
