@@ -2,7 +2,7 @@
 # on a machine with Go.
 
 FUZZTIME ?= 5s
-TOOL := go tool -modfile=.ci/tools/go.mod
+TOOL := go tool -modfile=$(CURDIR)/.ci/tools/go.mod
 
 # Of make chaos. The same seed makes a run that is alike, not the same; WRITE names a
 # document that gets the table.
@@ -28,35 +28,34 @@ run: build ## Start the gateway on :8080, with demo secrets and a receiver that 
 build: ## Build bin/caddy: stock Caddy plus this module
 	go build -trimpath -o bin/caddy ./cmd/caddy
 
+# The tests are more than one module: .ci/go.work holds them together.
+test test-full fuzz microbench chaos: export GOWORK := $(CURDIR)/.ci/go.work
+# What takes long starts first, so that nothing long is left at the end. Much of it
+# waits, for time-outs and processes: hence one package more than there are processors.
+ALL := ./test/e2e ./dedupe/... ./test/chaos ./explain/... ./internal/testbed ./...
+GOTEST = go test -race -count=1 -vet=off -p $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+
 test: deps ## Run what must always pass
-	go vet ./...
-	go test -race -count=1 -timeout 12m ./...
-	go test -count=1 -run Allocations ./signature
+	go vet $(ALL)
+	$(GOTEST) -timeout 12m $(ALL)
+	go test -count=1 -vet=off -run Allocations ./signature
 	@# Instrumenting all of Caddy takes minutes; its seeds have run above.
 	@$(MAKE) --no-print-directory fuzz FUZZSKIP=./caddymodule
 
 test-full: deps-full ## Run everything, the long runs too
-	go vet -tags full ./...
-	go test -race -count=1 -tags full -timeout 60m ./...
-	go test -count=1 -run Allocations ./signature
+	go vet -tags full $(ALL)
+	$(GOTEST) -tags full -timeout 60m $(ALL)
+	go test -count=1 -vet=off -run Allocations ./signature
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=30s
 
 fuzz: ## Run each fuzz target for FUZZTIME
-	@set -e; \
-	for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -r -n 1 dirname | sort -u); do \
-		if [ "$$dir" = "$(FUZZSKIP)" ]; then continue; fi; \
-		listed=$$(go test -list '^Fuzz' "$$dir"); \
-		for target in $$(echo "$$listed" | grep '^Fuzz'); do \
-			echo "go test -fuzz $$target -fuzztime $(FUZZTIME) $$dir"; \
-			.ci/fuzz "$$dir" "$$target" $(FUZZTIME); \
-		done; \
-	done
+	.ci/fuzz $(FUZZTIME) $(filter-out $(FUZZSKIP),$(shell grep -rl --include='*_test.go' '^func Fuzz' . | xargs -r -n 1 dirname | sort -u))
 
 bench: deps-bench ## Measure the price of it all, and write docs/performance.md; BENCH=-short shows that it runs
 	go run ./bench/cmd $(BENCH)
 
 microbench: deps ## Run the benchmarks of single functions
-	go test -run '^$$' -bench . -benchmem ./...
+	go test -run '^$$' -bench . -benchmem ./... ./test/chaos
 
 chaos: deps ## Break everything under load for DURATION, drawn from SEED, and check every event
 	go test -count=1 -timeout 0 -v -run TestChaos ./test/chaos -args -chaos.seed=$(SEED) -chaos.duration=$(DURATION) \
@@ -65,7 +64,11 @@ chaos: deps ## Break everything under load for DURATION, drawn from SEED, and ch
 lint: ## Check form and the usual mistakes
 	@unformatted=$$(gofmt -l $$(find . -name '*.go' -not -path '*/node_modules/*')); \
 	if [ -n "$$unformatted" ]; then echo "Run make fmt for:"; echo "$$unformatted"; exit 1; fi
-	$(TOOL) golangci-lint run
+	@set -e; \
+	for dir in $$(find . -name go.mod -not -path './.ci/*' -not -path '*/node_modules/*' -printf '%h\n' | sort); do \
+		echo "golangci-lint run in $$dir"; \
+		(cd "$$dir" && $(TOOL) golangci-lint run); \
+	done
 
 fmt: ## Format the Go files and the Caddyfiles
 	gofmt -w $$(find . -name '*.go' -not -path '*/node_modules/*')

@@ -87,8 +87,9 @@ func lock(path string) (unlock func(), err error) {
 	return func() { _ = f.Close() }, nil // closing releases it
 }
 
-// moduleRoot is found upwards from this file, so that it does not matter which
-// directory a test runs in; with -trimpath, upwards from that directory.
+// moduleRoot finds the directory of cmd/caddy upwards from this file, so that it does
+// not matter which directory a test runs in; with -trimpath, upwards from that directory.
+// Some directories below it are modules of their own, so it does not look for go.mod.
 func moduleRoot() (string, error) {
 	_, file, _, _ := runtime.Caller(0)
 	dir := filepath.Dir(file)
@@ -99,11 +100,11 @@ func moduleRoot() (string, error) {
 		}
 	}
 	for ; ; dir = filepath.Dir(dir) {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+		if _, err := os.Stat(filepath.Join(dir, "cmd", "caddy", "main.go")); err == nil {
 			return dir, nil
 		}
 		if dir == filepath.Dir(dir) {
-			return "", fmt.Errorf("no go.mod above %s", file)
+			return "", fmt.Errorf("no cmd/caddy above %s", file)
 		}
 	}
 }

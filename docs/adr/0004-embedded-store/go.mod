@@ -1,4 +1,4 @@
-module github.com/webhookguard/caddy-webhook-guard/bench/stores
+module github.com/webhookguard/caddy-webhook-guard/docs/adr/0004-embedded-store
 
 go 1.26.0
 
@@ -53,4 +53,4 @@ require (
 	google.golang.org/protobuf v1.36.12 // indirect
 )
 
-replace github.com/webhookguard/caddy-webhook-guard => ../..
+replace github.com/webhookguard/caddy-webhook-guard => ../../..
