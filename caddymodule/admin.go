@@ -12,8 +12,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
-	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
+	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
 
 // eventsPath is where the admin API shows single events.
@@ -112,7 +112,7 @@ func (a *App) forget(ctx context.Context, store *sharedStore, scope string, id [
 // that the store knows.
 func find(ctx context.Context, store *sharedStore, scope string, id []string) (key dedupe.Key, record dedupe.Record, err error) {
 	for _, parts := range readings(id) {
-		key = eventKeys(scope, config.Identified{ID: parts}).ID
+		key = webhook.IDKey(scope, parts)
 		if record, err = store.Lookup(ctx, key); err != nil || record.State != dedupe.Absent {
 			return key, record, err
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/webhookguard/caddy-webhook-guard/config"
+	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
 
 // maxHeld is how much of the app's answer is held back until the event is
@@ -77,11 +78,11 @@ func (a *heldAnswer) complete() bool {
 }
 
 // result names what the answer's status means for the event.
-func (a *heldAnswer) result() Result {
+func (a *heldAnswer) result() webhook.Result {
 	if a.success.Has(a.status) {
-		return ResultForwarded
+		return webhook.Forwarded
 	}
-	return ResultUpstreamFailed
+	return webhook.UpstreamFailed
 }
 
 func (a *heldAnswer) start() {

@@ -258,7 +258,7 @@ func (l *appList) remove(a *App) {
 
 // apply puts the app's bounds in force.
 func (a *App) apply() {
-	bodies.setLimit(a.MaxBuffered)
+	bodies.SetLimit(a.MaxBuffered)
 	exitWait.Store(int64(a.grace))
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
+	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
 
 // fakeModule is a store module of the tests' own store.
@@ -105,12 +106,12 @@ func TestAStoreThatDoesNotOpenHoldsNothing(t *testing.T) {
 // After a reload that failed the old configuration's bounds are in force again.
 func TestBoundsFollowTheNewestAppInForce(t *testing.T) {
 	var list appList
-	wait, limit := exitWait.Load(), bodies.limit
-	defer func() { exitWait.Store(wait); bodies.setLimit(limit) }()
+	wait, limit := exitWait.Load(), bodies.Limit()
+	defer func() { exitWait.Store(wait); bodies.SetLimit(limit) }()
 	inForce := func(a *App) {
 		t.Helper()
-		if bodies.limit != a.MaxBuffered || exitWait.Load() != int64(a.grace) {
-			t.Errorf("limit %d, wait %d", bodies.limit, exitWait.Load())
+		if bodies.Limit() != a.MaxBuffered || exitWait.Load() != int64(a.grace) {
+			t.Errorf("limit %d, wait %d", bodies.Limit(), exitWait.Load())
 		}
 	}
 	a, b := &App{MaxBuffered: 1, grace: 2}, &App{MaxBuffered: 3, grace: 4}
@@ -210,7 +211,7 @@ func TestASecondGuardIsRefusedWithItsHeaders(t *testing.T) {
 	w, err := outer.serve(outer.request(event("1")), func(w http.ResponseWriter, r *http.Request) error {
 		return inner.guard.ServeHTTP(w, r, says(200, ""))
 	})
-	wantRefusal(t, w, err, ResultMisconfigured, http.StatusServiceUnavailable)
+	wantRefusal(t, w, err, webhook.Misconfigured, http.StatusServiceUnavailable)
 	if w.Header().Get("Retry-After") == "" || outer.store.count("commit") > 0 || outer.store.count("release") != 1 {
 		t.Error("the event was not given back for a retry")
 	}

@@ -10,51 +10,20 @@ import (
 
 	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
+	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
 
 var errAway = errors.New("the store is away")
 
-// claimed is a delivery that holds its claim.
-func (b *bench) claimed(body string) (*delivery, *claim) {
+// claimed is an exchange that holds its claim.
+func (b *bench) claimed(body string) (*exchange, *claim) {
 	b.t.Helper()
-	d := b.delivery(body)
-	c, done, refused := d.claim()
-	if c == nil || done != nil || refused != nil {
-		b.t.Fatalf("%v, %v, %v", c, done, refused)
+	x := b.exchange(body)
+	got := x.claim()
+	if got.standing != claimed {
+		b.t.Fatalf("%+v", got)
 	}
-	return d, c
-}
-
-func TestEventKeysNeverRunTogether(t *testing.T) {
-	type what struct {
-		scope string
-		event config.Identified
-	}
-	id := func(parts ...string) config.Identified { return config.Identified{ID: parts} }
-	content := func(parts ...string) config.Identified {
-		e := config.Identified{}
-		for _, p := range parts {
-			e.Content = append(e.Content, []byte(p))
-		}
-		return e
-	}
-	seen := make(map[dedupe.Event]what)
-	for _, w := range []what{
-		{"a", id("1")}, {"b", id("1")}, {"a", id("1", "2")}, {"a", id("12")}, {"a1", id("2")}, {"", id("a", "1")}, {"a", id("2", "1")},
-		{"a", content("1")}, {"b", content("1")}, {"a", content("1", "2")}, {"a", content("12")}, {"a", content("1", "")},
-	} {
-		keys := eventKeys(w.scope, w.event)
-		if other, taken := seen[keys]; taken || keys == (dedupe.Event{}) {
-			t.Errorf("%v and %v have the same keys", w, other)
-		}
-		seen[keys] = w
-	}
-	if keys := eventKeys("a", config.Identified{Event: "x"}); keys != (dedupe.Event{}) {
-		t.Errorf("an event without identity has the keys %v", keys)
-	}
-	if keys := eventKeys("a", id("1")); !keys.Content.IsZero() || keys.ID != eventKeys("a", config.Identified{ID: []string{"1"}, Event: "x"}).ID {
-		t.Error("more than the ID is in an ID's key")
-	}
+	return x, got.claim
 }
 
 func TestAClaimIsFreshForHalfOfItsLease(t *testing.T) {
@@ -77,14 +46,14 @@ func TestAStaleClaimIsNotForwardedButGivenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, nil)
 		b.store.claim = func() (dedupe.Answer, error) {
-			time.Sleep(b.guard.rules.Lease/2 + 1)
+			time.Sleep(b.guard.sender.Rules.Lease/2 + 1)
 			return dedupe.Answer{State: dedupe.Claimed}, nil
 		}
 		w, err := b.serve(b.request(event("1")), func(http.ResponseWriter, *http.Request) error {
 			t.Error("forwarded on a claim that may have lapsed")
 			return nil
 		})
-		wantRefusal(t, w, err, ResultStoreUnavailable, http.StatusServiceUnavailable)
+		wantRefusal(t, w, err, webhook.StoreUnavailable, http.StatusServiceUnavailable)
 		if n := b.store.count("release"); n != 1 {
 			t.Errorf("released %d times", n)
 		}
@@ -98,8 +67,8 @@ func TestAStaleClaimIsNotForwardedButGivenBack(t *testing.T) {
 func TestAClaimIsRenewedAtAThirdOfItsLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, nil)
-		d, c := b.claimed(event("1"))
-		d.keep(c)
+		_, c := b.claimed(event("1"))
+		c.startRenewing()
 		for i := range 4 {
 			synctest.Wait()
 			if n := b.store.count("renew"); n != i {
@@ -107,28 +76,28 @@ func TestAClaimIsRenewedAtAThirdOfItsLease(t *testing.T) {
 			}
 			time.Sleep(c.lease / 3)
 		}
-		c.letGo()
+		c.stopRenewing()
 		n := b.store.count("renew")
 		time.Sleep(10 * c.lease)
 		if more := b.store.count("renew"); more != n {
-			t.Errorf("renewed %d times after it was let go", more-n)
+			t.Errorf("renewed %d times after it was stopped", more-n)
 		}
 	})
 }
 
-func TestLettingGoWaitsForARenewalUnderWay(t *testing.T) {
+func TestStoppingWaitsForARenewalUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, nil)
-		d, c := b.claimed(event("1"))
+		_, c := b.claimed(event("1"))
 		ended := false
 		b.store.renew = func() error {
 			time.Sleep(time.Hour)
 			ended = true
 			return nil
 		}
-		d.keep(c)
+		c.startRenewing()
 		time.Sleep(c.lease/3 + 1)
-		c.letGo()
+		c.stopRenewing()
 		if !ended {
 			t.Error("a renewal can follow the claim's release")
 		}
@@ -138,11 +107,10 @@ func TestLettingGoWaitsForARenewalUnderWay(t *testing.T) {
 func TestNothingIsRenewedThatIsNotInTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, nil)
-		d := b.delivery(event("1"))
 		for _, c := range []*claim{nil, {lease: time.Second}} {
-			d.keep(c)
+			c.startRenewing()
 			time.Sleep(time.Hour)
-			c.letGo()
+			c.stopRenewing()
 		}
 		if n := b.store.count("renew"); n > 0 {
 			t.Errorf("renewed %d times", n)
@@ -165,7 +133,7 @@ func TestALapsedClaimIsTakenAgainUnlessSomebodyElseHasIt(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, nil)
-			d, c := b.claimed(event("1"))
+			_, c := b.claimed(event("1"))
 			before := b.store.count("claim")
 			b.store.renew = func() error { return tc.renew }
 			b.store.claim = func() (dedupe.Answer, error) {
@@ -174,7 +142,7 @@ func TestALapsedClaimIsTakenAgainUnlessSomebodyElseHasIt(t *testing.T) {
 				}
 				return dedupe.Answer{State: tc.claim}, nil
 			}
-			d.renew(c)
+			c.renew()
 			if n := b.store.count("claim") - before; n != tc.claims {
 				t.Errorf("claimed %d times", n)
 			}
@@ -192,8 +160,8 @@ func TestALongWorkKeepsItsClaim(t *testing.T) {
 		b := newBench(t, nil)
 		_, err := b.serve(b.request(event("1")), func(w http.ResponseWriter, r *http.Request) error {
 			for range 20 {
-				time.Sleep(b.guard.rules.Lease / 2)
-				answer, err := b.store.Store.Claim(t.Context(), eventKeys("docrouter", config.Identified{ID: []string{"1"}}), dedupe.NewToken(), time.Second)
+				time.Sleep(b.guard.sender.Rules.Lease / 2)
+				answer, err := b.store.Store.Claim(t.Context(), dedupe.Event{ID: webhook.IDKey("docrouter", []string{"1"})}, dedupe.NewToken(), time.Second)
 				if err != nil || answer.State != dedupe.InFlight {
 					t.Fatalf("another gateway found %s, %v", answer.State, err)
 				}
@@ -212,7 +180,7 @@ func TestWithoutAStoreTheEventIsRefusedAndTheClaimGivenBack(t *testing.T) {
 	released := make(chan context.Context, 1)
 	b.store.release = func(ctx context.Context) error { released <- ctx; return nil }
 	w, err := b.serve(b.request(event("1")), says(200, ""))
-	wantRefusal(t, w, err, ResultStoreUnavailable, http.StatusServiceUnavailable)
+	wantRefusal(t, w, err, webhook.StoreUnavailable, http.StatusServiceUnavailable)
 	if ctx := <-released; ctx.Err() != nil {
 		t.Errorf("released in a context that has ended: %v", ctx.Err())
 	}
@@ -227,7 +195,7 @@ func TestWithoutAStoreTheEventIsForwardedOnDemand(t *testing.T) {
 	count := b.guard.metrics.withoutDedupe.WithLabelValues("docrouter")
 	before := counted(t, count)
 	w, err := b.serve(b.request(event("1")), says(200, "done"))
-	if err != nil || w.Code != 200 || w.Body.String() != "done" || w.Header().Get(headerResult) != string(ResultForwarded) {
+	if err != nil || w.Code != 200 || w.Body.String() != "done" || w.Header().Get(headerResult) != string(webhook.Forwarded) {
 		t.Errorf("%d %q, %v", w.Code, w.Body, err)
 	}
 	if n := counted(t, count) - before; n != 1 || b.store.count("renew") > 0 {
@@ -247,7 +215,7 @@ func TestAFullStoreIsNeverForwardedPast(t *testing.T) {
 			t.Error("forwarded although the store is full")
 			return nil
 		})
-		wantRefusal(t, w, err, ResultStoreUnavailable, http.StatusServiceUnavailable)
+		wantRefusal(t, w, err, webhook.StoreUnavailable, http.StatusServiceUnavailable)
 		if n := b.store.count("release"); n > 0 {
 			t.Errorf("%s: released %d times what was never claimed", mode, n)
 		}
@@ -258,23 +226,23 @@ func TestAStoreThatCannotBeOpenedIsUnavailable(t *testing.T) {
 	b := newBench(t, nil)
 	_ = b.guard.app.store.Destruct()
 	w, err := b.serve(b.request(event("1")), says(200, ""))
-	wantRefusal(t, w, err, ResultStoreUnavailable, http.StatusServiceUnavailable)
+	wantRefusal(t, w, err, webhook.StoreUnavailable, http.StatusServiceUnavailable)
 }
 
 func TestACopyInAnotherGatewayIsWaitedFor(t *testing.T) {
 	for name, tc := range map[string]struct {
 		edit   func(*Guard)
 		states []dedupe.State // one for each time of asking; the last one stays
-		want   Result
+		want   webhook.Result
 		asked  int
 		waited time.Duration
 	}{
-		"until it is done":    {nil, []dedupe.State{dedupe.InFlight, dedupe.InFlight, dedupe.Done}, ResultDuplicate, 3, 75 * time.Millisecond},
-		"until it has failed": {nil, []dedupe.State{dedupe.InFlight, dedupe.Claimed}, ResultForwarded, 2, 25 * time.Millisecond},
+		"until it is done":    {nil, []dedupe.State{dedupe.InFlight, dedupe.InFlight, dedupe.Done}, webhook.Duplicate, 3, 75 * time.Millisecond},
+		"until it has failed": {nil, []dedupe.State{dedupe.InFlight, dedupe.Claimed}, webhook.Forwarded, 2, 25 * time.Millisecond},
 		"until the wait is over": {func(g *Guard) { g.InFlight = &config.InFlight{Wait: 1e9} },
-			[]dedupe.State{dedupe.InFlight}, ResultInFlight, 7, time.Second},
+			[]dedupe.State{dedupe.InFlight}, webhook.InFlight, 7, time.Second},
 		"not at all": {func(g *Guard) { g.InFlight = &config.InFlight{Reject: true} },
-			[]dedupe.State{dedupe.InFlight}, ResultInFlight, 1, 0},
+			[]dedupe.State{dedupe.InFlight}, webhook.InFlight, 1, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -307,12 +275,12 @@ func TestACopyInAnotherGatewayIsWaitedFor(t *testing.T) {
 func TestACopyWithoutAPlaceToWaitIsInFlightAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, nil)
-		first := b.delivery(event("1"))
-		flight, _ := first.store.flights.join(first.keys, first.body)
+		first := b.exchange(event("1"))
+		flight, _ := first.store.flights.join(first.event.Keys, first.event.Owned())
 		first.store.flights.waiting = maxWaiting
 		before, start := counted(t, b.guard.metrics.requests), time.Now()
 		w, err := b.serve(b.request(event("1")), says(http.StatusOK, ""))
-		if got := w.Header().Get(headerResult); got != string(ResultInFlight) || w.Header().Get("Retry-After") != retryAfter {
+		if got := w.Header().Get(headerResult); got != string(webhook.InFlight) || w.Header().Get("Retry-After") != retryAfter {
 			t.Errorf("%s with Retry-After %q: %v", got, w.Header().Get("Retry-After"), err)
 		}
 		if waited := time.Since(start); waited != 0 {
@@ -322,6 +290,6 @@ func TestACopyWithoutAPlaceToWaitIsInFlightAtOnce(t *testing.T) {
 			t.Errorf("counted %v times", n)
 		}
 		first.store.flights.waiting = 0
-		first.store.flights.land(flight, dedupe.Event{}, 0)
+		first.store.flights.finish(flight, dedupe.Event{}, 0)
 	})
 }

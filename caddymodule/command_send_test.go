@@ -15,6 +15,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/webhookguard/caddy-webhook-guard/config"
+	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
 
 // gateway is a server that keeps what it was sent.
@@ -41,7 +42,7 @@ func newGateway(t *testing.T, handle http.HandlerFunc) *gateway {
 	return g
 }
 
-func takes(result Result, status int, body string) http.HandlerFunc {
+func takes(result webhook.Result, status int, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		if result != "" {
 			setResult(w.Header(), result)
@@ -76,7 +77,7 @@ func (g *gateway) verify(t *testing.T, provider string, i int, now time.Time) er
 func TestSendSendsWhatVerifies(t *testing.T) {
 	for _, name := range config.Builtin().Names() {
 		t.Run(name, func(t *testing.T) {
-			g := newGateway(t, takes(ResultForwarded, 200, ""))
+			g := newGateway(t, takes(webhook.Forwarded, 200, ""))
 			g.send(t, name)
 			if len(g.got) != 1 {
 				t.Fatalf("sent %d requests", len(g.got))
@@ -93,7 +94,7 @@ func TestSendSendsWhatVerifies(t *testing.T) {
 
 func TestSendRepeatsToTheByteAndCountsAnew(t *testing.T) {
 	for _, name := range []string{"struktr", "stripe", "standard-webhooks", "twilio", "okrapdf", "shopify"} {
-		g := newGateway(t, takes(ResultForwarded, 200, ""))
+		g := newGateway(t, takes(webhook.Forwarded, 200, ""))
 		out := g.send(t, name, "--count", "3", "--repeat", "2")
 		if len(g.got) != 6 || strings.Count(out, "\n") != 6 {
 			t.Fatalf("%s: sent %d requests, printed\n%s", name, len(g.got), out)
@@ -131,12 +132,12 @@ func TestSendMakesEventsThatAGuardTellsApart(t *testing.T) {
 
 func TestForgeDoesNotVerify(t *testing.T) {
 	for _, name := range []string{"struktr", "stripe", "standard-webhooks", "hubspot-v3", "twilio"} {
-		g := newGateway(t, takes(ResultSignatureInvalid, 401, ""))
+		g := newGateway(t, takes(webhook.SignatureInvalid, 401, ""))
 		g.send(t, name, "--forge")
 		err := g.verify(t, name, 0, time.Now())
 		wantText(t, err, "signature_invalid")
 	}
-	g := newGateway(t, takes(ResultTokenInvalid, 401, ""))
+	g := newGateway(t, takes(webhook.TokenInvalid, 401, ""))
 	g.send(t, "okrapdf", "--forge")
 	if query := g.got[0].URL.Query(); !strings.HasPrefix(query.Get("token"), "forged-") {
 		t.Errorf("the token is %q", query.Get("token"))
@@ -242,10 +243,10 @@ func TestAFormIsSignedAndSentAsOne(t *testing.T) {
 
 func TestSendPrintsStatusResultAndTheFirstLine(t *testing.T) {
 	for want, handle := range map[string]http.HandlerFunc{
-		"200 forwarded  received it\n":                      takes(ResultForwarded, 200, "received it\nand more\n"),
-		"204 duplicate\n":                                   takes(ResultDuplicate, 204, ""),
+		"200 forwarded  received it\n":                      takes(webhook.Forwarded, 200, "received it\nand more\n"),
+		"204 duplicate\n":                                   takes(webhook.Duplicate, 204, ""),
 		"404 (no guard answered)  not here\n":               takes("", 404, "\n  not here  \n"),
-		"200 forwarded  " + strings.Repeat("x", 256) + "\n": takes(ResultForwarded, 200, strings.Repeat("x", 5000)),
+		"200 forwarded  " + strings.Repeat("x", 256) + "\n": takes(webhook.Forwarded, 200, strings.Repeat("x", 5000)),
 	} {
 		if got := newGateway(t, handle).send(t, "github"); got != want {
 			t.Errorf("printed %q, want %q", got, want)

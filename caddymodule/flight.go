@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
+	"github.com/webhookguard/caddy-webhook-guard/internal/body"
 )
 
 // maxWaiting bounds the copies that wait for others, over all events of one
@@ -29,7 +30,7 @@ type flights struct {
 // concluded, and fixed from then on.
 type flight struct {
 	event     dedupe.Event
-	body      *body
+	body      *body.Body
 	concluded bool
 	done      chan struct{} // closed then; made for the first that waits
 
@@ -48,7 +49,7 @@ func (f *flight) answers(event dedupe.Event) bool {
 // join makes the caller the leader for the event, unless somebody already
 // handles one with either of its keys: then it returns that flight to follow.
 // Nobody ever leads with one key and waits for the other.
-func (fs *flights) join(event dedupe.Event, body *body) (f *flight, lead bool) {
+func (fs *flights) join(event dedupe.Event, held *body.Body) (f *flight, lead bool) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	for _, key := range []dedupe.Key{event.Content, event.ID} {
@@ -56,7 +57,7 @@ func (fs *flights) join(event dedupe.Event, body *body) (f *flight, lead bool) {
 			return other, false
 		}
 	}
-	f = &flight{event: event, body: body}
+	f = &flight{event: event, body: held}
 	if fs.byKey == nil {
 		fs.byKey = make(map[dedupe.Key]*flight)
 	}
@@ -68,11 +69,11 @@ func (fs *flights) join(event dedupe.Event, body *body) (f *flight, lead bool) {
 	return f, true
 }
 
-// land ends a flight that the caller leads: it wakes the followers and makes
+// finish ends a flight that the caller leads: it wakes the followers and makes
 // room for another attempt. finished has the keys that are finished by now, and
 // status is that of the app's success. A follower whose event is not among them
 // takes over.
-func (fs *flights) land(f *flight, finished dedupe.Event, status int) {
+func (fs *flights) finish(f *flight, finished dedupe.Event, status int) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	fs.concludeLocked(f, finished, status)
@@ -113,7 +114,7 @@ func (fs *flights) removeLocked(f *flight) {
 
 var errTooManyWaiting = errors.New("too many copies are waiting")
 
-// follow waits until the flight has landed or the context is done.
+// follow waits until the flight is concluded or the context is done.
 func (fs *flights) follow(ctx context.Context, f *flight) error {
 	fs.mu.Lock()
 	switch {
@@ -143,18 +144,18 @@ func (fs *flights) follow(ctx context.Context, f *flight) error {
 
 // sameBody returns the flight's body in place of the caller's where they are
 // equal, so that the copies of one event hold its body once.
-func (fs *flights) sameBody(f *flight, own *body) *body {
+func (fs *flights) sameBody(f *flight, own *body.Body) *body.Body {
 	fs.mu.Lock()
 	leaders := f.body
-	shared := leaders != nil && leaders != own && leaders.share()
+	shared := leaders != nil && leaders != own && leaders.Share()
 	fs.mu.Unlock()
 	switch {
 	case !shared:
 		return own
-	case !bytes.Equal(leaders.data, own.data):
-		leaders.drop()
+	case !bytes.Equal(leaders.Bytes(), own.Bytes()):
+		leaders.Drop()
 		return own
 	}
-	own.drop()
+	own.Drop()
 	return leaders
 }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -11,6 +14,7 @@ import (
 	"time"
 
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
+	"github.com/webhookguard/caddy-webhook-guard/internal/body"
 )
 
 // both is an event with both keys.
@@ -75,7 +79,7 @@ func TestAnOutcomeAnswersOnlyForFinishedKeys(t *testing.T) {
 
 func TestFollowersGetTheOutcome(t *testing.T) {
 	for name, end := range map[string]func(*flights, *flight, dedupe.Event){
-		"landed":    func(fs *flights, f *flight, event dedupe.Event) { fs.land(f, event, 202) },
+		"landed":    func(fs *flights, f *flight, event dedupe.Event) { fs.finish(f, event, 202) },
 		"concluded": func(fs *flights, f *flight, event dedupe.Event) { fs.conclude(f, event, 202) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -124,7 +128,7 @@ func TestAConcludedFlightStaysUntilItIsRemoved(t *testing.T) {
 	if other, lead := fs.join(event, nil); lead || other != next {
 		t.Error("removing a flight twice removed its successor")
 	}
-	fs.land(next, dedupe.Event{}, 0)
+	fs.finish(next, dedupe.Event{}, 0)
 	if len(fs.byKey) != 0 {
 		t.Errorf("%d keys are left behind", len(fs.byKey))
 	}
@@ -153,7 +157,7 @@ func TestAfterAFailureExactlyOneTakesOver(t *testing.T) {
 						fs.conclude(f, finished, 200) // stays: so every copy meets it
 						return
 					}
-					fs.land(f, finished, 0)
+					fs.finish(f, finished, 0)
 					continue
 				}
 				if err := fs.follow(t.Context(), f); err != nil {
@@ -214,7 +218,7 @@ func TestOverlappingKeysNeverFlyTogether(t *testing.T) {
 				}
 				set(event, true)
 				set(event, false)
-				fs.land(f, dedupe.Event{}, 0)
+				fs.finish(f, dedupe.Event{}, 0)
 			}
 		})
 	}
@@ -260,14 +264,22 @@ func TestAKnownOutcomeIsMetWithoutWaiting(t *testing.T) {
 	}
 }
 
-func newBody(b *budget, text string) *body {
-	size := int64(len(text))
-	if err := b.begin(nil, time.Now()).take(size); err != nil {
-		panic(err)
+func newBody(t *testing.T, b *body.Budget, text string) *body.Body {
+	t.Helper()
+	r := httptest.NewRequest(http.MethodPost, "/in", strings.NewReader(text))
+	made, err := body.Read(httptest.NewRecorder(), r, 1<<20, time.Minute, b)
+	if err != nil {
+		t.Fatal(err)
 	}
-	made := &body{data: []byte(text), budget: b, users: 1, counted: size}
-	made.markVerified()
+	made.MarkVerified()
 	return made
+}
+
+func wantHeld(t *testing.T, b *body.Budget, want int64) {
+	t.Helper()
+	if got := b.Bytes(); got != want {
+		t.Errorf("%d bytes of bodies are counted, want %d", got, want)
+	}
 }
 
 func TestCopiesShareOneBody(t *testing.T) {
@@ -281,65 +293,68 @@ func TestCopiesShareOneBody(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var fs flights
-			budget := &budget{limit: unlimited}
-			leaders := newBody(budget, "12345")
+			budget := body.NewBudget(1 << 40)
+			leaders := newBody(t, budget, "12345")
 			f, _ := fs.join(idOnly("1"), leaders)
-			own := newBody(budget, tc.own)
+			one := budget.Bytes()
+			own := newBody(t, budget, tc.own)
+			both := budget.Bytes()
 			got := fs.sameBody(f, own)
-			if (got == leaders) != tc.shared || (got == own) == tc.shared || string(got.data) != tc.own {
-				t.Errorf("got %q", got.data)
+			if (got == leaders) != tc.shared || (got == own) == tc.shared || string(got.Bytes()) != tc.own {
+				t.Errorf("got %q", got.Bytes())
 			}
-			want := int64(5)
+			want := one
 			if !tc.shared {
-				want += int64(len(tc.own))
+				want = both
 			}
-			wantBudget(t, budget, want, 0)
-			got.drop()
-			leaders.drop()
-			wantBudget(t, budget, 0, 0)
+			wantHeld(t, budget, want)
+			got.Drop()
+			leaders.Drop()
+			wantHeld(t, budget, 0)
 		})
 	}
 }
 
-func TestALandedFlightLendsNoBody(t *testing.T) {
+func TestAFinishedFlightLendsNoBody(t *testing.T) {
 	var fs flights
-	budget := &budget{limit: unlimited}
-	leaders := newBody(budget, "12345")
+	budget := body.NewBudget(1 << 40)
+	leaders := newBody(t, budget, "12345")
 	f, _ := fs.join(idOnly("1"), leaders)
-	if got := fs.sameBody(f, leaders); got != leaders || leaders.users != 1 {
-		t.Errorf("a body was shared with itself: %d users", leaders.users)
+	if got := fs.sameBody(f, leaders); got != leaders {
+		t.Error("the leader's own body was exchanged")
 	}
 	fs.conclude(f, dedupe.Event{}, 0)
-	leaders.drop()
-	own := newBody(budget, "12345")
+	leaders.Drop()
+	wantHeld(t, budget, 0) // it was not shared with itself
+	own := newBody(t, budget, "12345")
 	if got := fs.sameBody(f, own); got != own {
 		t.Error("a copy was given a body that is no longer held")
 	}
-	own.drop()
-	wantBudget(t, budget, 0, 0)
+	own.Drop()
+	wantHeld(t, budget, 0)
 }
 
-func TestSharingRacesWithLanding(t *testing.T) {
-	budget := &budget{limit: unlimited}
+func TestSharingRacesWithFinishing(t *testing.T) {
+	budget := body.NewBudget(1 << 40)
 	for range 50 {
 		var fs flights
-		leaders := newBody(budget, "12345")
+		leaders := newBody(t, budget, "12345")
 		f, _ := fs.join(idOnly("1"), leaders)
 		var wg sync.WaitGroup
 		for range 8 {
 			wg.Go(func() {
-				got := fs.sameBody(f, newBody(budget, "12345"))
-				if string(got.data) != "12345" {
-					t.Errorf("got %q", got.data)
+				got := fs.sameBody(f, newBody(t, budget, "12345"))
+				if text := string(got.Bytes()); text != "12345" {
+					t.Errorf("got %q", text)
 				}
-				got.drop()
+				got.Drop()
 			})
 		}
 		wg.Go(func() {
-			fs.land(f, dedupe.Event{}, 0)
-			leaders.drop()
+			fs.finish(f, dedupe.Event{}, 0)
+			leaders.Drop()
 		})
 		wg.Wait()
-		wantBudget(t, budget, 0, 0)
+		wantHeld(t, budget, 0)
 	}
 }

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
 
 const fuzzSecret = "opens"
@@ -160,7 +162,7 @@ func (f *brokenBody) Read([]byte) (int, error) { return 0, f.err }
 
 // fuzzOne sends one request twice, judges what becomes of it, and returns what
 // became of it first.
-func fuzzOne(t *testing.T, g *Guard, r *http.Request, p proof) (first Result) {
+func fuzzOne(t *testing.T, g *Guard, r *http.Request, p proof) (first webhook.Result) {
 	t.Helper()
 	body, readErr := io.ReadAll(r.Body)
 	r.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body), &brokenBody{cmpErr(readErr)}))
@@ -186,8 +188,8 @@ func fuzzOne(t *testing.T, g *Guard, r *http.Request, p proof) (first Result) {
 		again.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body), &brokenBody{cmpErr(readErr)}))
 		err := g.ServeHTTP(w, prepared(again, w), app)
 		wantWithinContract(t, w, err)
-		result := Result(w.Header().Get(headerResult))
-		if (result == ResultForwarded || result == ResultDuplicate) && (!holds || readErr != nil) {
+		result := webhook.Result(w.Header().Get(headerResult))
+		if (result == webhook.Forwarded || result == webhook.Duplicate) && (!holds || readErr != nil) {
 			t.Errorf("%s without a proof of its sender, or without all of its body", result)
 		}
 		if first == "" {
@@ -197,7 +199,7 @@ func fuzzOne(t *testing.T, g *Guard, r *http.Request, p proof) (first Result) {
 	if calls > 0 && (!holds || readErr != nil) {
 		t.Errorf("forwarded %d times without a proof of its sender, or without all of its body", calls)
 	}
-	if held := bodies.bytes(); held != 0 {
+	if held := bodies.Bytes(); held != 0 {
 		t.Errorf("%d bytes are still held", held)
 	}
 	return first
@@ -265,11 +267,12 @@ func wantWithinContract(t *testing.T, w *httptest.ResponseRecorder, err error) {
 	if len(results) != 1 {
 		t.Fatalf("the answer names the results %q", results)
 	}
-	result := Result(results[0])
-	known, refused := statuses[result]
+	result := webhook.Result(results[0])
+	known := result.Status()
+	refused := known != 0
 	switch {
 	case refused && status == known && err != nil:
-	case !refused && status/100 == 2 && slices.Contains([]Result{ResultForwarded, ResultDuplicate, ResultHandshake}, result):
+	case !refused && status/100 == 2 && slices.Contains([]webhook.Result{webhook.Forwarded, webhook.Duplicate, webhook.HandshakeAnswered}, result):
 	default:
 		t.Errorf("%s has the status %d (%v)", result, status, err)
 	}

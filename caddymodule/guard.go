@@ -2,9 +2,9 @@
 // stands in front of an app, the app module that its handlers share, the dedupe
 // stores as guest modules, the Caddyfile syntax and the command line.
 //
-// The handler walks a request through receive → authenticate → identify → claim
-// → forward → settle, one file each. What it decides is decided in the packages
-// below: config says what a sender is, signature verifies, dedupe remembers.
+// The handler walks a request through receive → judge → claim → deliver → settle, one
+// file each. What it decides is decided in the packages below: webhook judges, config
+// says what a sender is, signature verifies, dedupe remembers.
 package caddymodule
 
 import (
@@ -19,6 +19,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/webhookguard/caddy-webhook-guard/config"
+	"github.com/webhookguard/caddy-webhook-guard/signature"
+	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
 
 func init() {
@@ -33,7 +35,7 @@ func init() {
 // and hands the rest to the next handler, usually a `reverse_proxy`. The app's
 // answer is held until the event is recorded as finished; if the app fails, the
 // sender's retry is forwarded. Every answer says in its `Webhook-Guard` header
-// what became of the request.
+// the result.
 //
 // It sets these placeholders, for the rest of the route, error routes and logs:
 //
@@ -76,12 +78,12 @@ type Guard struct {
 	config.Provider
 
 	app         *App
-	rules       *config.Resolved
-	fixed       secretSet // secrets that were resolved when the configuration was loaded
-	perRequest  []string  // the others, with their placeholders
+	sender      *webhook.Sender
+	fixed       []signature.Secret // those that were resolved when the configuration was loaded
+	perRequest  []string           // the others, with their placeholders
 	scopeVaries bool
 	methods     string // as the Allow header has them
-	handshake   *handshake
+	handshake   *webhook.Handshake
 
 	now     func() time.Time
 	logger  *zap.Logger
@@ -148,7 +150,7 @@ func (g *Guard) provision() error {
 		return err
 	}
 	g.Provider = g.Over(base)
-	if g.rules, err = g.Resolve(); err != nil {
+	if g.sender, err = webhook.New(g.ProviderName, g.Provider); err != nil {
 		return err
 	}
 	g.counts = g.metrics.of(g.ProviderName, g.scope())
@@ -159,7 +161,7 @@ func (g *Guard) provision() error {
 	default:
 		return fmt.Errorf("on_store_error: %q is neither reject nor forward", g.OnStoreError)
 	}
-	g.methods = strings.Join(g.rules.Methods, ", ")
+	g.methods = strings.Join(g.sender.Rules.Methods, ", ")
 	g.scopeVaries = strings.Contains(g.Scope, "{")
 	if err := g.resolveSecrets(); err != nil {
 		return err
@@ -181,38 +183,44 @@ func (g *Guard) scope() string {
 	return g.Scope
 }
 
-// authenticates reports whether a request that got through is known to be from
-// the sender.
-func (g *Guard) authenticates() bool { return !g.Unsigned() }
+// scopeFor is the namespace of one request's event.
+func (g *Guard) scopeFor(repl *caddy.Replacer) (string, *webhook.Refusal) {
+	if !g.scopeVaries {
+		return g.scope(), nil
+	}
+	scope := repl.ReplaceKnown(g.Scope, "")
+	if scope == "" || strings.Contains(scope, "{") {
+		return g.Scope, webhook.Refuse(webhook.Misconfigured,
+			"the scope %s has no value for this request: give its map a default, or guard only what it knows", g.Scope)
+	}
+	return scope, nil
+}
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	d := g.newDelivery(w, r)
-	defer d.end()
-	refused := d.receive()
-	if refused == nil {
-		refused = d.authenticate()
+	x := g.newExchange(w, r)
+	defer x.end()
+	if refused := x.receive(); refused != nil {
+		return x.refuse(refused)
 	}
-	confirmation, refused := d.handshake(refused)
-	if confirmation != nil {
-		return d.confirm(confirmation)
-	}
-	if refused == nil {
-		refused = d.identify()
-	}
-	if refused != nil {
-		return d.refuse(refused)
-	}
-	claim, done, refused := d.claim()
+	reply, refused := x.judge()
 	switch {
+	case reply != nil:
+		return x.confirm(reply)
 	case refused != nil:
-		return d.refuse(refused)
-	case done != nil:
-		return d.duplicate(done)
+		return x.refuse(refused)
 	}
-	outcome := d.forward(claim, next)
-	d.settle(claim, outcome)
-	return d.answer(outcome)
+	admission := x.claim()
+	switch admission.standing {
+	case unknown:
+		return x.refuse(admission.refused)
+	case done:
+		return x.duplicate(admission.finished)
+	}
+	x.route = route{x: x, next: next}
+	outcome := x.deliver(admission.claim, &x.route)
+	admission.claim.settle(outcome)
+	return x.answer(outcome)
 }
 
 var (

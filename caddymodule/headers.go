@@ -3,9 +3,13 @@ package caddymodule
 import (
 	"net/http"
 	"net/textproto"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/webhookguard/caddy-webhook-guard/signature"
+	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
 
 // The headers that the guard sets: headerResult on answers, where it holds the
@@ -77,25 +81,26 @@ func fold(c byte) byte {
 	return '-'
 }
 
-// setVerified tells the app what was verified.
-func (d *delivery) setVerified(header http.Header) {
+// setVerified tells the app what was verified. Nothing is said to be where anybody's
+// requests are taken.
+func setVerified(header http.Header, event *webhook.Event, authentic bool) {
 	values := make([]string, 0, 5) // in one piece, as many headers as there can be
 	set := func(name, value string) {
 		values = append(values, value)
 		header[name] = values[len(values)-1 : len(values) : len(values)]
 	}
-	if d.guard.authenticates() {
+	if authentic {
 		set(headerResult, verified)
 	}
-	set(headerProvider, d.guard.ProviderName)
-	if len(d.event.ID) > 0 {
-		set(headerID, headerSafe(d.id()))
+	set(headerProvider, event.Provider)
+	if len(event.ID) > 0 {
+		set(headerID, headerSafe(event.JoinedID()))
 	}
-	if d.event.Event != "" {
-		set(headerEvent, headerSafe(d.event.Event))
+	if event.Type != "" {
+		set(headerEvent, headerSafe(event.Type))
 	}
-	if !d.when.IsZero() {
-		set(headerTime, d.when.UTC().Format(time.RFC3339Nano))
+	if when := event.When(); !when.IsZero() {
+		set(headerTime, when.UTC().Format(time.RFC3339Nano))
 	}
 }
 
@@ -126,4 +131,38 @@ func isHeaderSafe(text string, i int) bool {
 	c := text[i]
 	edge := c == ' ' && (i == 0 || i == len(text)-1)
 	return c >= ' ' && c <= '~' && c != '%' && !edge
+}
+
+// removeToken takes the token out of what the app gets. A token in the body
+// stays: the app gets the bytes that were sent.
+func (g *Guard) removeToken(r *http.Request) {
+	token := g.sender.Rules.Token
+	if token == nil {
+		return
+	}
+	switch source := token.Source; source.Kind {
+	case signature.SourceHeader:
+		r.Header.Del(source.Name)
+	case signature.SourceQuery:
+		r.URL.RawQuery = withoutKey(r.URL.RawQuery, source.Name)
+		if path, query, ok := strings.Cut(r.RequestURI, "?"); ok {
+			if query = withoutKey(query, source.Name); query != "" {
+				path += "?" + query
+			}
+			r.RequestURI = path
+		}
+	}
+}
+
+// withoutKey cuts a key out of a query and leaves the rest as it is, to the byte.
+func withoutKey(query, key string) string {
+	var kept []string
+	for pair := range strings.SplitSeq(query, "&") {
+		name, _, _ := strings.Cut(pair, "=")
+		if decoded, err := url.QueryUnescape(name); err == nil && decoded == key {
+			continue
+		}
+		kept = append(kept, pair)
+	}
+	return strings.Join(kept, "&")
 }

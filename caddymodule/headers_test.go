@@ -11,7 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/webhookguard/caddy-webhook-guard/config"
+	"github.com/webhookguard/caddy-webhook-guard/internal/body"
+	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
 
 func TestStripOwnHeadersTakesEverySpellingThatFolds(t *testing.T) {
@@ -127,28 +128,28 @@ func TestHeaderSafeNeverMakesTwoTextsOne(t *testing.T) {
 func TestSetVerifiedSaysWhatIsKnownAndNoMore(t *testing.T) {
 	when := time.Date(2026, 3, 1, 12, 0, 0, 5_000_000, time.FixedZone("", 3600))
 	for name, tc := range map[string]struct {
-		edit func(*Guard)
-		d    delivery
-		want map[string]string
+		edit  func(*Guard)
+		event webhook.Event
+		want  map[string]string
 	}{
 		"everything": {
-			d: delivery{event: config.Identified{ID: []string{"a", "b c\n"}, Event: "döne"}, when: when},
+			event: webhook.Event{Provider: "docrouter", ID: []string{"a", "b c\n"}, Type: "döne", Occurred: when},
 			want: map[string]string{headerResult: verified, headerProvider: "docrouter", headerID: "a:b c%0A",
 				headerEvent: "d%C3%B6ne", headerTime: "2026-03-01T11:00:00.005Z"},
 		},
-		"nothing": {want: map[string]string{headerResult: verified, headerProvider: "docrouter"}},
+		"nothing": {event: webhook.Event{Provider: "docrouter"}, want: map[string]string{headerResult: verified, headerProvider: "docrouter"}},
 		"unsigned": {
 			edit: func(g *Guard) {
 				g.ProviderName, g.Token, g.Secret, g.InsecureUnsigned = "okrapdf", "", nil, true
 			},
-			d:    delivery{event: config.Identified{ID: []string{"a"}}},
-			want: map[string]string{headerProvider: "okrapdf", headerID: "a"},
+			event: webhook.Event{Provider: "okrapdf", ID: []string{"a"}},
+			want:  map[string]string{headerProvider: "okrapdf", headerID: "a"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			tc.d.guard = newBench(t, tc.edit).guard
+			sender := newBench(t, tc.edit).guard.sender
 			header := make(http.Header)
-			tc.d.setVerified(header)
+			setVerified(header, &tc.event, sender.Authenticates())
 			got := make(map[string]string)
 			for name := range header {
 				got[name] = header.Get(name)
@@ -173,17 +174,17 @@ func TestTheAppSeesOnlyTheGuardsOwnHeaders(t *testing.T) {
 	r.TransferEncoding = []string{"chunked"}
 	r.GetBody = func() (io.ReadCloser, error) { return http.NoBody, nil }
 	var seen *http.Request
-	var body []byte
+	var got []byte
 	_, err := b.serve(r, func(w http.ResponseWriter, r *http.Request) error {
 		seen = r
-		body, _ = io.ReadAll(r.Body)
+		got, _ = io.ReadAll(r.Body)
 		return says(http.StatusOK, "")(w, r)
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := seen.Header.Get(headerID); got != "1" {
-		t.Errorf("the app got the ID %q", got)
+	if id := seen.Header.Get(headerID); id != "1" {
+		t.Errorf("the app got the ID %q", id)
 	}
 	for name, values := range seen.Header {
 		if strings.Contains(strings.Join(values, " "), "forged") || name == "Connection" && len(values) > 0 {
@@ -196,17 +197,17 @@ func TestTheAppSeesOnlyTheGuardsOwnHeaders(t *testing.T) {
 	if seen.Trailer != nil || seen.TransferEncoding != nil || seen.GetBody != nil {
 		t.Error("trailers, transfer encoding and GetBody are left to the app")
 	}
-	if string(body) != event("1") || seen.ContentLength != int64(len(body)) {
-		t.Errorf("the app got %q of length %d", body, seen.ContentLength)
+	if string(got) != event("1") || seen.ContentLength != int64(len(got)) {
+		t.Errorf("the app got %q of length %d", got, seen.ContentLength)
 	}
 }
 
 func TestAnEmptyBodyIsForwardedAsNone(t *testing.T) {
 	b := newBench(t, nil)
-	d := b.guard.newDelivery(httptest.NewRecorder(), b.request(""))
+	d := b.guard.newExchange(httptest.NewRecorder(), b.request(""))
 	t.Cleanup(d.end)
-	d.body = &body{budget: new(budget), users: 1}
-	d.prepare()
+	d.event.Own(body.Of(nil))
+	(&route{x: d}).prepare(&d.event)
 	if d.r.Body != http.NoBody || d.r.ContentLength != 0 {
 		t.Errorf("body %v of length %d", d.r.Body, d.r.ContentLength)
 	}

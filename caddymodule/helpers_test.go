@@ -155,18 +155,19 @@ func prepared(r *http.Request, w http.ResponseWriter) *http.Request {
 	return caddyhttp.PrepareRequest(r, caddy.NewReplacer(), w, &caddyhttp.Server{})
 }
 
-// delivery is a request on its way, past the check of its signature, with body
+// exchange is a request on its way, past the check of its signature, with body
 // as its body and an ID.
-func (b *bench) delivery(body string) *delivery {
+func (b *bench) exchange(body string) *exchange {
 	b.t.Helper()
-	d := b.guard.newDelivery(httptest.NewRecorder(), b.request(body))
-	b.t.Cleanup(d.end)
-	for _, check := range []func() *refusal{d.receive, d.authenticate, d.identify} {
-		if refused := check(); refused != nil {
-			b.t.Fatal(refused)
-		}
+	x := b.guard.newExchange(httptest.NewRecorder(), b.request(body))
+	b.t.Cleanup(x.end)
+	if refused := x.receive(); refused != nil {
+		b.t.Fatal(refused)
 	}
-	return d
+	if _, refused := x.judge(); refused != nil {
+		b.t.Fatal(refused)
+	}
+	return x
 }
 
 // serve runs a request through the guard.

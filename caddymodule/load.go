@@ -15,11 +15,11 @@ import (
 // warnOfLogs says where Caddy's own logs would show the token: they copy the
 // request before any handler runs, so the guard cannot take it out of them.
 func (g *Guard) warnOfLogs() {
-	if g.rules.Token == nil || !g.rules.Token.Logged() {
+	if g.sender.Rules.Token == nil || !g.sender.Rules.Token.Logged() {
 		return
 	}
 	g.logger.Warn("the token travels where Caddy's access and error logs show it: filter it in the `log` of the site and in the global one",
-		zap.String("provider", g.ProviderName), zap.String("filter", logFilter(g.rules.Token.Source)))
+		zap.String("provider", g.ProviderName), zap.String("filter", logFilter(g.sender.Rules.Token.Source)))
 }
 
 // logFilter is the line of a log's filter that hides a header or a query's key.
@@ -76,7 +76,7 @@ func (g *Guard) headerNames() []string {
 	for _, s := range g.Signature {
 		names = append(names, strings.TrimSuffix(s.Header, "*"))
 	}
-	if token := g.rules.Token; token != nil && token.Source.Kind == signature.SourceHeader {
+	if token := g.sender.Rules.Token; token != nil && token.Source.Kind == signature.SourceHeader {
 		names = append(names, token.Source.Name)
 	}
 	sources := append([]signature.Source{g.Event}, g.ID...)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/signature"
+	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
 
 // A header that Caddy drops would never reach the guard, so it is refused unless
@@ -36,7 +37,7 @@ func TestHeadersThatCaddyDropsAreRefused(t *testing.T) {
 		"a pattern longer than a name": {"X.", []string{"X.Acme*"}, nil, "expected_dot_headers"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := &Guard{rules: new(config.Resolved)}
+			g := &Guard{sender: &webhook.Sender{Rules: new(config.Resolved)}}
 			g.Signature = []signature.SignatureSpec{{Header: tc.header}}
 			err := g.checkHeaderNames(&caddyhttp.Server{ExpectedDotHeaders: tc.dots, ExpectedUnderscoreHeaders: tc.underscores})
 			if tc.want != "" {
@@ -53,7 +54,7 @@ func TestHeaderNamesAreAllThatTheGuardReads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &Guard{rules: &config.Resolved{Token: &token}}
+	g := &Guard{sender: &webhook.Sender{Rules: &config.Resolved{Token: &token}}}
 	g.Provider = config.Provider{
 		Signature: []signature.SignatureSpec{{Header: "X-Sig"}, {Header: "X-Sig-*"}},
 		Event:     sourcesOf("header X-Event")[0],

@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
 
 // metrics are made once in a process and registered with the registry of every
@@ -27,10 +29,6 @@ type metrics struct {
 	inFlight      *prometheus.GaugeVec
 	bufferedBytes prometheus.GaugeFunc
 }
-
-// bodies is the budget of all bodies in the process, whatever configuration
-// their requests belong to.
-var bodies = &budget{limit: defaultMaxBuffered}
 
 var sharedMetrics = sync.OnceValue(newMetrics)
 
@@ -59,7 +57,7 @@ func newMetrics() *metrics {
 		inFlight: prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: ns, Name: "in_flight",
 			Help: "Events that the app is working on."}, []string{"provider"}),
 		bufferedBytes: prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: ns, Name: "buffered_bytes",
-			Help: "Bytes of bodies held in memory."}, func() float64 { return float64(bodies.bytes()) }),
+			Help: "Bytes of bodies held in memory."}, func() float64 { return float64(bodies.Bytes()) }),
 	}
 }
 
@@ -87,7 +85,7 @@ func (m *metrics) of(provider, scope string) *counts {
 }
 
 // result is the counter of the requests with this result.
-func (c *counts) result(result Result) prometheus.Counter {
+func (c *counts) result(result webhook.Result) prometheus.Counter {
 	return c.results.get(string(result), func(label string) prometheus.Counter {
 		return c.metrics.requests.WithLabelValues(c.provider, c.scope, label)
 	})

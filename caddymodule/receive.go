@@ -2,30 +2,26 @@ package caddymodule
 
 import (
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/webhookguard/caddy-webhook-guard/signature"
+	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
 
-// receive makes sure that the request is one to look at, and states its facts.
-func (d *delivery) receive() *refusal {
-	stripOwnHeaders(d.r)
-	d.facts = d.guard.facts(d.r)
-	if d.r.Context().Value(guardedKey{}) != nil {
-		return refuse(ResultMisconfigured, "the request has passed another webhook_guard before: keep one of the two")
-	}
-	if !slices.Contains(d.guard.rules.Methods, d.facts.Method) {
-		return refuse(ResultMethodNotAllowed, "the provider uses %s", d.guard.methods)
+// receive takes the guard's own headers out of the request, and refuses one that has
+// passed another guard.
+func (x *exchange) receive() *webhook.Refusal {
+	stripOwnHeaders(x.r)
+	if x.r.Context().Value(guardedKey{}) != nil {
+		return webhook.Refuse(webhook.Misconfigured, "the request has passed another webhook_guard before: keep one of the two")
 	}
 	return nil
 }
 
-// facts states what the sender sent, before any rewrite of the URL. Senders that
-// sign the URL sign the one registered with them: the one that public_url says,
-// or else the one that this server, or a trusted proxy before it, was asked for.
+// facts records the request as it was sent, before any rewrite of the URL: scheme and
+// host are those that this server, or a trusted proxy before it, was asked for.
 func (g *Guard) facts(r *http.Request) signature.Request {
 	original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
 	if !ok {
@@ -42,12 +38,6 @@ func (g *Guard) facts(r *http.Request) signature.Request {
 	if trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool); trusted {
 		facts.Scheme = firstOf(r.Header.Get("X-Forwarded-Proto"), facts.Scheme)
 		facts.Host = firstOf(r.Header.Get("X-Forwarded-Host"), facts.Host)
-	}
-	if public := g.rules.PublicURL; public != nil {
-		facts.Scheme, facts.Host = public.Scheme, public.Host
-		if public.Path != "" || public.RawQuery != "" {
-			facts.Path, facts.Query = public.EscapedPath(), public.RawQuery
-		}
 	}
 	return facts
 }

@@ -5,14 +5,13 @@ import (
 	"crypto/tls"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/webhookguard/caddy-webhook-guard/config"
-	"github.com/webhookguard/caddy-webhook-guard/signature"
+	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
 
 // arrived is a request as Caddy's server received it.
@@ -26,9 +25,9 @@ func TestFactsAreTheOriginalRequests(t *testing.T) {
 		r.Header.Set("X-Forwarded-Host", "public.example.com")
 	}
 	for name, tc := range map[string]struct {
-		target, public string
-		edit           func(*http.Request)
-		want           string // as a URL
+		target string
+		edit   func(*http.Request)
+		want   string // as a URL
 	}{
 		"as it came":             {target: "/in/a?b=1&c", want: "http://example.com/in/a?b=1&c"},
 		"without a query":        {target: "/in", want: "http://example.com/in"},
@@ -43,18 +42,9 @@ func TestFactsAreTheOriginalRequests(t *testing.T) {
 		"a trusted proxy":        {target: "/in", edit: inTurn(forwarded, trusted), want: "https://public.example.com/in"},
 		"a chain of proxies":     {target: "/in", edit: inTurn(chain, trusted), want: "https://first.example.com/in"},
 		"a proxy that adds none": {target: "/in", edit: trusted, want: "http://example.com/in"},
-		"public_url bare":        {target: "/in?a=1", public: "https://hooks.example.com", want: "https://hooks.example.com/in?a=1"},
-		"public_url, a path":     {target: "/in?a=1", public: "https://hooks.example.com/x%2Fy", want: "https://hooks.example.com/x%2Fy"},
-		"public_url, a slash":    {target: "/in?a=1", public: "https://hooks.example.com/", want: "https://hooks.example.com/"},
-		"public_url, a query":    {target: "/in?a=1", public: "https://hooks.example.com/x?k=%41", want: "https://hooks.example.com/x?k=%41"},
-		"public_url over a trusted proxy": {target: "/in", edit: inTurn(forwarded, trusted),
-			public: "http://hooks.example.com:81", want: "http://hooks.example.com:81/in"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := &Guard{rules: new(config.Resolved)}
-			if tc.public != "" {
-				g.rules.PublicURL, _ = url.Parse(tc.public)
-			}
+			g := &Guard{sender: &webhook.Sender{Rules: new(config.Resolved)}}
 			r := arrived(http.MethodPost, tc.target)
 			if tc.edit != nil {
 				tc.edit(r)
@@ -98,21 +88,24 @@ func rewritten(path, query string) func(*http.Request) {
 func TestFactsKeepTheOriginalMethod(t *testing.T) {
 	r := arrived(http.MethodPost, "/in")
 	rewritten("/other", "")(r)
-	if f := (&Guard{rules: new(config.Resolved)}).facts(r); f.Method != http.MethodPost {
+	if f := (&Guard{sender: &webhook.Sender{Rules: new(config.Resolved)}}).facts(r); f.Method != http.MethodPost {
 		t.Errorf("method %s", f.Method)
 	}
 }
 
 func TestReceiveRefusesOtherMethodsAndSecondGuards(t *testing.T) {
 	b := newBench(t, func(g *Guard) { g.Methods = []string{"POST", "PUT"} })
-	for method, want := range map[string]Result{"POST": "", "PUT": "", "GET": ResultMethodNotAllowed, "post": ResultMethodNotAllowed, "HEAD": ResultMethodNotAllowed} {
+	for method, want := range map[string]webhook.Result{"POST": "", "PUT": "", "GET": webhook.MethodNotAllowed, "post": webhook.MethodNotAllowed, "HEAD": webhook.MethodNotAllowed} {
 		w := httptest.NewRecorder()
-		d := b.guard.newDelivery(w, arrived(method, "/in"))
+		d := b.guard.newExchange(w, arrived(method, "/in"))
 		refused := d.receive()
-		if want == "" && refused != nil || want != "" && (refused == nil || refused.result != want) {
+		if refused == nil {
+			_, refused = d.judge() // the request has no token
+		}
+		if allowed := refused.Result == webhook.TokenMissing; allowed != (want == "") || !allowed && refused.Result != want {
 			t.Errorf("%s: %v, want %q", method, refused, want)
 		}
-		if refused != nil {
+		if want != "" {
 			if err := d.refuse(refused); err == nil || w.Header().Get("Allow") != "POST, PUT" {
 				t.Errorf("%s: Allow %q", method, w.Header().Get("Allow"))
 			}
@@ -122,7 +115,7 @@ func TestReceiveRefusesOtherMethodsAndSecondGuards(t *testing.T) {
 	r := b.request(event("1"))
 	r = r.WithContext(context.WithValue(r.Context(), guardedKey{}, true))
 	w, err := b.serve(r, says(200, ""))
-	wantRefusal(t, w, err, ResultMisconfigured, http.StatusServiceUnavailable)
+	wantRefusal(t, w, err, webhook.Misconfigured, http.StatusServiceUnavailable)
 }
 
 func TestWithoutKeyLeavesTheRestToTheByte(t *testing.T) {
@@ -172,13 +165,13 @@ func TestRemoveTokenTakesOutWhatWasCompared(t *testing.T) {
 		"none":   {"", "/in?token=x", http.Header{"Token": {"x"}}, "/in?token=x", "/in?token=x", http.Header{"Token": {"x"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := &Guard{rules: new(config.Resolved)}
+			g := &Guard{sender: &webhook.Sender{Rules: new(config.Resolved)}}
 			if tc.token != "" {
 				token, err := config.ParseToken(tc.token)
 				if err != nil {
 					t.Fatal(err)
 				}
-				g.rules.Token = &token
+				g.sender.Rules.Token = &token
 			}
 			r := httptest.NewRequest(http.MethodPost, tc.target, nil)
 			for name, values := range tc.header {
@@ -195,7 +188,7 @@ func TestRemoveTokenTakesOutWhatWasCompared(t *testing.T) {
 	}
 }
 
-func TestIdentifyNeedsAScopeThatHasAValue(t *testing.T) {
+func TestAScopeNeedsAValue(t *testing.T) {
 	for value, want := range map[any]string{"acme": "t-acme", "": "t-", nil: "", "{not.mapped}": ""} {
 		g := newGuard()
 		g.ProviderName, g.Scope, g.Secret = "struktr", "t-{tenant}", []Secret{{Value: "x"}}
@@ -206,19 +199,15 @@ func TestIdentifyNeedsAScopeThatHasAValue(t *testing.T) {
 		if value != nil {
 			repl.Set("tenant", value)
 		}
-		d := &delivery{guard: g, repl: repl, facts: signature.Request{Body: []byte(`{"event":"a"}`)}}
-		refused := d.identify()
+		scope, refused := g.scopeFor(repl)
 		if want == "" {
-			if refused == nil || refused.result != ResultMisconfigured || d.scope != g.Scope {
-				t.Errorf("%v: scope %q, %v", value, d.scope, refused)
+			if refused == nil || refused.Result != webhook.Misconfigured || scope != g.Scope {
+				t.Errorf("%v: scope %q, %v", value, scope, refused)
 			}
 			continue
 		}
-		if refused != nil || d.scope != want {
-			t.Errorf("%v: scope %q, want %q, %v", value, d.scope, want, refused)
-		}
-		if d.event.Content != nil {
-			t.Error("the delivery keeps the body that a waiting copy gives up")
+		if refused != nil || scope != want {
+			t.Errorf("%v: scope %q, want %q, %v", value, scope, want, refused)
 		}
 	}
 }

@@ -9,37 +9,20 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
+
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/placeholder"
 	"github.com/webhookguard/caddy-webhook-guard/signature"
+	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
 
-// secretSet holds a guard's secrets, ready for use: as keys where the provider
-// signs, as text where it sends the secret itself.
-type secretSet struct {
-	signing []signature.Secret
-	tokens  []tokenSecret
-}
-
-type tokenSecret struct {
-	text  string
-	until time.Time
-}
-
-// add makes a secret of its resolved text. An error never holds the text.
-func (s *secretSet) add(g *Guard, text string, until time.Time) error {
+// newSecret makes a secret of its resolved text. An error never holds the text.
+func (g *Guard) newSecret(text string, until time.Time) (signature.Secret, error) {
 	if text == "" {
-		return errors.New("it is empty")
+		return signature.Secret{}, errors.New("it is empty")
 	}
-	if g.rules.Token != nil {
-		s.tokens = append(s.tokens, tokenSecret{text, until})
-		return nil
-	}
-	key, err := g.rules.Scheme.NewKey(text)
-	if err != nil {
-		return err
-	}
-	s.signing = append(s.signing, signature.Secret{Key: key, Until: until})
-	return nil
+	key, err := g.sender.NewKey(text)
+	return signature.Secret{Key: key, Until: until}, err
 }
 
 // resolveSecrets makes the fixed secrets and checks the others as far as that
@@ -67,7 +50,7 @@ func (g *Guard) resolveSecrets() error {
 
 // secretLines are the lines that authenticate the provider, and their name.
 func (g *Guard) secretLines() (string, []Secret) {
-	if g.rules.Scheme.Asymmetric() {
+	if g.sender.Rules.Scheme.Asymmetric() {
 		return "public_key", g.PublicKey
 	}
 	return "secret", g.Secret
@@ -87,7 +70,11 @@ func (g *Guard) resolve(secret Secret) (past bool, err error) {
 		until = *secret.Until
 		past = !g.now().Before(until)
 	}
-	return past, g.fixed.add(g, text, until)
+	made, err := g.newSecret(text, until)
+	if err == nil {
+		g.fixed = append(g.fixed, made)
+	}
+	return past, err
 }
 
 // checkAuthentication refuses a guard that would let strangers in.
@@ -109,7 +96,7 @@ func (g *Guard) checkAuthentication() error {
 // checkSecretLines makes sure that there are keys, and of the kind that the
 // provider signs with.
 func (g *Guard) checkSecretLines() error {
-	asymmetric := g.rules.Scheme.Asymmetric()
+	asymmetric := g.sender.Rules.Scheme.Asymmetric()
 	switch {
 	case asymmetric && len(g.Secret) > 0:
 		return errors.New("secret: the provider signs with a private key of its own: give its public key instead, public_key <value>")
@@ -151,25 +138,23 @@ func (g *Guard) addPerRequest(secret Secret) error {
 	return nil
 }
 
-// secrets returns the secrets that may match this request.
-func (d *delivery) secrets() (secretSet, *refusal) {
-	g := d.guard
+// secretsFor returns the secrets that may match one request.
+func (g *Guard) secretsFor(repl *caddy.Replacer) ([]signature.Secret, *webhook.Refusal) {
 	if len(g.perRequest) == 0 {
 		return g.fixed, nil
 	}
 	// The fixed ones come first and keep their index, as metrics name it.
-	set := secretSet{
-		signing: append([]signature.Secret(nil), g.fixed.signing...),
-		tokens:  append([]tokenSecret(nil), g.fixed.tokens...),
-	}
+	set := slices.Clone(g.fixed)
 	for _, value := range g.perRequest {
-		text := d.repl.ReplaceKnown(value, "")
+		text := repl.ReplaceKnown(value, "")
 		if text == "" || strings.Contains(text, "{") {
-			return set, refuse(ResultSecretUnavailable, "a per_request secret has no value for this request: give its map a default, or guard only what it knows")
+			return set, webhook.Refuse(webhook.SecretUnavailable, "a per_request secret has no value for this request: give its map a default, or guard only what it knows")
 		}
-		if err := set.add(g, text, time.Time{}); err != nil {
-			return set, refuse(ResultSecretUnavailable, "a per_request secret cannot be used: %w", err)
+		secret, err := g.newSecret(text, time.Time{})
+		if err != nil {
+			return set, webhook.Refuse(webhook.SecretUnavailable, "a per_request secret cannot be used: %w", err)
 		}
+		set = append(set, secret)
 	}
 	return set, nil
 }

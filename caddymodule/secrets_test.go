@@ -12,6 +12,7 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/placeholder"
 	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/signature"
+	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
 
 func TestResolveSecret(t *testing.T) {
@@ -143,8 +144,8 @@ func TestSecretsAreTakenUntilTheirTime(t *testing.T) {
 		err := g.provision()
 		if tc.want != "" {
 			wantText(t, err, tc.want)
-		} else if err != nil || len(g.fixed.signing) != len(tc.secrets) {
-			t.Errorf("%s: %d secrets, %v", name, len(g.fixed.signing), err)
+		} else if err != nil || len(g.fixed) != len(tc.secrets) {
+			t.Errorf("%s: %d secrets, %v", name, len(g.fixed), err)
 		}
 	}
 }
@@ -194,20 +195,20 @@ func TestPerRequestSecretsAreLookedUpForEachRequest(t *testing.T) {
 		if value != nil {
 			repl.Set("tenant_secret", value)
 		}
-		set, refusal := (&delivery{guard: g, repl: repl}).secrets()
+		set, refusal := (&exchange{guard: g, repl: repl}).Secrets()
 		if refused {
-			if refusal == nil || refusal.result != ResultSecretUnavailable {
+			if refusal == nil || refusal.Result != webhook.SecretUnavailable {
 				t.Errorf("%v: %v", value, refusal)
 			}
 			continue
 		}
 		want, _ := signature.NewKey(value.(string), "raw", "")
-		if refusal != nil || len(set.signing) != 2 || !set.signing[0].Key.Equal(fixed) || !set.signing[1].Key.Equal(want) {
-			t.Errorf("%v: %d secrets, %v", value, len(set.signing), refusal)
+		if refusal != nil || len(set) != 2 || !set[0].Key.Equal(fixed) || !set[1].Key.Equal(want) {
+			t.Errorf("%v: %d secrets, %v", value, len(set), refusal)
 		}
 	}
-	if len(g.fixed.signing) != 1 {
-		t.Errorf("one request's secrets are left to the others: %d", len(g.fixed.signing))
+	if len(g.fixed) != 1 {
+		t.Errorf("one request's secrets are left to the others: %d", len(g.fixed))
 	}
 }
 
@@ -219,13 +220,13 @@ func TestPerRequestSecretsAreNotSharedBetweenRequests(t *testing.T) {
 	if err := g.provision(); err != nil {
 		t.Fatal(err)
 	}
-	var sets [2]secretSet
+	var sets [2][]signature.Secret
 	for i, text := range []string{"a", "b"} {
 		repl := caddy.NewReplacer()
 		repl.Set("tenant_secret", text)
-		sets[i], _ = (&delivery{guard: g, repl: repl}).secrets()
+		sets[i], _ = (&exchange{guard: g, repl: repl}).Secrets()
 	}
-	if want, _ := signature.NewKey("a", "raw", ""); !sets[0].signing[3].Key.Equal(want) {
+	if want, _ := signature.NewKey("a", "raw", ""); !sets[0][3].Key.Equal(want) {
 		t.Error("the first request has the second one's secret")
 	}
 }

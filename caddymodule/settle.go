@@ -17,73 +17,63 @@ const (
 	commitRetryFor = 15 * time.Minute
 )
 
-// settle makes the outcome known before anybody is told of it: success is
-// committed, anything else gives the claim back, so that the sender's retry is
-// forwarded at once.
-func (d *delivery) settle(c *claim, out outcome) {
+// settle makes the outcome known before anybody is told of it: success is committed,
+// anything else gives the claim back, so that the sender's retry is forwarded at once.
+func (c *claim) settle(out outcome) {
 	if c == nil {
-		return // an event that nothing identifies
-	}
-	// The sender may have gone; what its event came to is recorded all the same.
-	ctx := context.WithoutCancel(d.r.Context())
-	if out.success {
-		d.commit(ctx, c, out.answer.status)
 		return
 	}
-	if err := d.store.Release(ctx, c.event, c.token); err != nil && c.inStore {
-		d.guard.logger.Warn("the claim on a failed event could not be released; its lease ends it",
-			d.logFields(zap.Duration("lease", c.lease), zap.Error(err))...)
-		d.store.releaseLater(c)
+	// The sender may have gone; its event's outcome is recorded all the same.
+	ctx := context.WithoutCancel(c.x.r.Context())
+	if out.success {
+		c.commit(ctx, out.answer.status)
+		return
 	}
-	d.store.flights.land(c.flight, dedupe.Event{}, 0)
-}
-
-// releaseLater tries on to free a claim for as long as its lease could last.
-func (s *sharedStore) releaseLater(c *claim) {
-	s.background(func(ctx context.Context) {
-		ctx, cancel := context.WithTimeout(ctx, c.lease)
-		defer cancel()
-		for s.Release(ctx, c.event, c.token) != nil && waitFor(ctx, retryPause) {
-		}
-	})
+	if err := c.x.store.Release(ctx, c.keys, c.token); err != nil && c.inStore {
+		c.x.guard.logger.Warn("the claim on a failed event could not be released; its lease ends it",
+			c.x.logFields(zap.Duration("lease", c.lease), zap.Error(err))...)
+		c.x.store.releaseLater(c.keys, c.token, c.lease)
+	}
+	c.x.store.flights.finish(c.flight, dedupe.Event{}, 0)
 }
 
 // commit records the success. If the store does not take it, the sender is told
-// of the success all the same, since it is a fact, and the commit is tried on.
-// Until then copies in this process still meet the flight's outcome.
-func (d *delivery) commit(ctx context.Context, c *claim, status int) {
-	ttl := d.ttl()
-	err := d.store.Commit(ctx, c.event, status, ttl)
+// of the success all the same, since it is a fact, and the commit is retried in the
+// background. Until then copies in this process still meet the flight's outcome.
+func (c *claim) commit(ctx context.Context, status int) {
+	ttl := c.x.guard.sender.TTL(&c.x.event, c.x.guard.now())
+	err := c.x.store.Commit(ctx, c.keys, status, ttl)
 	if err == nil {
-		d.store.flights.land(c.flight, c.event, status)
+		c.x.store.flights.finish(c.flight, c.keys, status)
 		return
 	}
-	d.guard.logger.Warn("the event succeeded but could not be committed; trying on in the background",
-		d.logFields(zap.Error(err))...)
-	store, flight, event := d.store, c.flight, c.event
-	store.flights.conclude(flight, event, status)
-	store.background(func(ctx context.Context) {
-		ctx, cancel := context.WithTimeout(ctx, commitRetryFor)
+	c.x.guard.logger.Warn("the event succeeded but could not be committed; retrying in the background",
+		c.x.logFields(zap.Error(err))...)
+	c.x.store.flights.conclude(c.flight, c.keys, status)
+	c.x.store.commitLater(c.flight, c.keys, status, ttl)
+}
+
+// releaseLater retries to free a claim for as long as its lease could last.
+func (s *sharedStore) releaseLater(event dedupe.Event, token dedupe.Token, lease time.Duration) {
+	s.background(func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, lease)
 		defer cancel()
-		for waitFor(ctx, retryPause) {
-			store.countCommitRetry()
-			if store.Commit(ctx, event, status, ttl) == nil {
-				break
-			}
+		for s.Release(ctx, event, token) != nil && waitFor(ctx, retryPause) {
 		}
-		store.flights.remove(flight)
 	})
 }
 
-// ttl is how long the event is to be remembered from now on: dedupe_ttl beyond
-// the latest time that a copy of it could still carry.
-func (d *delivery) ttl() time.Duration {
-	now := d.guard.now()
-	latest := now
-	for _, t := range []time.Time{d.verdict.Time, d.verdict.EventTime} {
-		if t.After(latest) {
-			latest = t
+// commitLater retries to commit a success.
+func (s *sharedStore) commitLater(flight *flight, event dedupe.Event, status int, ttl time.Duration) {
+	s.background(func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, commitRetryFor)
+		defer cancel()
+		for waitFor(ctx, retryPause) {
+			s.countCommitRetry()
+			if s.Commit(ctx, event, status, ttl) == nil {
+				break
+			}
 		}
-	}
-	return latest.Sub(now) + d.guard.rules.DedupeTTL + d.guard.rules.Window.MaxSkew
+		s.flights.remove(flight)
+	})
 }

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
-	"github.com/webhookguard/caddy-webhook-guard/signature"
+	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
 
 // An event is remembered for dedupe_ttl + max_skew beyond the latest time that a
@@ -28,9 +28,9 @@ func TestTTLReachesBeyondTheLatestTime(t *testing.T) {
 		"the later one of two": {now.Add(20 * time.Second), now.Add(10 * time.Second), ttl + skew + 20*time.Second},
 	} {
 		b := newBench(t, func(g *Guard) { g.now = func() time.Time { return now } })
-		b.guard.rules.DedupeTTL, b.guard.rules.Window.MaxSkew = ttl, skew
-		d := &delivery{guard: b.guard, verdict: signature.Verdict{Time: tc.stamp, EventTime: tc.event}}
-		if got := d.ttl(); got != tc.want {
+		b.guard.sender.Rules.DedupeTTL, b.guard.sender.Rules.Window.MaxSkew = ttl, skew
+		event := &webhook.Event{Sent: tc.stamp, Occurred: tc.event}
+		if got := b.guard.sender.TTL(event, now); got != tc.want {
 			t.Errorf("%s: %s, want %s", name, got, tc.want)
 		}
 	}
@@ -41,7 +41,7 @@ func TestASuccessIsCommittedBeforeTheSenderKnows(t *testing.T) {
 	w := newRecorder()
 	b.store.commit = func(status int, ttl time.Duration) error {
 		untouched(t, w)
-		if status != http.StatusAccepted || ttl != b.guard.rules.DedupeTTL+b.guard.rules.Window.MaxSkew {
+		if status != http.StatusAccepted || ttl != b.guard.sender.Rules.DedupeTTL+b.guard.sender.Rules.Window.MaxSkew {
 			t.Errorf("committed with %d for %s", status, ttl)
 		}
 		return nil
@@ -171,8 +171,8 @@ func TestACommitIsGivenUpOnceNobodyCanAskForItsEvent(t *testing.T) {
 // when only the store does not know yet.
 func TestACopyMeetsTheSuccessThoughItWouldNotWait(t *testing.T) {
 	b := newBench(t, nil)
-	b.guard.rules.Wait = 0
-	flight, _ := b.guard.app.store.flights.join(b.delivery(event("1")).keys, nil)
+	b.guard.sender.Rules.Wait = 0
+	flight, _ := b.guard.app.store.flights.join(b.exchange(event("1")).event.Keys, nil)
 	b.guard.app.store.flights.conclude(flight, flight.event, http.StatusCreated)
 	w, err := b.serve(b.request(event("1")), says(200, ""))
 	if err != nil || w.Code != http.StatusCreated || w.Header().Get(headerResult) != "duplicate" {
@@ -204,7 +204,7 @@ func TestConcurrentCopiesAreForwardedOnce(t *testing.T) {
 		if forwarded != 1 || count["forwarded"] != 1 || count["duplicate"] != cap(results)-1 || b.store.count("claim") != 1 {
 			t.Errorf("forwarded %d times, %v", forwarded, count)
 		}
-		if held := bodies.bytes(); held != 0 {
+		if held := bodies.Bytes(); held != 0 {
 			t.Errorf("%d bytes of bodies are still counted", held)
 		}
 	})

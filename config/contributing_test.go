@@ -122,8 +122,10 @@ func (v exampleVector) check(t *testing.T, p Provider) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if found, err := rules.Identity.Identify(&r, verdict.Parts); err != nil || found.ID == nil || found.Event == "" {
-			t.Errorf("the event is not named: %+v, %v", found, err)
+		for _, source := range append(rules.Scheme.Spec().ID, p.Event) {
+			if value := source.Read(&r, verdict.Parts); !value.Found || value.Bad || value.Repeated {
+				t.Errorf("the event is not named by its %s", source)
+			}
 		}
 		return
 	}

@@ -166,7 +166,7 @@ func (c comparison) signedness(p Provider, f senderFacts) {
 		c.same("timestamp signed", yes[source.Kind == signature.SourceSignature || rules.Scheme.Covers(source)], f.Timestamp.Signed)
 	}
 	if len(p.ID) > 0 {
-		c.same("id signed", yes[rules.Identity.IDSigned()], f.ID.Signed)
+		c.same("id signed", yes[rules.IDSigned()], f.ID.Signed)
 	}
 }
 

@@ -36,7 +36,14 @@ type Resolved struct {
 	// Token is nil where the sender signs, and where it sends nothing at all.
 	Token *Token
 
-	Identity  Identity
+	// Event is where the event's type is; nil where the sender has none.
+	Event *signature.Source
+
+	// Content is what makes two deliveries the same; nil for the default, and where
+	// ContentOff says that nothing does but the ID.
+	Content    *signature.Template
+	ContentOff bool
+
 	Window    signature.Window
 	DedupeTTL time.Duration
 
@@ -93,7 +100,7 @@ func (p Provider) Resolve() (*Resolved, error) {
 		}
 		r.Token = &token
 	}
-	if r.Identity, err = newIdentity(p, scheme); err != nil {
+	if err := r.resolveNames(p); err != nil {
 		return nil, err
 	}
 	if r.PublicURL, err = p.publicURL(); err != nil {
@@ -110,6 +117,38 @@ func (p Provider) Resolve() (*Resolved, error) {
 		return nil, lineError("final", "%w", err)
 	}
 	return r, r.checkTimes()
+}
+
+// resolveNames reads where an event's type is and what makes two deliveries the same.
+func (r *Resolved) resolveNames(p Provider) error {
+	if p.Event != (signature.Source{}) {
+		if err := p.Event.Check(); err != nil {
+			return lineError("event", "%w", err)
+		}
+		r.Event = &p.Event
+	}
+	r.ContentOff = p.Content == "off"
+	if p.Content == "" || r.ContentOff {
+		return nil
+	}
+	template, err := signature.ParseTemplate(p.Content)
+	if err != nil {
+		return lineError("content", "%w", err)
+	}
+	r.Content = template
+	return nil
+}
+
+// IDSigned reports whether the whole ID is under the signature; false where there is
+// no ID.
+func (r *Resolved) IDSigned() bool {
+	sources := r.Scheme.Spec().ID
+	for _, source := range sources {
+		if !r.Scheme.Covers(source) {
+			return false
+		}
+	}
+	return len(sources) > 0
 }
 
 // checkTimes refuses times that contradict each other.

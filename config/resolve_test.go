@@ -60,7 +60,7 @@ func TestDefaultsFollowTheSender(t *testing.T) {
 				{"event TTL", r.Window.EventTTL, tt.ttl},
 				{"lease", r.Lease, tt.lease},
 				{"wait", r.Wait, tt.wait},
-				{"ID signed", r.Identity.IDSigned(), tt.idSigned},
+				{"ID signed", r.IDSigned(), tt.idSigned},
 			} {
 				if c.got != c.want {
 					t.Errorf("%s = %v, want %v", c.what, c.got, c.want)

@@ -17,7 +17,7 @@ func TestSourcesAreTheSameInLinesAndJSON(t *testing.T) {
 			"event_time query": func(r *Resolved) signature.Source { return r.Scheme.Spec().EventTime.Source },
 			"token query":      func(r *Resolved) signature.Source { return r.Token.Source },
 			"signature query":  func(r *Resolved) signature.Source { return r.Scheme.Spec().Signatures[0].Source },
-			"event query":      func(r *Resolved) signature.Source { return *r.Identity.event },
+			"event query":      func(r *Resolved) signature.Source { return *r.Event },
 		} {
 			encoded, err := json.Marshal(parse(t, line+" `"+name+"`"))
 			if err != nil {
@@ -64,7 +64,7 @@ func TestSourcesFromJSON(t *testing.T) {
 			t.Errorf("%s: %v", text, err)
 			continue
 		}
-		if got := *rules.Identity.event; got != want {
+		if got := *rules.Event; got != want {
 			t.Errorf("%s: got %v, want %v", text, got, want)
 		}
 	}

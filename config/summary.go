@@ -106,7 +106,7 @@ func (p Provider) Summarize(name string) (Summary, error) {
 		Signed:           p.signedText(scheme),
 		BodySigned:       bodySigned(scheme),
 		ID:               sourcesText(p.ID),
-		IDSigned:         rules.Identity.IDSigned(),
+		IDSigned:         rules.IDSigned(),
 		Content:          p.Content,
 		Event:            p.Event.String(),
 		EventSigned:      scheme.Covers(p.Event),

@@ -1,27 +1,32 @@
 package config
 
 import (
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/webhookguard/caddy-webhook-guard/signature"
+)
+
+// The schemes of [Token], as RFC 7617 and RFC 6750 have them.
+const (
+	BearerScheme = "Bearer"
+	BasicScheme  = "Basic"
 )
 
 // Token says where a request carries the secret itself.
 type Token struct {
 	Source signature.Source
-	scheme string // of the Authorization header: Bearer, Basic, or ""
+	// Scheme is that of the Authorization header; "" where the value is the token.
+	Scheme string
 }
 
 // ParseToken reads `bearer`, `basic` or a source.
 func ParseToken(text string) (Token, error) {
 	switch text {
 	case "bearer":
-		return Token{Source: authorization, scheme: "Bearer"}, nil
+		return Token{Source: authorization, Scheme: BearerScheme}, nil
 	case "basic":
-		return Token{Source: authorization, scheme: "Basic"}, nil
+		return Token{Source: authorization, Scheme: BasicScheme}, nil
 	}
 	var source signature.Source
 	err := source.UnmarshalText([]byte(text))
@@ -42,35 +47,6 @@ var authorization = signature.Source{Kind: signature.SourceHeader, Name: "Author
 // InBody reports whether the token can only be read once the body is there.
 func (t Token) InBody() bool {
 	return t.Source.Kind == signature.SourceBody || t.Source.Kind == signature.SourceForm
-}
-
-// Read finds the token in a request. Malformed means that it is there more than
-// once, or not in the form that it should have.
-func (t Token) Read(r *signature.Request) (token string, found, malformed bool) {
-	value := t.Source.Read(r, signature.Parts{})
-	if !value.Found {
-		return "", false, false
-	}
-	if value.Bad || value.Repeated {
-		return "", true, true
-	}
-	if t.scheme == "" {
-		return value.Text, true, false
-	}
-	// RFC 9110 §11.1: the scheme's name is case-insensitive.
-	scheme, credentials, ok := strings.Cut(value.Text, " ")
-	if !ok || !strings.EqualFold(scheme, t.scheme) {
-		return "", true, true
-	}
-	credentials = strings.TrimSpace(credentials)
-	if t.scheme == "Basic" {
-		userPass, err := base64.StdEncoding.DecodeString(credentials)
-		if err != nil {
-			return "", true, true
-		}
-		return string(userPass), true, false
-	}
-	return credentials, true, false
 }
 
 // Logged reports whether Caddy's logs would show the token: they redact the

@@ -14,6 +14,7 @@ import (
 
 	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/signature"
+	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
 
 // Input is a request and what it is to be judged by.
@@ -238,24 +239,27 @@ func (x *explainer) identity() {
 		x.step("id", Skipped, "not looked at")
 		return
 	}
-	var parts signature.Parts
-	if x.signed() {
-		if key, err := x.rules.Scheme.NewKey(x.in.Secret); err == nil {
-			verdict, _ := x.rules.Scheme.Verify(&x.request, []signature.Secret{{Key: key}}, wide, x.in.Now)
-			parts = verdict.Parts
-		}
+	sender, err := webhook.New(x.in.Name, x.in.Provider)
+	if err != nil {
+		x.fail("id", "", "%s", err)
+		return
 	}
-	found, err := x.rules.Identity.Identify(&x.request, parts)
+	tenant := webhook.Fixed{Namespace: "explain"}
+	if key, err := sender.NewKey(x.in.Secret); err == nil {
+		tenant.Keys = []signature.Secret{{Key: key}}
+	}
+	found, refused := sender.Judge(x.in.Request, x.in.Request.Body, tenant, x.in.Now)
+	content := !found.Keys.Content.IsZero()
 	switch {
-	case err != nil:
-		x.fail("id", "id_malformed", "%s", err)
-	case found.ID != nil && x.rules.Identity.IDSigned():
+	case refused != nil:
+		x.fail("id", string(refused.Result), "%s", refused.Cause)
+	case found.ID != nil && x.rules.IDSigned():
 		x.step("id", Passed, "there, and under the signature")
-	case found.ID != nil && found.Content != nil:
+	case found.ID != nil && content:
 		x.step("id", Passed, "there, but not signed: copies are told by their content too")
 	case found.ID != nil:
 		x.step("id", Passed, "there, but not signed")
-	case found.Content != nil:
+	case content:
 		x.step("id", Passed, "none: copies are told by their content")
 	default:
 		x.step("id", Passed, "none, and no content: copies cannot be told")

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/webhookguard/caddy-webhook-guard/config"
+	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
 
 // token judges senders that send the secret itself, and those that sign
@@ -18,7 +19,7 @@ func (x *explainer) token() {
 		x.tokenAnywhere()
 		return
 	}
-	got, found, malformed := token.Read(&x.request)
+	got, found, malformed := webhook.ReadToken(*token, &x.request)
 	switch {
 	case x.in.Secret == "":
 		x.fail("token", "token_invalid", "there is no secret to compare it with: give one")
@@ -98,7 +99,7 @@ func (x *explainer) findSecret() string {
 		if err != nil {
 			continue
 		}
-		if got, found, malformed := token.Read(&x.request); found && !malformed && same(got, x.in.Secret) {
+		if got, found, malformed := webhook.ReadToken(token, &x.request); found && !malformed && same(got, x.in.Secret) {
 			return place
 		}
 	}

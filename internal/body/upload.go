@@ -1,4 +1,4 @@
-package caddymodule
+package body
 
 import (
 	"container/list"
@@ -11,9 +11,10 @@ import (
 // holds.
 const leastStep = 16 << 10
 
-// upload is a body on its way in, as the budget knows it.
+// upload is one body as the budget knows it: on its way in, and then for as long as it
+// is held. Its bytes are counted here and nowhere else.
 type upload struct {
-	budget *budget
+	budget *Budget
 	conn   deadliner     // nil where nothing can end the read under way
 	until  time.Time     // the end of body_timeout
 	late   *time.Timer   // ends the read then; nil without conn
@@ -21,10 +22,11 @@ type upload struct {
 	marked int64         // how much had arrived at the last progress
 
 	// Guarded by the budget's lock.
-	held    int64
-	mark    time.Time     // of the last progress
-	place   *list.Element // among the budget's uploads; nil while it waits for room
-	evicted bool
+	held     int64
+	mark     time.Time     // of the last progress
+	place    *list.Element // among the budget's uploads; nil while it waits for room
+	evicted  bool
+	verified bool
 
 	mu          sync.Mutex
 	over        bool
@@ -33,7 +35,7 @@ type upload struct {
 
 // begin tells the budget of an upload, which is interrupted at a time. A timer that
 // never fires costs a fraction of a deadline that is set and lifted on the connection.
-func (b *budget) begin(conn deadliner, until time.Time) *upload {
+func (b *Budget) begin(conn deadliner, until time.Time) *upload {
 	u := &upload{budget: b, conn: conn, until: until}
 	if conn != nil {
 		u.late = time.AfterFunc(time.Until(until), u.interrupt)
@@ -144,10 +146,35 @@ func (u *upload) end(failed bool) (evicted bool) {
 			b.leaving -= u.held
 		}
 		if failed {
-			b.held -= u.held
-			b.unverified -= u.held
-			u.held = 0
+			u.giveLocked()
 		}
 	})
 	return evicted
+}
+
+// verify moves what the upload holds over to what is verified.
+func (u *upload) verify() {
+	u.budget.update(func() {
+		if !u.verified {
+			u.verified = true
+			u.budget.unverified -= u.held
+		}
+	})
+}
+
+func (u *upload) isVerified() bool {
+	u.budget.mu.Lock()
+	defer u.budget.mu.Unlock()
+	return u.verified
+}
+
+// give returns what the upload holds.
+func (u *upload) give() { u.budget.update(u.giveLocked) }
+
+func (u *upload) giveLocked() {
+	u.budget.held -= u.held
+	if !u.verified {
+		u.budget.unverified -= u.held
+	}
+	u.held = 0
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/webhookguard/caddy-webhook-guard/config"
+	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
 
 var errRefused = errors.New("connection refused")
@@ -24,39 +25,39 @@ func TestOnlyAWholeAnswerWithASuccessIsOne(t *testing.T) {
 	for name, tc := range map[string]struct {
 		success []string
 		app     caddyhttp.HandlerFunc
-		result  Result
+		result  webhook.Result
 		status  int // of the answer, or of the error
 		isError bool
 		commits int
 	}{
-		"200":              {nil, says(200, "ok"), ResultForwarded, 200, false, 1},
-		"204":              {nil, says(204, ""), ResultForwarded, 204, false, 1},
-		"299":              {nil, says(299, ""), ResultForwarded, 299, false, 1},
-		"302":              {nil, says(302, ""), ResultUpstreamFailed, 302, false, 0},
-		"400":              {nil, says(400, "no"), ResultUpstreamFailed, 400, false, 0},
-		"499":              {nil, says(499, ""), ResultUpstreamFailed, 499, false, 0},
-		"503":              {nil, says(503, ""), ResultUpstreamFailed, 503, false, 0},
-		"a listed 404":     {[]string{"2xx", "404"}, says(404, "gone"), ResultForwarded, 404, false, 1},
-		"an unlisted 200":  {[]string{"201-202"}, says(200, ""), ResultUpstreamFailed, 502, true, 0},
-		"a body alone":     {nil, func(w http.ResponseWriter, _ *http.Request) error { _, err := w.Write([]byte("x")); return err }, ResultForwarded, 200, false, 1},
-		"nothing":          {nil, func(http.ResponseWriter, *http.Request) error { return nil }, ResultMisconfigured, 503, true, 0},
-		"only a 1xx":       {nil, func(w http.ResponseWriter, _ *http.Request) error { w.WriteHeader(http.StatusEarlyHints); return nil }, ResultMisconfigured, 503, true, 0},
-		"an error":         {nil, failing(0, errRefused), ResultUpstreamFailed, 0, true, 0},
-		"a Caddy error":    {nil, failing(0, caddyhttp.Error(502, errRefused)), ResultUpstreamFailed, 502, true, 0},
-		"200 and an error": {nil, failing(200, caddyhttp.Error(502, errRefused)), ResultUpstreamFailed, 502, true, 0},
+		"200":              {nil, says(200, "ok"), webhook.Forwarded, 200, false, 1},
+		"204":              {nil, says(204, ""), webhook.Forwarded, 204, false, 1},
+		"299":              {nil, says(299, ""), webhook.Forwarded, 299, false, 1},
+		"302":              {nil, says(302, ""), webhook.UpstreamFailed, 302, false, 0},
+		"400":              {nil, says(400, "no"), webhook.UpstreamFailed, 400, false, 0},
+		"499":              {nil, says(499, ""), webhook.UpstreamFailed, 499, false, 0},
+		"503":              {nil, says(503, ""), webhook.UpstreamFailed, 503, false, 0},
+		"a listed 404":     {[]string{"2xx", "404"}, says(404, "gone"), webhook.Forwarded, 404, false, 1},
+		"an unlisted 200":  {[]string{"201-202"}, says(200, ""), webhook.UpstreamFailed, 502, true, 0},
+		"a body alone":     {nil, func(w http.ResponseWriter, _ *http.Request) error { _, err := w.Write([]byte("x")); return err }, webhook.Forwarded, 200, false, 1},
+		"nothing":          {nil, func(http.ResponseWriter, *http.Request) error { return nil }, webhook.Misconfigured, 503, true, 0},
+		"only a 1xx":       {nil, func(w http.ResponseWriter, _ *http.Request) error { w.WriteHeader(http.StatusEarlyHints); return nil }, webhook.Misconfigured, 503, true, 0},
+		"an error":         {nil, failing(0, errRefused), webhook.UpstreamFailed, 0, true, 0},
+		"a Caddy error":    {nil, failing(0, caddyhttp.Error(502, errRefused)), webhook.UpstreamFailed, 502, true, 0},
+		"200 and an error": {nil, failing(200, caddyhttp.Error(502, errRefused)), webhook.UpstreamFailed, 502, true, 0},
 		"short": {nil, func(w http.ResponseWriter, r *http.Request) error {
 			w.Header().Set("Content-Length", "9")
 			return says(200, "short")(w, r)
-		}, ResultUpstreamFailed, 502, true, 0},
+		}, webhook.UpstreamFailed, 502, true, 0},
 		"short, a failure": {nil, func(w http.ResponseWriter, r *http.Request) error {
 			w.Header().Set("Content-Length", "9")
 			return says(500, "short")(w, r)
-		}, ResultUpstreamFailed, 502, true, 0},
-		"broken off":             {nil, aborts, ResultUpstreamFailed, 502, true, 0},
-		"broken off after a 200": {nil, func(w http.ResponseWriter, r *http.Request) error { _ = says(200, "ok")(w, r); return aborts(w, r) }, ResultUpstreamFailed, 502, true, 0},
-		"a panic":                {nil, func(http.ResponseWriter, *http.Request) error { panic("bug") }, ResultUpstreamFailed, 502, true, 0},
-		"a panic with an error":  {nil, func(http.ResponseWriter, *http.Request) error { panic(errRefused) }, ResultUpstreamFailed, 502, true, 0},
-		"a panic after a 200":    {nil, func(w http.ResponseWriter, r *http.Request) error { _ = says(200, "ok")(w, r); panic("bug") }, ResultUpstreamFailed, 502, true, 0},
+		}, webhook.UpstreamFailed, 502, true, 0},
+		"broken off":             {nil, aborts, webhook.UpstreamFailed, 502, true, 0},
+		"broken off after a 200": {nil, func(w http.ResponseWriter, r *http.Request) error { _ = says(200, "ok")(w, r); return aborts(w, r) }, webhook.UpstreamFailed, 502, true, 0},
+		"a panic":                {nil, func(http.ResponseWriter, *http.Request) error { panic("bug") }, webhook.UpstreamFailed, 502, true, 0},
+		"a panic with an error":  {nil, func(http.ResponseWriter, *http.Request) error { panic(errRefused) }, webhook.UpstreamFailed, 502, true, 0},
+		"a panic after a 200":    {nil, func(w http.ResponseWriter, r *http.Request) error { _ = says(200, "ok")(w, r); panic("bug") }, webhook.UpstreamFailed, 502, true, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, func(g *Guard) { g.Success = tc.success })
@@ -83,7 +84,7 @@ func TestOnlyAWholeAnswerWithASuccessIsOne(t *testing.T) {
 			if n := b.store.count("commit"); n != tc.commits || b.store.count("release") != 1-tc.commits {
 				t.Errorf("committed %d times, released %d times", n, b.store.count("release"))
 			}
-			if held := bodies.bytes(); held != 0 {
+			if held := bodies.Bytes(); held != 0 {
 				t.Errorf("%d bytes of bodies are still counted", held)
 			}
 		})
@@ -107,7 +108,7 @@ func TestAHandlersPanicIsLoggedWithItsStack(t *testing.T) {
 	b := newBench(t, nil)
 	_, _ = b.serve(b.request(event("1")), func(http.ResponseWriter, *http.Request) error { panic("bug") })
 	entries := b.logs.FilterMessageSnippet("panicked").All()
-	if len(entries) != 1 || entries[0].ContextMap()["panic"] != "bug" || !strings.Contains(fmt.Sprint(entries[0].ContextMap()["stack"]), "forward_test.go") {
+	if len(entries) != 1 || entries[0].ContextMap()["panic"] != "bug" || !strings.Contains(fmt.Sprint(entries[0].ContextMap()["stack"]), "deliver_test.go") {
 		t.Errorf("logged %v", entries)
 	}
 	_, _ = b.serve(b.request(event("2")), func(http.ResponseWriter, *http.Request) error { panic(http.ErrAbortHandler) })
@@ -145,18 +146,18 @@ func TestTheTimeoutEndsTheAppsWork(t *testing.T) {
 	for name, tc := range map[string]struct {
 		app    caddyhttp.HandlerFunc
 		status int
-		result Result
+		result webhook.Result
 	}{
-		"an app that gives up": {func(_ http.ResponseWriter, r *http.Request) error { <-r.Context().Done(); return r.Context().Err() }, 504, ResultUpstreamFailed},
+		"an app that gives up": {func(_ http.ResponseWriter, r *http.Request) error { <-r.Context().Done(); return r.Context().Err() }, 504, webhook.UpstreamFailed},
 		"a proxy that gives up": {func(_ http.ResponseWriter, r *http.Request) error {
 			<-r.Context().Done()
 			return caddyhttp.Error(502, r.Context().Err())
-		}, 504, ResultUpstreamFailed},
-		"a proxy that breaks off":  {func(_ http.ResponseWriter, r *http.Request) error { <-r.Context().Done(); panic(http.ErrAbortHandler) }, 504, ResultUpstreamFailed},
-		"a success all the same":   {func(w http.ResponseWriter, r *http.Request) error { <-r.Context().Done(); return says(200, "")(w, r) }, 200, ResultForwarded},
-		"an app that is fast":      {says(200, ""), 200, ResultForwarded},
-		"an app that fails before": {failing(0, caddyhttp.Error(502, errRefused)), 502, ResultUpstreamFailed},
-		"nothing written in time":  {func(_ http.ResponseWriter, r *http.Request) error { <-r.Context().Done(); return nil }, 504, ResultUpstreamFailed},
+		}, 504, webhook.UpstreamFailed},
+		"a proxy that breaks off":  {func(_ http.ResponseWriter, r *http.Request) error { <-r.Context().Done(); panic(http.ErrAbortHandler) }, 504, webhook.UpstreamFailed},
+		"a success all the same":   {func(w http.ResponseWriter, r *http.Request) error { <-r.Context().Done(); return says(200, "")(w, r) }, 200, webhook.Forwarded},
+		"an app that is fast":      {says(200, ""), 200, webhook.Forwarded},
+		"an app that fails before": {failing(0, caddyhttp.Error(502, errRefused)), 502, webhook.UpstreamFailed},
+		"nothing written in time":  {func(_ http.ResponseWriter, r *http.Request) error { <-r.Context().Done(); return nil }, 504, webhook.UpstreamFailed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -174,7 +175,7 @@ func TestTheTimeoutEndsTheAppsWork(t *testing.T) {
 				if waited := time.Since(begun); waited != 0 && waited != 30*time.Second {
 					t.Errorf("waited %s", waited)
 				}
-				if released := b.store.count("release") == 1; released == (tc.result == ResultForwarded) {
+				if released := b.store.count("release") == 1; released == (tc.result == webhook.Forwarded) {
 					t.Errorf("released %v", released)
 				}
 			})

@@ -1,4 +1,4 @@
-package caddymodule
+package body
 
 import (
 	"context"
@@ -6,23 +6,29 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 )
 
+// headerKind tells of which kind the error was.
+const headerKind = "Kind"
+
+var timedOut = strconv.Itoa(int(TimedOut))
+
 // A server whose handler reads bodies as the guard does.
-func bodyServer(t *testing.T, http2 bool, b *budget, timeout time.Duration) *httptest.Server {
+func bodyServer(t *testing.T, http2 bool, b *Budget, timeout time.Duration) *httptest.Server {
 	t.Helper()
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		got, refused := readBody(w, r, 1<<20, timeout, b)
+		got, refused := Read(w, r, 1<<20, timeout, b)
 		if refused != nil {
-			setResult(w.Header(), refused.result)
-			w.WriteHeader(statuses[refused.result])
+			w.Header().Set(headerKind, strconv.Itoa(int(kindOf(refused))))
+			w.WriteHeader(http.StatusServiceUnavailable)
 			return
 		}
-		got.drop()
+		got.Drop()
 	}))
 	server.EnableHTTP2 = http2
 	if http2 {
@@ -58,7 +64,7 @@ func stall(t *testing.T, server *httptest.Server, sent string, announced int64, 
 			return
 		}
 		_ = resp.Body.Close()
-		answer <- resp.Proto + " " + resp.Header.Get(headerResult)
+		answer <- resp.Proto + " " + resp.Header.Get(headerKind)
 	}()
 	return answer
 }
@@ -73,19 +79,19 @@ func TestAStalledUploadMakesRoomOnTheWire(t *testing.T) {
 		head      http.Header
 		want      string
 	}{
-		"HTTP/1.1":               {false, 500_000, nil, "HTTP/1.1 body_timeout"},
-		"HTTP/1.1, a byte short": {false, 200_001, nil, "HTTP/1.1 body_timeout"},
-		"HTTP/1.1, chunked":      {false, -1, nil, "HTTP/1.1 body_timeout"},
-		"HTTP/1.1, asked first":  {false, 500_000, http.Header{"Expect": {"100-continue"}}, "HTTP/1.1 body_timeout"},
-		"HTTP/2":                 {true, 500_000, nil, "HTTP/2.0 body_timeout"},
-		"HTTP/2, no length":      {true, -1, nil, "HTTP/2.0 body_timeout"},
+		"HTTP/1.1":               {false, 500_000, nil, "HTTP/1.1 " + timedOut},
+		"HTTP/1.1, a byte short": {false, 200_001, nil, "HTTP/1.1 " + timedOut},
+		"HTTP/1.1, chunked":      {false, -1, nil, "HTTP/1.1 " + timedOut},
+		"HTTP/1.1, asked first":  {false, 500_000, http.Header{"Expect": {"100-continue"}}, "HTTP/1.1 " + timedOut},
+		"HTTP/2":                 {true, 500_000, nil, "HTTP/2.0 " + timedOut},
+		"HTTP/2, no length":      {true, -1, nil, "HTTP/2.0 " + timedOut},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := &budget{limit: 1_300_000} // 568,750 for large ones
+			b := &Budget{limit: 1_300_000} // 568,750 for large ones
 			server := bodyServer(t, tc.http2, b, time.Hour)
 			stalled := stall(t, server, strings.Repeat("x", 200_000), tc.announced, tc.head)
-			for end := time.Now().Add(time.Minute); b.bytes() < 200_000; time.Sleep(time.Millisecond) {
+			for end := time.Now().Add(time.Minute); b.Bytes() < 200_000; time.Sleep(time.Millisecond) {
 				if time.Now().After(end) {
 					t.Fatal("the beginning does not arrive")
 				}
@@ -95,7 +101,7 @@ func TestAStalledUploadMakesRoomOnTheWire(t *testing.T) {
 				t.Fatal(err)
 			}
 			_ = resp.Body.Close()
-			if got := resp.Header.Get(headerResult); resp.StatusCode != http.StatusOK {
+			if got := resp.Header.Get(headerKind); resp.StatusCode != http.StatusOK {
 				t.Errorf("the other sender got %d %s", resp.StatusCode, got)
 			}
 			if got := <-stalled; got != tc.want {
@@ -109,10 +115,10 @@ func TestAStalledUploadMakesRoomOnTheWire(t *testing.T) {
 
 // Nobody needs the memory, and the sender is let go after body_timeout.
 func TestAStalledUploadEndsInTheEnd(t *testing.T) {
-	for name, http2 := range map[string]bool{"HTTP/1.1 body_timeout": false, "HTTP/2.0 body_timeout": true} {
+	for name, http2 := range map[string]bool{"HTTP/1.1 " + timedOut: false, "HTTP/2.0 " + timedOut: true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := &budget{limit: 1 << 20}
+			b := &Budget{limit: 1 << 20}
 			server := bodyServer(t, http2, b, 50*time.Millisecond)
 			if got := <-stall(t, server, "beginning", 10, nil); got != name {
 				t.Errorf("got %q", got)
@@ -136,7 +142,7 @@ func TestATrickleIsNoProgress(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				b := &budget{limit: 16 << 20}
+				b := &Budget{limit: 16 << 20}
 				s := sends(t, b, min(tc.held, 7<<20))
 				s.progress(tc.held / 2)
 				arrived := tc.held / 2
@@ -159,7 +165,7 @@ func TestATrickleIsNoProgress(t *testing.T) {
 // What was given up but ends well all the same, or not at all, confuses nothing.
 func TestAnUploadThatDoesNotHeedItsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := &budget{limit: 80 << 10}
+		b := &Budget{limit: 80 << 10}
 		deaf := b.begin(ended(func() {}), time.Now().Add(time.Minute))
 		if err := deaf.take(40 << 10); err != nil {
 			t.Fatal(err)
@@ -183,7 +189,7 @@ func TestAnUploadThatDoesNotHeedItsEnd(t *testing.T) {
 }
 
 func TestAnUploadIsNotInterruptedAfterItsEnd(t *testing.T) {
-	b := &budget{limit: 100}
+	b := &Budget{limit: 100}
 	u := b.begin(ended(func() { t.Error("interrupted") }), time.Now().Add(time.Minute))
 	u.end(false)
 	u.interrupt()

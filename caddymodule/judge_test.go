@@ -11,18 +11,22 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
 
 var errRead = errors.New("the body was read")
 
 // checked runs a request up to where its sender is known.
-func (b *bench) checked(r *http.Request) (*delivery, *refusal) {
-	d := b.guard.newDelivery(httptest.NewRecorder(), r)
+func (b *bench) checked(r *http.Request) (*exchange, *webhook.Refusal) {
+	d := b.guard.newExchange(httptest.NewRecorder(), r)
 	b.t.Cleanup(d.end)
 	if refused := d.receive(); refused != nil {
 		return d, refused
 	}
-	return d, d.authenticate()
+	now := b.guard.now()
+	j := b.guard.sender.Begin(b.guard.facts(r), d, now)
+	return d, d.authenticate(&j, now)
 }
 
 // What the headers alone can tell is told before any of the body is read.
@@ -30,23 +34,23 @@ func TestTheBodyIsNotReadInVain(t *testing.T) {
 	b := newBench(t, nil)
 	for name, tc := range map[string]struct {
 		edit func(h http.Header)
-		want Result
+		want webhook.Result
 	}{
-		"no token":           {func(h http.Header) { h.Del("X-Token") }, ResultTokenMissing},
-		"a wrong token":      {func(h http.Header) { h.Set("X-Token", "open") }, ResultTokenInvalid},
-		"a longer token":     {func(h http.Header) { h.Set("X-Token", "opens!") }, ResultTokenInvalid},
-		"two tokens":         {func(h http.Header) { h.Add("X-Token", "opens") }, ResultTokenInvalid},
-		"no stamp":           {func(h http.Header) { h.Del("X-DocRouter-Timestamp") }, ResultTimestampMissing},
-		"an old stamp":       {func(h http.Header) { h.Set("X-DocRouter-Timestamp", "1000000000") }, ResultTimestampStale},
-		"a stamp to come":    {func(h http.Header) { h.Set("X-DocRouter-Timestamp", "9000000000") }, ResultTimestampFuture},
-		"no stamp at all":    {func(h http.Header) { h.Set("X-DocRouter-Timestamp", "now") }, ResultTimestampMalformed},
-		"a forger's old one": {func(h http.Header) { h.Del("X-Token"); h.Set("X-DocRouter-Timestamp", "1") }, ResultTokenMissing},
+		"no token":           {func(h http.Header) { h.Del("X-Token") }, webhook.TokenMissing},
+		"a wrong token":      {func(h http.Header) { h.Set("X-Token", "open") }, webhook.TokenInvalid},
+		"a longer token":     {func(h http.Header) { h.Set("X-Token", "opens!") }, webhook.TokenInvalid},
+		"two tokens":         {func(h http.Header) { h.Add("X-Token", "opens") }, webhook.TokenInvalid},
+		"no stamp":           {func(h http.Header) { h.Del("X-DocRouter-Timestamp") }, webhook.TimestampMissing},
+		"an old stamp":       {func(h http.Header) { h.Set("X-DocRouter-Timestamp", "1000000000") }, webhook.TimestampStale},
+		"a stamp to come":    {func(h http.Header) { h.Set("X-DocRouter-Timestamp", "9000000000") }, webhook.TimestampFuture},
+		"no stamp at all":    {func(h http.Header) { h.Set("X-DocRouter-Timestamp", "now") }, webhook.TimestampMalformed},
+		"a forger's old one": {func(h http.Header) { h.Del("X-Token"); h.Set("X-DocRouter-Timestamp", "1") }, webhook.TokenMissing},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := b.request("")
 			r.Body, r.ContentLength = io.NopCloser(iotest.ErrReader(errRead)), -1
 			tc.edit(r.Header)
-			if _, refused := b.checked(r); refused == nil || refused.result != tc.want {
+			if _, refused := b.checked(r); refused == nil || refused.Result != tc.want {
 				t.Errorf("%v, want %s", refused, tc.want)
 			}
 		})
@@ -54,19 +58,19 @@ func TestTheBodyIsNotReadInVain(t *testing.T) {
 }
 
 func TestATokenInTheBodyIsComparedOnceThatIsThere(t *testing.T) {
-	for source, bodies := range map[string]map[string]Result{
-		"body auth.token": {`{"auth":{"token":"opens"}}`: "", `{"auth":{"token":"x"}}`: ResultTokenInvalid, `{}`: ResultTokenMissing,
-			`{"auth":{"token":true}}`: ResultTokenMissing},
-		"form token": {"a=1&token=opens": "", "token=x": ResultTokenInvalid, "a=1": ResultTokenMissing, "token=opens&token=opens": ResultTokenInvalid},
+	for source, bodies := range map[string]map[string]webhook.Result{
+		"body auth.token": {`{"auth":{"token":"opens"}}`: "", `{"auth":{"token":"x"}}`: webhook.TokenInvalid, `{}`: webhook.TokenMissing,
+			`{"auth":{"token":true}}`: webhook.TokenMissing},
+		"form token": {"a=1&token=opens": "", "token=x": webhook.TokenInvalid, "a=1": webhook.TokenMissing, "token=opens&token=opens": webhook.TokenInvalid},
 	} {
 		b := newBench(t, func(g *Guard) { g.Token = source })
 		for text, want := range bodies {
 			d, refused := b.checked(b.request(text))
-			if want == "" && refused != nil || want != "" && (refused == nil || refused.result != want) {
+			if want == "" && refused != nil || want != "" && (refused == nil || refused.Result != want) {
 				t.Errorf("%s of %s: %v, want %q", source, text, refused, want)
 			}
-			if d.body.verified != (refused == nil) {
-				t.Errorf("%s of %s: verified %v", source, text, d.body.verified)
+			if d.event.Owned().Verified() != (refused == nil) {
+				t.Errorf("%s of %s: verified %v", source, text, d.event.Owned().Verified())
 			}
 		}
 	}
@@ -80,14 +84,14 @@ func TestTheSecretThatMatchedIsKnown(t *testing.T) {
 	for i, token := range []string{"old", "new", "opens"} {
 		r := b.request(event("1"))
 		r.Header.Set("X-Token", token)
-		if d, refused := b.checked(r); refused != nil || d.verdict.Secret != i {
-			t.Errorf("%s: secret %d, %v", token, d.verdict.Secret, refused)
+		if d, refused := b.checked(r); refused != nil || d.event.Secret != i {
+			t.Errorf("%s: secret %d, %v", token, d.event.Secret, refused)
 		}
 	}
 	b.guard.now = func() time.Time { return soon } // no longer taken
 	r := b.request(event("1"))
 	r.Header.Set("X-Token", "old")
-	if _, refused := b.checked(r); refused == nil || refused.result != ResultTokenInvalid {
+	if _, refused := b.checked(r); refused == nil || refused.Result != webhook.TokenInvalid {
 		t.Errorf("a secret at its until: %v", refused)
 	}
 }
@@ -100,11 +104,11 @@ func TestPerRequestSecretsAreNotLookedUpForHeadersThatAreOutOfOrder(t *testing.T
 	})
 	for name, tc := range map[string]struct {
 		signature string
-		want      Result
+		want      webhook.Result
 	}{
-		"no signature": {"", ResultSignatureMissing},
-		"malformed":    {"sha256=xyz", ResultSignatureMalformed},
-		"in order":     {"sha256=" + strings.Repeat("0", 64), ResultSignatureInvalid},
+		"no signature": {"", webhook.SignatureMissing},
+		"malformed":    {"sha256=xyz", webhook.SignatureMalformed},
+		"in order":     {"sha256=" + strings.Repeat("0", 64), webhook.SignatureInvalid},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := httptest.NewRequest(http.MethodPost, "/in", strings.NewReader("{}"))
@@ -120,7 +124,7 @@ func TestPerRequestSecretsAreNotLookedUpForHeadersThatAreOutOfOrder(t *testing.T
 				return "secret", key == "tenant_secret"
 			})
 			_, refused := b.checked(r)
-			if refused == nil || refused.result != tc.want || asked != (tc.want == ResultSignatureInvalid) {
+			if refused == nil || refused.Result != tc.want || asked != (tc.want == webhook.SignatureInvalid) {
 				t.Errorf("%v, want %s; looked up %v", refused, tc.want, asked)
 			}
 		})
@@ -131,13 +135,13 @@ func TestAnUnsignedProvidersStampsAreCheckedAllTheSame(t *testing.T) {
 	b := newBench(t, func(g *Guard) {
 		g.ProviderName, g.Token, g.Secret, g.InsecureUnsigned = "okrapdf", "", nil, true
 	})
-	for stamp, want := range map[string]Result{
+	for stamp, want := range map[string]webhook.Result{
 		time.Now().UTC().Format(time.RFC3339):                      "",
-		time.Now().Add(-time.Hour).UTC().Format(time.RFC3339):      ResultTimestampStale,
-		time.Now().Add(2 * time.Minute).UTC().Format(time.RFC3339): ResultTimestampFuture,
+		time.Now().Add(-time.Hour).UTC().Format(time.RFC3339):      webhook.TimestampStale,
+		time.Now().Add(2 * time.Minute).UTC().Format(time.RFC3339): webhook.TimestampFuture,
 	} {
 		d, refused := b.checked(b.request(`{"event":"e","document_id":"d","timestamp":"` + stamp + `"}`))
-		if want == "" && (refused != nil || d.verdict.Time.IsZero()) || want != "" && (refused == nil || refused.result != want) {
+		if want == "" && (refused != nil || d.event.Sent.IsZero()) || want != "" && (refused == nil || refused.Result != want) {
 			t.Errorf("%s: %v, want %q", stamp, refused, want)
 		}
 	}

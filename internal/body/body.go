@@ -1,4 +1,7 @@
-package caddymodule
+// Package body holds the bodies of requests in memory: each once, however many
+// copies of its event wait, in buffers that are used again, and all of them
+// together within a budget.
+package body
 
 import (
 	"errors"
@@ -10,33 +13,32 @@ import (
 )
 
 // firstChunk is how much is set aside for a body before any of it has arrived,
-// whatever its sender claims that it will send.
+// whatever its sender announces.
 const firstChunk = 8 << 10
 
-// body is a request's body, held in memory once and counted against the budget.
+// Body is a request's body, held in memory once and counted against a budget.
 // Copies of one event that wait for the first share its body.
-type body struct {
+type Body struct {
 	data   []byte // within buffer
 	buffer *buffer
-	budget *budget
+	upload *upload // how the budget counts it; nil where none does
 
-	mu       sync.Mutex
-	users    int
-	counted  int64 // bytes of the budget that it holds
-	verified bool
+	mu    sync.Mutex
+	users int
 }
 
-// readBody reads a request's body within limit bytes and timeout.
-func readBody(w http.ResponseWriter, r *http.Request, limit int64, timeout time.Duration, budget *budget) (*body, *refusal) {
+// Read reads a request's body of at most limit bytes within timeout. Its error is
+// an [*Error].
+func Read(w http.ResponseWriter, r *http.Request, limit int64, timeout time.Duration, budget *Budget) (*Body, error) {
 	until := time.Now().Add(timeout)
 	conn := readDeadliner(w)
 	if r.ContentLength > limit {
 		boundRest(conn, until)
-		return nil, refuse(ResultBodyTooLarge, "the body has %d bytes, more than max_body, %d", r.ContentLength, limit)
+		return nil, failed(TooLarge, "the body has %d bytes, more than max_body, %d", r.ContentLength, limit)
 	}
-	up := budget.begin(conn, until)
-	b := &body{budget: budget, users: 1}
-	err := b.read(r.Body, up, r.ContentLength, limit)
+	b := &Body{upload: budget.begin(conn, until), users: 1}
+	up := b.upload
+	err := b.read(r.Body, r.ContentLength, limit)
 	if err != nil {
 		b.free()
 	}
@@ -48,15 +50,20 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64, timeout time.
 		if evicted && errors.Is(err, os.ErrDeadlineExceeded) {
 			err = errEvicted
 		}
-		return nil, refuseBody(err, limit, timeout)
+		return nil, explain(err, limit, timeout)
 	}
-	b.counted = up.held
 	if up.interrupted {
 		// Just too late. The server goes on reading, to learn of a hang-up.
 		_ = conn.SetReadDeadline(time.Time{})
 	}
 	return b, nil
 }
+
+// Of makes a body of bytes that no budget counts.
+func Of(data []byte) *Body { return &Body{data: data, users: 1} }
+
+// Bytes are the body's, until the last user drops it.
+func (b *Body) Bytes() []byte { return b.data }
 
 // deadliner is a connection, or a stream of one, whose reads can be ended.
 type deadliner interface{ SetReadDeadline(time.Time) error }
@@ -76,39 +83,19 @@ func readDeadliner(w http.ResponseWriter) deadliner {
 	}
 }
 
-// boundRest is for requests that are answered before all of their body has come: the
-// server reads what is left of a short one first.
+// BoundRest is for requests that are answered before all of their body has come:
+// the server first reads the rest of a short one, until the given time at most.
+func BoundRest(w http.ResponseWriter, until time.Time) { boundRest(readDeadliner(w), until) }
+
 func boundRest(conn deadliner, until time.Time) {
 	if conn != nil {
 		_ = conn.SetReadDeadline(until)
 	}
 }
 
-var (
-	errTooLarge          = errors.New("too large")
-	errMoreThanAnnounced = errors.New("more bytes than were announced")
-)
-
-func refuseBody(err error, limit int64, timeout time.Duration) *refusal {
-	var tooLarge *http.MaxBytesError // of request_body's max_size, or the like
-	switch {
-	case errors.As(err, &tooLarge):
-		return refuse(ResultBodyTooLarge, "the body has more than %d bytes", tooLarge.Limit)
-	case errors.Is(err, errTooLarge):
-		return refuse(ResultBodyTooLarge, "the body has more bytes than max_body, %d", limit)
-	case errors.Is(err, errOverBudget):
-		return &refusal{ResultOverloaded, err}
-	case errors.Is(err, errEvicted):
-		return &refusal{ResultBodyTimeout, err}
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return refuse(ResultBodyTimeout, "the body took longer than body_timeout, %s", timeout)
-	}
-	return refuse(ResultBodyUnreadable, "reading the body: %w", err)
-}
-
 // read fills b. Its buffer grows with what has arrived, so that a sender who
 // announces much and sends little holds little.
-func (b *body) read(from io.Reader, up *upload, announced, limit int64) error {
+func (b *Body) read(from io.Reader, announced, limit int64) error {
 	if from == nil || announced == 0 {
 		return nil
 	}
@@ -117,10 +104,10 @@ func (b *body) read(from io.Reader, up *upload, announced, limit int64) error {
 		most, more = announced, errMoreThanAnnounced
 	}
 	for size := min(firstChunk, most); ; size = nextSize(int64(len(b.data)), most) {
-		if err := b.grow(up, int(size)); err != nil {
+		if err := b.grow(int(size)); err != nil {
 			return err
 		}
-		err := b.fill(from, up, int(min(int64(cap(b.data)), most)))
+		err := b.fill(from, int(min(int64(cap(b.data)), most)))
 		switch {
 		case errors.Is(err, io.EOF):
 			return nil
@@ -133,11 +120,11 @@ func (b *body) read(from io.Reader, up *upload, announced, limit int64) error {
 }
 
 // fill reads until there are n bytes.
-func (b *body) fill(from io.Reader, up *upload, n int) error {
+func (b *Body) fill(from io.Reader, n int) error {
 	for len(b.data) < n {
 		got, err := from.Read(b.data[len(b.data):n])
 		b.data = b.data[:len(b.data)+got]
-		up.progress(int64(len(b.data)))
+		b.upload.progress(int64(len(b.data)))
 		if err != nil {
 			return err
 		}
@@ -167,14 +154,14 @@ func nextSize(size, most int64) int64 {
 }
 
 // grow makes room for size bytes in all.
-func (b *body) grow(up *upload, size int) error {
+func (b *Body) grow(size int) error {
 	class, size := bufferClass(size)
-	if err := up.take(int64(size - cap(b.data))); err != nil {
+	if err := b.upload.take(int64(size - cap(b.data))); err != nil {
 		return err
 	}
 	larger, used := newBuffer(class, size)
 	if used {
-		b.budget.reuse(int64(size))
+		b.upload.budget.reuse(int64(size))
 	}
 	data := larger.bytes[:copy(larger.bytes, b.data)]
 	b.free()
@@ -183,28 +170,28 @@ func (b *body) grow(up *upload, size int) error {
 }
 
 // free gives the buffer away.
-func (b *body) free() {
+func (b *Body) free() {
 	if b.buffer == nil {
 		return
 	}
 	size := int64(len(b.buffer.bytes))
 	b.buffer.free()
 	b.buffer, b.data = nil, nil
-	b.budget.discard(size)
+	b.upload.budget.discard(size)
 }
 
-// markVerified moves the body out of the share of unverified ones.
-func (b *body) markVerified() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if !b.verified {
-		b.verified = true
-		b.budget.verify(b.counted)
+// MarkVerified moves the body out of the share of unverified ones.
+func (b *Body) MarkVerified() {
+	if b.upload != nil {
+		b.upload.verify()
 	}
 }
 
-// share adds a user, unless the last one has gone.
-func (b *body) share() bool {
+// Verified reports whether the body counts as verified.
+func (b *Body) Verified() bool { return b.upload == nil || b.upload.isVerified() }
+
+// Share adds a user, unless the last one has gone: then it is false.
+func (b *Body) Share() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.users == 0 {
@@ -214,15 +201,15 @@ func (b *body) share() bool {
 	return true
 }
 
-// drop takes a user away. With the last one its memory goes to other bodies, and the
+// Drop takes a user away. With the last one its memory goes to other bodies, and the
 // budget gets its bytes back.
-func (b *body) drop() {
+func (b *Body) Drop() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.users--
-	if b.users == 0 {
-		b.free()
-		b.budget.give(b.counted, b.verified)
-		b.counted = 0
+	if b.users > 0 || b.upload == nil {
+		return
 	}
+	b.free()
+	b.upload.give()
 }

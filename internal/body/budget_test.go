@@ -1,4 +1,4 @@
-package caddymodule
+package body
 
 import (
 	"errors"
@@ -9,13 +9,25 @@ import (
 	"time"
 )
 
-func wantBudget(t *testing.T, b *budget, held, unverified int64) {
+func wantBudget(t *testing.T, b *Budget, held, unverified int64) {
 	t.Helper()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.held != held || b.unverified != unverified || b.leaving != 0 {
 		t.Errorf("the budget counts %d, %d of it unverified, %d leaving; want %d, %d and 0", b.held, b.unverified, b.leaving, held, unverified)
 	}
+}
+
+// verify and give do what the bodies of other uploads would.
+func (b *Budget) verify(n int64) { b.update(func() { b.unverified -= n }) }
+
+func (b *Budget) give(n int64, verified bool) {
+	b.update(func() {
+		b.held -= n
+		if !verified {
+			b.unverified -= n
+		}
+	})
 }
 
 // sender is an upload without a connection behind it. It ends as soon as it is
@@ -33,14 +45,14 @@ func (end ended) SetReadDeadline(time.Time) error {
 	return nil
 }
 
-func newSender(b *budget) *sender {
+func newSender(b *Budget) *sender {
 	s := new(sender)
 	s.upload = b.begin(ended(func() { s.stopped = true; go s.end(true) }), time.Now().Add(time.Hour))
 	return s
 }
 
 // sends makes a sender that holds n bytes.
-func sends(t *testing.T, b *budget, n int64) *sender {
+func sends(t *testing.T, b *Budget, n int64) *sender {
 	t.Helper()
 	s := newSender(b)
 	if err := s.take(n); err != nil {
@@ -51,7 +63,7 @@ func sends(t *testing.T, b *budget, n int64) *sender {
 
 func TestUnverifiedBodiesTakeHalfAtMost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := &budget{limit: 100}
+		b := &Budget{limit: 100}
 		take := func(n int64) error { return b.begin(nil, time.Now().Add(time.Minute)).take(n) }
 		if err := take(51); !errors.Is(err, errOverBudget) {
 			t.Errorf("51 of 100 unverified: %v", err)
@@ -84,12 +96,12 @@ func TestUnverifiedBodiesTakeHalfAtMost(t *testing.T) {
 
 func TestALowerLimitLeavesWhatIsHeld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := &budget{limit: 100}
+		b := &Budget{limit: 100}
 		s := b.begin(nil, time.Now().Add(time.Minute))
 		if err := s.take(40); err != nil {
 			t.Fatal(err)
 		}
-		b.setLimit(10)
+		b.SetLimit(10)
 		wantBudget(t, b, 40, 40)
 		if err := newSender(b).take(1); !errors.Is(err, errOverBudget) {
 			t.Errorf("more was taken although the budget is overdrawn: %v", err)
@@ -113,7 +125,7 @@ func TestRoomIsWaitedForNoLongerThanAllowed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				b := &budget{limit: 200}
+				b := &Budget{limit: 200}
 				other := b.begin(nil, time.Now()) // one that cannot be interrupted
 				if err := other.take(100); err != nil {
 					t.Fatal(err)
@@ -142,7 +154,7 @@ func TestRoomIsWaitedForNoLongerThanAllowed(t *testing.T) {
 
 func TestWhoComesFirstIsServedFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := &budget{limit: 1 << 20}
+		b := &Budget{limit: 1 << 20}
 		all := b.begin(nil, time.Now())
 		if err := all.take(448 << 10); err != nil { // all that large bodies may have
 			t.Fatal(err)
@@ -181,7 +193,7 @@ func TestWhoComesFirstIsServedFirst(t *testing.T) {
 // The reserve: whatever large bodies do, small ones need not even wait.
 func TestSmallBodiesHaveTheirOwnReserve(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := &budget{limit: 2 << 20}
+		b := &Budget{limit: 2 << 20}
 		for range 7 {
 			sends(t, b, 128<<10)
 		}
@@ -199,7 +211,7 @@ func TestSmallBodiesHaveTheirOwnReserve(t *testing.T) {
 
 func TestTheLongestWithoutProgressMakesRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := &budget{limit: 800 << 10} // 400 KiB for all, 350 KiB for large ones
+		b := &Budget{limit: 800 << 10} // 400 KiB for all, 350 KiB for large ones
 		var held []*sender
 		for range 3 {
 			held = append(held, sends(t, b, 100<<10))
@@ -237,7 +249,7 @@ func TestOnlyAsManyAsNeededAreGivenUp(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				b := &budget{limit: 80 << 10}
+				b := &Budget{limit: 80 << 10}
 				var held []*sender
 				for range 10 {
 					held = append(held, sends(t, b, 4<<10))
@@ -265,7 +277,7 @@ func TestOnlyAsManyAsNeededAreGivenUp(t *testing.T) {
 // Where everybody holds something and waits for more, the last one gives way.
 func TestThoseWhoWaitForEachOtherGetOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := &budget{limit: 16 << 20} // 7 MiB for large ones
+		b := &Budget{limit: 16 << 20} // 7 MiB for large ones
 		var wg sync.WaitGroup
 		errs := make([]error, 7)
 		for i := range errs {
@@ -288,7 +300,7 @@ func TestThoseWhoWaitForEachOtherGetOn(t *testing.T) {
 
 func TestTheBudgetIsNeverOverdrawn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := &budget{limit: 1 << 20}
+		b := &Budget{limit: 1 << 20}
 		var wg sync.WaitGroup
 		for worker := range 16 {
 			random := rand.New(rand.NewPCG(1, uint64(worker)))
@@ -316,7 +328,7 @@ func (u *upload) run(t *testing.T, random *rand.Rand, stopped <-chan struct{}) {
 			u.end(true)
 			return
 		}
-		if held := u.budget.bytes(); held > 1<<20 {
+		if held := u.budget.Bytes(); held > 1<<20 {
 			t.Errorf("%d held", held)
 		}
 		select {
@@ -328,16 +340,16 @@ func (u *upload) run(t *testing.T, random *rand.Rand, stopped <-chan struct{}) {
 		}
 	}
 	u.end(false)
-	u.budget.verify(u.held)
+	u.verify()
 	time.Sleep(time.Duration(random.IntN(100)) * time.Millisecond)
-	u.budget.give(u.held, true)
+	u.give()
 }
 
 // What was freed counts until it is collected: nobody gets more meanwhile, and
 // nobody is given up for it.
 func TestFreedBuffersAreCollected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := &budget{limit: 16 << 20}
+		b := &Budget{limit: 16 << 20}
 		idle := sends(t, b, 1<<20)
 		time.Sleep(time.Minute)
 		b.discard(1 << 20)
@@ -369,7 +381,7 @@ func TestFreedBuffersAreCollected(t *testing.T) {
 // What is used again while a collection is under way is not counted as collected by it
 // when it is freed once more.
 func TestBuffersUsedDuringACollectionCountAfterIt(t *testing.T) {
-	b := &budget{limit: 16 << 20}
+	b := &Budget{limit: 16 << 20}
 	b.garbage, b.due, b.collecting = 3<<20, 3<<20, true
 	b.reuse(1 << 20)
 	b.discard(1 << 20)

@@ -1,9 +1,7 @@
-package caddymodule
+package body
 
 import (
-	"io"
 	"math/bits"
-	"net/http"
 	"sync"
 )
 
@@ -55,36 +53,4 @@ func (b *buffer) free() {
 	if class, _ := bufferClass(len(b.bytes)); class < classes {
 		spares[class].Put(b)
 	}
-}
-
-// bodyReader is the body that the app gets. The proxy may go on reading from it when the
-// app has answered and the memory is another body's, so it is closed with the delivery.
-// For the same reason it is no io.WriterTo: all it gives away are copies.
-type bodyReader struct {
-	mu     sync.Mutex
-	unread []byte
-	closed bool
-}
-
-// Read implements io.Reader.
-func (r *bodyReader) Read(p []byte) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	switch {
-	case r.closed:
-		return 0, http.ErrBodyReadAfterClose
-	case len(r.unread) == 0:
-		return 0, io.EOF
-	}
-	n := copy(p, r.unread)
-	r.unread = r.unread[n:]
-	return n, nil
-}
-
-// Close implements io.Closer. From then on nothing of the body is read any more.
-func (r *bodyReader) Close() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.unread, r.closed = nil, true
-	return nil
 }

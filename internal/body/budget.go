@@ -1,4 +1,4 @@
-package caddymodule
+package body
 
 import (
 	"container/list"
@@ -28,7 +28,7 @@ const (
 	roomWait = 2 * time.Second
 )
 
-// budget bounds the memory that all bodies hold at once, over every guard of a
+// Budget bounds the memory that all bodies hold at once, over every guard of a
 // process. What is not verified may take half of it, so that a flood of
 // forgeries cannot keep genuine events out.
 //
@@ -40,7 +40,7 @@ const (
 //
 // What bodies leave behind counts as well, until other bodies use it. The garbage
 // collector would let it grow to as much as is in use, so the budget has it run earlier.
-type budget struct {
+type Budget struct {
 	mu         sync.Mutex
 	limit      int64
 	held       int64 // everything
@@ -66,34 +66,30 @@ type waiter struct {
 	done   chan error
 }
 
-// setLimit changes the bound; bodies already held stay.
-func (b *budget) setLimit(limit int64) {
+// NewBudget makes a budget of so many bytes.
+func NewBudget(limit int64) *Budget { return &Budget{limit: limit} }
+
+// SetLimit changes the bound; bodies already held stay.
+func (b *Budget) SetLimit(limit int64) {
 	b.update(func() { b.limit = limit })
 }
 
-// verify moves n bytes over to what is verified.
-func (b *budget) verify(n int64) {
-	b.update(func() { b.unverified -= n })
+// Limit is the bound in force.
+func (b *Budget) Limit() int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.limit
 }
 
-// give returns n bytes.
-func (b *budget) give(n int64, verified bool) {
-	b.update(func() {
-		b.held -= n
-		if !verified {
-			b.unverified -= n
-		}
-	})
-}
-
-func (b *budget) bytes() int64 {
+// Bytes is how much all bodies hold.
+func (b *Budget) Bytes() int64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.held
 }
 
 // update makes a change that may leave room for those who wait.
-func (b *budget) update(change func()) {
+func (b *Budget) update(change func()) {
 	b.mu.Lock()
 	change()
 	if b.first() == nil {
@@ -110,7 +106,7 @@ func (b *budget) update(change func()) {
 // serveLocked gives those who wait what there is, and takes it from uploads that
 // stand still where there is too little. It returns those; they are to be
 // interrupted once the lock is free.
-func (b *budget) serveLocked(now time.Time) (stalled []*upload) {
+func (b *Budget) serveLocked(now time.Time) (stalled []*upload) {
 	for w := b.first(); w != nil && b.mayTake(w.upload, w.n); w = b.first() {
 		b.grantLocked(w.upload, w.n, now)
 		w.settleLocked(nil)
@@ -145,7 +141,7 @@ func (b *budget) serveLocked(now time.Time) (stalled []*upload) {
 }
 
 // discard says that a buffer of n bytes has been freed.
-func (b *budget) discard(n int64) {
+func (b *Budget) discard(n int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.garbage += n
@@ -157,7 +153,7 @@ func (b *budget) discard(n int64) {
 
 // reuse says that a buffer of n bytes that had been freed is in use again. It may have
 // been freed before the last collection, so that nothing is left of what it counted.
-func (b *budget) reuse(n int64) {
+func (b *Budget) reuse(n int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.garbage = max(0, b.garbage-n)
@@ -166,7 +162,7 @@ func (b *budget) reuse(n int64) {
 
 // collect frees what was garbage when it was due: a sync.Pool keeps what it has for one
 // collection more.
-func (b *budget) collect() {
+func (b *Budget) collect() {
 	runtime.GC()
 	runtime.GC()
 	b.update(func() {
@@ -176,7 +172,7 @@ func (b *budget) collect() {
 }
 
 // lookAgainLocked comes back when the next upload counts as stalled.
-func (b *budget) lookAgainLocked(after time.Duration) {
+func (b *Budget) lookAgainLocked(after time.Duration) {
 	if b.look == nil {
 		b.look = time.AfterFunc(after, func() { b.update(func() {}) })
 		return
@@ -185,7 +181,7 @@ func (b *budget) lookAgainLocked(after time.Duration) {
 }
 
 // first is the one to be served next.
-func (b *budget) first() *waiter {
+func (b *Budget) first() *waiter {
 	for _, queue := range []*list.List{&b.small, &b.large} {
 		if e := queue.Front(); e != nil {
 			return e.Value.(*waiter)
@@ -195,7 +191,7 @@ func (b *budget) first() *waiter {
 }
 
 // last is the one to be served after all others.
-func (b *budget) last() *waiter {
+func (b *Budget) last() *waiter {
 	for _, queue := range []*list.List{&b.large, &b.small} {
 		if e := queue.Back(); e != nil {
 			return e.Value.(*waiter)
@@ -206,7 +202,7 @@ func (b *budget) last() *waiter {
 
 // share is what unverified bodies may hold together when one of this size
 // grows.
-func (b *budget) share(size int64) int64 {
+func (b *Budget) share(size int64) int64 {
 	share := b.limit / 2
 	if size > smallBody {
 		share -= share / 8
@@ -216,23 +212,23 @@ func (b *budget) share(size int64) int64 {
 
 // fits reports whether an upload can have n more bytes once those that leave are
 // back.
-func (b *budget) fits(u *upload, n, leaving int64) bool {
+func (b *Budget) fits(u *upload, n, leaving int64) bool {
 	return b.held-leaving+n <= b.limit && b.unverified-leaving+n <= b.share(u.held+n)
 }
 
 // mayTake reports whether an upload can have n more bytes now: they fit, and what
 // large ones have left behind is not too much until it is collected.
-func (b *budget) mayTake(u *upload, n int64) bool {
+func (b *Budget) mayTake(u *upload, n int64) bool {
 	littered := b.collecting && b.garbage >= b.limit/4
 	return b.fits(u, n, 0) && (!littered || u.held+n <= smallBody)
 }
 
 // canFit reports whether a waiter would fit if nothing else were unverified.
-func (b *budget) canFit(w *waiter) bool {
+func (b *Budget) canFit(w *waiter) bool {
 	return b.held-b.unverified+w.upload.held+w.n <= b.limit
 }
 
-func (b *budget) grantLocked(u *upload, n int64, now time.Time) {
+func (b *Budget) grantLocked(u *upload, n int64, now time.Time) {
 	b.held += n
 	b.unverified += n
 	u.held += n
@@ -240,7 +236,7 @@ func (b *budget) grantLocked(u *upload, n int64, now time.Time) {
 }
 
 // markLocked notes that an upload is alive.
-func (b *budget) markLocked(u *upload, now time.Time) {
+func (b *Budget) markLocked(u *upload, now time.Time) {
 	u.mark = now
 	switch {
 	case u.conn == nil || u.evicted:
@@ -251,13 +247,13 @@ func (b *budget) markLocked(u *upload, now time.Time) {
 	}
 }
 
-func (b *budget) evictLocked(u *upload) {
+func (b *Budget) evictLocked(u *upload) {
 	u.evicted = true
 	b.leaving += u.held
 	b.unlistLocked(u)
 }
 
-func (b *budget) unlistLocked(u *upload) {
+func (b *Budget) unlistLocked(u *upload) {
 	if u.place != nil {
 		b.uploads.Remove(u.place)
 		u.place = nil

@@ -1,6 +1,6 @@
 //go:build !race
 
-package caddymodule
+package body
 
 // spoilFreed makes freed buffers unlike any body, where races are looked for.
 const spoilFreed = false

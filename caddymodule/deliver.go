@@ -1,0 +1,165 @@
+package caddymodule
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/webhookguard/caddy-webhook-guard/internal/body"
+	"github.com/webhookguard/caddy-webhook-guard/webhook"
+)
+
+// deliverer hands an event on whose claim is held, and reports what really happened to it.
+type deliverer interface {
+	Deliver(ctx context.Context, event *webhook.Event) outcome
+}
+
+// outcome is what really happened to a delivered event.
+type outcome struct {
+	answer *heldAnswer
+	// success is true only for a whole answer with one of the statuses that finish an
+	// event. A nil error alone says nothing.
+	success bool
+	result  webhook.Result
+	err     error // what to hand to Caddy instead of the app's answer
+}
+
+// guardedKey marks a request that a guard has forwarded.
+type guardedKey struct{}
+
+// detached is the context of a request that a guard has forwarded: it does not end with
+// its sender's.
+type detached struct{ request context.Context }
+
+func (detached) Deadline() (deadline time.Time, ok bool) { return time.Time{}, false }
+func (detached) Done() <-chan struct{}                   { return nil }
+func (detached) Err() error                              { return nil }
+
+func (d detached) Value(key any) any {
+	if _, ok := key.(guardedKey); ok {
+		return true
+	}
+	return d.request.Value(key)
+}
+
+// deliver hands the event on and waits for the end of that, whether its sender does or
+// not: a hang-up is not a failure. The claim is renewed meanwhile.
+func (x *exchange) deliver(c *claim, to deliverer) outcome {
+	g := x.guard
+	if !c.fresh(g.now()) {
+		refused := webhook.Refuse(webhook.StoreUnavailable, "less than half of the lease is left: the store was slow, or the process stood still")
+		return outcome{result: refused.Result, err: refusalError(x.w, refused, "")}
+	}
+	x.result = webhook.Forwarded // unless the app fails
+	ctx, cancel := context.WithTimeout(detached{x.r.Context()}, g.sender.Rules.Timeout)
+	defer cancel()
+	c.startRenewing()
+	defer c.stopRenewing()
+
+	g.counts.inFlight.Inc()
+	defer g.counts.inFlight.Dec()
+	start := g.now()
+	out := to.Deliver(ctx, &x.event)
+	x.inApp += g.now().Sub(start)
+	return out
+}
+
+// route delivers an event to the rest of the route that its request came by.
+type route struct {
+	x      *exchange
+	next   caddyhttp.Handler
+	reader *body.Reader // what the app reads; nil before
+}
+
+// Deliver implements deliverer.
+func (t *route) Deliver(ctx context.Context, event *webhook.Event) outcome {
+	x := t.x
+	t.prepare(event)
+	answer := newHeldAnswer(x.w, x.r.Method, x.guard.sender.Rules.Success)
+	err := t.run(answer, x.r.WithContext(ctx))
+	return t.judge(answer, err, ctx.Err())
+}
+
+// prepare makes the request what the app is to see.
+func (t *route) prepare(event *webhook.Event) {
+	r, data := t.x.r, event.Body()
+	t.reader = body.NewReader(data)
+	r.Body = t.reader
+	r.ContentLength = int64(len(data)) // with 0 or -1 the proxy would drop or chunk the body
+	r.TransferEncoding = nil
+	r.Trailer = nil // trailers are not signed
+	r.GetBody = nil // else the transport may send the event twice by itself
+	if len(data) == 0 {
+		r.Body = http.NoBody
+	}
+	t.x.guard.removeToken(r)
+	setVerified(r.Header, event, t.x.guard.sender.Authenticates())
+}
+
+// close ends what the app reads: from then on the memory is another body's.
+func (t *route) close() {
+	if t.reader != nil {
+		_ = t.reader.Close()
+	}
+}
+
+// errBroken is an answer that the app did not finish.
+var errBroken = errors.New("the app broke off its answer")
+
+// run turns the panic with which the proxy ends a broken answer into an error. Any other
+// panic is a bug in a handler behind us: it is logged, and the event is settled as failed
+// like any other.
+func (t *route) run(w http.ResponseWriter, r *http.Request) (err error) {
+	defer func() {
+		switch v := recover(); v {
+		case nil:
+		case http.ErrAbortHandler:
+			err = errBroken
+		default:
+			t.x.guard.logger.Error("a handler behind the guard panicked",
+				t.x.logFields(zap.Any("panic", v), zap.ByteString("stack", debug.Stack()))...)
+			err = fmt.Errorf("a handler behind the guard panicked: %w", errBroken)
+		}
+	}()
+	return t.next.ServeHTTP(w, r)
+}
+
+// judge decides from what the app did whether the event is finished.
+func (t *route) judge(answer *heldAnswer, err, ctxErr error) outcome {
+	x := t.x
+	failed := outcome{answer: answer, result: webhook.UpstreamFailed}
+	if err == nil && answer.status != 0 && !answer.complete() {
+		err = errBroken
+	}
+	var second *webhook.Refusal // of another guard in the same route
+	switch {
+	case (err != nil || answer.status == 0) && errors.Is(ctxErr, context.DeadlineExceeded):
+		// err is not wrapped: caddyhttp.Error would take over its status.
+		failed.err = caddyhttp.Error(http.StatusGatewayTimeout,
+			fmt.Errorf("the app worked on the event for longer than timeout, %s", x.guard.sender.Rules.Timeout))
+	case errors.Is(err, errBroken):
+		failed.err = caddyhttp.Error(http.StatusBadGateway, err)
+	case errors.As(err, &second):
+		// Its headers went into the answer that is not sent.
+		failed.result, failed.err = second.Result, refusalError(x.w, second, "")
+	case err != nil:
+		failed.err = err
+	case answer.status == 0:
+		x.guard.logger.Error("nothing behind the guard answered: put a reverse_proxy after webhook_guard in the same route", x.logFields()...)
+		refused := webhook.Refuse(webhook.Misconfigured, "nothing behind the guard answered")
+		failed.result, failed.err = refused.Result, refusalError(x.w, refused, "")
+	case answer.result() == webhook.Forwarded:
+		return outcome{answer: answer, success: true, result: webhook.Forwarded}
+	case answer.status/100 == 2:
+		// The sender would take it for a success and never send the event again.
+		failed.err = caddyhttp.Error(http.StatusBadGateway,
+			fmt.Errorf("the app answered %d, which the success line does not list", answer.status))
+	}
+	return failed
+}

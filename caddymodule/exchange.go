@@ -1,0 +1,115 @@
+package caddymodule
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/webhookguard/caddy-webhook-guard/signature"
+	"github.com/webhookguard/caddy-webhook-guard/webhook"
+)
+
+// exchange is one request on its way through a guard, with what is known of it and what
+// it holds: the store, and the memory of its body.
+type exchange struct {
+	guard *Guard
+	w     http.ResponseWriter
+	r     *http.Request
+	repl  *caddy.Replacer
+	begun time.Time
+	store *sharedStore // nil where it could not be opened
+
+	bodyAsked bool // whether any of the body was read, or tried to
+	event     webhook.Event
+	named     bool          // the event's names and times, to placeholders
+	age       time.Duration // of the event or request on arrival, where that is known
+	route     route
+	inApp     time.Duration // time spent in the app, or waiting for it
+
+	result webhook.Result
+}
+
+func (g *Guard) newExchange(w http.ResponseWriter, r *http.Request) *exchange {
+	repl, _ := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	work.Add(1)
+	x := &exchange{guard: g, w: w, r: r, repl: repl, begun: g.now()}
+	x.event.Scope = g.scope()
+	repl.Map(x.placeholder)
+	// From here on, since a reload must not close the store on a request whose body
+	// is still on its way. Its errors are reported by claim.
+	x.store, _ = g.app.enter()
+	return x
+}
+
+// end gives back what the exchange holds and counts its result.
+func (x *exchange) end() {
+	x.route.close()
+	x.event.Release()
+	if x.store != nil {
+		x.store.leave()
+	}
+	work.Done()
+	g := x.guard
+	g.counts.result(x.result).Inc()
+	g.counts.duration.Observe((g.now().Sub(x.begun) - x.inApp).Seconds())
+}
+
+// setResult makes the result known to placeholders, metrics and access logs.
+func (x *exchange) setResult(result webhook.Result) {
+	x.result = result
+	ctx := x.r.Context()
+	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); !ok || server.Logs == nil {
+		return // nobody would read the field, and it costs more than all the rest here
+	}
+	if extra, ok := ctx.Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
+		extra.Add(zap.String("webhook_guard", string(result)))
+	}
+}
+
+// placeholder is a caddy.ReplacerFunc for `{http.webhook_guard.*}`. What is not
+// known yet is no placeholder of the guard's.
+func (x *exchange) placeholder(key string) (any, bool) {
+	name, own := strings.CutPrefix(key, "http.webhook_guard.")
+	if !own {
+		return nil, false
+	}
+	switch name {
+	case "provider":
+		return x.guard.ProviderName, true
+	case "scope":
+		return x.event.Scope, true
+	case "result":
+		return string(x.result), x.result != ""
+	case "id":
+		return x.event.JoinedID(), x.named
+	case "event":
+		return x.event.Type, x.named
+	case "age":
+		return strconv.FormatFloat(x.age.Seconds(), 'f', 0, 64), x.named && !x.event.When().IsZero()
+	case "secret":
+		return x.event.Secret, x.named && x.guard.sender.Authenticates()
+	}
+	return nil, false
+}
+
+// logFields say which event a log entry is about. None of them is secret.
+func (x *exchange) logFields(more ...zap.Field) []zap.Field {
+	return append([]zap.Field{
+		zap.String("provider", x.guard.ProviderName),
+		zap.String("scope", x.event.Scope),
+		zap.String("id", webhook.FormatID(x.event.ID)),
+	}, more...)
+}
+
+// Secrets implements [webhook.Tenant].
+func (x *exchange) Secrets() ([]signature.Secret, *webhook.Refusal) {
+	return x.guard.secretsFor(x.repl)
+}
+
+// Scope implements [webhook.Tenant].
+func (x *exchange) Scope() (string, *webhook.Refusal) { return x.guard.scopeFor(x.repl) }

@@ -1,0 +1,119 @@
+package caddymodule
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/webhookguard/caddy-webhook-guard/internal/body"
+	"github.com/webhookguard/caddy-webhook-guard/webhook"
+)
+
+// retryAfter is in every 503 of the guard: its failures are short.
+const retryAfter = "1"
+
+// setResult names the result in the headers of what the sender gets.
+func setResult(header http.Header, result webhook.Result) {
+	header.Set(headerResult, string(result))
+}
+
+// refusalError writes the headers of a refusal and returns the error that Caddy answers
+// with. It must be returned as it is: handle_errors looks for this type without
+// unwrapping.
+func refusalError(w http.ResponseWriter, refused *webhook.Refusal, methods string) error {
+	header := w.Header()
+	setResult(header, refused.Result)
+	status := refused.Result.Status()
+	switch status {
+	case http.StatusMethodNotAllowed:
+		header.Set("Allow", methods)
+	case http.StatusServiceUnavailable:
+		header.Set("Retry-After", retryAfter)
+	}
+	return caddyhttp.Error(status, refused)
+}
+
+// refuse ends a request that goes no further.
+func (x *exchange) refuse(refused *webhook.Refusal) error {
+	x.setResult(refused.Result)
+	if !x.bodyAsked {
+		body.BoundRest(x.w, time.Now().Add(x.guard.sender.Rules.BodyTimeout))
+	}
+	level := zap.InfoLevel
+	switch refused.Result {
+	case webhook.Misconfigured:
+		level = zap.ErrorLevel // somebody must act
+	case webhook.StoreUnavailable, webhook.Overloaded, webhook.SecretUnavailable:
+		level = zap.WarnLevel
+	}
+	if entry := x.guard.logger.Check(level, "refused"); entry != nil {
+		entry.Write(x.logFields(zap.String("result", string(refused.Result)), zap.NamedError("reason", refused.Cause))...)
+	}
+	return refusalError(x.w, refused, x.guard.methods)
+}
+
+// confirm replies to the sender's check of the endpoint.
+func (x *exchange) confirm(reply *webhook.Reply) error {
+	x.setResult(webhook.HandshakeAnswered)
+	x.guard.logger.Info("answered the sender's check of the endpoint",
+		x.logFields(zap.String("result", string(webhook.HandshakeAnswered)), zap.String("kind", x.guard.handshake.Kind))...)
+	header := x.w.Header()
+	setResult(header, webhook.HandshakeAnswered)
+	if reply.Header != "" {
+		header.Set(reply.Header, reply.Value)
+	}
+	if reply.ContentType != "" {
+		header.Set("Content-Type", reply.ContentType)
+		header.Set("X-Content-Type-Options", "nosniff")
+	}
+	if reply.Status != http.StatusNoContent {
+		header.Set("Content-Length", strconv.Itoa(len(reply.Body))) // some senders take no chunks
+	}
+	x.w.WriteHeader(reply.Status)
+	_, _ = x.w.Write([]byte(reply.Body)) // the sender may have gone
+	return nil
+}
+
+// duplicate ends a copy of an event that is finished.
+func (x *exchange) duplicate(done finished) error {
+	x.setResult(webhook.Duplicate)
+	if done.conflict {
+		x.guard.metrics.idConflicts.WithLabelValues(x.guard.ProviderName).Inc()
+		x.guard.logger.Warn("a known event ID came with other content and was refused as a duplicate", x.logFields()...)
+	}
+	header := x.w.Header()
+	setResult(header, webhook.Duplicate)
+	status, text := done.status, ""
+	if fixed := x.guard.sender.Rules.Answer; fixed != nil {
+		status, text = fixed.Status, fixed.Body
+	}
+	if text != "" {
+		header.Set("Content-Type", "text/plain; charset=utf-8")
+	}
+	x.w.WriteHeader(status)
+	_, _ = x.w.Write([]byte(text)) // the sender may have gone
+	return nil
+}
+
+// answer passes the app's answer on, or the error that took its place.
+func (x *exchange) answer(out outcome) error {
+	x.setResult(out.result)
+	switch {
+	case out.err == nil:
+		out.answer.release()
+		return nil
+	case out.answer != nil && out.answer.started:
+		// Part of the answer is out: only a broken connection tells the sender
+		// that the rest will not come.
+		panic(http.ErrAbortHandler)
+	}
+	setResult(x.w.Header(), out.result)
+	// An app behind an error route is not told that what it gets is verified: the body is
+	// gone. What is left of the handlers may still read the headers, so they get new ones.
+	x.r.Header = x.r.Header.Clone()
+	stripOwnHeaders(x.r)
+	return out.err
+}

@@ -1,0 +1,192 @@
+package webhook
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/webhookguard/caddy-webhook-guard/config"
+	"github.com/webhookguard/caddy-webhook-guard/signature"
+)
+
+// Handshake answers a sender's checks of the endpoint, by what the catalogue says of
+// their kind. Nobody changes it once it is made.
+type Handshake struct {
+	*config.Handshake
+	argument string
+	token    *signature.Key      // the argument, where a check has to hold it
+	signers  []*signature.Scheme // of the checks; nil where nothing is signed
+}
+
+// Reply is the guard's answer to a check of the endpoint.
+type Reply struct {
+	Status      int
+	ContentType string // of Body; "" where there is none
+	Body        string
+	Header      string // the name of another header, and its value
+	Value       string
+}
+
+// NewHandshake makes a handshake ready for use. argument is what the kind's line adds,
+// with its placeholders resolved.
+func NewHandshake(h *config.Handshake, argument string) (*Handshake, error) {
+	made := &Handshake{Handshake: h, argument: argument, signers: make([]*signature.Scheme, len(h.Checks))}
+	if argument != "" {
+		if err := h.CheckArgument(argument); err != nil {
+			return nil, err
+		}
+		var err error
+		if made.token, err = signature.NewKey(argument, "raw", ""); err != nil {
+			return nil, fmt.Errorf("handshake: %w", err)
+		}
+	}
+	for i, check := range h.Checks {
+		if check.MAC == nil {
+			continue
+		}
+		var err error
+		if made.signers[i], err = signature.Compile(signature.Spec{
+			Signatures: []signature.SignatureSpec{{Header: answerHeader, Algorithm: check.MAC.Algorithm, Encoding: check.MAC.Encoding}},
+			Signed:     []string{"{body}"},
+		}); err != nil {
+			return nil, fmt.Errorf("handshake: %s signs its answer: %w", h.Kind, err)
+		}
+	}
+	return made, nil
+}
+
+// Try signs a text with each key, so that one which cannot sign is found when the
+// configuration loads.
+func (h *Handshake) Try(secrets []signature.Secret, now time.Time) error {
+	for _, scheme := range h.signers {
+		if scheme == nil {
+			continue
+		}
+		for _, secret := range secrets {
+			if _, err := sign(scheme, secret.Key, "try", now); err != nil {
+				return fmt.Errorf("handshake: %s signs its answer: %w", h.Kind, err)
+			}
+		}
+	}
+	return nil
+}
+
+// Signs reports whether an answer is signed with the sender's secret.
+func (h *Handshake) Signs() bool {
+	return slices.ContainsFunc(h.signers, func(s *signature.Scheme) bool { return s != nil })
+}
+
+const answerHeader = "Answer"
+
+func sign(scheme *signature.Scheme, key *signature.Key, challenge string, now time.Time) (string, error) {
+	r := signature.Request{Body: []byte(challenge)}
+	if err := scheme.Sign(&r, key, now, ""); err != nil {
+		return "", err
+	}
+	return r.Header[answerHeader][0], nil
+}
+
+// CheckBody reads the body of a POST that proves nothing, as a check may be in it.
+type CheckBody interface {
+	// ReadCheck is false where the body cannot be had, or is longer than any check's.
+	ReadCheck() (data []byte, ok bool)
+}
+
+// Answer finds out whether the request is the sender's check of the endpoint, from the
+// outcome of the steps before: refused is why it is no event, or nil. It returns the
+// answer, or else why the request goes no further. What is no check, or one that must
+// not be answered, is a request like any other.
+func (h *Handshake) Answer(j *Judgement, refused *Refusal, body CheckBody) (*Reply, *Refusal) {
+	proven := refused == nil
+	if !proven && !refused.Result.Unproven() {
+		return nil, refused
+	}
+	asked := j.asked()
+	if proven && h.Forgeable(&asked) {
+		return nil, Refuse(SignatureInvalid, "its signature is one that an answer to the endpoint check could hold")
+	}
+	for i, check := range h.Checks {
+		if check.Proof == config.ProofSignature && !proven {
+			continue
+		}
+		if !proven && check.ReadsBody() && asked.Method == http.MethodPost {
+			data, ok := body.ReadCheck()
+			if !ok {
+				return nil, refused
+			}
+			asked.Body = data
+		}
+		if !check.Matches(&asked) {
+			continue
+		}
+		if check.Proof == config.ProofToken {
+			if wrong := h.checkToken(check.Token, &asked); wrong != nil {
+				return nil, wrong
+			}
+		}
+		if challenge, ok := check.Read(&asked); ok {
+			return h.reply(j, i, challenge, proven)
+		}
+	}
+	return nil, refused
+}
+
+// asked states what the sender asked for. Its query is the request's own, whatever
+// public_url says.
+func (j *Judgement) asked() signature.Request {
+	asked := j.signed
+	asked.Query = j.own.Query
+	return asked
+}
+
+// checkToken compares the token that was agreed on with the sender.
+func (h *Handshake) checkToken(source signature.Source, asked *signature.Request) *Refusal {
+	value := source.Read(asked, signature.Parts{})
+	switch {
+	case !value.Found:
+		return Refuse(TokenMissing, "the sender's check of the endpoint has no token")
+	case value.Bad, value.Repeated, !h.token.EqualText(value.Text):
+		return Refuse(TokenInvalid, "the token of the sender's check is not the one in the handshake line")
+	}
+	return nil
+}
+
+// reply makes the answer to a check. What is signed in it can be no event: a few
+// characters out of letters, digits, - and _, and Forgeable sees to the rest.
+func (h *Handshake) reply(j *Judgement, check int, challenge string, proven bool) (*Reply, *Refusal) {
+	mac := ""
+	if signer := h.signers[check]; signer != nil {
+		key, refused := j.answerKey(proven)
+		if refused != nil {
+			return nil, refused
+		}
+		var err error
+		if mac, err = sign(signer, key, challenge, j.now); err != nil {
+			return nil, Refuse(SecretUnavailable, "signing the answer to the sender's check: %w", err)
+		}
+	}
+	reply := h.Checks[check].Reply
+	fill := func(text string) string { return reply.Fill(text, challenge, mac, h.argument) }
+	return &Reply{Status: reply.Status, ContentType: reply.Type, Body: fill(reply.Body), Header: reply.Header, Value: fill(reply.Value)}, nil
+}
+
+var errNoKey = errors.New("no secret is in force to answer the sender's check with")
+
+// answerKey is the secret that the check itself was signed with, or else the first one
+// that is in force.
+func (j *Judgement) answerKey(proven bool) (*signature.Key, *Refusal) {
+	if refused := j.lookUpSecrets(); refused != nil {
+		return nil, refused
+	}
+	if proven && j.verdict.Secret < len(j.secrets) {
+		return j.secrets[j.verdict.Secret].Key, nil
+	}
+	for _, secret := range j.secrets {
+		if secret.InForce(j.now) {
+			return secret.Key, nil
+		}
+	}
+	return nil, &Refusal{SecretUnavailable, errNoKey}
+}

@@ -1,0 +1,160 @@
+package webhook
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/webhookguard/caddy-webhook-guard/internal/body"
+	"github.com/webhookguard/caddy-webhook-guard/signature"
+)
+
+// Tenant is whose endpoint a request came to.
+type Tenant interface {
+	// Secrets are those that may match the request. They are asked for as late as
+	// possible, so that a stranger's request looks nothing up.
+	Secrets() ([]signature.Secret, *Refusal)
+
+	// Scope is the namespace of the event's ID.
+	Scope() (string, *Refusal)
+}
+
+// Fixed is a tenant whose secrets and scope are known beforehand.
+type Fixed struct {
+	Keys      []signature.Secret
+	Namespace string
+}
+
+// Secrets implements [Tenant].
+func (f Fixed) Secrets() ([]signature.Secret, *Refusal) { return f.Keys, nil }
+
+// Scope implements [Tenant].
+func (f Fixed) Scope() (string, *Refusal) { return f.Namespace, nil }
+
+// Judge judges a whole request. facts are what the sender sent, with the request's own
+// URL; their body is not looked at.
+func (s *Sender) Judge(facts signature.Request, data []byte, tenant Tenant, now time.Time) (Event, *Refusal) {
+	j := s.Begin(facts, tenant, now)
+	event := Event{}
+	event.Own(body.Of(data))
+	refused := j.Head()
+	if refused == nil {
+		refused = j.Authenticate(data)
+	}
+	if refused == nil {
+		refused = j.Identify(&event)
+	}
+	return event, refused
+}
+
+// Judgement is one request while it is judged. Its steps are taken in order, each only
+// where the one before did not refuse.
+type Judgement struct {
+	sender *Sender
+	tenant Tenant
+	now    time.Time
+
+	own        signature.Request // as sent
+	signed     signature.Request // with the URL that the sender signs
+	inspection signature.Inspection
+	secrets    []signature.Secret
+	verdict    signature.Verdict
+}
+
+// Begin starts to judge a request; see [Sender.Judge] for facts.
+func (s *Sender) Begin(facts signature.Request, tenant Tenant, now time.Time) Judgement {
+	return Judgement{sender: s, tenant: tenant, now: now, own: facts, signed: s.signedURL(facts)}
+}
+
+// Head judges what the request line and the headers alone can tell, before any of the
+// body is read.
+func (j *Judgement) Head() *Refusal {
+	s := j.sender
+	if !slices.Contains(s.Rules.Methods, j.own.Method) {
+		return Refuse(MethodNotAllowed, "the provider uses %s", strings.Join(s.Rules.Methods, ", "))
+	}
+	if s.token != nil && !s.token.InBody() {
+		if refused := j.matchToken(); refused != nil {
+			return refused
+		}
+	}
+	if err := j.inspect(); err != nil {
+		return refuseVerdict(err)
+	}
+	return j.lookUpSecrets()
+}
+
+// inspect judges the signature's headers and the stamp, where it is a header.
+func (j *Judgement) inspect() (err error) {
+	scheme, window := j.sender.Rules.Scheme, j.sender.Rules.Window
+	if scheme.Signed() {
+		j.inspection, err = scheme.Inspect(&j.signed, window, j.now)
+		return err
+	}
+	return scheme.CheckHeaderStamps(&j.signed, window, j.now)
+}
+
+// lookUpSecrets asks for the secrets as late as that can be done: a request without a
+// signature costs nothing.
+func (j *Judgement) lookUpSecrets() (refused *Refusal) {
+	if j.secrets == nil {
+		j.secrets, refused = j.tenant.Secrets()
+	}
+	return refused
+}
+
+// matchToken compares the token with each secret in force.
+func (j *Judgement) matchToken() *Refusal {
+	if refused := j.lookUpSecrets(); refused != nil {
+		return refused
+	}
+	index, refused := j.sender.token.match(&j.signed, j.secrets, j.now)
+	j.verdict.Secret = index
+	return refused
+}
+
+// Authenticate judges the whole request, of which the body is there now. A slow upload
+// does not make a stamp stale: now is when the request arrived.
+func (j *Judgement) Authenticate(data []byte) *Refusal {
+	j.own.Body, j.signed.Body = data, data
+	s := j.sender
+	if s.token != nil && s.token.InBody() {
+		if refused := j.matchToken(); refused != nil {
+			return refused
+		}
+	}
+	scheme, window := s.Rules.Scheme, s.Rules.Window
+	matched := j.verdict.Secret // by the token
+	var err error
+	if scheme.Signed() {
+		j.verdict, err = scheme.Authenticate(&j.inspection, &j.signed, j.secrets, window, j.now)
+	} else {
+		j.verdict, err = scheme.CheckStamps(&j.signed, window, j.now)
+		j.verdict.Secret = matched
+	}
+	if err != nil {
+		return refuseVerdict(err)
+	}
+	return nil
+}
+
+// Identify names an authenticated event, in the namespace that it belongs to.
+func (j *Judgement) Identify(e *Event) *Refusal {
+	found, err := j.sender.identity.read(&j.signed, j.verdict.Parts)
+	if err != nil {
+		return &Refusal{IDMalformed, err}
+	}
+	e.Provider, e.ID, e.Type, e.Header = j.sender.Name, found.id, found.event, j.own.Header
+	j.Times(e)
+	scope, refused := j.tenant.Scope()
+	if refused != nil {
+		return refused
+	}
+	e.Scope, e.Keys = scope, found.keys(scope)
+	return nil
+}
+
+// Times sets the event's times and which secret matched, as soon as it is authenticated.
+func (j *Judgement) Times(e *Event) {
+	e.Sent, e.Occurred, e.Secret = j.verdict.Time, j.verdict.EventTime, j.verdict.Secret
+}

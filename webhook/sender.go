@@ -1,0 +1,70 @@
+package webhook
+
+import (
+	"time"
+
+	"github.com/webhookguard/caddy-webhook-guard/config"
+	"github.com/webhookguard/caddy-webhook-guard/signature"
+)
+
+// Sender judges the requests of one sender. Nobody changes it once it is made, so many
+// goroutines may use it at once.
+type Sender struct {
+	// Name is the provider's.
+	Name string
+
+	// Rules are the provider's lines with every default filled in.
+	Rules *config.Resolved
+
+	token    *token // nil where the sender signs, or sends nothing
+	identity identity
+}
+
+// New checks a provider and makes it ready for use. Errors name the line.
+func New(name string, p config.Provider) (*Sender, error) {
+	rules, err := p.Resolve()
+	if err != nil {
+		return nil, err
+	}
+	s := &Sender{Name: name, Rules: rules, identity: newIdentity(rules)}
+	if rules.Token != nil {
+		s.token = &token{*rules.Token}
+	}
+	return s, nil
+}
+
+// Authenticates reports whether anything proves who sent a request.
+func (s *Sender) Authenticates() bool { return s.token != nil || s.Rules.Scheme.Signed() }
+
+// NewKey makes a key of a secret's text, or of a public key where the sender signs with
+// a private one. Its errors never hold the text.
+func (s *Sender) NewKey(text string) (*signature.Key, error) {
+	if s.token != nil {
+		return signature.NewKey(text, "raw", "") // the text itself is sent
+	}
+	return s.Rules.Scheme.NewKey(text)
+}
+
+// TTL is how long an event is to be remembered from now on: dedupe_ttl beyond the
+// latest time that a copy of it could still carry.
+func (s *Sender) TTL(e *Event, now time.Time) time.Duration {
+	latest := now
+	for _, t := range []time.Time{e.Sent, e.Occurred} {
+		if t.After(latest) {
+			latest = t
+		}
+	}
+	return latest.Sub(now) + s.Rules.DedupeTTL + s.Rules.Window.MaxSkew
+}
+
+// signedURL puts the URL that is registered with the sender in place of the request's
+// own: senders that sign the URL sign that one.
+func (s *Sender) signedURL(r signature.Request) signature.Request {
+	if public := s.Rules.PublicURL; public != nil {
+		r.Scheme, r.Host = public.Scheme, public.Host
+		if public.Path != "" || public.RawQuery != "" {
+			r.Path, r.Query = public.EscapedPath(), public.RawQuery
+		}
+	}
+	return r
+}

@@ -1,0 +1,66 @@
+package webhook
+
+import (
+	"encoding/base64"
+	"strings"
+	"time"
+
+	"github.com/webhookguard/caddy-webhook-guard/config"
+	"github.com/webhookguard/caddy-webhook-guard/signature"
+)
+
+// ReadToken finds a token in a request. Malformed means that it is there more than once,
+// or not in the form that it should have.
+func ReadToken(where config.Token, r *signature.Request) (text string, found, malformed bool) {
+	return (&token{where}).read(r)
+}
+
+// token is the scheme of senders that send the secret itself.
+type token struct{ config.Token }
+
+// match finds the secret in force that the request's token is. All comparisons of
+// tokens are made here, in constant time.
+func (t *token) match(r *signature.Request, secrets []signature.Secret, now time.Time) (int, *Refusal) {
+	text, found, malformed := t.read(r)
+	switch {
+	case !found:
+		return 0, Refuse(TokenMissing, "the request has no token where the provider sends it")
+	case malformed || text == "":
+		return 0, Refuse(TokenInvalid, "the token is empty, sent more than once, or not in the form expected")
+	}
+	for i, secret := range secrets {
+		if secret.Key.EqualText(text) && secret.InForce(now) {
+			return i, nil
+		}
+	}
+	return 0, Refuse(TokenInvalid, "no secret in force matches the token")
+}
+
+// read finds the token in a request. Malformed means that it is there more than once,
+// or not in the form that it should have.
+func (t *token) read(r *signature.Request) (text string, found, malformed bool) {
+	value := t.Source.Read(r, signature.Parts{})
+	if !value.Found {
+		return "", false, false
+	}
+	if value.Bad || value.Repeated {
+		return "", true, true
+	}
+	if t.Scheme == "" {
+		return value.Text, true, false
+	}
+	// RFC 9110 §11.1: the scheme's name is case-insensitive.
+	scheme, credentials, ok := strings.Cut(value.Text, " ")
+	if !ok || !strings.EqualFold(scheme, t.Scheme) {
+		return "", true, true
+	}
+	credentials = strings.TrimSpace(credentials)
+	if t.Scheme == config.BasicScheme {
+		userPass, err := base64.StdEncoding.DecodeString(credentials)
+		if err != nil {
+			return "", true, true
+		}
+		return string(userPass), true, false
+	}
+	return credentials, true, false
+}

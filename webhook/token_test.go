@@ -1,0 +1,39 @@
+package webhook
+
+import (
+	"testing"
+
+	"github.com/webhookguard/caddy-webhook-guard/config"
+	"github.com/webhookguard/caddy-webhook-guard/signature"
+)
+
+func TestTokens(t *testing.T) {
+	for _, tt := range []struct {
+		name, token, query, body string
+		header                   map[string][]string
+		want                     string
+		found, malformed         bool
+	}{
+		{name: "query", token: "query token", query: "a=1&token=s%20x", want: "s x", found: true},
+		{name: "query, twice", token: "query token", query: "token=a&token=b", found: true, malformed: true},
+		{name: "header", token: "header x-key", header: map[string][]string{"X-Key": {"k"}}, want: "k", found: true},
+		{name: "missing", token: "header x-key"},
+		{name: "bearer", token: "bearer", header: map[string][]string{"Authorization": {"bearer  k "}}, want: "k", found: true},
+		{name: "bearer expected", token: "bearer", header: map[string][]string{"Authorization": {"k"}}, found: true, malformed: true},
+		{name: "basic", token: "basic", header: map[string][]string{"Authorization": {"Basic dXNlcjpwYXNz"}}, want: "user:pass", found: true},
+		{name: "basic, not base64", token: "basic", header: map[string][]string{"Authorization": {"Basic user:pass"}}, found: true, malformed: true},
+		{name: "body", token: "body sharedSecret", body: `{"sharedSecret":"k"}`, want: "k", found: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			parsed, err := config.ParseToken(tt.token)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := &signature.Request{Header: tt.header, Query: tt.query, Body: []byte(tt.body)}
+			got, found, malformed := (&token{parsed}).read(r)
+			if got != tt.want || found != tt.found || malformed != tt.malformed {
+				t.Errorf("got %q, found %t, malformed %t", got, found, malformed)
+			}
+		})
+	}
+}
