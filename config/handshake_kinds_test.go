@@ -1,6 +1,7 @@
 package config
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -89,6 +90,35 @@ func TestKindsWithSources(t *testing.T) {
 		_, err := ParseHandshake(strings.Fields(words))
 		if err == nil || strings.Contains(err.Error(), "hush") {
 			t.Errorf("%s: error = %v, want one without the words of the line", words, err)
+		}
+	}
+}
+
+// The example in CONTRIBUTING.md parses, and its table shows every line of a check.
+func TestContributingHandshake(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../CONTRIBUTING.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(text), "\n## Adding a kind of handshake is one file\n")
+	_, example, _ := strings.Cut(section, "```\n")
+	example, table, ok := strings.Cut(example, "```\n")
+	if !ok {
+		t.Fatal("CONTRIBUTING.md has no example of a handshake")
+	}
+	kind, err := parseKind("example", []byte(example))
+	if err != nil || kind.Argument == "" || kind.Checks[0].Proof != ProofToken {
+		t.Errorf("the example is %+v: %v", kind, err)
+	}
+	for name := range checkLines {
+		if !strings.Contains(table, "`"+name+" ") {
+			t.Errorf("CONTRIBUTING.md does not show the line %s", name)
+		}
+	}
+	for name := range kindLines {
+		if !strings.Contains(table, "`"+name) {
+			t.Errorf("CONTRIBUTING.md does not show the line %s", name)
 		}
 	}
 }
