@@ -5,34 +5,33 @@ import (
 	"fmt"
 )
 
-func (s *Scheme) compileClaims() error {
-	if s.spec.Named != namedJWT {
-		if len(s.spec.Claims) > 0 {
+// claims compiles what a token has to say.
+func (c *compiler) claims() error {
+	if c.spec.Named != namedJWT {
+		if len(c.spec.Claims) > 0 {
 			return errors.New("claim: there are claims in tokens only, so this needs the line scheme jwt")
 		}
 		return nil
 	}
-	if len(s.lines) == 0 {
+	if len(c.scheme.lines) == 0 {
 		return errors.New("scheme: jwt needs a signature line that says where the token is")
 	}
-	if len(s.spec.SignedFunctions) > 0 {
+	if len(c.spec.SignedFunctions) > 0 {
 		return errors.New("signed: the scheme jwt has its own content, so remove this line")
 	}
-	for _, spec := range s.spec.Claims {
+	for _, spec := range c.spec.Claims {
 		t, err := ParseTemplate(spec.Template)
 		if err == nil {
 			_, err = splitPath(spec.Name)
 		}
 		if err == nil {
-			err = s.checkTemplate(t)
+			err = c.checkTemplate(t)
 		}
 		if err != nil {
 			return fmt.Errorf("claim: %s: %w", spec.Name, err)
 		}
-		s.claims = append(s.claims, &claim{templateContent{Template: t, params: s.spec.Params}, spec.Name, spec.Optional})
-		s.fields = append(s.fields, t.signedFields()...)
-		s.signsTimestamp = s.signsTimestamp || t.uses(varTimestamp)
-		s.signsID = s.signsID || t.uses(varID)
+		c.scheme.claims = append(c.scheme.claims, &claim{templateContent{Template: t, params: c.spec.Params}, spec.Name, spec.Optional})
+		c.noteSigned(t)
 	}
 	return nil
 }

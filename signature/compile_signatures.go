@@ -7,25 +7,26 @@ import (
 	"strings"
 )
 
-func (s *Scheme) compileSignatures() error {
-	specs := s.spec.Signatures
+// signatures compiles the places of the signatures.
+func (c *compiler) signatures() error {
+	specs := c.spec.Signatures
 	if len(specs) == 0 {
-		specs = namedSignatures[s.spec.Named]
+		specs = namedSignatures[c.spec.Named]
 	}
 	for _, spec := range specs {
-		l, err := compileLine(spec, s.spec.Named == namedJWT)
+		l, err := compileLine(spec, c.spec.Named == namedJWT)
 		if err != nil {
 			return fmt.Errorf("signature: %w", err)
 		}
-		s.lines = append(s.lines, l)
-		if !slices.Contains(s.algorithms, l.algorithm) {
-			s.algorithms = append(s.algorithms, l.algorithm)
+		c.scheme.lines = append(c.scheme.lines, l)
+		if !slices.Contains(c.scheme.algorithms, l.algorithm) {
+			c.scheme.algorithms = append(c.scheme.algorithms, l.algorithm)
 		}
-		s.inBody = s.inBody || l.source.inBody()
+		c.scheme.inBody = c.scheme.inBody || l.source.inBody()
 		// Which of them a key is for could not be told, and a secret must not
 		// be tried where a public key belongs.
-		if l.algorithm.kind() != s.lines[0].algorithm.kind() {
-			return fmt.Errorf("signature: %s and %s need keys of two kinds: describe them as two providers", s.lines[0].algorithm, l.algorithm)
+		if l.algorithm.kind() != c.scheme.lines[0].algorithm.kind() {
+			return fmt.Errorf("signature: %s and %s need keys of two kinds: describe them as two providers", c.scheme.lines[0].algorithm, l.algorithm)
 		}
 	}
 	return nil
@@ -96,28 +97,27 @@ func (l *signatureLine) checkJWT(spec SignatureSpec) error {
 	return nil
 }
 
-// compileItems checks the line items, for senders that sign each element of a
+// items checks the line items, for senders that sign each element of a
 // list on its own. The element then takes the place of the body: for body
 // paths in signed and for the place of the signature.
-func (s *Scheme) compileItems() error {
-	path := s.spec.Items
+func (c *compiler) items() error {
+	path := c.spec.Items
 	if path == "" {
 		return nil
 	}
 	if _, err := splitPath(path); err != nil {
 		return fmt.Errorf("items: %w", err)
 	}
-	if s.spec.Named != "" {
-		return fmt.Errorf("items: the scheme %s has its own content, so remove this line", s.spec.Named)
+	if c.spec.Named != "" {
+		return fmt.Errorf("items: the scheme %s has its own content, so remove this line", c.spec.Named)
 	}
-	if len(s.lines) == 0 {
+	if len(c.scheme.lines) == 0 {
 		return errors.New("items: there is no signature line to go with it")
 	}
-	for i := range s.lines {
-		if l := &s.lines[i]; l.source.Kind != SourceBody {
+	for i := range c.scheme.lines {
+		if l := &c.scheme.lines[i]; l.source.Kind != SourceBody {
 			return fmt.Errorf("items: each element holds its own signature, so write signature body <path in the element> instead of %s", l)
 		}
 	}
-	s.items = path
 	return nil
 }

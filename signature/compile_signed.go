@@ -5,21 +5,22 @@ import (
 	"fmt"
 )
 
-func (s *Scheme) compileSigned() error {
-	if named, ok, err := s.namedContents(); ok || err != nil {
-		s.signed = named
+// signed compiles what is under the signatures.
+func (c *compiler) signed() error {
+	if named, ok, err := c.namedContents(); ok || err != nil {
+		c.scheme.signed = named
 		return err
 	}
-	if len(s.lines) == 0 {
-		if len(s.spec.Signed) > 0 {
+	if len(c.scheme.lines) == 0 {
+		if len(c.spec.Signed) > 0 {
 			return errors.New("signed: there is no signature line to go with it")
 		}
 		return nil
 	}
-	if err := s.checkFunctions(); err != nil {
+	if err := c.checkFunctions(); err != nil {
 		return fmt.Errorf("signed: %w", err)
 	}
-	templates := s.spec.Signed
+	templates := c.spec.Signed
 	if len(templates) == 0 {
 		templates = []string{"{body}"}
 	}
@@ -28,24 +29,30 @@ func (s *Scheme) compileSigned() error {
 		if err != nil {
 			return fmt.Errorf("signed: %w", err)
 		}
-		if err := s.checkSigned(t); err != nil {
+		if err := c.checkSigned(t); err != nil {
 			return fmt.Errorf("signed: %w", err)
 		}
-		s.signed = append(s.signed, &templateContent{
-			Template: t, params: s.spec.Params, whole: s.spec.SignedFunctions,
-			open: s.lines[0].algorithm.kind() == plainHash && !t.ends(varSecret),
+		c.scheme.signed = append(c.scheme.signed, &templateContent{
+			Template: t, params: c.spec.Params, whole: c.spec.SignedFunctions,
+			open: c.scheme.lines[0].algorithm.kind() == plainHash && !t.ends(varSecret),
 		})
-		s.fields = append(s.fields, t.signedFields()...)
-		s.signsTimestamp = s.signsTimestamp || t.uses(varTimestamp)
-		s.signsID = s.signsID || t.uses(varID)
+		c.noteSigned(t)
 	}
 	return nil
 }
 
+// noteSigned keeps what verifying has to know of a template.
+func (c *compiler) noteSigned(t *Template) {
+	s := c.scheme
+	s.fields = append(s.fields, t.signedFields()...)
+	s.signsTimestamp = s.signsTimestamp || t.uses(varTimestamp)
+	s.signsID = s.signsID || t.uses(varID)
+}
+
 // namedContents are those of a scheme that has its own.
-func (s *Scheme) namedContents() ([]content, bool, error) {
+func (c *compiler) namedContents() ([]content, bool, error) {
 	var contents []content
-	switch s.spec.Named {
+	switch c.spec.Named {
 	case "":
 		return nil, false, nil
 	case namedTwilio:
@@ -55,24 +62,24 @@ func (s *Scheme) namedContents() ([]content, bool, error) {
 	case namedJWT:
 		contents = []content{tokenContent{}}
 	default:
-		return nil, false, fmt.Errorf("scheme: unknown scheme %q: there are twilio, contentful and jwt", s.spec.Named)
+		return nil, false, fmt.Errorf("scheme: unknown scheme %q: there are twilio, contentful and jwt", c.spec.Named)
 	}
-	if len(s.spec.Signed) > 0 {
-		return nil, false, fmt.Errorf("signed: the scheme %s has its own content, so remove this line", s.spec.Named)
+	if len(c.spec.Signed) > 0 {
+		return nil, false, fmt.Errorf("signed: the scheme %s has its own content, so remove this line", c.spec.Named)
 	}
-	if s.inBody && s.spec.Named != namedJWT {
-		return nil, false, fmt.Errorf("signature: the scheme %s signs the body, so the signature cannot be in it", s.spec.Named)
+	if c.scheme.inBody && c.spec.Named != namedJWT {
+		return nil, false, fmt.Errorf("signature: the scheme %s signs the body, so the signature cannot be in it", c.spec.Named)
 	}
-	for i := range s.lines {
-		if s.lines[i].algorithm.kind() != keyedHash && s.spec.Named != namedJWT {
-			return nil, false, fmt.Errorf("signature: the scheme %s is an HMAC, not %s", s.spec.Named, s.lines[i].algorithm)
+	for i := range c.scheme.lines {
+		if c.scheme.lines[i].algorithm.kind() != keyedHash && c.spec.Named != namedJWT {
+			return nil, false, fmt.Errorf("signature: the scheme %s is an HMAC, not %s", c.spec.Named, c.scheme.lines[i].algorithm)
 		}
 	}
 	return contents, true, nil
 }
 
-func (s *Scheme) checkFunctions() error {
-	for i, f := range s.spec.SignedFunctions {
+func (c *compiler) checkFunctions() error {
+	for i, f := range c.spec.SignedFunctions {
 		if _, ok := functions[f]; !ok || f == optional {
 			return fmt.Errorf("unknown function %q after the template: there are %s", f, wholeFunctionList)
 		}
@@ -86,15 +93,15 @@ func (s *Scheme) checkFunctions() error {
 
 // checkSigned refuses a template that no request could ever satisfy, and one
 // that signs nothing of the request.
-func (s *Scheme) checkSigned(t *Template) error {
-	if err := s.checkTemplate(t); err != nil {
+func (c *compiler) checkSigned(t *Template) error {
+	if err := c.checkTemplate(t); err != nil {
 		return err
 	}
 	if !t.hasPlaceholder(func(ph placeholder) bool { return ph.variable != varParam && ph.variable != varSecret }) {
 		return errors.New("the template holds nothing of the request, so one signature would be good for all")
 	}
-	for i := range s.lines {
-		a := s.lines[i].algorithm
+	for i := range c.scheme.lines {
+		a := c.scheme.lines[i].algorithm
 		switch plain := a.kind() == plainHash; {
 		case plain && !t.uses(varSecret):
 			return fmt.Errorf("%s is no HMAC, so without a {secret} in the template anyone could sign", a)
@@ -108,32 +115,32 @@ func (s *Scheme) checkSigned(t *Template) error {
 }
 
 // checkTemplate is for every template that a request is held to.
-func (s *Scheme) checkTemplate(t *Template) error {
-	if t.uses(varTimestamp) && s.spec.Timestamp == nil {
+func (c *compiler) checkTemplate(t *Template) error {
+	if t.uses(varTimestamp) && c.spec.Timestamp == nil {
 		return errors.New("{timestamp} needs a timestamp line that says where it is")
 	}
-	if t.uses(varID) && len(s.spec.ID) != 1 {
-		return fmt.Errorf("{id} needs an id line with one source, there are %d: name the header or path in the template instead", len(s.spec.ID))
+	if t.uses(varID) && len(c.spec.ID) != 1 {
+		return fmt.Errorf("{id} needs an id line with one source, there are %d: name the header or path in the template instead", len(c.spec.ID))
 	}
 	for _, p := range t.pieces {
 		ph := p.placeholder
 		switch {
 		case ph == nil:
-		case ph.variable == varParam && s.spec.Params[ph.name] == "":
+		case ph.variable == varParam && c.spec.Params[ph.name] == "":
 			return fmt.Errorf("%s needs a line: param %s <value>", ph, ph.name)
 		case ph.each:
 			return fmt.Errorf(`%s: a * for every element is for content templates only, \* is a key of this name; where each element is signed on its own, use an items line`, ph)
 		}
 	}
-	return s.checkNotHeld(t)
+	return c.checkNotHeld(t)
 }
 
 // checkNotHeld refuses a template that would write a signature into the bytes
 // under itself, which no sender can do. It also keeps Covers honest: the place
 // of a signature is never under it.
-func (s *Scheme) checkNotHeld(t *Template) error {
-	for i := range s.lines {
-		l := &s.lines[i]
+func (c *compiler) checkNotHeld(t *Template) error {
+	for i := range c.scheme.lines {
+		l := &c.scheme.lines[i]
 		for _, p := range t.pieces {
 			if p.placeholder != nil && p.placeholder.holds(l.source) {
 				return fmt.Errorf("%s holds the signature itself (%s), so no sender can have signed it", p.placeholder, l)

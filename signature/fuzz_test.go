@@ -47,7 +47,7 @@ func FuzzSignatureHeader(f *testing.F) {
 		r := testRequest("POST", "https://example.com/", body)
 		r.Header["Sig"] = []string{header}
 		var in Inspection
-		if err := scheme.readHeaders(&in, r); err == nil && (in.candidates.count < 1 || in.candidates.count > maxCandidates || in.groups.count > in.candidates.count) {
+		if err := readSignatures(&in, scheme.lines, r, false); err == nil && (in.candidates.count < 1 || in.candidates.count > maxCandidates || in.groups.count > in.candidates.count) {
 			t.Fatalf("%d candidates in %d groups", in.candidates.count, in.groups.count)
 		}
 		for i := range in.candidates.count {

@@ -9,7 +9,6 @@ type Scheme struct {
 	algorithms []algorithm // of the lines, each once
 	signed     []content
 	claims     []*claim
-	items      string
 	fields     []Source // of the body, signed without the whole of it
 	// Some signatures can only be read once the body is there.
 	inBody bool

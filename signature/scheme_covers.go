@@ -13,7 +13,7 @@ func (s *Scheme) Covers(source Source) bool {
 	if len(s.lines) == 0 {
 		return false
 	}
-	if s.items != "" {
+	if s.spec.Items != "" {
 		switch source.Kind {
 		case SourceBody:
 			path, ok := s.inItem(source.Name)
@@ -37,7 +37,7 @@ func (s *Scheme) Covers(source Source) bool {
 // not, a captured signature vouches for any event that its fields are copied
 // into, and nothing but [Scheme.Covers] says which fields those are.
 func (s *Scheme) CoversBody() bool {
-	if len(s.lines) == 0 || s.items != "" {
+	if len(s.lines) == 0 || s.spec.Items != "" {
 		return false
 	}
 	if !slices.ContainsFunc(s.lines, func(l signatureLine) bool { return l.source != Source{Kind: SourceBody} }) {
@@ -82,7 +82,7 @@ func (s *Scheme) CoveredFields() []Source {
 			add(c)
 		}
 	}
-	return slices.DeleteFunc(fields, func(f Source) bool { return s.items == "" && !s.Covers(f) })
+	return slices.DeleteFunc(fields, func(f Source) bool { return s.spec.Items == "" && !s.Covers(f) })
 }
 
 func (s *Scheme) coveredBy(c content, source Source) bool {
@@ -106,12 +106,12 @@ func sameSource(a, b Source) bool {
 // inItem is a path of the whole body as it is called in the element it leads
 // into.
 func (s *Scheme) inItem(path string) (string, bool) {
-	outer, err := splitPath(s.items)
+	outer, err := splitPath(s.spec.Items)
 	if err != nil {
 		return "", false
 	}
 	segments := splitUnescaped(path, '.')
-	if len(segments) <= len(outer)+1 || !holdsPath(s.items, path) {
+	if len(segments) <= len(outer)+1 || !holdsPath(s.spec.Items, path) {
 		return "", false
 	}
 	if _, err := strconv.Atoi(segments[len(outer)]); err != nil {

@@ -28,50 +28,58 @@ func (s *Scheme) Sign(r *Request, key *Key, at time.Time, id string) error {
 		r.Header = make(map[string][]string)
 	}
 	parts, err := s.signedParts(r, at, id)
-	if err != nil {
-		return fmt.Errorf("signing: %w", err)
-	}
-	if s.items != "" {
-		err = s.signItems(r, key, parts)
-	} else {
-		err = s.signLines(r, key, parts)
+	if err == nil {
+		sg := signer{s, key, parts}
+		err = sg.sign(r)
 	}
 	if err != nil {
 		return fmt.Errorf("signing: %w", err)
+	}
+	return nil
+}
+
+// signer signs requests with one key. parts are what the signature header and
+// the templates say of stamp and ID.
+type signer struct {
+	scheme *Scheme
+	key    *Key
+	parts  Parts
+}
+
+// sign signs a request, or each element of its list on its own.
+func (sg *signer) sign(r *Request) error {
+	items := sg.scheme.spec.Items
+	if items == "" {
+		return sg.signLines(r)
+	}
+	requests, err := elements(r, items)
+	if err != nil {
+		return err
+	}
+	for i := range requests {
+		if err := sg.signLines(&requests[i]); err != nil {
+			return err
+		}
+		path := items + "." + strconv.Itoa(i)
+		if r.Body, err = sjson.SetRawBytes(r.Body, path, requests[i].Body); err != nil {
+			return fmt.Errorf("body %s cannot be written", path)
+		}
 	}
 	return nil
 }
 
 // signLines signs in every place that a sender of this scheme signs in.
-func (s *Scheme) signLines(r *Request, key *Key, p Parts) error {
+func (sg *signer) signLines(r *Request) error {
 	set := make(map[Source]bool)
-	for i := range s.lines {
-		l := &s.lines[i]
+	for i := range sg.scheme.lines {
+		l := &sg.scheme.lines[i]
 		// Two lines for one place are two shapes to read; a sender writes one.
 		if set[l.source] {
 			continue
 		}
 		set[l.source] = true
-		if err := s.sign(l, r, key, p); err != nil {
+		if err := sg.signLine(l, r); err != nil {
 			return err
-		}
-	}
-	return nil
-}
-
-// signItems signs each element of the list on its own.
-func (s *Scheme) signItems(r *Request, key *Key, p Parts) error {
-	requests, err := s.elements(r)
-	if err != nil {
-		return err
-	}
-	for i := range requests {
-		if err := s.signLines(&requests[i], key, p); err != nil {
-			return err
-		}
-		path := s.items + "." + strconv.Itoa(i)
-		if r.Body, err = sjson.SetRawBytes(r.Body, path, requests[i].Body); err != nil {
-			return fmt.Errorf("body %s cannot be written", path)
 		}
 	}
 	return nil
@@ -112,22 +120,23 @@ func (s *Scheme) signedParts(r *Request, at time.Time, id string) (Parts, error)
 	return resolved, nil
 }
 
-// sign writes one signature, and reads it back: an ID that holds the format's
-// own separators would be a signature that never verifies.
-func (s *Scheme) sign(l *signatureLine, r *Request, key *Key, p Parts) error {
+// signLine writes one signature, and reads it back: an ID that holds the
+// format's own separators would be a signature that never verifies.
+func (sg *signer) signLine(l *signatureLine, r *Request) error {
+	key, p := sg.key, sg.parts
 	if err := l.checkKey(key); err != nil {
 		return err
 	}
 	token := p
 	if l.jwt {
 		var err error
-		if token, err = s.newToken(l, r, p); err != nil {
+		if token, err = newToken(sg.scheme, l, r, p); err != nil {
 			return err
 		}
 	}
 	st := key.state(l.algorithm)
 	defer key.done(l.algorithm, st)
-	if err := s.signed[0].hash(st, r, token); err != nil {
+	if err := sg.scheme.signed[0].hash(st, r, token); err != nil {
 		return err
 	}
 	mac := st.digest()
@@ -148,9 +157,8 @@ func (s *Scheme) sign(l *signatureLine, r *Request, key *Key, p Parts) error {
 }
 
 func (l *signatureLine) readBack(r *Request, p Parts) error {
-	alone := &Scheme{lines: []signatureLine{*l}}
 	var in Inspection
-	if err := alone.readSignatures(&in, r, l.source.inBody()); err != nil {
+	if err := readSignatures(&in, []signatureLine{*l}, r, l.source.inBody()); err != nil {
 		return fmt.Errorf("the value does not fit the format: %w", err)
 	}
 	got := in.groups.at(0)

@@ -76,11 +76,12 @@ func TestSignVectors(t *testing.T) {
 			at, id := time.Unix(v.Now, 0), ""
 			if s := scheme.spec.Timestamp; s != nil {
 				var in Inspection
-				if err := scheme.readSignatures(&in, sent, scheme.inBody); err != nil {
+				if err := readSignatures(&in, scheme.lines, sent, scheme.inBody); err != nil {
 					t.Fatal(err)
 				}
 				var read readTime
-				_ = scheme.stamp(&read, sent, in.groups.at(0), vectorWindow, at)
+				c := clock{scheme, sent, vectorWindow, at}
+				_ = c.stamp(&read, in.groups.at(0))
 				at = read.at
 			}
 			if err := scheme.Sign(signed, key, at, id); err != nil {

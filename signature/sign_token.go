@@ -12,7 +12,7 @@ const tokenLife = 5 * time.Minute
 
 // newToken makes the text that a token's signature is over: the claims of the
 // scheme, those that stamp and ID are read from, and iat and exp.
-func (s *Scheme) newToken(l *signatureLine, r *Request, p Parts) (Parts, error) {
+func newToken(s *Scheme, l *signatureLine, r *Request, p Parts) (Parts, error) {
 	at := p.Timestamp
 	format := formatUnix
 	if s.spec.Timestamp != nil {

@@ -31,14 +31,15 @@ func (s *Scheme) inspect(in *Inspection, r *Request, w Window, now time.Time) er
 	if len(s.lines) == 0 {
 		return refuse(SignatureMissing, "the provider has no signature to check")
 	}
-	err := s.readHeaders(in, r)
-	if err != nil {
-		if s.inBody && isMissing(err) {
-			return s.inspectStamp(r, w, now)
-		}
-		return err
+	c := clock{s, r, w, now}
+	err := readSignatures(in, s.lines, r, false)
+	switch {
+	case err == nil:
+		return c.inspect(in)
+	case s.inBody && isMissing(err):
+		return c.inspectUnread()
 	}
-	return s.inspectGroups(in, r, w, now)
+	return err
 }
 
 func isMissing(err error) bool {
@@ -46,118 +47,55 @@ func isMissing(err error) bool {
 	return errors.As(err, &refusal) && refusal.Reason == SignatureMissing
 }
 
-// inspectStamp judges the stamp of a request whose signatures are in the body.
-func (s *Scheme) inspectStamp(r *Request, w Window, now time.Time) error {
-	t := s.spec.Timestamp
-	if t == nil || t.Source.Kind != SourceHeader && t.Source.Kind != SourceQuery {
-		return nil
-	}
-	return s.stamp(&readTime{}, r, &Parts{}, w, now)
-}
-
-// inspectGroups: each group of a Persona header has its own timestamp, and so
-// has each token. One that is fresh is enough here, and the one that matches
-// is judged again.
-func (s *Scheme) inspectGroups(in *Inspection, r *Request, w Window, now time.Time) error {
-	t := s.spec.Timestamp
-	early := t != nil && !t.Source.inBody()
-	if !early && s.spec.Named != namedJWT {
-		return nil
-	}
-	var first error
-	for i := range in.groups.count {
-		p := in.groups.at(i)
-		err := w.checkTokenTimes(p, now)
-		if err == nil && early {
-			err = s.stamp(&in.stamp, r, p, w, now)
-		}
-		if err == nil {
-			return nil
-		}
-		if first == nil {
-			first = err
-		}
-	}
-	return first
-}
-
 // Authenticate computes the MACs of an inspected request whose body is there
 // now, and then judges the stamp and the event time. in comes from Inspect on
 // the same request.
 func (s *Scheme) Authenticate(in *Inspection, r *Request, secrets []Secret, w Window, now time.Time) (Verdict, error) {
 	var verdict Verdict
-	err := s.authenticate(&verdict, in, r, secrets, now)
-	if err != nil {
+	m := matcher{s, r, secrets, now}
+	if err := m.authenticate(&verdict, in); err != nil {
 		return Verdict{}, err
 	}
-	// From here on the parts are those of the group that matched: a fresh time
-	// next to another signature proves nothing about this one.
-	if s.spec.Timestamp != nil {
-		known, p := in.stamp, &verdict.Parts
-		if s.signsTimestamp && p.Timestamp != "" {
-			// What was read for the MAC is not read again.
-			err = s.judgeStamp(&known, Value{Text: p.Timestamp, Found: true}, w, now)
-		} else {
-			err = s.stamp(&known, r, p, w, now)
-		}
-		if err != nil {
-			return Verdict{}, err
-		}
-		verdict.Time, p.Timestamp = known.at, known.text
-	}
-	if err := w.checkTokenTimes(&verdict.Parts, now); err != nil {
-		return Verdict{}, err
-	}
-	verdict.EventTime, err = s.eventTime(r, &verdict.Parts, w, now)
-	if err != nil {
+	c := clock{s, r, w, now}
+	if err := c.matched(&verdict, in.stamp); err != nil {
 		return Verdict{}, err
 	}
 	return verdict, nil
 }
 
+// authenticate finds the secret, wherever the signatures are.
+func (m *matcher) authenticate(verdict *Verdict, in *Inspection) error {
+	switch {
+	case m.scheme.spec.Items != "":
+		return m.matchItems(verdict)
+	case m.scheme.inBody:
+		// A copy: in stays what the headers said, however often this is called.
+		all := in.copy()
+		if err := readSignatures(&all, m.scheme.lines, m.r, true); err != nil {
+			return err
+		}
+		return m.match(verdict, &all, m.r)
+	case in.candidates.count == 0:
+		return refuse(SignatureMissing, "no signature to check")
+	}
+	return m.match(verdict, in, m.r)
+}
+
 // CheckHeaderStamps judges the stamp where it is not in the body, for
 // providers that send a token and no signature.
 func (s *Scheme) CheckHeaderStamps(r *Request, w Window, now time.Time) error {
-	if t := s.spec.Timestamp; t == nil || t.Source.inBody() {
-		return nil
-	}
-	return s.stamp(&readTime{}, r, &Parts{}, w, now)
+	c := clock{s, r, w, now}
+	return c.inspectUnread()
 }
 
 // CheckStamps judges the stamp and the event time, wherever they are, of a
 // request that was authenticated by other means: nothing here proves who sent
 // it. The verdict holds the times.
 func (s *Scheme) CheckStamps(r *Request, w Window, now time.Time) (Verdict, error) {
-	var v Verdict
-	var err error
-	if s.spec.Timestamp != nil {
-		var read readTime
-		if err = s.stamp(&read, r, &Parts{}, w, now); err != nil {
-			return Verdict{}, err
-		}
-		v.Time, v.Parts.Timestamp = read.at, read.text
-	}
-	if v.EventTime, err = s.eventTime(r, &Parts{}, w, now); err != nil {
+	var verdict Verdict
+	c := clock{s, r, w, now}
+	if err := c.matched(&verdict, readTime{}); err != nil {
 		return Verdict{}, err
 	}
-	return v, nil
-}
-
-// authenticate finds the secret that a request was signed with, wherever its
-// signatures are.
-func (s *Scheme) authenticate(verdict *Verdict, in *Inspection, r *Request, secrets []Secret, now time.Time) error {
-	switch {
-	case s.items != "":
-		return s.matchItems(verdict, r, secrets, now)
-	case s.inBody:
-		// A copy: in stays what the headers said, however often this is called.
-		all := in.copy()
-		if err := s.readSignatures(&all, r, true); err != nil {
-			return err
-		}
-		return s.match(verdict, &all, r, r, secrets, now)
-	case in.candidates.count == 0:
-		return refuse(SignatureMissing, "no signature to check")
-	}
-	return s.match(verdict, in, r, r, secrets, now)
+	return verdict, nil
 }

@@ -2,7 +2,6 @@ package signature
 
 import (
 	"encoding/json"
-	"time"
 
 	"github.com/tidwall/gjson"
 )
@@ -12,16 +11,16 @@ const maxItems = 1000
 
 // elements are the items of a request, each as the body of a request of its
 // own.
-func (s *Scheme) elements(r *Request) ([]Request, error) {
-	raw, kind := readJSON(r.Body, s.items)
+func elements(r *Request, path string) ([]Request, error) {
+	raw, kind := readJSON(r.Body, path)
 	list := gjson.Parse(raw)
 	switch {
 	case kind == jsonMissing:
-		return nil, refuse(SignatureMissing, "no body %s", s.items)
+		return nil, refuse(SignatureMissing, "no body %s", path)
 	case kind != jsonNested || !list.IsArray():
-		return nil, refuse(SignatureMalformed, "body %s is not a list", s.items)
-	case !json.Valid(r.Body) || !uniqueJSON(string(r.Body), s.items):
-		return nil, refuse(SignatureMalformed, "body %s was sent more than once, or is not in JSON", s.items)
+		return nil, refuse(SignatureMalformed, "body %s is not a list", path)
+	case !json.Valid(r.Body) || !uniqueJSON(string(r.Body), path):
+		return nil, refuse(SignatureMalformed, "body %s was sent more than once, or is not in JSON", path)
 	}
 	var requests []Request
 	list.ForEach(func(_, element gjson.Result) bool {
@@ -32,31 +31,33 @@ func (s *Scheme) elements(r *Request) ([]Request, error) {
 	})
 	switch {
 	case len(requests) == 0:
-		return nil, refuse(SignatureMissing, "body %s is empty", s.items)
+		return nil, refuse(SignatureMissing, "body %s is empty", path)
 	case len(requests) > maxItems:
-		return nil, refuse(SignatureMalformed, "body %s has more than %d elements", s.items, maxItems)
+		return nil, refuse(SignatureMalformed, "body %s has more than %d elements", path, maxItems)
 	}
 	return requests, nil
 }
 
 // matchItems wants one secret under which every element holds: one that does
 // not would be an event that nobody signed.
-func (s *Scheme) matchItems(verdict *Verdict, r *Request, secrets []Secret, now time.Time) error {
-	requests, err := s.elements(r)
+func (m *matcher) matchItems(verdict *Verdict) error {
+	requests, err := elements(m.r, m.scheme.spec.Items)
 	if err != nil {
 		return err
 	}
 	inspections := make([]Inspection, len(requests))
 	for i := range requests {
-		if err := s.readSignatures(&inspections[i], &requests[i], true); err != nil {
+		if err := readSignatures(&inspections[i], m.scheme.lines, &requests[i], true); err != nil {
 			return err
 		}
 	}
 	last := error(refuse(SignatureInvalid, "no secret is in force"))
-	for i := range secrets {
+	for i := range m.secrets {
+		alone := *m
+		alone.secrets = m.secrets[i : i+1]
 		err := error(nil)
 		for j := range requests {
-			if err = s.match(verdict, &inspections[j], r, &requests[j], secrets[i:i+1], now); err != nil {
+			if err = alone.match(verdict, &inspections[j], &requests[j]); err != nil {
 				break
 			}
 		}
@@ -64,7 +65,7 @@ func (s *Scheme) matchItems(verdict *Verdict, r *Request, secrets []Secret, now 
 			verdict.Secret = i
 			return nil
 		}
-		if secrets[i].InForce(now) {
+		if m.secrets[i].InForce(m.now) {
 			last = err
 		}
 	}

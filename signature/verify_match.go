@@ -2,32 +2,39 @@ package signature
 
 import (
 	"crypto/hmac"
-	"encoding/json"
 	"time"
 )
 
+// matcher finds the secret that a request was signed with.
+type matcher struct {
+	scheme  *Scheme
+	r       *Request // the whole of it, where stamp and ID are
+	secrets []Secret
+	now     time.Time
+}
+
 // match finds the secret and the candidate that belong together, and leaves in
 // the verdict which secret and which parts they are; after an error, it is of no
-// use. item is what was signed: r itself, or an element of its body.
-func (s *Scheme) match(verdict *Verdict, in *Inspection, r, item *Request, secrets []Secret, now time.Time) error {
+// use. item is what was signed: the request itself, or an element of its body.
+func (m *matcher) match(verdict *Verdict, in *Inspection, item *Request) error {
 	var unusable error // why a MAC could not be computed at all
 	var other error    // why a request is not the one that was signed
 	// Leaving at the first match tells a sender which of its own secrets it
 	// used, and nobody else anything.
 	computed, tried := false, false
-	for i, secret := range secrets {
-		if !secret.InForce(now) {
+	for i, secret := range m.secrets {
+		if !secret.InForce(m.now) {
 			continue
 		}
 		tried = true
 		for g := range in.groups.count {
 			parts := &verdict.Parts
 			*parts = *in.groups.at(g)
-			s.resolve(parts, r)
-			for _, c := range s.signed {
-				ok, err := s.matchGroup(in, g, secret.Key, c, item, parts)
+			m.scheme.resolve(parts, m.r)
+			for _, c := range m.scheme.signed {
+				ok, err := m.matchGroup(in, g, secret.Key, c, item, parts)
 				if ok {
-					if err = s.checkMatched(item, parts); err == nil {
+					if err = m.scheme.checkMatched(item, parts); err == nil {
 						verdict.Secret = i
 						return nil
 					}
@@ -54,14 +61,14 @@ func (s *Scheme) match(verdict *Verdict, in *Inspection, r, item *Request, secre
 
 // matchGroup compares the candidates of one group with the MACs of one key
 // and one content: one MAC or digest per algorithm, not per candidate.
-func (s *Scheme) matchGroup(in *Inspection, group int, key *Key, c content, r *Request, p *Parts) (bool, error) {
-	for _, a := range s.algorithms {
-		if !key.fits(a) || !s.hasCandidate(in, group, a) {
+func (m *matcher) matchGroup(in *Inspection, group int, key *Key, c content, r *Request, p *Parts) (bool, error) {
+	for _, a := range m.scheme.algorithms {
+		if !key.fits(a) || !m.hasCandidate(in, group, a) {
 			continue
 		}
 		st := key.state(a)
 		err := c.hash(st, r, *p)
-		matched := err == nil && s.matchHash(in, group, a, key, st)
+		matched := err == nil && m.matchHash(in, group, a, key, st)
 		key.done(a, st)
 		if matched || err != nil {
 			return matched, err
@@ -71,12 +78,12 @@ func (s *Scheme) matchGroup(in *Inspection, group int, key *Key, c content, r *R
 }
 
 // matchHash compares all candidates, in constant time, whatever has matched.
-func (s *Scheme) matchHash(in *Inspection, group int, a algorithm, key *Key, st *macState) bool {
+func (m *matcher) matchHash(in *Inspection, group int, a algorithm, key *Key, st *macState) bool {
 	mac := st.digest()
 	matched := false
 	for i := range in.candidates.count {
 		c := in.candidates.at(i)
-		l := &s.lines[c.line]
+		l := &m.scheme.lines[c.line]
 		if c.group != group || l.algorithm != a {
 			continue
 		}
@@ -93,10 +100,10 @@ func (s *Scheme) matchHash(in *Inspection, group int, a algorithm, key *Key, st 
 	return matched
 }
 
-func (s *Scheme) hasCandidate(in *Inspection, group int, a algorithm) bool {
+func (m *matcher) hasCandidate(in *Inspection, group int, a algorithm) bool {
 	for i := range in.candidates.count {
 		c := in.candidates.at(i)
-		if c.group == group && s.lines[c.line].algorithm == a {
+		if c.group == group && m.scheme.lines[c.line].algorithm == a {
 			return true
 		}
 	}
@@ -113,70 +120,4 @@ func (s *Scheme) resolve(p *Parts, r *Request) {
 	if s.signsID {
 		p.ID = single(s.idSource.readPart(r, p, p.ID))
 	}
-}
-
-// checkMatched asks what can only be asked of bytes that the sender signed.
-func (s *Scheme) checkMatched(r *Request, p *Parts) error {
-	if err := s.checkClaims(r, p); err != nil {
-		return err
-	}
-	return s.checkFields(r)
-}
-
-// checkClaims compares the claims of a token whose signature holds with what
-// the request is.
-func (s *Scheme) checkClaims(r *Request, p *Parts) error {
-	for i := range s.claims {
-		c := s.claims[i]
-		text, kind := readJSON([]byte(p.claims), c.name)
-		if kind == jsonMissing {
-			// MessageBird leaves the digest of an empty body out. With a body
-			// there has to be one.
-			if c.optional || len(r.Body) == 0 && c.readsBody() {
-				continue
-			}
-			return refuse(SignatureMalformed, "the token has no claim %s", c.name)
-		}
-		want, err := c.Append(nil, r, *p, c.params)
-		if err != nil {
-			return err
-		}
-		if kind == jsonNested || !hmac.Equal(want, []byte(text)) {
-			return refuse(SignatureInvalid, "claim %s is not that of this request", c.name)
-		}
-	}
-	return nil
-}
-
-// checkFields is for requests of which only some fields are signed, and is
-// asked once they are known to be: a second "id", or JSON that parsers read
-// in different ways, would show the app something that the guard did not see.
-func (s *Scheme) checkFields(r *Request) error {
-	if len(s.fields) == 0 {
-		return nil
-	}
-	body := ""
-	for _, f := range s.fields {
-		var text string
-		path := f.Name
-		if f.Kind == SourceFormJSON {
-			field, rest, err := splitFormJSON(f.Name)
-			if err != nil {
-				return err
-			}
-			text, path = readFormBody(r, field).Text, rest
-		} else {
-			if body == "" {
-				body = string(r.Body)
-			}
-			text = body
-		}
-		if !json.Valid([]byte(text)) {
-			return refuse(SignatureMalformed, "%s is signed, and what it is in is not JSON", f)
-		}
-		if !uniqueJSON(text, path) {
-			return refuse(SignatureMalformed, "%s is signed and was sent more than once", f)
-		}
-	}
-	return nil
 }

@@ -2,38 +2,27 @@ package signature
 
 import "strings"
 
-// readHeaders collects the candidates of all signatures that are there before
-// the body is.
-func (s *Scheme) readHeaders(in *Inspection, r *Request) error {
-	return s.readSignatures(in, r, false)
+// reader takes the signatures out of one request and adds the well-formed ones
+// to an inspection. Malformed ones are passed over as long as there is a
+// well-formed one. The inspection is no field: beside an error, which outlives
+// the call, it would have to be allocated.
+type reader struct {
+	lines []signatureLine
+	r     *Request
+	// present: some place holds something; malformed is the first fault.
+	present   bool
+	malformed *Error
 }
 
-// readSignatures collects the candidates of all signature lines that are in
-// the body, or of all that are not. Malformed ones are passed over as long as
-// there is a well-formed one.
-func (s *Scheme) readSignatures(in *Inspection, r *Request, inBody bool) error {
-	var malformed *Error
-	present := false
-	keep := func(i int, problem string) {
-		present = true
-		if problem != "" && malformed == nil {
-			malformed = refuse(SignatureMalformed, "%s %s", &s.lines[i], problem)
-		}
-	}
-	for i := range s.lines {
-		l := &s.lines[i]
-		if l.source.inBody() != inBody {
+// readSignatures reads all signature lines that are in the body, or all that
+// are not.
+func readSignatures(in *Inspection, lines []signatureLine, r *Request, inBody bool) error {
+	rd := reader{lines: lines, r: r}
+	for i := range lines {
+		if lines[i].source.inBody() != inBody {
 			continue
 		}
-		if !l.isHeader() {
-			v := l.read(r)
-			switch {
-			case v.Repeated || v.Bad:
-				return refuse(SignatureMalformed, "%s was sent more than once or cannot be read", l)
-			case v.Found:
-				keep(i, s.readValue(in, i, v.Text))
-			}
-		} else if err := s.readHeaderLine(in, i, r, keep); err != nil {
+		if err := rd.readLine(in, i); err != nil {
 			return err
 		}
 		if in.seen > maxCandidates {
@@ -43,21 +32,40 @@ func (s *Scheme) readSignatures(in *Inspection, r *Request, inBody bool) error {
 	switch {
 	case in.candidates.count > 0:
 		return nil
-	case malformed != nil:
-		return malformed
-	case present:
+	case rd.malformed != nil:
+		return rd.malformed
+	case rd.present:
 		return refuse(SignatureMalformed, "no well-formed signature")
 	}
-	return refuse(SignatureMissing, "no %s", s.lineNames())
+	return refuse(SignatureMissing, "no %s", lineNames(lines))
 }
 
-func (s *Scheme) readHeaderLine(in *Inspection, line int, r *Request, keep func(int, string)) error {
-	l := &s.lines[line]
-	if !l.numbered {
-		return s.readHeader(in, line, r, l.source.Name, keep)
+// lineNames are the places where a signature was looked for.
+func lineNames(lines []signatureLine) string {
+	var names []string
+	for i := range lines {
+		names = append(names, lines[i].String())
 	}
-	for _, name := range l.names(r) {
-		if err := s.readHeader(in, line, r, name, keep); err != nil {
+	return strings.Join(names, " or ")
+}
+
+func (rd *reader) readLine(in *Inspection, line int) error {
+	l := &rd.lines[line]
+	switch {
+	case !l.isHeader():
+		v := l.read(rd.r)
+		switch {
+		case v.Repeated || v.Bad:
+			return refuse(SignatureMalformed, "%s was sent more than once or cannot be read", l)
+		case v.Found:
+			rd.readValue(in, line, v.Text)
+		}
+		return nil
+	case !l.numbered:
+		return rd.readHeader(in, line, l.source.Name)
+	}
+	for _, name := range l.names(rd.r) {
+		if err := rd.readHeader(in, line, name); err != nil {
 			return err
 		}
 		if in.seen > maxCandidates {
@@ -67,11 +75,11 @@ func (s *Scheme) readHeaderLine(in *Inspection, line int, r *Request, keep func(
 	return nil
 }
 
-func (s *Scheme) readHeader(in *Inspection, line int, r *Request, name string, keep func(int, string)) error {
-	switch values := r.Header[name]; len(values) {
+func (rd *reader) readHeader(in *Inspection, line int, name string) error {
+	switch values := rd.r.Header[name]; len(values) {
 	case 0:
 	case 1:
-		keep(line, s.readValue(in, line, values[0]))
+		rd.readValue(in, line, values[0])
 	default:
 		// Proxies and apps disagree on which of two headers counts.
 		return refuse(SignatureMalformed, "header %s was sent %d times", name, len(values))
@@ -79,28 +87,35 @@ func (s *Scheme) readHeader(in *Inspection, line int, r *Request, name string, k
 	return nil
 }
 
-// readValue takes the candidates out of one header or field and says what is
-// wrong with it, if no candidate came of it.
-func (s *Scheme) readValue(in *Inspection, line int, value string) (problem string) {
+// readValue takes the candidates out of one header or field.
+func (rd *reader) readValue(in *Inspection, line int, value string) {
+	rd.present = true
+	problem := rd.readGroups(in, line, value)
+	if problem != "" && rd.malformed == nil {
+		rd.malformed = refuse(SignatureMalformed, "%s %s", &rd.lines[line], problem)
+	}
+}
+
+// readGroups says what is wrong with a value, if no candidate came of it.
+func (rd *reader) readGroups(in *Inspection, line int, value string) (problem string) {
 	if value == "" {
 		return "is empty"
 	}
-	f := s.lines[line].format
+	separators := rd.lines[line].format.separators
+	if len(separators) < 2 {
+		return rd.readGroup(in, line, value)
+	}
 	before := in.candidates.count
 	problem = "is not of the configured format"
-	if len(f.separators) < 2 {
-		problem = s.readGroup(in, line, value)
-	} else {
-		for group := range strings.SplitSeq(value, f.separators[0]) {
-			if group = strings.TrimSpace(group); group == "" {
-				continue
-			}
-			if p := s.readGroup(in, line, group); p != "" {
-				problem = p
-			}
-			if in.seen > maxCandidates {
-				break
-			}
+	for group := range strings.SplitSeq(value, separators[0]) {
+		if group = strings.TrimSpace(group); group == "" {
+			continue
+		}
+		if p := rd.readGroup(in, line, group); p != "" {
+			problem = p
+		}
+		if in.seen > maxCandidates {
+			break
 		}
 	}
 	if in.candidates.count > before {
@@ -111,16 +126,15 @@ func (s *Scheme) readValue(in *Inspection, line int, value string) (problem stri
 
 // readGroup reads the items that share one timestamp: a whole header, unless
 // its format has groups. Nothing of a malformed group is kept.
-func (s *Scheme) readGroup(in *Inspection, line int, text string) (problem string) {
-	l := &s.lines[line]
-	f := l.format
+func (rd *reader) readGroup(in *Inspection, line int, text string) (problem string) {
+	f := rd.lines[line].format
 	if len(f.separators) == 0 {
 		var found item
 		if !f.patterns[0].match(&found, text) {
 			in.seen++
 			return "is not of the configured format"
 		}
-		return s.keepGroup(in, line, &found, found.signature)
+		return rd.keepGroup(in, line, &found, found.signature)
 	}
 	// Signatures may stand before the timestamp that goes with them, so they
 	// are kept until the whole group is read.
@@ -149,12 +163,12 @@ func (s *Scheme) readGroup(in *Inspection, line int, text string) (problem strin
 		}
 		macs = append(macs, found.signature)
 	}
-	return s.keepGroup(in, line, &group, macs...)
+	return rd.keepGroup(in, line, &group, macs...)
 }
 
 // keepGroup adds the well-formed signatures of a group to the candidates.
-func (s *Scheme) keepGroup(in *Inspection, line int, group *item, macs ...string) (problem string) {
-	l := &s.lines[line]
+func (rd *reader) keepGroup(in *Inspection, line int, group *item, macs ...string) (problem string) {
+	l := &rd.lines[line]
 	// A group without a signature counts as one, so that no header can hold
 	// an endless row of them.
 	in.seen += max(len(macs), 1)
@@ -171,11 +185,11 @@ func (s *Scheme) keepGroup(in *Inspection, line int, group *item, macs ...string
 		return "has no nonce"
 	}
 	if l.jwt {
-		return s.keepTokens(in, line, macs)
+		return rd.keepTokens(in, line, macs)
 	}
 	before := in.candidates.count
 	for _, mac := range macs {
-		in.keep(l, line, mac)
+		rd.keep(in, line, mac)
 	}
 	if in.candidates.count == before {
 		return "has no signature of the right length and encoding"
@@ -187,12 +201,11 @@ func (s *Scheme) keepGroup(in *Inspection, line int, group *item, macs ...string
 
 // keepTokens is keepGroup for tokens: each is a group, as it has claims and
 // bytes under its signature of its own.
-func (s *Scheme) keepTokens(in *Inspection, line int, tokens []string) (problem string) {
-	l := &s.lines[line]
+func (rd *reader) keepTokens(in *Inspection, line int, tokens []string) (problem string) {
 	before := in.candidates.count
 	for _, token := range tokens {
-		p, mac, wrong := l.readToken(token)
-		if wrong == "" && !in.keep(l, line, mac) {
+		p, mac, wrong := rd.lines[line].readToken(token)
+		if wrong == "" && !rd.keep(in, line, mac) {
 			wrong = "holds a token without a signature of the right length and encoding"
 		}
 		if wrong != "" {
@@ -208,7 +221,8 @@ func (s *Scheme) keepTokens(in *Inspection, line int, tokens []string) (problem 
 }
 
 // keep adds a signature to the candidates, if it is well-formed.
-func (in *Inspection) keep(l *signatureLine, line int, text string) bool {
+func (rd *reader) keep(in *Inspection, line int, text string) bool {
+	l := &rd.lines[line]
 	c := in.candidates.push()
 	c.line, c.group = line, in.groups.count
 	var ok bool
@@ -222,13 +236,4 @@ func (in *Inspection) keep(l *signatureLine, line int, text string) bool {
 		in.candidates.pop()
 	}
 	return ok
-}
-
-// lineNames are the places where a signature was looked for.
-func (s *Scheme) lineNames() string {
-	var names []string
-	for i := range s.lines {
-		names = append(names, s.lines[i].String())
-	}
-	return strings.Join(names, " or ")
 }

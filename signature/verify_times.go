@@ -2,16 +2,85 @@ package signature
 
 import "time"
 
-// stamp reads and judges the timestamp. p holds the parts of the signature
-// header's group.
-func (s *Scheme) stamp(known *readTime, r *Request, p *Parts, w Window, now time.Time) error {
-	return s.judgeStamp(known, s.stampSource.readPart(r, p, p.Timestamp), w, now)
+// clock judges the times of one request.
+type clock struct {
+	scheme *Scheme
+	r      *Request
+	window Window
+	now    time.Time
 }
 
-// judgeStamp leaves in known what it read. What was there before counts where
-// the text is the same, which then is not parsed again.
-func (s *Scheme) judgeStamp(known *readTime, v Value, w Window, now time.Time) error {
-	t := s.spec.Timestamp
+// inspect judges what can be judged before the body is there. Each group of a
+// Persona header has its own timestamp, and so has each token. One that is
+// fresh is enough here, and the one that matches is judged again.
+func (c *clock) inspect(in *Inspection) error {
+	t := c.scheme.spec.Timestamp
+	early := t != nil && !t.Source.inBody()
+	if !early && c.scheme.spec.Named != namedJWT {
+		return nil
+	}
+	var first error
+	for i := range in.groups.count {
+		p := in.groups.at(i)
+		err := c.window.checkTokenTimes(p, c.now)
+		if err == nil && early {
+			err = c.stamp(&in.stamp, p)
+		}
+		if err == nil {
+			return nil
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+// inspectUnread is inspect for a request whose signatures are in the body.
+func (c *clock) inspectUnread() error {
+	t := c.scheme.spec.Timestamp
+	if t == nil || t.Source.Kind != SourceHeader && t.Source.Kind != SourceQuery {
+		return nil
+	}
+	return c.stamp(&readTime{}, &Parts{})
+}
+
+// matched judges the times that belong to the signature that matched, and
+// leaves them in the verdict: a fresh time next to another signature proves
+// nothing about this one. known is a stamp that was read before.
+func (c *clock) matched(verdict *Verdict, known readTime) error {
+	p := &verdict.Parts
+	if c.scheme.spec.Timestamp != nil {
+		var err error
+		if c.scheme.signsTimestamp && p.Timestamp != "" {
+			// What was read for the MAC is not read again.
+			err = c.judge(&known, Value{Text: p.Timestamp, Found: true})
+		} else {
+			err = c.stamp(&known, p)
+		}
+		if err != nil {
+			return err
+		}
+		verdict.Time, p.Timestamp = known.at, known.text
+	}
+	if err := c.window.checkTokenTimes(p, c.now); err != nil {
+		return err
+	}
+	var err error
+	verdict.EventTime, err = c.eventTime(p)
+	return err
+}
+
+// stamp reads and judges the timestamp. p holds the parts of the signature
+// header's group.
+func (c *clock) stamp(known *readTime, p *Parts) error {
+	return c.judge(known, c.scheme.stampSource.readPart(c.r, p, p.Timestamp))
+}
+
+// judge leaves in known what it read. What was there before counts where the
+// text is the same, which then is not parsed again.
+func (c *clock) judge(known *readTime, v Value) error {
+	t := c.scheme.spec.Timestamp
 	if !v.Found && !v.Bad && !v.Repeated {
 		return refuse(TimestampMissing, "no %s", t.Source)
 	}
@@ -22,16 +91,16 @@ func (s *Scheme) judgeStamp(known *readTime, v Value, w Window, now time.Time) e
 		}
 		*known = readTime{v.Text, at}
 	}
-	return w.check(known.at, now, w.MaxAge, TimestampStale, "the timestamp")
+	return c.window.check(known.at, c.now, c.window.MaxAge, TimestampStale, "the timestamp")
 }
 
 // eventTime reads and judges the event's own time; many events have none.
-func (s *Scheme) eventTime(r *Request, p *Parts, w Window, now time.Time) (time.Time, error) {
-	e := s.spec.EventTime
+func (c *clock) eventTime(p *Parts) (time.Time, error) {
+	e := c.scheme.spec.EventTime
 	if e == nil {
 		return time.Time{}, nil
 	}
-	v := s.eventSource.readPart(r, p, "")
+	v := c.scheme.eventSource.readPart(c.r, p, "")
 	if !v.Found && !v.Bad && !v.Repeated {
 		return time.Time{}, nil
 	}
@@ -39,7 +108,7 @@ func (s *Scheme) eventTime(r *Request, p *Parts, w Window, now time.Time) (time.
 	if err != nil {
 		return time.Time{}, err
 	}
-	return at, w.check(at, now, w.EventTTL, EventExpired, "the event")
+	return at, c.window.check(at, c.now, c.window.EventTTL, EventExpired, "the event")
 }
 
 func readStamp(spec *StampSpec, v Value) (time.Time, error) {

@@ -1,0 +1,66 @@
+package signature
+
+import (
+	"errors"
+	"fmt"
+)
+
+// secretEncoding checks how secrets are written.
+func (c *compiler) secretEncoding() error {
+	switch c.spec.SecretEncoding {
+	case "", "raw", "base64", "hex", "sha1", "nfkd":
+	default:
+		return fmt.Errorf("secret_encoding: unknown encoding %q: use %s", c.spec.SecretEncoding, secretEncodings)
+	}
+	if c.scheme.Asymmetric() && c.spec.SecretEncoding+c.spec.SecretPrefix != "" {
+		return errors.New("secret_encoding: a public key says itself how it is written, so remove this line")
+	}
+	return nil
+}
+
+// formatParts compares the parts of the formats with what reads them.
+func (c *compiler) formatParts() error {
+	for i := range c.scheme.lines {
+		l := &c.scheme.lines[i]
+		if t := c.spec.Timestamp; t != nil && t.Source.Kind == SourceSignature && !l.format.has(varTimestamp) {
+			return fmt.Errorf("timestamp: the format of signature %s has no {timestamp}", l.written())
+		}
+		for _, id := range c.spec.ID {
+			if id.Kind == SourceSignature && !l.format.has(varID) {
+				return fmt.Errorf("id: the format of signature %s has no {id}", l.written())
+			}
+		}
+		for _, signed := range c.scheme.signed {
+			if signed.uses(varNonce) && !l.format.has(varNonce) {
+				return fmt.Errorf("signed: {nonce} needs a {nonce} in the format of signature %s", l.written())
+			}
+		}
+	}
+	return nil
+}
+
+// unsigned refuses sources that need a signature where there is none,
+// and an event time that anyone could set.
+func (c *compiler) unsigned() error {
+	if len(c.scheme.lines) == 0 {
+		for _, id := range c.spec.ID {
+			if id.Kind == SourceSignature {
+				return errors.New("id: there is no signature line to read it from")
+			}
+		}
+		if t := c.spec.Timestamp; t != nil && t.Source.Kind == SourceSignature {
+			return errors.New("timestamp: there is no signature line to read it from")
+		}
+	}
+	e := c.spec.EventTime
+	switch {
+	case e == nil:
+		return nil
+	case e.Source.Kind == SourceSignature:
+		return errors.New("event_time: the signature header holds no event time")
+	case len(c.scheme.lines) > 0 && !c.scheme.Covers(e.Source):
+		// Anyone could set it to now and replay.
+		return fmt.Errorf("event_time: %s is not under the signature, so it proves nothing", e.Source)
+	}
+	return nil
+}
