@@ -160,7 +160,7 @@ func printReport(w io.Writer, in explain.Input, caught *capture.Capture, report 
 	for _, step := range report.Steps {
 		detail := step.Detail
 		if step.Result != "" {
-			detail = step.Result + ": " + detail
+			detail = string(step.Result) + ": " + detail
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\n", step.Name, step.State, detail)
 	}

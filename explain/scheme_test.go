@@ -2,11 +2,13 @@ package explain
 
 import (
 	"maps"
+	"net/textproto"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/webhookguard/caddy-webhook-guard/explain/mistake"
 	"github.com/webhookguard/caddy-webhook-guard/signature"
 )
 
@@ -125,7 +127,7 @@ func TestHeaderOfAnotherName(t *testing.T) {
 	for _, name := range []string{"struktr", "shopify", "stripe", "slack"} {
 		p := builtin(t, name)
 		r := signedBy(t, p, canarySecret, aRequest(aBody))
-		header := canonical(p.Signature[0].Header)
+		header := textproto.CanonicalMIMEHeaderKey(p.Signature[0].Header)
 		r.Header["X-Proxied-Signature"] = r.Header[header]
 		delete(r.Header, header)
 		wantCauses(t, explain(t, Input{Name: name, Provider: p, Secret: canarySecret, Request: r}), "header_name")
@@ -145,7 +147,7 @@ func TestHeaderSentTwice(t *testing.T) {
 func TestHeaderWrittenAnew(t *testing.T) {
 	for _, name := range []string{"github", "struktr", "slack", "docrouter"} {
 		p := builtin(t, name)
-		header := canonical(p.Signature[0].Header)
+		header := textproto.CanonicalMIMEHeaderKey(p.Signature[0].Header)
 		for cause, change := range map[string]func(string) string{
 			"header_case":   strings.ToUpper,
 			"header_quoted": func(value string) string { return `"` + value + `"` },
@@ -171,8 +173,7 @@ func TestStampInAnotherUnit(t *testing.T) {
 		r := signedBy(t, p, canarySecret, aRequest(aBody))
 		header := "Stripe-Signature"
 		if name != "stripe" {
-			source := p.Timestamp.Source
-			header = source.Name
+			header = p.Timestamp.Source.Name
 		}
 		r.Header[header] = []string{strings.Replace(r.Header[header][0], "1764000000", "1764000000000", 1)}
 		report := explain(t, Input{Name: name, Provider: p, Secret: canarySecret, Request: r})
@@ -194,7 +195,7 @@ func TestStampFormat(t *testing.T) {
 		{"docrouter", "unix_ms", "milliseconds"}, {"slack", "rfc3339", "RFC 3339"}, {"hubspot-v3", "unix", "seconds"}, {"stripe", "unix_ms", "milliseconds"},
 	} {
 		p := builtin(t, c.name)
-		r := signedBy(t, withStampFormat(p, c.sends), canarySecret, aRequest(aBody))
+		r := signedBy(t, mistake.StampFormat(p, c.sends), canarySecret, aRequest(aBody))
 		report := explain(t, Input{Name: c.name, Provider: p, Secret: canarySecret, Request: r})
 		wantCauses(t, report, "stamp_format")
 		if !strings.Contains(report.Causes[0].Why, c.words) {

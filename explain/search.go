@@ -1,201 +1,139 @@
 package explain
 
 import (
-	"maps"
-	"net/textproto"
 	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/webhookguard/caddy-webhook-guard/config"
+	"github.com/webhookguard/caddy-webhook-guard/explain/mistake"
 	"github.com/webhookguard/caddy-webhook-guard/signature"
 )
 
-// try is one reading of what was given.
-type try struct {
-	provider config.Provider
-	scheme   *signature.Scheme // nil where the provider was changed
-	changed  string            // how: the same words for the same lines
-	secret   string
-	request  signature.Request
+// areas are the kinds of mistakes, the likeliest first. One mistake is looked for in
+// each, then two in each pair of kinds.
+var areas = []struct {
+	list func(mistake.Case) []mistake.Mistake
+	// inside: only the key or the bytes under the signature change, and no header.
+	inside bool
+}{
+	{mistake.Secret, true}, {mistake.BodyEnds, false}, {mistake.BodyText, false}, {mistake.URL, false},
+	{mistake.Stamp, false}, {mistake.Header, false}, {mistake.Scheme, false}, {mistake.Signed, true},
 }
 
-// change turns one reading into another.
-type change struct {
-	causes []Cause
-	apply  func(*try)
-	last   bool // builds on what another change has made
+// candidate is a mistake that does not explain the signature alone.
+type candidate struct {
+	mistake.Mistake
+	inside bool
+	// unread: the headers have no signature of the form expected, whatever the key and
+	// the bytes under it.
+	unread bool
 }
 
-// changes lists the mistakes of one kind.
-type changes func(x *explainer, t try) []change
-
-// areas are the kinds, the likeliest first. One mistake is looked for in each,
-// then two in each pair of kinds.
-var areas = []changes{
-	secretChanges, bodyEndChanges, bodyTextChanges, urlChanges, stampChanges, headerChanges, schemeChanges, signedChanges,
-}
+// excludes reports whether a second mistake cannot help where the first is made.
+func (c *candidate) excludes(second *candidate) bool { return c.unread && second.inside }
 
 // budget bounds the bytes that pairs are tried on: some seconds of work.
 const budget = 1 << 30
 
-// search finds the mistake, or the pair of them, under which the signature
-// holds.
-func (x *explainer) search() {
-	own := try{provider: x.in.Provider, scheme: x.rules.Scheme, secret: x.in.Secret, request: x.request}
-	found := make([][]change, len(areas))
-	senders := x.senders(x.in.Request, x.in.Secret)
+// search looks for the reading under which a signature holds.
+type search struct {
+	judge  *judge
+	given  mistake.Case
+	others *others
+	tried  int
+}
+
+// finding is what a search found. No causes: nothing.
+type finding struct {
+	causes   []mistake.Cause
+	senders  []string
+	cutShort bool
+}
+
+// run finds the mistake, or the pair of them, under which the signature holds.
+func (s *search) run() finding {
+	senders := s.others.signing(s.given.Secret)
+	found := make([][]candidate, len(areas))
 	for i, area := range areas {
 		if i == len(areas)-1 && len(senders) > 0 {
-			break // a sender that is known says more than a template does
+			break // a known sender says more than a template does
 		}
-		found[i] = area(x, own)
-		for _, c := range found[i] {
-			if x.holds(own, c) {
-				x.report.Senders = senders
-				x.cause(c.causes...)
-				return
+		for _, m := range area.list(s.given) {
+			r := s.given.Without(m)
+			if s.holds(&r) {
+				return finding{causes: m.Causes, senders: senders}
 			}
+			found[i] = append(found[i], candidate{m, area.inside, ofSignature(s.judge.head(&r))})
 		}
 	}
 	if len(senders) > 0 {
-		x.report.Senders = senders
-		x.cause(otherSender(senders))
-		return
+		return finding{causes: []mistake.Cause{otherSender(senders)}, senders: senders}
 	}
-	if x.searchSenders(own, found[0]) || x.searchPairs(own, found) {
-		return
+	if result := s.otherAndSecret(found[0]); result.causes != nil {
+		return result
 	}
-	if said := strings.Join(own.request.Header["Content-Length"], ","); said != "" && said != strconv.Itoa(len(own.request.Body)) {
-		x.cause(Cause{"body_length", "The body is not as long as the request's Content-Length says: it was cut or changed.",
-			"Capture the whole body, byte for byte."})
+	result := s.pairs(found)
+	if result.causes == nil {
+		result.causes = cutBody(s.given.Request)
 	}
+	return result
 }
 
-func (x *explainer) searchPairs(own try, found [][]change) bool {
+// otherAndSecret tries the mistakes with the secret on every other sender.
+func (s *search) otherAndSecret(secrets []candidate) finding {
+	for _, m := range secrets {
+		r := s.given.Without(m.Mistake)
+		if r.Lines != s.given.Lines {
+			continue // another encoding: the others have their own
+		}
+		if senders := s.others.signing(r.Secret); len(senders) > 0 {
+			return finding{causes: append(slices.Clone(m.Causes), otherSender(senders)), senders: senders}
+		}
+	}
+	return finding{}
+}
+
+// pairs tries two mistakes of different kinds at once.
+func (s *search) pairs(found [][]candidate) finding {
 	left := budget
 	for i, first := range found {
 		for _, second := range found[i+1:] {
-			for _, a := range first {
-				for _, b := range second {
-					if left -= len(own.request.Body) + 1<<10; left < 0 {
-						x.report.CutShort = true
-						return false
+			for a := range first {
+				for b := range second {
+					if left -= len(s.given.Request.Body) + 1<<10; left < 0 {
+						return finding{cutShort: true}
 					}
-					if x.holds(own, a, b) {
-						x.cause(a.causes...)
-						x.cause(b.causes...)
-						return true
+					if s.bothHold(&first[a], &second[b]) {
+						return finding{causes: slices.Concat(first[a].Causes, second[b].Causes)}
 					}
 				}
 			}
 		}
 	}
-	return false
+	return finding{}
 }
 
-// holds says whether the signature matches after the changes.
-func (x *explainer) holds(t try, changes ...change) bool {
-	x.report.Tried++
-	for _, last := range []bool{false, true} {
-		for _, c := range changes {
-			if c.last == last {
-				c.apply(&t)
-			}
-		}
-	}
-	return t.verifies(x)
-}
-
-func (t *try) verifies(x *explainer) bool {
-	if t.scheme == nil {
-		t.scheme = x.compiled(t.changed, t.provider)
-	}
-	if t.scheme == nil {
+func (s *search) bothHold(a, b *candidate) bool {
+	if a.excludes(b) || b.excludes(a) {
+		s.tried++
 		return false
 	}
-	key, err := t.scheme.NewKey(t.secret)
-	if err != nil {
-		return false
+	r := s.given.Without(a.Mistake, b.Mistake)
+	return s.holds(&r)
+}
+
+// holds reports whether the signature of a reading matches.
+func (s *search) holds(r *mistake.Reading) bool {
+	s.tried++
+	return s.judge.reading(r) == nil
+}
+
+// cutBody explains a body that is not as long as the request says.
+func cutBody(r signature.Request) []mistake.Cause {
+	length := strings.Join(r.Header["Content-Length"], ",")
+	if length == "" || length == strconv.Itoa(len(r.Body)) {
+		return nil
 	}
-	_, err = t.scheme.Verify(&t.request, []signature.Secret{{Key: key}}, wide, x.in.Now)
-	return err == nil
+	return []mistake.Cause{{Code: "body_length", Why: "The body is not as long as the request's Content-Length says: it was cut or changed.",
+		Do: "Capture the whole body, byte for byte."}}
 }
-
-// setHeader changes a header in a copy of all of them.
-func (t *try) setHeader(name, value string) {
-	t.request.Header = maps.Clone(t.request.Header)
-	t.request.Header[name] = []string{value}
-}
-
-// setProvider changes the provider's lines. how tells this change from others.
-func (t *try) setProvider(how string, f func(*config.Provider)) {
-	t.provider.Signature = slices.Clone(t.provider.Signature)
-	f(&t.provider)
-	t.scheme, t.changed = nil, t.changed+"|"+how
-}
-
-// compiled is the scheme of a changed provider, nil where there is none. One
-// change meets hundreds of others, so each scheme is compiled once.
-func (x *explainer) compiled(changed string, p config.Provider) *signature.Scheme {
-	scheme, ok := x.schemes[changed]
-	if !ok {
-		if rules, err := p.Resolve(); err == nil && rules.Scheme.Signed() {
-			scheme = rules.Scheme
-		}
-		x.schemes[changed] = scheme
-	}
-	return scheme
-}
-
-// maxSenders is how many senders are named: many sign alike.
-const maxSenders = 5
-
-// senders names those of the catalogue whose scheme matches.
-func (x *explainer) senders(r signature.Request, secret string) []string {
-	var names []string
-	for _, name := range x.in.Senders.Names() {
-		if name == x.in.Name {
-			continue
-		}
-		x.report.Tried++
-		t := try{provider: x.in.Senders[name], changed: "sender " + name, secret: secret, request: r}
-		if t.verifies(x) {
-			names = append(names, name)
-		}
-	}
-	return names
-}
-
-// searchSenders tries the mistakes with the secret on every sender's scheme.
-func (x *explainer) searchSenders(own try, secrets []change) bool {
-	for _, c := range secrets {
-		t := own
-		c.apply(&t)
-		if t.scheme == nil {
-			continue // another encoding: the senders bring their own
-		}
-		if senders := x.senders(x.in.Request, t.secret); len(senders) > 0 {
-			x.report.Senders = senders
-			x.cause(c.causes...)
-			x.cause(otherSender(senders))
-			return true
-		}
-	}
-	return false
-}
-
-func otherSender(names []string) Cause {
-	list := names[0]
-	if len(names) > 1 {
-		also := names[1:min(len(names), maxSenders)]
-		list += " (as do " + strings.Join(also, ", ")
-		if len(names) > maxSenders {
-			list += " and others"
-		}
-		list += ")"
-	}
-	return Cause{"other_sender", "The request is signed as " + list + " signs.", "Guard this route with `webhook_guard " + names[0] + "`."}
-}
-
-func canonical(name string) string { return textproto.CanonicalMIMEHeaderKey(name) }

@@ -63,7 +63,7 @@ type Judgement struct {
 
 // Begin starts to judge a request; see [Sender.Judge] for facts.
 func (s *Sender) Begin(facts signature.Request, tenant Tenant, now time.Time) Judgement {
-	return Judgement{sender: s, tenant: tenant, now: now, own: facts, signed: s.signedURL(facts)}
+	return Judgement{sender: s, tenant: tenant, now: now, own: facts, signed: s.SignedURL(facts)}
 }
 
 // Head judges what the request line and the headers alone can tell, before any of the

@@ -57,9 +57,9 @@ func (s *Sender) TTL(e *Event, now time.Time) time.Duration {
 	return latest.Sub(now) + s.Rules.DedupeTTL + s.Rules.Window.MaxSkew
 }
 
-// signedURL puts the URL that is registered with the sender in place of the request's
+// SignedURL puts the URL that is registered with the sender in place of the request's
 // own: senders that sign the URL sign that one.
-func (s *Sender) signedURL(r signature.Request) signature.Request {
+func (s *Sender) SignedURL(r signature.Request) signature.Request {
 	if public := s.Rules.PublicURL; public != nil {
 		r.Scheme, r.Host = public.Scheme, public.Host
 		if public.Path != "" || public.RawQuery != "" {

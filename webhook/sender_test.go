@@ -25,7 +25,7 @@ func TestThePublicURLIsWhatTheSenderSigns(t *testing.T) {
 				s.Rules.PublicURL, _ = url.Parse(tc.public)
 			}
 			own := signature.Request{Scheme: "http", Host: "example.com", Path: "/in", Query: "a=1"}
-			f := s.signedURL(own)
+			f := s.SignedURL(own)
 			got := f.Scheme + "://" + f.Host + f.Path
 			if f.Query != "" {
 				got += "?" + f.Query

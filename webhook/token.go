@@ -9,12 +9,6 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/signature"
 )
 
-// ReadToken finds a token in a request. Malformed means that it is there more than once,
-// or not in the form that it should have.
-func ReadToken(where config.Token, r *signature.Request) (text string, found, malformed bool) {
-	return (&token{where}).read(r)
-}
-
 // token is the scheme of senders that send the secret itself.
 type token struct{ config.Token }
 

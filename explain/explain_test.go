@@ -2,6 +2,7 @@ package explain
 
 import (
 	"errors"
+	"net/textproto"
 	"slices"
 	"strings"
 	"testing"
@@ -14,7 +15,7 @@ import (
 func state(report *Report, step string) string {
 	for _, s := range report.Steps {
 		if s.Name == step {
-			return strings.TrimSpace(s.State + " " + s.Result)
+			return strings.TrimSpace(s.State + " " + string(s.Result))
 		}
 	}
 	return ""
@@ -212,7 +213,7 @@ func FuzzExplain(f *testing.F) {
 		r := aRequest(body)
 		r.Path = path
 		for _, s := range p.Signature {
-			r.Header[canonical(s.Header)] = []string{header}
+			r.Header[textproto.CanonicalMIMEHeaderKey(s.Header)] = []string{header}
 		}
 		if p.Timestamp != nil {
 			if source := p.Timestamp.Source; source.Kind == signature.SourceHeader {

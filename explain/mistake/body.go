@@ -1,4 +1,4 @@
-package explain
+package mistake
 
 import (
 	"bytes"
@@ -8,13 +8,13 @@ import (
 	"unicode/utf8"
 )
 
-// keepRaw is what to do about a body that was changed.
+// keepRaw is the fix for a body that was changed.
 const keepRaw = "Hand the raw bytes on as they arrived: capture them before any JSON or form parser, and send them with --data-binary."
 
-// bodies collects other bodies, each once.
+// bodies collects other bodies, each one once.
 type bodies struct {
 	seen map[[sha256.Size]byte]bool
-	list []change
+	list []Mistake
 }
 
 func newBodies(body []byte) *bodies {
@@ -27,15 +27,15 @@ func (b *bodies) add(body []byte, code, why, do string) {
 		return
 	}
 	b.seen[digest] = true
-	b.list = append(b.list, change{causes: []Cause{{code, why, do}}, apply: func(t *try) { t.request.Body = body }})
+	b.list = append(b.list, Mistake{Causes: []Cause{{code, why, do}}, apply: func(r *Reading) { r.Request.Body = body }})
 }
 
-// bodyTextChanges are those within a body.
-func bodyTextChanges(x *explainer, t try) []change {
-	body := t.request.Body
+// BodyText lists mistakes within a body.
+func BodyText(c Case) []Mistake {
+	body := c.Request.Body
 	b := newBodies(body)
-	if x.in.Unstripped != nil {
-		b.add(x.in.Unstripped, "body_curl_stripped", "curl's -d takes the line breaks out of a file, and they were signed.", "Send the file with --data-binary.")
+	if c.Unstripped != nil {
+		b.add(c.Unstripped, "body_curl_stripped", "curl's -d takes the line breaks out of a file, and they were signed.", "Send the file with --data-binary.")
 	}
 	if len(body) == 0 {
 		return b.list
@@ -59,17 +59,17 @@ func bodyTextChanges(x *explainer, t try) []change {
 	return b.list
 }
 
-// bodyEndChanges are those at a body's ends. They build on what another change
-// has made of it.
-func bodyEndChanges(_ *explainer, t try) []change {
-	var list []change
+// BodyEnds lists mistakes at a body's ends. They work on what another mistake has made
+// of the body.
+func BodyEnds(c Case) []Mistake {
+	var list []Mistake
 	add := func(code, why string, f func(body []byte) []byte) {
-		if bytes.Equal(f(t.request.Body), t.request.Body) {
+		if bytes.Equal(f(c.Request.Body), c.Request.Body) {
 			return
 		}
-		list = append(list, change{
-			causes: []Cause{{code, why, keepRaw}},
-			apply:  func(t *try) { t.request.Body = f(t.request.Body) },
+		list = append(list, Mistake{
+			Causes: []Cause{{code, why, keepRaw}},
+			apply:  func(r *Reading) { r.Request.Body = f(r.Request.Body) },
 			last:   true,
 		})
 	}

@@ -1,4 +1,4 @@
-package explain
+package mistake
 
 import (
 	"encoding/base64"
@@ -10,22 +10,18 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/config"
 )
 
-// prefixes are what senders put before their secrets. Only these are ever
-// taken off, put on or named: another one could be a part of the secret.
+// prefixes are what senders put before their secrets. No other is taken off, put on
+// or named: it could be a part of the secret.
 var prefixes = []string{"whsec_", "whpk_", "whsk_", "wh_", "sk_", "sec_", "secret_", "base64:", "hex:", "Bearer ", "Basic ", "sha256="}
 
-// secretText is another text that may have been meant.
-type secretText struct {
-	text  string
-	cause Cause
-}
-
-// secretTexts lists the mistakes with a secret's text.
-func secretTexts(p config.Provider, secret string) []secretText {
-	var list []secretText
+// SecretText lists mistakes with the text of a secret: what was left on it or is
+// missing from it.
+func SecretText(c Case) []Mistake {
+	p, secret := c.Provider, c.Secret
+	var list []Mistake
 	add := func(text, code, why, do string) {
 		if text != "" && text != secret {
-			list = append(list, secretText{text, Cause{code, why, do}})
+			list = append(list, Mistake{Causes: []Cause{{code, why, do}}, apply: func(r *Reading) { r.Secret = text }})
 		}
 	}
 	trimmed := strings.TrimSpace(secret)
@@ -71,65 +67,62 @@ func isEnvName(name string) bool {
 	return name != "" && strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == ""
 }
 
-// encodings of a secret, in words.
-var encodings = []struct{ name, words string }{
+// keyEncodings are the encodings of a secret, in words.
+var keyEncodings = []struct{ name, words string }{
 	{"raw", "the text itself is the key"},
 	{"base64", "the text is base64, and the bytes in it are the key"},
 	{"hex", "the text is hex, and the bytes in it are the key"},
 }
 
-func secretChanges(_ *explainer, t try) []change {
-	var list []change
-	for _, c := range secretTexts(t.provider, t.secret) {
-		list = append(list, change{causes: []Cause{c.cause}, apply: func(t *try) { t.secret = c.text }})
-	}
-	return append(list, encodingChanges(t)...)
+// Secret lists mistakes with the secret: its text, and how a key is made of it.
+func Secret(c Case) []Mistake {
+	return append(SecretText(c), encodings(c)...)
 }
 
-// encodingChanges try every other way to make a key of the text, its prefix on
-// and off.
-func encodingChanges(t try) []change {
-	var list []change
-	texts := []struct{ text, prefix string }{{strings.TrimSpace(t.secret), ""}}
-	for _, prefix := range append(slices.Clone(prefixes), t.provider.SecretPrefix) {
+// encodings lists every other way to make a key of the text, with its prefix and
+// without.
+func encodings(c Case) []Mistake {
+	var list []Mistake
+	texts := []struct{ text, prefix string }{{strings.TrimSpace(c.Secret), ""}}
+	for _, prefix := range append(slices.Clone(prefixes), c.Provider.SecretPrefix) {
 		if rest, ok := strings.CutPrefix(texts[0].text, prefix); ok && prefix != "" {
 			texts = append(texts, struct{ text, prefix string }{rest, prefix})
 			break
 		}
 	}
-	current := t.provider.SecretEncoding
+	current := c.Provider.SecretEncoding
 	if current == "" {
 		current = "raw"
 	}
-	for _, e := range encodings {
+	for _, e := range keyEncodings {
 		for _, text := range texts {
 			key := text.text
 			if e.name == "base64" {
 				key = strings.NewReplacer("-", "+", "_", "/").Replace(key)
 			}
-			if e.name == current && key == t.secret {
+			if e.name == current && key == c.Secret {
 				continue
 			}
 			line := strings.TrimSpace("secret_encoding " + e.name + " " + strings.TrimSpace(text.prefix))
-			list = append(list, change{
-				causes: []Cause{{"secret_encoding", "The secret is in another encoding: " + e.words + ".", "Say `" + line + "`."}},
-				apply: func(t *try) {
-					t.secret = key
-					t.setProvider("secret "+e.name, func(p *config.Provider) { p.SecretEncoding, p.SecretPrefix = e.name, "" })
+			list = append(list, Mistake{
+				Causes: []Cause{{"secret_encoding", "The secret is in another encoding: " + e.words + ".", "Say `" + line + "`."}},
+				apply: func(r *Reading) {
+					r.Secret = key
+					r.setProvider("secret "+e.name, func(p *config.Provider) { p.SecretEncoding, p.SecretPrefix = e.name, "" })
 				},
 			})
 		}
 	}
 	// The other way round: the secret was decoded, and the sender uses its text.
 	for _, encoded := range []struct{ name, text string }{
-		{"base64", base64.StdEncoding.EncodeToString([]byte(t.secret))}, {"hex", hex.EncodeToString([]byte(t.secret))},
+		{"base64", base64.StdEncoding.EncodeToString([]byte(c.Secret))}, {"hex", hex.EncodeToString([]byte(c.Secret))},
 	} {
-		list = append(list, change{
-			causes: []Cause{{"secret_encoding", "The secret was decoded: the sender's key is its " + encoded.name + " text.",
+		list = append(list, Mistake{
+			Causes: []Cause{{"secret_encoding", "The secret was decoded: the sender's key is its " + encoded.name + " text.",
 				"Store the secret as the sender shows it."}},
-			apply: func(t *try) {
-				t.secret = encoded.text
-				t.setProvider("secret raw", func(p *config.Provider) { p.SecretEncoding, p.SecretPrefix = "raw", "" })
+			apply: func(r *Reading) {
+				r.Secret = encoded.text
+				r.setProvider("secret raw", func(p *config.Provider) { p.SecretEncoding, p.SecretPrefix = "raw", "" })
 			},
 		})
 	}

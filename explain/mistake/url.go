@@ -1,4 +1,4 @@
-package explain
+package mistake
 
 import (
 	"cmp"
@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/signature"
 )
 
@@ -16,38 +17,39 @@ type part struct {
 	cause *Cause // nil: as it was given
 }
 
-// urlChanges are other URLs that the sender may have signed: every combination
-// of other parts, those with the fewest differences first.
-func urlChanges(x *explainer, t try) []change {
-	if !signsURL(t) {
+// URL lists other URLs that the sender may have signed: every combination of other
+// parts, those with the fewest differences first.
+func URL(c Case) []Mistake {
+	if !signsURL(c.Provider) {
 		return nil
 	}
-	bases := []signature.Request{t.request}
-	if own := x.in.Request; x.rules.PublicURL != nil {
-		bases = append(bases, own)
+	bases := []signature.Request{c.Request}
+	if c.Sent != nil {
+		bases = append(bases, *c.Sent)
 	}
-	var list []change
+	var list []Mistake
 	for i, base := range bases {
-		for _, c := range urlsLike(base) {
+		for _, m := range urlsLike(base) {
 			if i > 0 {
-				c.causes = append([]Cause{{"url_public", "The sender signed the request's own URL, not the public one that was given.",
-					"Leave public_url out."}}, c.causes...)
+				m.Causes = append([]Cause{{"url_public", "The sender signed the request's own URL, not the public one that was given.",
+					"Leave public_url out."}}, m.Causes...)
 			}
-			if len(c.causes) > 0 {
-				list = append(list, c)
+			if len(m.Causes) > 0 {
+				list = append(list, m)
 			}
 		}
 	}
-	slices.SortStableFunc(list, func(a, b change) int { return cmp.Compare(len(a.causes), len(b.causes)) })
+	slices.SortStableFunc(list, func(a, b Mistake) int { return cmp.Compare(len(a.Causes), len(b.Causes)) })
 	return list
 }
 
-// signsURL: a scheme with a name may sign anything.
-func signsURL(t try) bool {
-	if t.provider.Scheme != "" {
+// signsURL reports whether a provider may sign parts of the URL. A named scheme may
+// sign anything.
+func signsURL(p config.Provider) bool {
+	if p.Scheme != "" {
 		return true
 	}
-	for _, template := range t.provider.Signed {
+	for _, template := range p.Signed {
 		for _, name := range []string{"{url", "{uri", "{host", "{path", "{query", "{scheme"} {
 			if strings.Contains(template, name) {
 				return true
@@ -57,21 +59,21 @@ func signsURL(t try) bool {
 	return false
 }
 
-func urlsLike(r signature.Request) []change {
-	var list []change
+func urlsLike(r signature.Request) []Mistake {
+	var list []Mistake
 	for _, scheme := range schemesLike(r) {
 		for _, host := range hostsLike(r) {
 			for _, path := range pathsLike(r) {
 				for _, query := range queriesLike(r) {
-					c := change{apply: func(t *try) {
-						t.request.Scheme, t.request.Host, t.request.Path, t.request.Query = scheme.text, host.text, path.text, query.text
+					m := Mistake{apply: func(r *Reading) {
+						r.Request.Scheme, r.Request.Host, r.Request.Path, r.Request.Query = scheme.text, host.text, path.text, query.text
 					}}
 					for _, p := range []part{scheme, host, path, query} {
 						if p.cause != nil {
-							c.causes = append(c.causes, *p.cause)
+							m.Causes = append(m.Causes, *p.cause)
 						}
 					}
-					list = append(list, c)
+					list = append(list, m)
 				}
 			}
 		}
@@ -89,7 +91,7 @@ func schemesLike(r signature.Request) []part {
 			", and to the guard as public_url where a proxy before it ends TLS; Caddy's own TLS it knows."}}}
 }
 
-// plainHost is a host that can be printed, as it holds nothing but a host.
+// plainHost is a host as it can be printed: nothing that could be more than a host.
 func plainHost(host string) string {
 	if !plainName(strings.ReplaceAll(host, ":", "")) {
 		return "…"

@@ -1,0 +1,95 @@
+package explain
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/webhookguard/caddy-webhook-guard/explain/mistake"
+	"github.com/webhookguard/caddy-webhook-guard/webhook"
+)
+
+// The states of a step.
+const (
+	Passed  = "ok"
+	Failed  = "FAILED"
+	Skipped = "-"
+)
+
+// Step is one of the guard's checks.
+type Step struct {
+	Name  string
+	State string
+	// Result is the guard's result, where the step failed.
+	Result webhook.Result
+	Detail string
+}
+
+// Report is what was found out.
+type Report struct {
+	Steps    []Step
+	Verified bool
+
+	// Causes explain the failure, all of them together. None: no usual mistake
+	// explains it.
+	Causes []mistake.Cause
+
+	// Senders are those whose signature this is, where that is not the provider that
+	// was named.
+	Senders []string
+
+	// Tried counts the readings tried. CutShort reports that the body was too large to
+	// try every pair of mistakes.
+	Tried    int
+	CutShort bool
+}
+
+func (r *Report) pass(name, detail string, args ...any) {
+	r.Steps = append(r.Steps, Step{Name: name, State: Passed, Detail: fmt.Sprintf(detail, args...)})
+}
+
+func (r *Report) skip(name, detail string) {
+	r.Steps = append(r.Steps, Step{Name: name, State: Skipped, Detail: detail})
+}
+
+func (r *Report) fail(name string, result webhook.Result, detail string, args ...any) {
+	r.Verified = false
+	r.Steps = append(r.Steps, Step{Name: name, State: Failed, Result: result, Detail: fmt.Sprintf(detail, args...)})
+}
+
+// refuse fails a step in the words of the judgement.
+func (r *Report) refuse(name string, refused *webhook.Refusal) {
+	r.fail(name, refused.Result, "%s", refused.Cause)
+}
+
+func (r *Report) cause(causes ...mistake.Cause) { r.Causes = append(r.Causes, causes...) }
+
+// Named reports whether a mistake of this kind is among the causes.
+func (r *Report) Named(code string) bool {
+	return slices.ContainsFunc(r.Causes, func(c mistake.Cause) bool { return c.Code == code })
+}
+
+// Explained reports whether there is a cause for all that failed. A stamp has causes
+// of its own; a signature that fails beside it needs another.
+func (r *Report) Explained() bool {
+	searched := slices.ContainsFunc(r.Steps, func(s Step) bool {
+		return s.State == Failed && s.Name != stepStamp && s.Name != stepMethod && s.Name != stepSize
+	})
+	return !searched || slices.ContainsFunc(r.Causes, func(c mistake.Cause) bool { return !ofStamp[c.Code] })
+}
+
+// unproven reports whether the request does not even claim to be an event.
+func (r *Report) unproven() bool {
+	return slices.ContainsFunc(r.Steps, func(s Step) bool { return s.Result.Unproven() })
+}
+
+// The names of steps whose failure nothing is searched for.
+const (
+	stepMethod = "method"
+	stepSize   = "size"
+	stepStamp  = "stamp"
+)
+
+// ofStamp are the causes that explain a stamp and no signature.
+var ofStamp = map[string]bool{
+	"stamp_missing": true, "stamp_format": true, "stamp_stale": true, "stamp_future": true, "stamp_malformed": true, "event_expired": true,
+}

@@ -1,0 +1,133 @@
+package explain
+
+import (
+	"strings"
+
+	"github.com/webhookguard/caddy-webhook-guard/config"
+	"github.com/webhookguard/caddy-webhook-guard/explain/mistake"
+	"github.com/webhookguard/caddy-webhook-guard/webhook"
+)
+
+// method judges the method, which the guard looks at first.
+func (w *walk) method() {
+	judgement := w.sender.Begin(w.in.Request, webhook.Fixed{}, w.in.Now)
+	if refused := judgement.Head(); refused != nil && refused.Result == webhook.MethodNotAllowed {
+		w.report.fail(stepMethod, refused.Result, "it is not one that the provider uses: %s", strings.Join(w.sender.Rules.Methods, ", "))
+		return
+	}
+	w.report.pass(stepMethod, "%s", w.request.Method)
+}
+
+func (w *walk) size() {
+	if size, most := int64(len(w.request.Body)), w.sender.Rules.MaxBody; size > most {
+		w.report.fail(stepSize, webhook.BodyTooLarge, "the body has %d bytes, max_body is %d", size, most)
+		return
+	}
+	w.report.pass(stepSize, "%d bytes", len(w.request.Body))
+}
+
+// signature judges headers, stamp and signature. Captures are looked at later, so a
+// stale one is the rule, and its signature is judged all the same.
+func (w *walk) signature() {
+	const unseen = "not looked at"
+	if refused := w.judge.head(&w.search.given.Reading); ofSignature(refused) {
+		w.report.refuse("headers", refused)
+		w.report.skip(stepStamp, unseen)
+		w.report.skip("signature", unseen)
+		w.find()
+		return
+	}
+	w.report.pass("headers", "%s", w.signatureHeaders())
+	if _, err := w.sender.NewKey(w.in.Secret); err != nil {
+		w.report.fail("secret", "", "%s", err)
+		w.report.skip("signature", unseen)
+		w.find()
+		return
+	}
+	w.stamp()
+	if refused := w.match(); refused != nil {
+		w.report.refuse("signature", refused)
+		w.find()
+		return
+	}
+	w.report.pass("signature", "the secret matches")
+}
+
+// match judges the signature alone. A stamp that cannot be read is read in another
+// format.
+func (w *walk) match() *webhook.Refusal {
+	refused := w.judge.reading(&w.search.given.Reading)
+	if refused == nil || ofSignature(refused) {
+		return refused
+	}
+	for _, format := range []string{"", "unix", "unix_ms", "rfc3339"} {
+		r := w.search.given.Reading
+		r.Provider = mistake.StampFormat(r.Provider, format)
+		r.Provider.EventTime = nil
+		r.Lines = "stamp " + format
+		if w.judge.reading(&r) == nil {
+			return nil
+		}
+	}
+	return webhook.Refuse(webhook.SignatureInvalid, "no secret matches")
+}
+
+func (w *walk) signatureHeaders() string {
+	var names []string
+	for _, s := range w.sender.Rules.Scheme.Spec().Signatures {
+		names = append(names, s.Header)
+	}
+	if len(names) == 0 {
+		return "the signature is there and well-formed"
+	}
+	return strings.Join(names, " or ") + " is there and well-formed"
+}
+
+// find searches for the mistakes that explain the signature.
+func (w *walk) find() {
+	found := w.search.run()
+	w.report.cause(found.causes...)
+	w.report.Senders, w.report.CutShort = found.senders, found.cutShort
+}
+
+// id reads the ID, which the guard looks at last.
+func (w *walk) id() {
+	if !w.report.Verified {
+		w.report.skip("id", "not looked at")
+		return
+	}
+	event, refused := w.sender.Judge(w.in.Request, w.in.Request.Body, tenant{w.judge, w.sender, w.in.Secret}, w.in.Now)
+	signed, content := w.sender.Rules.IDSigned(), !event.Keys.Content.IsZero()
+	switch {
+	case refused != nil:
+		w.report.refuse("id", refused)
+	case event.ID != nil && signed:
+		w.report.pass("id", "there, and under the signature")
+	case event.ID != nil && content:
+		w.report.pass("id", "there, but not signed: copies are told by their content too")
+	case event.ID != nil:
+		w.report.pass("id", "there, but not signed")
+	case content:
+		w.report.pass("id", "none: copies are told by their content")
+	default:
+		w.report.pass("id", "none, and no content: copies cannot be told")
+	}
+}
+
+// handshake tells a sender's check of the endpoint from an event.
+func (w *walk) handshake() {
+	if !w.report.unproven() {
+		return
+	}
+	h, err := config.ParseHandshake(w.in.Provider.Handshake)
+	if err != nil || h == nil {
+		return
+	}
+	for _, check := range h.Checks {
+		if check.Matches(&w.in.Request) {
+			w.report.Causes = []mistake.Cause{{Code: "handshake", Why: "This is the sender's check of the endpoint, not an event.",
+				Do: "The guard answers it by the provider's line handshake " + h.Kind + "; nothing else has to be done."}}
+			return
+		}
+	}
+}
