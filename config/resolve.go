@@ -10,7 +10,7 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/signature"
 )
 
-// The defaults of what a provider does not say.
+// The defaults of what a provider does not set.
 const (
 	DefaultMaxAge      = 5 * time.Minute
 	DefaultMaxSkew     = time.Minute
@@ -22,25 +22,25 @@ const (
 	DefaultTimeout     = 5 * time.Minute
 	DefaultWait        = 5 * time.Second
 
-	// A sender may go on for its whole retry span; a day more covers its clock,
-	// its queue and a person who presses "redeliver".
+	// A sender may retry for its whole retry span. The margin covers its clock, its
+	// queue and a person who presses "redeliver".
 	ttlMargin = 24 * time.Hour
 )
 
 // Resolved is a provider with every default filled in and every part checked.
 type Resolved struct {
-	// Scheme verifies signatures and reads stamps. Never nil: with a token it
-	// has no signature but still the stamps.
+	// Scheme verifies signatures and reads stamps. It is never nil: with a token it has
+	// no signature, but still the stamps.
 	Scheme *signature.Scheme
 
-	// Token is nil where the sender signs, and where it sends nothing at all.
+	// Token is nil where the sender signs, and where nothing authenticates it.
 	Token *Token
 
 	// Event is where the event's type is; nil where the sender has none.
 	Event *signature.Source
 
-	// Content is what makes two deliveries the same; nil for the default, and where
-	// ContentOff says that nothing does but the ID.
+	// Content is what makes two deliveries the same. It is nil for the default, and
+	// where ContentOff says that only the ID does.
 	Content    *signature.Template
 	ContentOff bool
 
@@ -119,7 +119,7 @@ func (p Provider) Resolve() (*Resolved, error) {
 	return r, r.checkTimes()
 }
 
-// resolveNames reads where an event's type is and what makes two deliveries the same.
+// resolveNames resolves where an event's type is and what makes two deliveries the same.
 func (r *Resolved) resolveNames(p Provider) error {
 	if p.Event != (signature.Source{}) {
 		if err := p.Event.Check(); err != nil {
@@ -162,7 +162,7 @@ func (r *Resolved) checkTimes() error {
 	return nil
 }
 
-// checkPositive catches what JSON can say and the lines cannot.
+// checkPositive refuses values that JSON can state and the lines cannot.
 func (p Provider) checkPositive() error {
 	for line, d := range map[string]caddy.Duration{
 		"max_age": p.MaxAge, "max_skew": p.MaxSkew, "dedupe_ttl": p.DedupeTTL,
@@ -221,8 +221,8 @@ func (p Provider) publicURL() (*url.URL, error) {
 	return u, nil
 }
 
-// Span is how long the sender goes on retrying one event: the delays, plus the
-// time it waits for each attempt's answer.
+// Span returns how long the sender retries one event: the delays, plus its time-out for
+// each attempt.
 func (p Provider) Span() time.Duration {
 	if p.RetrySpan > 0 {
 		return time.Duration(p.RetrySpan)
@@ -241,8 +241,8 @@ func (p Provider) delays() (sum time.Duration) {
 	return sum
 }
 
-// defaultMaxAge follows the sender: a stamp that stays the same across retries
-// is as old as the last of them.
+// defaultMaxAge includes the retry span where the stamp stays the same on every retry:
+// the last retry's stamp is that old.
 func (p Provider) defaultMaxAge() time.Duration {
 	if p.Timestamp != nil && p.Timestamp.PerEvent {
 		return DefaultMaxAge + p.Span()
@@ -250,14 +250,14 @@ func (p Provider) defaultMaxAge() time.Duration {
 	return DefaultMaxAge
 }
 
-// defaultDedupeTTL never ends before max_age does, however long that was set.
+// defaultDedupeTTL never ends before max_age, however long that is.
 func (p Provider) defaultDedupeTTL() time.Duration {
 	window := or(p.MaxAge, p.defaultMaxAge()) + or(p.MaxSkew, DefaultMaxSkew)
 	return max(DefaultDedupeTTL, p.Span()+ttlMargin, window)
 }
 
-// defaultLease leaves a sender whose retries are soon over at least one more
-// of them after a gateway died: a fifth of the time that its retries take.
+// defaultLease is short enough that a sender whose retries end soon still makes one after
+// a gateway died: a fifth of the time that its retries take.
 func (p Provider) defaultLease() time.Duration {
 	if len(p.Retries) == 0 {
 		return DefaultLease
@@ -265,7 +265,7 @@ func (p Provider) defaultLease() time.Duration {
 	return min(DefaultLease, max(MinLease, p.delays()/5))
 }
 
-// wait answers a copy before its sender stops listening.
+// wait ends before the sender's own time-out, so that a copy gets its response.
 func (p Provider) wait() time.Duration {
 	switch {
 	case p.InFlight == nil && p.AnswerWithin > 0:

@@ -7,16 +7,17 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/signature"
 )
 
-// The schemes of [Token], as RFC 7617 and RFC 6750 have them.
+// The values of [Token.Scheme], from RFC 7617 and RFC 6750.
 const (
 	BearerScheme = "Bearer"
 	BasicScheme  = "Basic"
 )
 
-// Token says where a request carries the secret itself.
+// Token is where a request carries the secret itself.
 type Token struct {
 	Source signature.Source
-	// Scheme is that of the Authorization header; "" where the value is the token.
+	// Scheme is the scheme in the Authorization header; "" where the whole value is the
+	// token.
 	Scheme string
 }
 
@@ -49,8 +50,8 @@ func (t Token) InBody() bool {
 	return t.Source.Kind == signature.SourceBody || t.Source.Kind == signature.SourceForm
 }
 
-// Logged reports whether Caddy's logs would show the token: they redact the
-// Authorization header by themselves, and never hold bodies.
+// Logged reports whether Caddy's logs would show the token. They redact the
+// Authorization header by themselves, and never contain bodies.
 func (t Token) Logged() bool {
 	return !t.InBody() && t.Source != authorization
 }
