@@ -12,12 +12,10 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/adminapi"
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
-
-// eventsPath is where the admin API shows single events.
-const eventsPath = "/webhook_guard/event"
 
 func init() {
 	caddy.RegisterModule((*adminEvents)(nil))
@@ -40,19 +38,7 @@ func (*adminEvents) CaddyModule() caddy.ModuleInfo {
 
 // Routes implements caddy.AdminRouter.
 func (*adminEvents) Routes() []caddy.AdminRoute {
-	return []caddy.AdminRoute{{Pattern: eventsPath, Handler: caddy.AdminHandlerFunc(serveEvent)}}
-}
-
-// eventState is what the admin API says of one event.
-type eventState struct {
-	// `absent`, `in_flight` or `done`.
-	State string `json:"state"`
-
-	// The status of the app's success; 0 unless done.
-	Status int `json:"status,omitempty"`
-
-	// How long the store will keep it so by itself, in seconds.
-	TTL float64 `json:"ttl,omitempty"`
+	return []caddy.AdminRoute{{Pattern: adminapi.EventPath, Handler: caddy.AdminHandlerFunc(serveEvent)}}
 }
 
 func serveEvent(w http.ResponseWriter, r *http.Request) error {
@@ -88,7 +74,7 @@ func serveEvent(w http.ResponseWriter, r *http.Request) error {
 		return caddy.APIError{HTTPStatus: http.StatusServiceUnavailable, Err: err}
 	}
 	w.Header().Set("Content-Type", "application/json")
-	return json.NewEncoder(w).Encode(eventState{
+	return json.NewEncoder(w).Encode(adminapi.EventState{
 		State: record.State.String(), Status: record.Status, TTL: record.TTL.Round(time.Second).Seconds(),
 	})
 }

@@ -15,7 +15,7 @@ import (
 // The headers that the guard sets: headerResult on answers, where it holds the
 // result, and on forwarded requests, where it says `verified`.
 const (
-	headerResult   = "Webhook-Guard"
+	headerResult   = webhook.ResultHeader
 	headerProvider = "Webhook-Guard-Provider"
 	headerID       = "Webhook-Guard-Id"
 	headerEvent    = "Webhook-Guard-Event"

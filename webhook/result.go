@@ -13,6 +13,9 @@ import (
 // Webhook-Guard header of every answer, of a metric's label and of a placeholder.
 type Result string
 
+// ResultHeader is the header that names the result in whatever the gateway sends back.
+const ResultHeader = "Webhook-Guard"
+
 // The results.
 const (
 	Forwarded          Result = "forwarded"

@@ -1,4 +1,6 @@
-package caddymodule
+// Package cli is the command line: caddy webhook-guard <verb>. Importing it registers the
+// commands.
+package cli
 
 import (
 	"bytes"
@@ -27,7 +29,7 @@ func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "webhook-guard",
 		Short: "Signs, sends and explains webhooks",
-		Long:  "Tools around the webhook_guard handler: list the providers, sign a body, send an event to a gateway and see what becomes of it, find out why a captured request does not verify, or look up an event and let it through again.",
+		Long:  "Tools around the webhook_guard handler: list the providers, sign a body, send an event to a gateway and see the result, find out why a captured request does not verify, or look up an event and let it through again.",
 		CobraFunc: func(cmd *cobra.Command) {
 			cmd.AddCommand(providersCommand(), signCommand(), sendCommand(), explainCommand(), lookupCommand(), forgetCommand())
 		},

@@ -1,4 +1,4 @@
-package caddymodule
+package cli
 
 import (
 	"bytes"
@@ -15,6 +15,7 @@ import (
 
 	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/signature"
+	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
 
 // sendTimeout is how long an answer may take.
@@ -191,7 +192,7 @@ func post(ctx context.Context, r *signature.Request, stdout io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("reading the answer: %w", err)
 	}
-	result := resp.Header.Get(headerResult)
+	result := resp.Header.Get(webhook.ResultHeader)
 	if result == "" {
 		result = "(no guard answered)"
 	}

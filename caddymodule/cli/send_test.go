@@ -1,4 +1,4 @@
-package caddymodule
+package cli
 
 import (
 	"bytes"
@@ -15,6 +15,8 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/webhookguard/caddy-webhook-guard/config"
+	"github.com/webhookguard/caddy-webhook-guard/dedupe"
+	"github.com/webhookguard/caddy-webhook-guard/signature"
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
 
@@ -45,7 +47,7 @@ func newGateway(t *testing.T, handle http.HandlerFunc) *gateway {
 func takes(result webhook.Result, status int, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		if result != "" {
-			setResult(w.Header(), result)
+			w.Header().Set(webhook.ResultHeader, string(result))
 		}
 		w.WriteHeader(status)
 		_, _ = io.WriteString(w, body)
@@ -113,20 +115,27 @@ func TestSendRepeatsToTheByteAndCountsAnew(t *testing.T) {
 	}
 }
 
-// A guard knows a sample's event again, and no two of them for one.
+// A guard recognises a sample's event when it comes again, and takes no two of them for one.
 func TestSendMakesEventsThatAGuardTellsApart(t *testing.T) {
-	b := newBench(t, func(g *Guard) {
-		g.ProviderName, g.Token, g.Secret = "docintell", "", []Secret{{Value: secretOf("docintell")}}
-	})
+	sender, err := webhook.New("docintell", config.Builtin()["docintell"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := sender.NewKey(secretOf("docintell"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tenant := webhook.Fixed{Keys: []signature.Secret{{Key: key}}, Namespace: "docintell"}
 	g := newGateway(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
 	g.send(t, "docintell", "--count", "2", "--repeat", "2")
-	for i, want := range []string{"forwarded", "duplicate", "forwarded", "duplicate"} {
-		r := httptest.NewRequest(http.MethodPost, "/in", bytes.NewReader(g.sent[i]))
-		r.Header = g.got[i].Header
-		w, err := b.serve(prepared(r, httptest.NewRecorder()), says(200, ""))
-		if err != nil || w.Header().Get(headerResult) != want {
-			t.Errorf("request %d: %s, want %s, %v", i, w.Header().Get(headerResult), want, err)
+	seen := make(map[dedupe.Event]bool)
+	for i, known := range []bool{false, true, false, true} {
+		facts := signature.Request{Method: http.MethodPost, Header: g.got[i].Header}
+		event, refused := sender.Judge(facts, g.sent[i], tenant, time.Now())
+		if refused != nil || seen[event.Keys] != known {
+			t.Errorf("request %d: known %t, want %t, %v", i, seen[event.Keys], known, refused)
 		}
+		seen[event.Keys] = true
 	}
 }
 

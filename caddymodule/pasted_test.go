@@ -1,7 +1,6 @@
 package caddymodule
 
 import (
-	"bytes"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -21,53 +20,6 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/internal/handbook"
 )
 
-func runProvidersCommand(t testing.TB, args ...string) (string, error) {
-	t.Helper()
-	var out bytes.Buffer
-	cmd := providersCommand()
-	cmd.SetArgs(args)
-	cmd.SetOut(&out)
-	cmd.SetErr(&out)
-	err := cmd.Execute()
-	return out.String(), err
-}
-
-func TestProvidersTable(t *testing.T) {
-	out, err := runProvidersCommand(t)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range config.Builtin().Names() {
-		if !strings.Contains(out, "\n"+name+" ") {
-			t.Errorf("%s is not in the table", name)
-		}
-	}
-}
-
-func TestProvidersJSON(t *testing.T) {
-	for name, args := range map[string][]string{"all": {"--json"}, "one": {"struktr", "--json"}} {
-		out, err := runProvidersCommand(t, args...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var entries []handbook.Entry
-		if err := json.Unmarshal([]byte(out), &entries); err != nil {
-			t.Fatal(err)
-		}
-		if want := map[string]int{"all": len(config.Builtin()), "one": 1}[name]; len(entries) != want {
-			t.Errorf("%s: %d entries, want %d", name, len(entries), want)
-		}
-	}
-}
-
-func TestProvidersUnknown(t *testing.T) {
-	for _, args := range [][]string{{"nobody"}, {"nobody", "--json"}, {"a", "b"}} {
-		if _, err := runProvidersCommand(t, args...); err == nil {
-			t.Errorf("%q: no error", args)
-		}
-	}
-}
-
 // What `providers <name>` prints is pasted into a Caddyfile, and loads; and so
 // does the block that docs/providers.md has for a site.
 func TestProvidersPasteAndLoad(t *testing.T) {
@@ -77,7 +29,7 @@ func TestProvidersPasteAndLoad(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			block, err := runProvidersCommand(t, name)
+			block, err := handbook.Block(name)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,4 +1,4 @@
-package caddymodule
+package cli
 
 import (
 	"encoding/json"
@@ -11,6 +11,7 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
+	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/adminapi"
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
 )
 
@@ -45,7 +46,7 @@ type adminFlags struct {
 	address, config, adapter string
 }
 
-func eventCommand(method string, report func(eventState) string, template cobra.Command) *cobra.Command {
+func eventCommand(method string, report func(adminapi.EventState) string, template cobra.Command) *cobra.Command {
 	var admin adminFlags
 	cmd := &template
 	cmd.Args = cobra.MinimumNArgs(2)
@@ -66,13 +67,13 @@ func eventCommand(method string, report func(eventState) string, template cobra.
 }
 
 // event asks the running gateway.
-func (f adminFlags) event(method, scope string, id []string) (state eventState, err error) {
+func (f adminFlags) event(method, scope string, id []string) (state adminapi.EventState, err error) {
 	address, err := caddycmd.DetermineAdminAPIAddress(f.address, nil, f.config, f.adapter)
 	if err != nil {
 		return state, fmt.Errorf("finding the admin API: %w", err)
 	}
 	query := url.Values{"scope": {scope}, "id": id}
-	resp, err := caddycmd.AdminAPIRequest(address, method, eventsPath+"?"+query.Encode(), nil, nil)
+	resp, err := caddycmd.AdminAPIRequest(address, method, adminapi.EventPath+"?"+query.Encode(), nil, nil)
 	if err != nil {
 		return state, fmt.Errorf("asking the gateway at %s: %w", address, err)
 	}
@@ -84,7 +85,7 @@ func (f adminFlags) event(method, scope string, id []string) (state eventState, 
 	return state, nil
 }
 
-func describe(e eventState) string {
+func describe(e adminapi.EventState) string {
 	left := time.Duration(e.TTL * float64(time.Second))
 	switch e.State {
 	case dedupe.Done.String():
@@ -95,7 +96,7 @@ func describe(e eventState) string {
 	return "not known: its next copy is forwarded"
 }
 
-func describeForgotten(e eventState) string {
+func describeForgotten(e adminapi.EventState) string {
 	if e.State == dedupe.Done.String() {
 		return fmt.Sprintf("forgotten: the app had answered %d; the next copy is forwarded", e.Status)
 	}

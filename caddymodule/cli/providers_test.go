@@ -1,0 +1,71 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/webhookguard/caddy-webhook-guard/config"
+	"github.com/webhookguard/caddy-webhook-guard/internal/handbook"
+)
+
+func runProvidersCommand(t testing.TB, args ...string) (string, error) {
+	t.Helper()
+	var out bytes.Buffer
+	cmd := providersCommand()
+	cmd.SetArgs(args)
+	cmd.SetOut(&out)
+	cmd.SetErr(&out)
+	err := cmd.Execute()
+	return out.String(), err
+}
+
+func TestProvidersTable(t *testing.T) {
+	out, err := runProvidersCommand(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range config.Builtin().Names() {
+		if !strings.Contains(out, "\n"+name+" ") {
+			t.Errorf("%s is not in the table", name)
+		}
+	}
+}
+
+func TestProvidersJSON(t *testing.T) {
+	for name, args := range map[string][]string{"all": {"--json"}, "one": {"struktr", "--json"}} {
+		out, err := runProvidersCommand(t, args...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var entries []handbook.Entry
+		if err := json.Unmarshal([]byte(out), &entries); err != nil {
+			t.Fatal(err)
+		}
+		if want := map[string]int{"all": len(config.Builtin()), "one": 1}[name]; len(entries) != want {
+			t.Errorf("%s: %d entries, want %d", name, len(entries), want)
+		}
+	}
+}
+
+func TestProvidersUnknown(t *testing.T) {
+	for _, args := range [][]string{{"nobody"}, {"nobody", "--json"}, {"a", "b"}} {
+		if _, err := runProvidersCommand(t, args...); err == nil {
+			t.Errorf("%q: no error", args)
+		}
+	}
+}
+
+// With a name, the block is printed that is pasted into a configuration.
+func TestProvidersPrintsABlock(t *testing.T) {
+	for _, name := range config.Builtin().Names() {
+		want, err := handbook.Block(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := runProvidersCommand(t, name); err != nil || got != want {
+			t.Errorf("%s: %v\n%s", name, err, got)
+		}
+	}
+}

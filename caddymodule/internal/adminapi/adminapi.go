@@ -1,0 +1,19 @@
+// Package adminapi is what the gateway's admin API and the command line that asks it
+// have in common.
+package adminapi
+
+// EventPath is where the admin API shows single events: GET with `scope` and `id` in
+// the query returns an [EventState], DELETE makes the store forget the event.
+const EventPath = "/webhook_guard/event"
+
+// EventState is what the admin API says of one event.
+type EventState struct {
+	// `absent`, `in_flight` or `done`.
+	State string `json:"state"`
+
+	// The status of the app's success; 0 unless done.
+	Status int `json:"status,omitempty"`
+
+	// How long the store will keep it so by itself, in seconds.
+	TTL float64 `json:"ttl,omitempty"`
+}
