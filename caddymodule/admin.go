@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -23,9 +22,9 @@ func init() {
 
 // adminEvents adds `/webhook_guard/event?scope=…&id=…` to Caddy's admin API. GET
 // tells what the store knows of the event; DELETE makes the store forget it, so
-// that the sender's next copy is forwarded. `id` repeats for the parts of a
-// composite ID; a single one may also be the parts joined by `:`, as logs and
-// headers have them.
+// that the sender's next copy is forwarded. A single `id` is the ID as logs have it: the
+// parts joined by `:`, where `%3A` is a colon inside a part and `%25` a percent sign.
+// `id` may also repeat, once for each part, which is then taken as it is.
 type adminEvents struct{}
 
 // CaddyModule implements caddy.Module.
@@ -60,9 +59,9 @@ func serveEvent(w http.ResponseWriter, r *http.Request) error {
 	var record dedupe.Record
 	switch r.Method {
 	case http.MethodGet:
-		_, record, err = find(r.Context(), store, scope, id)
+		record, err = store.Lookup(r.Context(), webhook.IDKey(scope, partsOf(id)))
 	case http.MethodDelete:
-		record, err = app.forget(r.Context(), store, scope, id)
+		record, err = app.forget(r.Context(), store, scope, partsOf(id))
 	default:
 		w.Header().Set("Allow", "GET, DELETE")
 		return caddy.APIError{HTTPStatus: http.StatusMethodNotAllowed, Err: fmt.Errorf("%s: use GET or DELETE", r.Method)}
@@ -82,7 +81,8 @@ func serveEvent(w http.ResponseWriter, r *http.Request) error {
 // forget lets an event through again. Somebody will ask later why it came twice,
 // so it is logged.
 func (a *App) forget(ctx context.Context, store *sharedStore, scope string, id []string) (dedupe.Record, error) {
-	key, record, err := find(ctx, store, scope, id)
+	key := webhook.IDKey(scope, id)
+	record, err := store.Lookup(ctx, key)
 	if err != nil || record.State == dedupe.Absent {
 		return record, err
 	}
@@ -90,59 +90,17 @@ func (a *App) forget(ctx context.Context, store *sharedStore, scope string, id [
 		return record, err
 	}
 	a.logger.Warn("forgot an event: its next copy is forwarded",
-		zap.String("scope", scope), zap.Strings("id", id), zap.Int("status", record.Status))
+		zap.String("scope", scope), zap.String("id", webhook.FormatID(id)), zap.Int("status", record.Status))
 	return record, nil
 }
 
-// find looks an event up under the readings of its ID, and returns the first one
-// that the store knows.
-func find(ctx context.Context, store *sharedStore, scope string, id []string) (key dedupe.Key, record dedupe.Record, err error) {
-	for _, parts := range readings(id) {
-		key = webhook.IDKey(scope, parts)
-		if record, err = store.Lookup(ctx, key); err != nil || record.State != dedupe.Absent {
-			return key, record, err
-		}
+// partsOf reads the ID that a request names: its parts one by one, or all of them in one
+// text, as logs have it.
+func partsOf(id []string) []string {
+	if len(id) == 1 {
+		return webhook.ParseID(id[0])
 	}
-	return key, record, nil
-}
-
-// Composite IDs have a few parts, and what is joined into one may hold a few
-// colons of its own, as times do.
-const (
-	mostParts  = 4
-	mostColons = 12
-)
-
-// readings are the lists of parts that an ID as people read it can stand for: it
-// joins the parts by colons, but does not say which colons those are.
-func readings(id []string) [][]string {
-	if len(id) > 1 {
-		return [][]string{id}
-	}
-	all := [][]string{id}
-	if strings.Count(id[0], ":") > mostColons {
-		return all
-	}
-	return append(all, splits(id[0], mostParts)...)
-}
-
-// splits are the ways to cut a text at colons into two parts or more.
-func splits(text string, most int) [][]string {
-	if most < 2 {
-		return nil
-	}
-	var all [][]string
-	for at := range len(text) {
-		if text[at] != ':' || at == 0 || at == len(text)-1 {
-			continue // no part of an ID is empty
-		}
-		head, rest := text[:at], text[at+1:]
-		all = append(all, []string{head, rest})
-		for _, tail := range splits(rest, most-1) {
-			all = append(all, append([]string{head}, tail...))
-		}
-	}
-	return all
+	return id
 }
 
 var _ caddy.AdminRouter = (*adminEvents)(nil)

@@ -22,15 +22,15 @@ func TestEveryResultButTheAppsOwnHasAStatus(t *testing.T) {
 	found := 0
 	ast.Inspect(file, func(n ast.Node) bool {
 		spec, ok := n.(*ast.ValueSpec)
-		if !ok || len(spec.Names) != 1 || len(spec.Values) != 1 {
+		if !ok || len(spec.Names) != 1 || spec.Type == nil {
 			return true
 		}
-		literal, ok := spec.Values[0].(*ast.BasicLit)
-		if !ok {
-			return true // not a result
+		kind, ok := spec.Type.(*ast.Ident)
+		if !ok || kind.Name != "Result" {
+			return true
 		}
 		found++
-		text, err := strconv.Unquote(literal.Value)
+		text, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
 		if err != nil {
 			t.Fatal(err)
 		}

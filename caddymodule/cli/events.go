@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
@@ -18,7 +19,8 @@ import (
 const eventHelp = `
 The scope is the provider's name, unless the guard has a scope line; scope and ID
 stand in the log of the gateway. A composite ID is given as its parts, or joined by
-colons as the log has it. The running gateway is asked over its admin API.`
+colons as the log has it, where %3A is a colon inside a part and %25 a percent sign.
+The running gateway is asked over its admin API.`
 
 func lookupCommand() *cobra.Command {
 	return eventCommand(http.MethodGet, describe, cobra.Command{
@@ -56,7 +58,12 @@ func eventCommand(method string, report func(adminapi.EventState) string, templa
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintln(cmd.OutOrStdout(), report(state))
+		if _, err = fmt.Fprintln(cmd.OutOrStdout(), report(state)); err != nil {
+			return err
+		}
+		if state.State == dedupe.Absent.String() && len(args) == 2 && strings.Contains(args[1], ":") {
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), "A colon inside a part of the ID is written %3A, as the log has it.")
+		}
 		return err
 	}
 	flags := cmd.Flags()
