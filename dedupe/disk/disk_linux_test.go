@@ -26,11 +26,11 @@ const fullDisk = "TEST_FULL_DISK"
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(fullDisk); dir != "" {
 		signal.Ignore(syscall.SIGXFSZ) // the write is to fail, and the process to go on
-		// With journals of the usual size they are the first that cannot be written, and
-		// with small ones it is the file.
-		for _, journals := range []int64{0, 8 << 10} {
-			if err := fillDisk(filepath.Join(dir, fmt.Sprint(journals)), journals); err != nil {
-				fmt.Printf("journals of %d bytes: %v\n", journals, err)
+		// With log files of the usual size these are the first that cannot be written, and
+		// with small ones it is the database.
+		for _, size := range []int64{0, 8 << 10} {
+			if err := fillDisk(filepath.Join(dir, fmt.Sprint(size)), size); err != nil {
+				fmt.Printf("log files of %d bytes: %v\n", size, err)
 				os.Exit(1)
 			}
 		}
@@ -48,8 +48,8 @@ func TestDiskThatIsFullRefusesEventsUntilThereIsRoom(t *testing.T) {
 	}
 }
 
-func fillDisk(dir string, journals int64) error {
-	d, err := disk.Open(disk.Options{Dir: dir}.WithJournals(journals, nil))
+func fillDisk(dir string, logSize int64) error {
+	d, err := disk.Open(disk.Options{Dir: dir}.WithLog(logSize, nil))
 	if err != nil {
 		return err
 	}

@@ -11,50 +11,50 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
 )
 
-// JournalFile is what a journal writes to.
-type JournalFile = journalFile
+// LogFile is what the log writes to.
+type LogFile = logFile
 
-// WithJournals sets the size of the journals, where it is not zero, and what stands
-// between them and their files.
-func (o Options) WithJournals(size int64, wrap func(JournalFile) JournalFile) Options {
-	o.journalSize, o.wrapJournal = size, wrap
+// WithLog sets the size of the log files, where it is not zero, and what stands between
+// the log and its files.
+func (o Options) WithLog(size int64, wrap func(LogFile) LogFile) Options {
+	o.logSize, o.wrapLog = size, wrap
 	return o
 }
 
-// Records counts the keys in the file or in its index, whichever has more; those whose
-// time is over too.
-func (d *Store) Records() (n int) {
-	_ = d.db.View(func(tx *bolt.Tx) error {
+// Records counts the keys in the database or in its index, whichever has more; those
+// whose time is over too.
+func (s *Store) Records() (n int) {
+	_ = s.checkpointer.db.View(func(tx *bolt.Tx) error {
 		n = max(tx.Bucket(bucketDone).Stats().KeyN, tx.Bucket(bucketExpiry).Stats().KeyN)
 		return nil
 	})
 	return n
 }
 
-// Recent counts the keys that the file does not have yet.
-func (d *Store) Recent() int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return len(d.recent) + len(d.moving)
+// Unmoved counts the keys that the database does not have yet.
+func (s *Store) Unmoved() int {
+	s.checkpointer.mu.Lock()
+	defer s.checkpointer.mu.Unlock()
+	return len(s.checkpointer.active) + len(s.checkpointer.flushing)
 }
 
 // Syncs reports whether a transaction is on the disk when it returns. No test can pull
 // the plug.
-func (d *Store) Syncs() bool { return !d.db.NoSync && !d.db.NoGrowSync }
+func (s *Store) Syncs() bool { return !s.checkpointer.db.NoSync && !s.checkpointer.db.NoGrowSync }
 
 // Queued is how many writes wait for the writer to take them.
-func (d *Store) Queued() int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return len(d.queue)
+func (s *Store) Queued() int {
+	s.writer.mu.Lock()
+	defer s.writer.mu.Unlock()
+	return len(s.writer.queue)
 }
 
-// SetPatience sets how long callers wait for the disk.
-func (d *Store) SetPatience(p time.Duration) { d.patience = p }
+// SetWaitBudget sets how long callers wait for the disk.
+func (s *Store) SetWaitBudget(d time.Duration) { s.writer.waitBudget = d }
 
-// ReadJournal returns the numbers of the batches in a journal and the keys they finish.
-func ReadJournal(data []byte, moved uint64) (numbers []uint64, keys []dedupe.Key, err error) {
-	run, err := readJournal(data, moved)
+// ReadLog returns the numbers of the batches in a log file and the keys they finish.
+func ReadLog(data []byte, done uint64) (numbers []uint64, keys []dedupe.Key, err error) {
+	run, err := readLog(data, done)
 	for _, b := range run {
 		numbers = append(numbers, b.number)
 		for _, c := range b.changes {
@@ -64,45 +64,45 @@ func ReadJournal(data []byte, moved uint64) (numbers []uint64, keys []dedupe.Key
 	return numbers, keys, err
 }
 
-// Rewritten is what the batches of a journal look like when they are written again.
-func Rewritten(data []byte, moved uint64) (again []byte) {
-	run, _ := readJournal(data, moved)
+// Rewritten is what the batches of a log file look like when they are written again.
+func Rewritten(data []byte, done uint64) (again []byte) {
+	run, _ := readLog(data, done)
 	for _, b := range run {
-		again = b.append(again)
+		again = b.encode(again)
 	}
 	return again
 }
 
-// Batch is a batch as it stands in a journal.
+// Batch is a batch as it stands in a log file.
 func Batch(number uint64, events ...dedupe.Event) []byte {
 	b := batch{number: number, time: 1}
 	for _, ev := range events {
 		b.changes = append(b.changes, change{event: ev, expires: 2, status: 200})
 	}
-	return b.append(nil)
+	return b.encode(nil)
 }
 
-// HoldFile keeps everybody from writing to the file, as a disk that hangs does.
-func (d *Store) HoldFile(tb testing.TB) (release func()) {
+// HoldDatabase keeps everybody from writing to the database, as a disk that hangs does.
+func (s *Store) HoldDatabase(tb testing.TB) (release func()) {
 	tb.Helper()
-	tx, err := d.db.Begin(true)
+	tx, err := s.checkpointer.db.Begin(true)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	return sync.OnceFunc(func() { _ = tx.Rollback() })
 }
 
-// AwaitMoves returns when no move is under way.
-func (d *Store) AwaitMoves() {
-	for moving := true; moving; time.Sleep(time.Millisecond) {
-		d.mu.Lock()
-		moving = d.moving != nil
-		d.mu.Unlock()
+// AwaitCheckpoint returns when no records are on their way to the database.
+func (s *Store) AwaitCheckpoint() {
+	for flushing := true; flushing; time.Sleep(time.Millisecond) {
+		s.checkpointer.mu.Lock()
+		flushing = s.checkpointer.flushing != nil
+		s.checkpointer.mu.Unlock()
 	}
 }
 
-// Unmoved makes a file say that nothing has been moved into it.
-func Unmoved(path string) error {
+// ForgetMoved makes a database say that nothing has been moved into it.
+func ForgetMoved(path string) error {
 	db, err := bolt.Open(path, 0o600, boltOptions())
 	if err != nil {
 		return err

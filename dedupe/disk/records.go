@@ -13,9 +13,9 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
 )
 
-// The file has three buckets, all numbers in them big-endian:
+// The database has three buckets, all numbers in them big-endian:
 //
-//	webhook_guard  "format" → "1", "moved" → number of the last batch of the journals that is in here (8 bytes)
+//	webhook_guard  "format" → "1", "moved" → number of the last batch of the log that is in here (8 bytes)
 //	done           key → expiry (unix ms, 8 bytes), status (2), content key (16, IDs that have one)
 //	expiry         expiry (unix ms, 8 bytes), key → nothing; so the first is the next to expire
 var (
@@ -38,7 +38,7 @@ const (
 	longRecord  = shortRecord + len(dedupe.Key{})
 )
 
-// makeBuckets prepares a new file.
+// makeBuckets prepares a new database.
 func makeBuckets(tx *bolt.Tx) error {
 	if tx.Bucket(bucketFormat) != nil {
 		return nil
@@ -51,8 +51,7 @@ func makeBuckets(tx *bolt.Tx) error {
 	return tx.Bucket(bucketFormat).Put(keyFormat, format)
 }
 
-// verifyBuckets refuses a file that is something else, and looks at all that is in one
-// that is not.
+// verifyBuckets refuses a database that is no store, and reads all of one that is.
 func verifyBuckets(tx *bolt.Tx) error {
 	if name, _ := tx.Cursor().First(); name == nil {
 		return nil // it was about to be made
@@ -79,7 +78,7 @@ func verifyBucket(b *bolt.Bucket, sound func(k, v []byte) bool) error {
 	})
 }
 
-// finished is what is known of a key. Its zero value is that of one that is forgotten,
+// finished is what is known of a key. The zero value stands for a key that is forgotten,
 // or was never known.
 type finished struct {
 	expires int64 // unix ms
@@ -87,7 +86,7 @@ type finished struct {
 	content dedupe.Key // of IDs that have one
 }
 
-// record is what it comes to at a time, Absent where that is over.
+// record returns f as callers see it at a time, Absent where its time is over.
 func (f finished) record(now int64) dedupe.Record {
 	if f.expires <= now {
 		return dedupe.Record{}
@@ -111,7 +110,7 @@ func recordsOf(tx *bolt.Tx, now time.Time) records {
 	}
 }
 
-// stored returns what is in the file, whether or not its time is over.
+// stored returns what is in the database, whether or not its time is over.
 func (r records) stored(k dedupe.Key) (finished, error) {
 	value := r.done.Get(k[:])
 	var f finished
@@ -131,8 +130,8 @@ func (r records) stored(k dedupe.Key) (finished, error) {
 
 // put writes keys, which are in order, as they are in from. What has expired goes.
 func (r records) put(keys []dedupe.Key, from map[dedupe.Key]finished) error {
-	// Expiries are written in order too. Like this they are added at the end of pages,
-	// which need no room for what comes in between.
+	// Expiries are written in order too. So they are added at the end of pages, which need
+	// no room for what comes in between.
 	r.expiry.FillPercent = 0.9
 	expiries := make([][]byte, 0, len(keys))
 	for _, k := range keys {
@@ -171,7 +170,7 @@ func (r records) put(keys []dedupe.Key, from map[dedupe.Key]finished) error {
 	return nil
 }
 
-// remove takes k out of the file, if it is there.
+// remove removes k, if it is there.
 func (r records) remove(k dedupe.Key) error {
 	old, err := r.stored(k)
 	if err != nil || old.expires == 0 {
@@ -211,8 +210,8 @@ func expiryKey(expires int64, k dedupe.Key) []byte {
 	return append(binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(k)), uint64(expires)), k[:]...)
 }
 
-// moved is the number of the last batch of the journals that is in the file, if the file
-// has ever had journals.
+// moved returns the number of the last batch of the log that is in the database. It is not
+// known where the database has never had a log.
 func (r records) moved() (number uint64, known bool) {
 	if value := r.about.Get(keyMoved); len(value) == 8 {
 		return binary.BigEndian.Uint64(value), true

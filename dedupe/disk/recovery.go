@@ -12,105 +12,122 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
 )
 
-// The journals stand beside the file that they are moved into.
-var journalNames = [2]string{"journal-a", "journal-b"}
+// logNames are the names of the log files, beside the database. They are part of format 1.
+var logNames = [2]string{"journal-a", "journal-b"}
 
-// openJournals opens the two journals, and makes them where there are none yet. What
-// they hold and the file lacks is left to the mover, and known from now on. It is called
-// with the file's lock held.
-func (d *Store) openJournals(o Options) error {
+// openWAL opens the log beside the database, and makes it where there is none yet. Batches
+// that the database lacks are left to the checkpointer, as flushing. The database is
+// locked, so no other process touches the files.
+func openWAL(dir string, cp *checkpointer, o Options) (*wal, error) {
+	if o.logSize == 0 {
+		o.logSize = logSize
+	}
+	w := &wal{dir: dir}
+	if err := w.recover(cp, o); err != nil {
+		return nil, errors.Join(err, w.close())
+	}
+	return w, nil
+}
+
+func (w *wal) recover(cp *checkpointer, o Options) error {
 	known := false
-	err := d.read(func(r records) error {
-		d.moved, known = r.moved()
+	err := cp.read(func(r records) error {
+		cp.done, known = r.moved()
 		return nil
 	})
 	if err != nil {
-		return explain(d.dir, d.path, err)
+		return explain(w.dir, cp.path, err)
 	}
-	if o.journalSize == 0 {
-		o.journalSize = journalSize
+	runs, missing, err := w.openFiles(cp.done, o)
+	switch {
+	case err != nil:
+		return err
+	case len(runs) > 0 && missing != "": // both are there before anything is written to one
+		return explainLog(missing, errors.New("the file is missing, and the other journal is in use"))
+	case len(runs) > 0:
+		if !known { // a database that was begun anew, beside log files that were left
+			cp.done = runs[0][0].number - 1
+		}
+		w.files[0].at = w.files[0].size // nothing is written before all of it is moved
+		w.next, err = cp.replay(w.dir, runs)
+		return err
 	}
-	var runs [][]batch // of the journals that have something to move
-	var missing string
-	for i, name := range journalNames {
-		path := filepath.Join(d.dir, name)
-		j, run, err := openJournal(path, d.moved, o)
+	w.next = cp.done + 1
+	if !known {
+		// From now on a log file that lacks its beginning is noticed.
+		if err := cp.run(nil, 0); err != nil {
+			return explain(w.dir, cp.path, err)
+		}
+	}
+	return w.makeFiles(cp.done, o)
+}
+
+// openFiles opens the log files that are there. It returns the batches of each file that
+// has some to move, by their numbers, and the path of a file that is missing.
+func (w *wal) openFiles(done uint64, o Options) (runs [][]batch, missing string, err error) {
+	for i, name := range logNames {
+		path := filepath.Join(w.dir, name)
+		f, run, err := openSegment(path, done, o)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			missing = path
 			continue
 		case err != nil:
-			return explainJournal(path, err)
+			return nil, "", explainLog(path, err)
 		}
-		d.journals[i] = j
-		if len(run) > 0 && run[len(run)-1].number > d.moved {
+		w.files[i] = f
+		if len(run) > 0 && run[len(run)-1].number > done {
 			runs = append(runs, run)
 		}
 	}
 	slices.SortFunc(runs, func(a, b []batch) int { return cmp.Compare(a[0].number, b[0].number) })
-	if len(runs) > 0 {
-		if missing != "" { // both are there before anything is written to one
-			return explainJournal(missing, errors.New("the file is missing, and the other journal is in use"))
-		}
-		if !known { // a file that was begun anew, beside journals that were left
-			d.moved = runs[0][0].number - 1
-		}
-		d.journals[0].at = d.journals[0].size // nothing is written before all of it is moved
-		return d.replay(runs)
-	}
-	d.number = d.moved + 1
-	if !known {
-		// From now on a journal that lacks its beginning is seen.
-		if err := d.move(nil, 0); err != nil {
-			return explain(d.dir, d.path, err)
-		}
-	}
-	return d.makeJournals(o)
+	return runs, missing, nil
 }
 
-// makeJournals makes those that are missing.
-func (d *Store) makeJournals(o Options) error {
+// makeFiles makes the log files that are missing.
+func (w *wal) makeFiles(done uint64, o Options) error {
 	made := false
-	for i, name := range journalNames {
-		if d.journals[i] != nil {
+	for i, name := range logNames {
+		if w.files[i] != nil {
 			continue
 		}
-		path := filepath.Join(d.dir, name)
-		if err := makeJournal(path, o.journalSize); err != nil {
-			return explainJournal(path, err)
+		path := filepath.Join(w.dir, name)
+		if err := makeSegment(path, o.logSize); err != nil {
+			return explainLog(path, err)
 		}
 		var err error
-		if d.journals[i], _, err = openJournal(path, d.moved, o); err != nil {
-			return explainJournal(path, err)
+		if w.files[i], _, err = openSegment(path, done, o); err != nil {
+			return explainLog(path, err)
 		}
 		made = true
 	}
 	if !made {
 		return nil
 	}
-	return syncDir(d.dir)
+	return syncDir(w.dir)
 }
 
-// replay makes known what the journals hold. The one with lower numbers comes first, and
-// no number may be missing, from what has been moved to the end.
-func (d *Store) replay(runs [][]batch) error {
-	d.number = d.moved + 1
-	d.moving = make(map[dedupe.Key]finished)
+// replay makes known what the log holds, and returns the number of the next batch. The
+// file with lower numbers comes first, and no number may be missing, from the last batch
+// in the database to the end.
+func (c *checkpointer) replay(dir string, runs [][]batch) (next uint64, err error) {
+	next = c.done + 1
+	c.flushing = make(map[dedupe.Key]finished)
 	for _, run := range runs {
-		// One may be there twice: not taken by the first journal, as far as anybody was
-		// told, and then written to the other.
-		if first := run[0].number; first > d.number {
-			return explainJournal(d.dir, fmt.Errorf("%w: batches %d to %d are neither in %s nor in a journal",
-				errDamaged, d.number, first-1, fileName))
+		// A batch may be there twice: the first file did not take it, as far as any caller
+		// was told, and so it was written to the other.
+		if first := run[0].number; first > next {
+			return 0, explainLog(dir, fmt.Errorf("%w: batches %d to %d are neither in %s nor in a journal",
+				errDamaged, next, first-1, databaseName))
 		}
-		err := d.read(func(r records) error {
+		err := c.read(func(r records) error {
 			for _, b := range run {
-				if b.number <= d.moved {
+				if b.number <= c.done {
 					continue
 				}
 				r.now = b.time
-				for _, c := range b.changes {
-					if err := d.apply(d.moving, r, c); err != nil {
+				for _, ch := range b.changes {
+					if err := c.apply(c.flushing, r, ch); err != nil {
 						return err
 					}
 				}
@@ -118,50 +135,50 @@ func (d *Store) replay(runs [][]batch) error {
 			return nil
 		})
 		if err != nil {
-			return explain(d.dir, d.path, err)
+			return 0, explain(dir, c.path, err)
 		}
-		d.number = run[len(run)-1].number + 1
+		next = run[len(run)-1].number + 1
 	}
-	d.moveTo = d.number - 1
-	return nil
+	c.target = next - 1
+	return next, nil
 }
 
-// openJournal opens a journal that is there, and reads it.
-func openJournal(path string, moved uint64, o Options) (*journal, []batch, error) {
+// openSegment opens a log file that is there, and reads it.
+func openSegment(path string, done uint64, o Options) (*segment, []batch, error) {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return nil, nil, err
 	}
-	j := &journal{path: path, file: syncedFile{f}, at: journalStart}
-	if o.wrapJournal != nil {
-		j.file = o.wrapJournal(j.file)
+	s := &segment{file: syncedFile{f}, at: logStart}
+	if o.wrapLog != nil {
+		s.file = o.wrapLog(s.file)
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return nil, nil, errors.Join(err, j.file.Close())
+		return nil, nil, errors.Join(err, s.file.Close())
 	}
-	run, err := readJournal(data, moved)
+	run, err := readLog(data, done)
 	if err == nil && len(run) > 0 {
 		// What was read may be on its way to the disk only, and is relied on from now on.
-		err = j.file.SyncData()
+		err = s.file.SyncData()
 	}
 	if err != nil {
-		return nil, nil, errors.Join(err, j.file.Close())
+		return nil, nil, errors.Join(err, s.file.Close())
 	}
-	j.size = int64(len(data))
-	return j, run, nil
+	s.size = int64(len(data))
+	return s, run, nil
 }
 
-// makeJournal makes an empty journal. It is written in full, so that later syncs find
+// makeSegment makes an empty log file. It is written in full, so that later syncs find
 // nothing to write but the data, and gets its name when it is complete.
-func makeJournal(path string, size int64) error {
+func makeSegment(path string, size int64) error {
 	unnamed := path + ".new"
 	f, err := os.OpenFile(unnamed, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.Remove(unnamed) }()
-	whole := append(journalPage(size), make([]byte, size-journalStart)...)
+	whole := append(logPage(size), make([]byte, size-logStart)...)
 	if _, err := f.Write(whole); err != nil {
 		return errors.Join(err, f.Close())
 	}
@@ -171,12 +188,12 @@ func makeJournal(path string, size int64) error {
 	return os.Rename(unnamed, path)
 }
 
-// explainJournal says what to do about journals that do not open.
-func explainJournal(path string, err error) error {
+// explainLog says what to do about log files that do not open.
+func explainLog(path string, err error) error {
 	var system *fs.PathError
 	if errors.As(err, &system) {
 		return fmt.Errorf("%w: the user that this process runs as must be able to write there, and find room; else %s", err, elsewhere)
 	}
 	return fmt.Errorf("%s: %w: put a copy of the whole directory back, or move %s and %s away, which forgets the newest events; else %s",
-		path, err, journalNames[0], journalNames[1], elsewhere)
+		path, err, logNames[0], logNames[1], elsewhere)
 }

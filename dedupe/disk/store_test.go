@@ -154,7 +154,7 @@ func TestDiskReachesASteadySize(t *testing.T) {
 	dir, c := t.TempDir(), testkit.NewClock()
 	const perHour, hours = 1000, 16 // each lives for an hour
 	// Journals with room for about 200 of them.
-	d := openDiskWith(t, disk.Options{Dir: dir, Now: c.Now}.WithJournals(16<<10, nil))
+	d := openDiskWith(t, disk.Options{Dir: dir, Now: c.Now}.WithLog(16<<10, nil))
 	n := 0
 	var sizes []int64
 	for range hours {
@@ -192,7 +192,7 @@ func TestDiskReachesASteadySize(t *testing.T) {
 	testbed.Eventually(t, testkit.Patient, func() bool { return d.Records() == 0 }, "everything to be reclaimed")
 }
 
-// gate stands before the journals: while it is shut, the disk hangs, and while it fails,
+// gate stands before the log files: while it is shut, the disk hangs, and while it fails,
 // the disk takes no writes.
 type gate struct {
 	mu      sync.Mutex // held while it is shut
@@ -203,7 +203,7 @@ type gate struct {
 
 var errFailing = errors.New("the disk fails")
 
-func (g *gate) wrap(f disk.JournalFile) disk.JournalFile { return gated{f, g} }
+func (g *gate) wrap(f disk.LogFile) disk.LogFile { return gated{f, g} }
 
 // shut keeps the writer at its next write until the gate is opened.
 func (g *gate) shut(t *testing.T) (open func()) {
@@ -214,7 +214,7 @@ func (g *gate) shut(t *testing.T) (open func()) {
 }
 
 type gated struct {
-	disk.JournalFile
+	disk.LogFile
 	gate *gate
 }
 
@@ -227,14 +227,14 @@ func (f gated) SyncData() error {
 	if f.gate.failing.Load() {
 		return errFailing
 	}
-	return f.JournalFile.SyncData()
+	return f.LogFile.SyncData()
 }
 
 // Concurrent commits share syncs.
 func TestDiskCommitsShareSyncs(t *testing.T) {
 	t.Parallel()
 	g := new(gate)
-	d := openDiskWith(t, disk.Options{Dir: t.TempDir()}.WithJournals(0, g.wrap))
+	d := openDiskWith(t, disk.Options{Dir: t.TempDir()}.WithLog(0, g.wrap))
 	if !d.Syncs() {
 		t.Error("transactions are not synced at all")
 	}
@@ -309,8 +309,8 @@ func TestDiskClosesUnderLoad(t *testing.T) {
 func TestDiskThatHangsFailsItsCallersUntilItIsBack(t *testing.T) {
 	t.Parallel()
 	dir, g := t.TempDir(), new(gate)
-	d := openDiskWith(t, disk.Options{Dir: dir}.WithJournals(0, g.wrap))
-	d.SetPatience(50 * time.Millisecond)
+	d := openDiskWith(t, disk.Options{Dir: dir}.WithLog(0, g.wrap))
+	d.SetWaitBudget(50 * time.Millisecond)
 	open := g.shut(t)
 	err := d.Commit(t.Context(), testkit.Pair(1), 200, testkit.TTL)
 	testkit.WantWords(t, err, dir, "has not taken a write")

@@ -9,7 +9,7 @@ import (
 // syncedFile is a file of which only the data is synced: its size never changes.
 type syncedFile struct{ *os.File }
 
-// SyncData implements journalFile.
+// SyncData implements logFile.
 func (f syncedFile) SyncData() error {
 	conn, err := f.SyscallConn()
 	if err != nil {

@@ -3,7 +3,6 @@ package disk
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -12,287 +11,357 @@ import (
 )
 
 const (
-	// writePatience is how long a caller waits for the disk. A sync that hangs for
-	// longer counts as a failure, like one that is refused.
-	writePatience = 10 * time.Second
-	// upkeepEvery is how often the writer looks whether something is to be moved or
+	// waitBudget is how long a caller waits for the disk. A sync that hangs for longer
+	// counts as a failure, like one that is refused.
+	waitBudget = 10 * time.Second
+	// maintainEvery is how often the writer looks whether something is to be moved or
 	// reclaimed, and how often it tries whether a disk that failed takes writes again.
-	upkeepEvery = time.Second
+	maintainEvery = time.Second
 )
 
-// diskWrite is a change that somebody waits for.
-type diskWrite struct {
+// writer has one goroutine, which alone writes to the log. Each of its rounds takes all
+// writes that have come in during the one before, so that they share a sync and a lone
+// one waits for nobody.
+type writer struct {
+	dir        string
+	clock      clock
+	waitBudget time.Duration
+
+	claims       *claims
+	checkpointer *checkpointer
+	log          *wal
+
+	wake   chan struct{} // tells the goroutine that there is something to do
+	ended  chan struct{} // closed when it has ended
+	endErr error         // its result; set before ended is closed
+
+	// For the goroutine only. They are kept for their memory.
+	pending map[dedupe.Key]finished // the records of the batch that is being written
+	batch   batch
+	taken   []*write
+
+	// mu guards what follows. No other lock is taken under it.
+	mu      sync.Mutex
+	queue   []*write // for the goroutine to take
+	unsaved []*write // commits of the last batch that failed
+	failure error    // why the last batch failed; nil after one that did not
+	closed  bool
+}
+
+func newWriter(s *Store, clock clock) *writer {
+	return &writer{
+		dir:        s.log.dir,
+		clock:      clock,
+		waitBudget: waitBudget,
+
+		claims:       s.claims,
+		checkpointer: s.checkpointer,
+		log:          s.log,
+
+		wake:    make(chan struct{}, 1),
+		ended:   make(chan struct{}),
+		pending: make(map[dedupe.Key]finished),
+	}
+}
+
+// write is a change that a caller waits for.
+type write struct {
 	change
-	forget   bool          // the ID that the change names, and its content
+	forget   bool          // remove the ID that the change names, and its content
 	found    dedupe.Record // by a Forget
 	inFlight bool          // what a Forget found is
 
-	done chan struct{} // told when it is on the disk, or err says why it is not
+	done chan struct{} // receives when it is on the disk, or err says why it is not
 	late *time.Timer
 	err  error
 }
 
-// diskWrites are kept for the next caller, with what it waits on.
-var diskWrites = sync.Pool{New: func() any {
+// writes are kept for the next caller, with what it waits on.
+var writes = sync.Pool{New: func() any {
 	late := time.NewTimer(time.Hour)
 	late.Stop()
-	return &diskWrite{done: make(chan struct{}, 1), late: late}
+	return &write{done: make(chan struct{}, 1), late: late}
 }}
 
-func newWrite(c change) *diskWrite {
-	w := diskWrites.Get().(*diskWrite)
-	*w = diskWrite{change: c, done: w.done, late: w.late}
+func newWrite(c change) *write {
+	w := writes.Get().(*write)
+	*w = write{change: c, done: w.done, late: w.late}
 	return w
 }
 
-// write hands a change to the writer and waits until it is safe on the disk. Once it has
-// been settled, w is the caller's, to give back to diskWrites.
-func (d *Store) write(ctx context.Context, w *diskWrite) (settled bool, err error) {
-	if _, err := d.lock(ctx); err != nil {
+// commit returns when the event is safe on the disk.
+func (w *writer) commit(ctx context.Context, ev dedupe.Event, status int, ttl time.Duration) error {
+	c := newWrite(change{event: ev, status: status, expires: w.clock.now().UnixMilli() + dedupe.Millis(ttl)})
+	finished, err := w.wait(ctx, c)
+	if finished {
+		writes.Put(c)
+	}
+	return err
+}
+
+// forget returns when the event is gone from the disk.
+func (w *writer) forget(ctx context.Context, id dedupe.Key) (dedupe.Record, error) {
+	f := newWrite(change{event: dedupe.Event{ID: id}})
+	f.forget = true
+	_, err := w.wait(ctx, f)
+	switch {
+	case err != nil:
+		return dedupe.Record{}, err
+	case f.inFlight:
+		return dedupe.Record{}, dedupe.ErrInFlight
+	}
+	return f.found, nil
+}
+
+// wait queues a write and returns its result. Once it is finished the caller may give it
+// back to writes.
+func (w *writer) wait(ctx context.Context, c *write) (finished bool, err error) {
+	if err := ctx.Err(); err != nil {
 		return false, err
 	}
-	if d.damaged {
-		defer d.mu.Unlock()
-		return false, d.failure
+	if err := w.checkpointer.damaged(); err != nil {
+		return false, err
 	}
-	d.queue = append(d.queue, w)
-	d.mu.Unlock()
-	d.signal()
+	w.mu.Lock()
+	if w.closed {
+		w.mu.Unlock()
+		return false, dedupe.ErrClosed
+	}
+	w.queue = append(w.queue, c)
+	w.mu.Unlock()
+	w.signal()
 
-	w.late.Reset(d.patience)
-	defer w.late.Stop()
+	c.late.Reset(w.waitBudget)
+	defer c.late.Stop()
 	select {
-	case <-w.done:
-		return true, w.err
+	case <-c.done:
+		return true, c.err
 	case <-ctx.Done():
 		return false, ctx.Err()
-	case <-w.late.C:
-		err := fmt.Errorf("%s: the disk has not taken a write for %s", d.dir, d.patience)
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		if !d.damaged {
-			d.failure = err // until a write succeeds
-		}
+	case <-c.late.C:
+		err := fmt.Errorf("%s: the disk has not taken a write for %s", w.dir, w.waitBudget)
+		w.mu.Lock()
+		w.failure = err // until a write succeeds
+		w.mu.Unlock()
 		return false, err
 	}
 }
 
-func (d *Store) signal() {
+func (w *writer) signal() {
 	select {
-	case d.wake <- struct{}{}:
-	default: // it has been told already
+	case w.wake <- struct{}{}:
+	default: // it is awake already
 	}
 }
 
-// writeAll is the writer: the one goroutine that writes to the journals. Each of its
-// turns takes all writes that have come in during the one before, so that they share a
-// sync and a lone one waits for nobody.
-func (d *Store) writeAll() {
-	defer close(d.ended)
-	tick := time.NewTicker(upkeepEvery)
+// lastFailure returns why the disk takes no writes, or nil.
+func (w *writer) lastFailure() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.failure
+}
+
+// close ends the goroutine once it has carried out what is queued. It reports whether it
+// is the first call.
+func (w *writer) close() (first bool) {
+	w.mu.Lock()
+	first = !w.closed
+	w.closed = true
+	w.mu.Unlock()
+	w.signal()
+	return first
+}
+
+// run is the goroutine.
+func (w *writer) run() {
+	defer close(w.ended)
+	tick := time.NewTicker(maintainEvery)
 	defer tick.Stop()
 	for {
-		upkeep := false
+		due := false
 		select {
-		case <-d.wake:
+		case <-w.wake:
 		case <-tick.C:
-			upkeep = true
-		case err := <-d.moveEnded:
-			_ = d.endMove(err) // it is tried again
+			due = true
+		case err := <-w.checkpointer.running:
+			_ = w.checkpointer.finish(err) // a checkpoint that failed is run again
 			continue
 		}
-		d.mu.Lock()
-		writes, closed, failed := d.queue, d.closed, d.failure != nil
-		d.queue, d.taken = d.taken[:0], writes
-		retry := upkeep && failed && !d.damaged
-		if retry {
-			// What failed is the best probe of whether the like of it succeeds by now.
-			writes = append(d.unsaved, writes...)
-		}
-		d.mu.Unlock()
-
-		for first := true; len(writes) > 0 || retry && first; first = false {
-			some := writes[:min(len(writes), maxBatch)]
-			err := d.save(some)
+		queued, closed, retry := w.take(due)
+		for first := true; len(queued) > 0 || retry && first; first = false {
+			some := queued[:min(len(queued), maxBatch)]
+			err := w.save(some)
 			if err != nil {
-				some = writes // the rest would not fare better
+				some = queued // the rest would not fare better
 			}
-			d.settle(some, err)
-			writes = writes[len(some):]
+			w.finish(some, err)
+			queued = queued[len(some):]
 		}
 		if closed {
-			d.closeErr = d.end()
+			w.endErr = w.end()
 			return
 		}
-		if upkeep {
-			d.keepUp()
+		if due {
+			w.maintain()
 		}
 	}
+}
+
+// take returns the writes of a round. After a failure, when due, these are those that
+// failed first: they are the best probe of whether the disk takes such writes by now.
+func (w *writer) take(due bool) (queued []*write, closed, retry bool) {
+	retry = due && w.checkpointer.damaged() == nil
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	queued = w.queue
+	w.queue, w.taken = w.taken[:0], queued
+	if retry = retry && w.failure != nil; retry {
+		queued = append(w.unsaved, queued...)
+	}
+	return queued, w.closed, retry
 }
 
 // save carries writes out, and returns when they are on the disk, synced.
-func (d *Store) save(writes []*diskWrite) error {
-	d.mu.Lock()
-	damaged, failure := d.damaged, d.failure
-	d.mu.Unlock()
-	if damaged {
-		return failure
+func (w *writer) save(some []*write) error {
+	if err := w.checkpointer.damaged(); err != nil {
+		return err
 	}
-	clear(d.changed)
-	b := batch{number: d.number, time: d.now().UnixMilli(), changes: d.batch.changes[:0]}
-	read := d.read
-	if slices.ContainsFunc(writes, func(w *diskWrite) bool { return w.forget }) {
-		read = d.readLocked
+	clear(w.pending)
+	b := batch{number: w.log.next, time: w.clock.now().UnixMilli(), changes: w.batch.changes[:0]}
+	read := w.checkpointer.read
+	if slices.ContainsFunc(some, func(c *write) bool { return c.forget }) {
+		read = w.readWithClaims
 	}
 	err := read(func(r records) error {
 		r.now = b.time
-		for _, w := range writes {
-			if w.forget {
-				if err := d.prepareForget(r, w); err != nil {
+		for _, c := range some {
+			if c.forget {
+				if err := w.prepareForget(r, c); err != nil {
 					return err
 				}
-				if w.inFlight || w.found.State != dedupe.Done {
+				if c.inFlight || c.found.State != dedupe.Done {
 					continue
 				}
 			}
-			if err := d.apply(d.changed, r, w.change); err != nil {
+			if err := w.checkpointer.apply(w.pending, r, c.change); err != nil {
 				return err
 			}
-			b.changes = append(b.changes, w.change)
+			b.changes = append(b.changes, c.change)
 		}
 		return nil
 	})
-	d.batch = b
-	// After a failure only a write, if of nothing, tells whether the disk takes any.
-	if err == nil && (len(b.changes) > 0 || failure != nil) {
-		err = d.add(&b)
+	w.batch = b
+	// After a failure only a write, if of nothing, shows whether the disk takes any.
+	if err == nil && (len(b.changes) > 0 || w.lastFailure() != nil) {
+		err = w.append(&b)
 	}
 	if err != nil {
-		return fmt.Errorf("%s cannot be written, and events are refused until it can: %w", d.dir, err)
+		return fmt.Errorf("%s cannot be written, and events are refused until it can: %w", w.dir, err)
 	}
 	return nil
 }
 
-// readLocked is read with the lock held, for a look at the claims. To take it later, in
-// the middle of a read, could wait for ever: for a Claim that waits for the mover, which
-// waits for that read.
-func (d *Store) readLocked(look func(records) error) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.read(look)
+// readWithClaims reads with the claims locked. To lock them later, in the middle of a
+// read, could deadlock: with a Claim that waits for the checkpoint, which waits for that
+// read to end.
+func (w *writer) readWithClaims(look func(records) error) error {
+	w.claims.mu.Lock()
+	defer w.claims.mu.Unlock()
+	return w.checkpointer.read(look)
 }
 
-// prepareForget looks up what a Forget is to remove. It is called with the lock held.
-func (d *Store) prepareForget(r records, w *diskWrite) error {
-	f, err := d.after(d.changed, r, w.event.ID)
+// prepareForget looks up what a Forget is to remove. The claims are locked.
+func (w *writer) prepareForget(r records, c *write) error {
+	f, err := w.checkpointer.after(w.pending, r, c.event.ID)
 	if err != nil {
 		return err
 	}
-	w.found = f.record(r.now)
-	w.event.Content = w.found.Content
-	for k := range w.event.Keys() {
-		w.inFlight = w.inFlight || d.claims.Get(k, d.elapsed()) != nil
-	}
-	return nil
-}
-
-// add puts a batch into the journal.
-func (d *Store) add(b *batch) error {
-	if !d.journals[0].fits(b.size()) {
-		if err := d.turn(); err != nil {
-			return err
-		}
-	}
-	if d.journals[0].at == journalStart {
-		d.since = d.elapsed()
-	}
-	d.buffer = b.append(d.buffer[:0])
-	if err := d.journals[0].add(d.buffer); err != nil {
-		return err
-	}
-	d.number++
-	return nil
-}
-
-// apply adds to changed what a change makes of its keys.
-func (d *Store) apply(changed map[dedupe.Key]finished, r records, c change) error {
+	c.found = f.record(r.now)
+	c.event.Content = c.found.Content
 	for k := range c.event.Keys() {
-		if c.status == 0 {
-			changed[k] = finished{}
-			continue
-		}
-		// A key that is finished already keeps its record, and its time is only ever
-		// lengthened.
-		f, err := d.after(changed, r, k)
-		if err != nil {
-			return err
-		}
-		switch {
-		case f.expires <= r.now:
-			f = finished{expires: c.expires, status: int16(c.status)}
-			if k == c.event.ID {
-				f.content = c.event.Content
-			}
-		case c.expires <= f.expires:
-			continue
-		default:
-			f.expires = c.expires
-		}
-		changed[k] = f
+		c.inFlight = c.inFlight || w.claims.table.Get(k, w.clock.elapsed()) != nil
 	}
 	return nil
 }
 
-// after returns what is known of k when the changes so far will have been made.
-func (d *Store) after(changed map[dedupe.Key]finished, r records, k dedupe.Key) (finished, error) {
-	if f, ok := changed[k]; ok {
-		return f, nil
+// append adds a batch to the log. It rotates the log first where the batch does not fit.
+func (w *writer) append(b *batch) error {
+	if !w.log.fits(b) {
+		if err := w.rotate(); err != nil {
+			return err
+		}
 	}
-	return d.stored(r, k)
+	return w.log.append(b, w.clock.elapsed())
 }
 
-// settle tells the callers, after what they finished is known and the claims on it are
-// dropped.
-func (d *Store) settle(writes []*diskWrite, err error) {
-	d.mu.Lock()
-	d.unsaved = nil
-	if !d.damaged {
-		d.failure = err
+// rotate goes on in the other log file, once that one is free, and has the records of
+// this one moved.
+func (w *writer) rotate() error {
+	if err := w.checkpointer.wait(); err != nil {
+		return err
 	}
+	w.log.swap()
+	if w.log.last() > w.checkpointer.done {
+		w.checkpointer.begin(w.log.last())
+	}
+	return nil
+}
+
+// finish reports the result to the callers. Before that it shows what they finished and
+// drops the claims on it, at once for all calls.
+func (w *writer) finish(some []*write, err error) {
+	var unsaved []*write
+	w.claims.mu.Lock()
 	if err == nil {
-		maps.Copy(d.recent, d.changed)
+		w.checkpointer.publish(w.pending)
 	}
-	for _, w := range writes {
+	for _, c := range some {
 		switch {
-		case w.forget:
+		case c.forget:
 			// Forgetting is not repeated: the event may have been finished anew by then.
 		case err == nil:
-			d.claims.Drop(w.event)
+			w.claims.table.Drop(c.event)
 		default:
-			d.unsaved = append(d.unsaved, &diskWrite{change: w.change})
+			unsaved = append(unsaved, &write{change: c.change})
 		}
 	}
-	d.markDamaged(err)
-	d.mu.Unlock()
-	for _, w := range writes {
-		if w.done != nil {
-			w.err = err
-			w.done <- struct{}{} // has room: each is told once
+	w.claims.mu.Unlock()
+	w.checkpointer.reportDamage(err)
+
+	// Only now: whoever sees no failure must see the records.
+	w.mu.Lock()
+	w.failure, w.unsaved = err, unsaved
+	w.mu.Unlock()
+	for _, c := range some {
+		if c.done != nil {
+			c.err = err
+			c.done <- struct{}{} // has room: each is told once
 		}
 	}
 }
 
-// end leaves everything in the file, and lets go of it. What cannot be moved stays in
-// the journals until the store is opened again.
-func (d *Store) end() error {
-	if d.isDamaged() {
-		return nil // locks of the file may be held for good: it is left to the end of the process
+// maintain does what is due in the background, if no checkpoint is under way.
+func (w *writer) maintain() {
+	cp := w.checkpointer
+	switch {
+	case cp.running != nil || cp.damaged() != nil:
+	case cp.flushing != nil:
+		cp.start() // it has failed before
+	case w.log.last() > cp.done && w.clock.elapsed()-w.log.since >= checkpointEvery:
+		_ = w.rotate() // nothing is being moved, so it has nothing to fail by
+	case cp.worthReclaiming(w.log.last() == cp.done):
+		cp.start()
 	}
-	return d.moveAll()
 }
 
-func (d *Store) isDamaged() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.damaged
+// end leaves everything in the database. What cannot be moved stays in the log until the
+// store is opened again.
+func (w *writer) end() error {
+	if w.checkpointer.damaged() != nil {
+		return nil
+	}
+	if err := w.rotate(); err != nil {
+		return err
+	}
+	return w.checkpointer.wait()
 }

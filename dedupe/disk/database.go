@@ -15,26 +15,27 @@ import (
 )
 
 const (
-	fileName = "events.db"
-	// lockPatience is how long another process may take to let go of the file.
-	lockPatience = 2 * time.Second
+	databaseName = "events.db"
+	// lockTimeout is how long another process may take to close the database.
+	lockTimeout = 2 * time.Second
 
 	elsewhere = "use another directory (store disk <dir>), store redis <url> or store memory"
 )
 
-// boltOptions are those that etcd runs with: free pages are found when the file is
+// boltOptions are those that etcd runs with: free pages are found when the database is
 // opened instead of being written down with every transaction.
 func boltOptions() *bolt.Options {
-	return &bolt.Options{Timeout: lockPatience, NoFreelistSync: true, FreelistType: bolt.FreelistMapType, NoStatistics: true}
+	return &bolt.Options{Timeout: lockTimeout, NoFreelistSync: true, FreelistType: bolt.FreelistMapType, NoStatistics: true}
 }
 
-// openFile opens the file of the store in dir, and makes both where they are missing.
-func openFile(dir string) (path string, db *bolt.DB, err error) {
+// openDatabase opens the database of the store in dir, and makes both where they are
+// missing.
+func openDatabase(dir string) (path string, db *bolt.DB, err error) {
 	if dir, err = filepath.Abs(dir); err != nil {
 		return "", nil, err
 	}
-	path = filepath.Join(dir, fileName)
-	if err = makeFile(dir, path); err != nil {
+	path = filepath.Join(dir, databaseName)
+	if err = makeDatabase(dir, path); err != nil {
 		return "", nil, fmt.Errorf("%s: %w: the user that this process runs as must be able to write there; else %s", dir, err, elsewhere)
 	}
 	if db, err = openBolt(path); err != nil {
@@ -43,7 +44,7 @@ func openFile(dir string) (path string, db *bolt.DB, err error) {
 	return path, db, nil
 }
 
-// explain says what to do about a file that does not open.
+// explain says what to do about a database that does not open.
 func explain(dir, path string, err error) error {
 	var system *fs.PathError
 	switch {
@@ -55,16 +56,16 @@ func explain(dir, path string, err error) error {
 	return fmt.Errorf("%s: %w: put a copy of the whole directory back, or move it away to begin with an empty one, which has forgotten every event; else %s", path, err, elsewhere)
 }
 
-// makeFile puts an empty store into dir where it has none. The file gets its name when
+// makeDatabase puts an empty store into dir where it has none. The file gets its name when
 // it is complete, so that a crash leaves no half of one behind.
-func makeFile(dir, path string) error {
+func makeDatabase(dir, path string) error {
 	if _, err := os.Stat(path); err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	if err := makeDir(dir); err != nil {
 		return err
 	}
-	unnamed, err := os.CreateTemp(dir, fileName+".new-") // 0600
+	unnamed, err := os.CreateTemp(dir, databaseName+".new-") // 0600
 	if err != nil {
 		return err
 	}
@@ -115,7 +116,7 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// openBolt opens a file and makes sure that it is a store.
+// openBolt opens a database that is empty or a store.
 func openBolt(path string) (*bolt.DB, error) {
 	if info, err := os.Stat(path); err == nil && info.Size() > 0 {
 		if err := verify(path, info.Size()); err != nil {
@@ -138,9 +139,9 @@ func openBolt(path string) (*bolt.DB, error) {
 	return nil, err
 }
 
-// verify reads the whole of a file that exists. The library does so as well when it
+// verify reads the whole of a database that exists. The library does so as well when it
 // looks for free pages, but in a goroutine of its own, where a page that makes no sense
-// ends the process without a word of what to do.
+// ends the process without saying what to do.
 func verify(path string, size int64) error {
 	options := boltOptions()
 	options.ReadOnly = true
@@ -158,9 +159,9 @@ func verify(path string, size int64) error {
 	})
 }
 
-// guarded turns a panic of the library, which is how it meets pages that make no
-// sense, and a fault of the mapped file, which is how reading from a disk fails, into
-// an error. Neither may end the process and with it every other site.
+// guarded turns two things into an error: a panic of the library, which it raises for
+// pages that make no sense, and a fault of the mapped file, which a disk that cannot be
+// read raises. Neither may end the process, and with it every other site.
 func guarded(do func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {

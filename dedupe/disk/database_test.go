@@ -20,7 +20,7 @@ import (
 
 // The file as a power failure may leave it. bbolt writes a transaction's pages first,
 // and then one of two meta pages that take turns. Where the newest transaction is lost,
-// the journals still have what it moved.
+// the log still has what it moved.
 func TestDiskOpensWhatACrashLeaves(t *testing.T) {
 	t.Parallel()
 	original, c := t.TempDir(), testkit.NewClock()
@@ -82,7 +82,7 @@ func TestDiskOpensWhatACrashLeaves(t *testing.T) {
 func TestDiskOpensCopiesTakenUnderLoad(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	d := openDiskWith(t, disk.Options{Dir: dir}.WithJournals(16<<10, nil)) // many moves
+	d := openDiskWith(t, disk.Options{Dir: dir}.WithLog(16<<10, nil)) // many moves
 	var mu sync.Mutex
 	finished := 0
 	stop := make(chan struct{})

@@ -12,21 +12,22 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
 )
 
-// A journal is a file of fixed size that is written from its beginning to its end, one
-// batch of changes after the other, and then over again. Its first page says what it is
-// and is never touched again; all numbers are big-endian:
+// A log file is of fixed size. It is written from its beginning to its end, one batch of
+// changes after the other, and then over again. Its first page says what it is and never
+// changes. The names and marks on the disk still say "journal", as format 1 has them. All
+// numbers are big-endian:
 //
 //	page    "webhook_guard journal 1\n", size of the file (8), zeros
 //	batch   "wgb1", CRC-32C of what follows (4), length of the changes (4), number (8), time (unix ms, 8), changes
 //	change  content key (16), ID key (16), expiry (unix ms, 8), status (2; 0: forgotten)
 //
-// Batches are numbered through both journals and all of their uses, so that what is
-// left of an earlier use tells itself apart: its numbers are lower.
+// Batches are numbered through both files and all of their uses, so that what is left of
+// an earlier use can be recognised: its numbers are lower.
 const (
-	journalMagic = "webhook_guard journal 1\n"
-	journalStart = 4096
-	// journalSize has room for 49,000 events in batches, or 28,000 that come alone.
-	journalSize = journalStart + 2<<20
+	logMagic = "webhook_guard journal 1\n"
+	logStart = 4096
+	// logSize has room for 49,000 events in batches, or 28,000 that come alone.
+	logSize = logStart + 2<<20
 
 	batchMagic = "wgb1"
 	batchHead  = 4 + 4 + 4 + 8 + 8
@@ -36,8 +37,8 @@ const (
 )
 
 var (
-	errNotJournal = errors.New("the file is not a journal of this version")
-	castagnoli    = crc32.MakeTable(crc32.Castagnoli)
+	errNotLog  = errors.New("the file is not a journal of this version")
+	castagnoli = crc32.MakeTable(crc32.Castagnoli)
 )
 
 // change is what a batch says about an event: that it is finished, or forgotten.
@@ -47,15 +48,15 @@ type change struct {
 	status  int   // 0: forgotten
 }
 
-// batch is what one write adds to a journal.
+// batch is what one write adds to the log.
 type batch struct {
 	number  uint64
 	time    int64 // unix ms; what had expired by then was no more
 	changes []change
 }
 
-// append adds b as it stands in a journal.
-func (b *batch) append(to []byte) []byte {
+// encode appends b as it stands in a log file.
+func (b *batch) encode(to []byte) []byte {
 	at := len(to)
 	to = append(to, batchMagic...)
 	to = binary.BigEndian.AppendUint32(to, 0) // the checksum's place
@@ -99,61 +100,98 @@ func parseBatch(data []byte) (b batch, ok bool) {
 	return b, true
 }
 
-// journal is one of the two files, open for writing.
-type journal struct {
-	path string
-	file journalFile
+// wal is the write-ahead log: two files that take turns. After openWAL the writer's
+// goroutine alone uses it, so it needs no lock.
+type wal struct {
+	dir    string
+	files  [2]*segment   // the active one comes first
+	next   uint64        // number of the next batch
+	since  time.Duration // when the active file got its first batch, by the store's clock
+	buffer []byte        // kept for its memory
+}
+
+// segment is one of the two files.
+type segment struct {
+	file logFile
 	size int64
 	at   int64 // where the next batch goes
 }
 
-// journalFile is what a journal needs of its file.
-type journalFile interface {
+// logFile is what the log needs of a file.
+type logFile interface {
 	io.WriterAt
 	io.Closer
 	// SyncData returns when what was written is on the disk.
 	SyncData() error
 }
 
-func (j *journal) fits(n int) bool { return j.at+int64(n) <= j.size }
+// last is the number of the last batch.
+func (w *wal) last() uint64 { return w.next - 1 }
 
-// add writes a batch and returns when it is on the disk. After an error the next one
-// goes to the same place: what a failed sync has left in memory, and what of it the disk
-// has, nobody knows.
-func (j *journal) add(data []byte) error {
-	if _, err := j.file.WriteAt(data, j.at); err != nil {
+// fits reports whether the active file has room for a batch.
+func (w *wal) fits(b *batch) bool {
+	active := w.files[0]
+	return active.at+int64(b.size()) <= active.size
+}
+
+// append writes a batch and returns when it is on the disk. After an error the next batch
+// goes to the same place: nobody knows what a failed sync has left in memory, and what of
+// it the disk has.
+func (w *wal) append(b *batch, now time.Duration) error {
+	active := w.files[0]
+	if active.at == logStart {
+		w.since = now
+	}
+	w.buffer = b.encode(w.buffer[:0])
+	if _, err := active.file.WriteAt(w.buffer, active.at); err != nil {
 		return err
 	}
-	if err := j.file.SyncData(); err != nil {
+	if err := active.file.SyncData(); err != nil {
 		return err
 	}
-	j.at += int64(len(data))
+	active.at += int64(len(w.buffer))
+	w.next++
 	return nil
 }
 
-// journalPage is the first page of a journal.
-func journalPage(size int64) []byte {
-	page := append(make([]byte, 0, journalStart), journalMagic...)
-	return binary.BigEndian.AppendUint64(page, uint64(size))[:journalStart]
+// swap goes on at the beginning of the other file, whose batches are in the database.
+func (w *wal) swap() {
+	w.files[0], w.files[1] = w.files[1], w.files[0]
+	w.files[0].at = logStart
 }
 
-// readJournal returns the batches that a journal holds, in the order of their numbers.
-// Those up to the number moved have been moved already.
-//
-// It ends where a batch is not sound. That is what a crash leaves of a write that nobody
-// was told of, as no batch is begun before the one in front of it is on the disk. So
-// where a later one follows after all, the disk has lost what it had acknowledged.
-func readJournal(data []byte, moved uint64) ([]batch, error) {
-	size := int64(len(data))
-	if size < journalStart || !bytes.HasPrefix(data, []byte(journalMagic)) {
-		return nil, errNotJournal
+func (w *wal) close() (err error) {
+	for _, f := range w.files {
+		if f != nil {
+			err = errors.Join(err, f.file.Close())
+		}
 	}
-	if want := int64(binary.BigEndian.Uint64(data[len(journalMagic):])); size != want {
+	return err
+}
+
+// logPage is the first page of a log file.
+func logPage(size int64) []byte {
+	page := append(make([]byte, 0, logStart), logMagic...)
+	return binary.BigEndian.AppendUint64(page, uint64(size))[:logStart]
+}
+
+// readLog returns the batches that a log file holds, in the order of their numbers. Those
+// up to the number done are in the database already.
+//
+// It ends where a batch is not sound. That is what a crash leaves of a write that was
+// never acknowledged, as no batch is begun before the one in front of it is on the disk.
+// So where a later one follows after all, the disk has lost what it had acknowledged.
+func readLog(data []byte, done uint64) ([]batch, error) {
+	size := int64(len(data))
+	if size < logStart || !bytes.HasPrefix(data, []byte(logMagic)) {
+		return nil, errNotLog
+	}
+	if want := int64(binary.BigEndian.Uint64(data[len(logMagic):])); size != want {
 		return nil, fmt.Errorf("%w: %d bytes of %d are left", errDamaged, size, want)
 	}
 	var run []batch
-	last := moved
-	at := journalStart
+	last := done
+	at := logStart
 	for {
 		b, ok := parseBatch(data[at:])
 		if !ok || len(run) > 0 && b.number != run[len(run)-1].number+1 {

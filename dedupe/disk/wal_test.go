@@ -58,10 +58,10 @@ func spoil(from, to int) func([]byte) []byte {
 	}
 }
 
-// A journal of three events, each in a batch of its own, as a crash or a bad disk may
-// leave it: what ends too early is what nobody was told of, and what goes on behind a
-// hole is damage.
-func TestDiskJournalAfterACrash(t *testing.T) {
+// A log file of three events, each in a batch of its own, as a crash or a bad disk may
+// leave it. Where it ends too early, the rest was never acknowledged. Where it goes on
+// behind a hole, it is damaged.
+func TestDiskLogAfterACrash(t *testing.T) {
 	t.Parallel()
 	dir, c := t.TempDir(), testkit.NewClock()
 	d := openDisk(t, dir, c)
@@ -132,14 +132,14 @@ func TestDiskJournalAfterACrash(t *testing.T) {
 	}
 }
 
-// Journals that lack something on their way to the file are not taken for all there is.
-func TestDiskJournalsWithAGapAreRefused(t *testing.T) {
+// A log that lacks batches which the database does not have is not taken for complete.
+func TestDiskLogWithAGapIsRefused(t *testing.T) {
 	t.Parallel()
 	dir, c := t.TempDir(), testkit.NewClock()
-	d := openDiskWith(t, disk.Options{Dir: dir, Now: c.Now}.WithJournals(firstPage+5*batchOne, nil))
+	d := openDiskWith(t, disk.Options{Dir: dir, Now: c.Now}.WithLog(firstPage+5*batchOne, nil))
 	older := image(t, dir)
 	// Both are in use: the first is full, and what it holds cannot be moved.
-	open := d.HoldFile(t)
+	open := d.HoldDatabase(t)
 	t.Cleanup(open)
 	for n := range 7 {
 		testkit.Commit(t, d, testkit.Numbered(n))
@@ -186,10 +186,10 @@ func TestDiskJournalsWithAGapAreRefused(t *testing.T) {
 
 // A crash at any moment of many turns, with forgotten events among the others: what had
 // been acknowledged is there, and what was forgotten does not come back.
-func TestDiskJournalsReplayWhatWasNotMoved(t *testing.T) {
+func TestDiskLogReplaysWhatWasNotMoved(t *testing.T) {
 	t.Parallel()
 	dir, c := t.TempDir(), testkit.NewClock()
-	o := disk.Options{Dir: dir, Now: c.Now}.WithJournals(firstPage+5*batchOne, nil)
+	o := disk.Options{Dir: dir, Now: c.Now}.WithLog(firstPage+5*batchOne, nil)
 	d := openDiskWith(t, o)
 	want := make(map[int]dedupe.State)
 	for n := range 40 {
@@ -205,7 +205,7 @@ func TestDiskJournalsReplayWhatWasNotMoved(t *testing.T) {
 			testkit.Commit(t, d, testkit.Numbered(n-1))
 			want[n-1] = dedupe.Done
 		}
-		d.AwaitMoves() // for an image that fits together
+		d.AwaitCheckpoint() // for an image that fits together
 		crashed := image(t, dir)
 		for range 2 { // the second time after the first one's end
 			d, err := disk.Open(disk.Options{Dir: crashed, Now: c.Now})
@@ -221,8 +221,8 @@ func TestDiskJournalsReplayWhatWasNotMoved(t *testing.T) {
 	}
 }
 
-// The crash comes after a part of a move is in the file, and before its journal is free
-// again: it is moved once more, and comes to the same.
+// The crash comes after a part of a checkpoint is in the database, and before its log file
+// is free again. The file is moved once more, with the same result.
 func TestDiskMovesTwiceWithoutHarm(t *testing.T) {
 	t.Parallel()
 	dir, c := t.TempDir(), testkit.NewClock()
@@ -238,7 +238,7 @@ func TestDiskMovesTwiceWithoutHarm(t *testing.T) {
 	before := image(t, dir)
 	closeDisk(t, d)
 	after := image(t, dir)
-	if err := disk.Unmoved(filepath.Join(after, "events.db")); err != nil {
+	if err := disk.ForgetMoved(filepath.Join(after, "events.db")); err != nil {
 		t.Fatal(err)
 	}
 	for name, dir := range map[string]string{"before the move": before, "in the middle of it": after} {
@@ -254,8 +254,8 @@ func TestDiskMovesTwiceWithoutHarm(t *testing.T) {
 	}
 }
 
-// After Close the file has everything, and the journals nothing that it lacks.
-func TestDiskCloseLeavesTheFileComplete(t *testing.T) {
+// After Close the database has everything, and the log nothing that it lacks.
+func TestDiskCloseLeavesTheDatabaseComplete(t *testing.T) {
 	t.Parallel()
 	dir, c := t.TempDir(), testkit.NewClock()
 	d := openDisk(t, dir, c)
@@ -268,8 +268,8 @@ func TestDiskCloseLeavesTheFileComplete(t *testing.T) {
 		t.Fatal(err)
 	}
 	d = openDisk(t, alone, c)
-	if d.Recent() != 0 {
-		t.Errorf("%d keys are not in the file", d.Recent())
+	if d.Unmoved() != 0 {
+		t.Errorf("%d keys are not in the database", d.Unmoved())
 	}
 	for n := range 100 {
 		testkit.WantState(t, d, testkit.Numbered(n).ID, dedupe.Done)
@@ -277,24 +277,24 @@ func TestDiskCloseLeavesTheFileComplete(t *testing.T) {
 }
 
 // What nobody commits on top of is moved after a while, and expires like the rest.
-func TestDiskMovesWhatHasBeenInTheJournalForAWhile(t *testing.T) {
+func TestDiskMovesWhatHasBeenInTheLogForAWhile(t *testing.T) {
 	t.Parallel()
 	c := testkit.NewClock()
 	d := openDisk(t, t.TempDir(), c)
 	testkit.Commit(t, d, testkit.Pair(1))
 	c.Advance(2 * time.Minute)
-	testbed.Eventually(t, testkit.Patient, func() bool { return d.Recent() == 0 && d.Records() == 2 }, "the move")
+	testbed.Eventually(t, testkit.Patient, func() bool { return d.Unmoved() == 0 && d.Records() == 2 }, "the move")
 	testkit.WantState(t, d, testkit.Pair(1).ID, dedupe.Done)
 }
 
-// The file cannot be written: commits go on until both journals are full, and then they
+// The database cannot be written: commits go on until both log files are full, and then they
 // fail, and so do claims, until it can.
-func TestDiskJournalsAreFullWhileTheFileCannotBeWritten(t *testing.T) {
+func TestDiskLogIsFullWhileTheDatabaseCannotBeWritten(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	d := openDiskWith(t, disk.Options{Dir: dir}.WithJournals(firstPage+5*batchOne, nil))
-	d.SetPatience(100 * time.Millisecond)
-	open := d.HoldFile(t)
+	d := openDiskWith(t, disk.Options{Dir: dir}.WithLog(firstPage+5*batchOne, nil))
+	d.SetWaitBudget(100 * time.Millisecond)
+	open := d.HoldDatabase(t)
 	t.Cleanup(open)
 	for n := range 10 {
 		testkit.Commit(t, d, testkit.Numbered(n))
@@ -316,10 +316,10 @@ func TestDiskJournalsAreFullWhileTheFileCannotBeWritten(t *testing.T) {
 
 // After a sync that failed, the next one writes everything again, and what had failed is
 // remembered.
-func TestDiskJournalIsWrittenAgainAfterAFailure(t *testing.T) {
+func TestDiskLogIsWrittenAgainAfterAFailure(t *testing.T) {
 	t.Parallel()
 	dir, g := t.TempDir(), new(gate)
-	d := openDiskWith(t, disk.Options{Dir: dir}.WithJournals(0, g.wrap))
+	d := openDiskWith(t, disk.Options{Dir: dir}.WithLog(0, g.wrap))
 	testkit.Commit(t, d, testkit.Pair(1))
 	g.failing.Store(true)
 	testkit.WantWords(t, d.Commit(t.Context(), testkit.Pair(2), 200, testkit.TTL), dir, "cannot be written", errFailing.Error())
@@ -335,15 +335,15 @@ func TestDiskJournalIsWrittenAgainAfterAFailure(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	numbers, ids, err := disk.ReadJournal(data, 0)
+	numbers, ids, err := disk.ReadLog(data, 0)
 	if err != nil || !slices.Equal(numbers, []uint64{1, 2}) || !slices.Equal(ids, []dedupe.Key{testkit.Pair(1).ID, testkit.Pair(2).ID}) {
-		t.Errorf("the journal has batches %v of %v, %v", numbers, ids, err)
+		t.Errorf("the log has batches %v of %v, %v", numbers, ids, err)
 	}
 }
 
-// FuzzJournal reads whatever a journal may hold. What it returns is sound, in order, and
+// FuzzLog reads whatever a log file may hold. What it returns is sound, in order, and
 // ends where the next batch is not.
-func FuzzJournal(f *testing.F) {
+func FuzzLog(f *testing.F) {
 	page := binary.BigEndian.AppendUint64([]byte("webhook_guard journal 1\n"), 0)
 	one := disk.Batch(1, testkit.Numbered(1), testkit.Numbered(2))
 	two := disk.Batch(2, testkit.Numbered(3))
@@ -356,7 +356,7 @@ func FuzzJournal(f *testing.F) {
 	f.Fuzz(func(t *testing.T, batches []byte, moved uint64) {
 		data := append(append(slices.Clone(page), make([]byte, firstPage-len(page))...), batches...)
 		binary.BigEndian.PutUint64(data[len(page)-8:], uint64(len(data)))
-		numbers, ids, err := disk.ReadJournal(data, moved)
+		numbers, ids, err := disk.ReadLog(data, moved)
 		if err != nil {
 			return
 		}
