@@ -21,7 +21,7 @@ func state(report *Report, step string) string {
 	return ""
 }
 
-// Each step fails by itself, with the word that the guard answers with.
+// Each step fails on its own, with the guard's result.
 func TestSteps(t *testing.T) {
 	for _, c := range []struct {
 		name         string
@@ -59,7 +59,7 @@ func TestSteps(t *testing.T) {
 	}
 }
 
-// A capture that has grown old is told from one that is forged.
+// A stale capture is not a forged one.
 func TestStaleButAuthentic(t *testing.T) {
 	for _, name := range []string{"docrouter", "stripe", "ocriva"} {
 		p := builtin(t, name)
@@ -174,7 +174,7 @@ func TestMalformedSecret(t *testing.T) {
 	}
 }
 
-// What is said of the ID is what the guard makes of it.
+// The step id states how the guard identifies the event.
 func TestIdentity(t *testing.T) {
 	for name, words := range map[string]string{"docrouter": "under the signature", "github": "told by their content", "shopify": "told by their content"} {
 		p := builtin(t, name)
@@ -196,7 +196,7 @@ func TestIdentity(t *testing.T) {
 	}
 }
 
-// No request and no secret panics, whatever the sender.
+// No request and no secret causes a panic, whatever the sender.
 func FuzzExplain(f *testing.F) {
 	f.Add("stripe", "t=1764000000,v1=00", "whsec_x", []byte(`{"id":"a"}`), "/a?b=c")
 	f.Add("hubspot-v3", "AAAA", "%zz", []byte("a=1\r\n"), "")

@@ -25,8 +25,8 @@ var written = map[string]string{
 	"JavaScript, tabs":          "{\n\t\"b\": \"Zoë/𝄞\",\n\t\"a\": {\n\t\t\"y\": 1,\n\t\t\"x\": []\n\t},\n\t\"c\": \"<&>'\\u0001\"\n}",
 }
 
-// Whatever wrote the body that was signed, it is told from any other way to
-// write it, for as long as the order of the keys is still there.
+// A body that another encoder wrote is recognised, as long as the order of the keys is
+// kept.
 func TestReserializedBodies(t *testing.T) {
 	for signer, signed := range written {
 		for other, captured := range written {
@@ -44,7 +44,7 @@ func TestReserializedBodies(t *testing.T) {
 	}
 }
 
-// It says how the body was written when it was signed.
+// The cause states how the body was written when it was signed.
 func TestReserializedSaysHow(t *testing.T) {
 	for _, c := range []struct{ signed, captured, words string }{
 		{`{"b":1,"a":2}`, `{ "b" : 1, "a" : 2 }`, "compact"},
@@ -77,7 +77,7 @@ func TestReserializedKeepsNumbers(t *testing.T) {
 	wantCauses(t, explain(t, Input{Name: "github", Provider: p, Secret: canarySecret, Request: r}), "body_reserialized")
 }
 
-// FuzzReserialize: another way to write a body says the same, and none panics.
+// FuzzReserialize checks that each rewritten body is the same JSON.
 func FuzzReserialize(f *testing.F) {
 	for _, text := range written {
 		f.Add([]byte(text))

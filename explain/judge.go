@@ -10,23 +10,23 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
 
-// judge has readings judged by package webhook. One mistake meets hundreds of others,
-// so a judge compiles each set of lines once and makes each key once.
+// judge judges readings with package webhook. Pairs repeat the same mistake hundreds of
+// times, so a judge compiles each set of lines once and makes each key once.
 type judge struct {
 	now     time.Time
 	senders map[string]*webhook.Sender // by Reading.Lines; nil where lines do not compile
-	keys    map[keyID]*signature.Key   // nil where the text is no key
+	keys    map[keyID]*signature.Key   // nil where the text cannot be a key
 }
 
 func newJudge(now time.Time) *judge {
 	return &judge{now: now, senders: make(map[string]*webhook.Sender), keys: make(map[keyID]*signature.Key)}
 }
 
-// errNoSender is why a reading with lines that contradict each other is refused.
+// errNoSender refuses a reading whose lines contradict each other.
 var errNoSender = webhook.Refuse(webhook.Misconfigured, "no provider can have these lines")
 
-// reading judges what authenticates a reading: its token or its signature, whatever
-// the method, the stamp and the ID.
+// reading judges the token or the signature of a reading, and neither its method nor
+// the age of its stamp.
 func (j *judge) reading(r *mistake.Reading) *webhook.Refusal {
 	sender := j.sender(r)
 	if sender == nil {
@@ -36,7 +36,7 @@ func (j *judge) reading(r *mistake.Reading) *webhook.Refusal {
 	return refused
 }
 
-// head judges what the headers of a reading tell.
+// head judges a reading by its headers alone.
 func (j *judge) head(r *mistake.Reading) *webhook.Refusal {
 	sender := j.sender(r)
 	if sender == nil {
@@ -46,6 +46,7 @@ func (j *judge) head(r *mistake.Reading) *webhook.Refusal {
 	return judgement.Head()
 }
 
+// sender compiles the lines of a reading; nil where they contradict each other.
 func (j *judge) sender(r *mistake.Reading) *webhook.Sender {
 	sender, known := j.senders[r.Lines]
 	if !known {
@@ -84,15 +85,15 @@ func ofSignature(refused *webhook.Refusal) bool {
 // wide lets every stamp pass.
 var wide = signature.Window{MaxAge: math.MaxInt64, MaxSkew: math.MaxInt64, EventTTL: math.MaxInt64}
 
-// lenient is a sender that takes the method, every stamp that can be read, and the
-// request's URL as it is.
+// lenient is a copy of a sender that accepts the method and every stamp that can be
+// read, and leaves the request's URL as it is.
 func lenient(s *webhook.Sender, method string) *webhook.Sender {
 	return changed(s, func(rules *config.Resolved) {
 		rules.Methods, rules.Window, rules.PublicURL = []string{method}, wide, nil
 	})
 }
 
-// changed is a copy of a sender with other rules.
+// changed is a copy of a sender with changed rules.
 func changed(s *webhook.Sender, change func(*config.Resolved)) *webhook.Sender {
 	other, rules := *s, *s.Rules
 	change(&rules)
@@ -100,8 +101,8 @@ func changed(s *webhook.Sender, change func(*config.Resolved)) *webhook.Sender {
 	return &other
 }
 
-// tenant has one secret. Its key is made when the judgement asks for it: most readings
-// are refused before that.
+// tenant has one secret. It makes the key when the judgement asks for it, as most
+// readings are refused before that.
 type tenant struct {
 	judge  *judge
 	sender *webhook.Sender
@@ -124,7 +125,7 @@ var errNoKey = webhook.Refuse(webhook.SecretUnavailable, "the secret is no key o
 // Scope implements [webhook.Tenant].
 func (t tenant) Scope() (string, *webhook.Refusal) { return "", nil }
 
-// keyID is what a key follows from: the text, and what the lines say of it.
+// keyID is what determines a key: the text and the lines about secrets.
 type keyID struct{ text, encoding, prefix, algorithms string }
 
 func newKeyID(rules *config.Resolved, text string) keyID {
@@ -141,6 +142,7 @@ func newKeyID(rules *config.Resolved, text string) keyID {
 	return id
 }
 
+// key makes a key of a secret; nil where the text cannot be one.
 func (j *judge) key(s *webhook.Sender, text string) *signature.Key {
 	id := newKeyID(s.Rules, text)
 	key, known := j.keys[id]

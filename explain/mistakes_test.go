@@ -74,7 +74,7 @@ func explain(t testing.TB, in Input) *Report {
 	return report
 }
 
-// checkNothingLeaks holds every text of a report against what must not be there.
+// checkNothingLeaks checks that no text of a report holds the secret, the body or a MAC.
 func checkNothingLeaks(t testing.TB, in Input, report *Report) {
 	t.Helper()
 	secrets := []string{canary, strings.TrimSpace(in.Secret), canarySecret}
@@ -109,7 +109,7 @@ func codes(report *Report) []string {
 	return codes
 }
 
-// wantCauses wants exactly these.
+// wantCauses checks that the report names exactly these causes.
 func wantCauses(t testing.TB, report *Report, want ...string) {
 	t.Helper()
 	if report.Verified {
@@ -242,7 +242,7 @@ func TestMistakesWithTheBody(t *testing.T) {
 	}
 }
 
-// latin1AsUTF8 is what a body becomes that is taken for ISO 8859-1.
+// latin1AsUTF8 takes a body for ISO 8859-1 and encodes it as UTF-8.
 func latin1AsUTF8(body []byte) []byte {
 	var out []byte
 	for _, c := range body {

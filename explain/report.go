@@ -24,17 +24,16 @@ type Step struct {
 	Detail string
 }
 
-// Report is what was found out.
+// Report is the result of [Explain].
 type Report struct {
 	Steps    []Step
 	Verified bool
 
-	// Causes explain the failure, all of them together. None: no usual mistake
-	// explains it.
+	// Causes explain the failure together. It is empty where no usual mistake does.
 	Causes []mistake.Cause
 
-	// Senders are those whose signature this is, where that is not the provider that
-	// was named.
+	// Senders are those who sign as the request is signed, without the provider that was
+	// named.
 	Senders []string
 
 	// Tried counts the readings tried. CutShort reports that the body was too large to
@@ -56,7 +55,7 @@ func (r *Report) fail(name string, result webhook.Result, detail string, args ..
 	r.Steps = append(r.Steps, Step{Name: name, State: Failed, Result: result, Detail: fmt.Sprintf(detail, args...)})
 }
 
-// refuse fails a step in the words of the judgement.
+// refuse fails a step with the detail of a refusal.
 func (r *Report) refuse(name string, refused *webhook.Refusal) {
 	r.fail(name, refused.Result, "%s", refused.Cause)
 }
@@ -68,8 +67,8 @@ func (r *Report) Named(code string) bool {
 	return slices.ContainsFunc(r.Causes, func(c mistake.Cause) bool { return c.Code == code })
 }
 
-// Explained reports whether there is a cause for all that failed. A stamp has causes
-// of its own; a signature that fails beside it needs another.
+// Explained reports whether every failure has a cause. A stamp has causes of its own; a
+// signature that fails as well needs another.
 func (r *Report) Explained() bool {
 	searched := slices.ContainsFunc(r.Steps, func(s Step) bool {
 		return s.State == Failed && s.Name != stepStamp && s.Name != stepMethod && s.Name != stepSize
@@ -82,7 +81,7 @@ func (r *Report) unproven() bool {
 	return slices.ContainsFunc(r.Steps, func(s Step) bool { return s.Result.Unproven() })
 }
 
-// The names of steps whose failure nothing is searched for.
+// The names of the steps whose failure starts no search.
 const (
 	stepMethod = "method"
 	stepSize   = "size"

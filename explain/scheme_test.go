@@ -157,7 +157,7 @@ func TestHeaderWrittenAnew(t *testing.T) {
 			wantCauses(t, explain(t, Input{Name: name, Provider: p, Secret: canarySecret, Request: r}), cause)
 		}
 	}
-	// Hex in capitals alone is as good.
+	// Hex in capitals verifies.
 	p := builtin(t, "github")
 	r := signedBy(t, p, canarySecret, aRequest(aBody))
 	_, mac, _ := strings.Cut(r.Header["X-Hub-Signature-256"][0], "=")
@@ -258,7 +258,7 @@ func TestReserializedWithANewline(t *testing.T) {
 	wantCauses(t, explain(t, Input{Name: "github", Provider: p, Secret: canarySecret, Request: r}), "body_newline_missing", "body_reserialized")
 }
 
-// What is left of a body that was cut shows in its length.
+// A cut body is recognised by its length.
 func TestCutBody(t *testing.T) {
 	p := builtin(t, "github")
 	r := signedBy(t, p, canarySecret, aRequest(aBody))
@@ -267,7 +267,7 @@ func TestCutBody(t *testing.T) {
 	wantCauses(t, explain(t, Input{Name: "github", Provider: p, Secret: canarySecret, Request: r}), "body_length")
 }
 
-// Where nothing explains it, nothing is named.
+// A wrong secret has no cause.
 func TestWrongSecret(t *testing.T) {
 	for _, name := range signers {
 		p := builtin(t, name)
@@ -284,7 +284,7 @@ func TestWrongSecret(t *testing.T) {
 	}
 }
 
-// A body of megabytes is explained too, in a bounded time.
+// A body of megabytes is explained in bounded time.
 func TestLargeBody(t *testing.T) {
 	p := builtin(t, "github")
 	body := []byte(`{"a":"` + strings.Repeat("x", 3<<20) + `"}`)

@@ -9,11 +9,12 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/signature"
 )
 
-// areas are the kinds of mistakes, the likeliest first. One mistake is looked for in
-// each, then two in each pair of kinds.
+// areas are the kinds of mistakes, the likeliest first. The search tries each mistake
+// alone, then each pair of different kinds.
 var areas = []struct {
 	list func(mistake.Case) []mistake.Mistake
-	// inside: only the key or the bytes under the signature change, and no header.
+	// inside reports that the mistakes change only the key or the signed bytes, and no
+	// header.
 	inside bool
 }{
 	{mistake.Secret, true}, {mistake.BodyEnds, false}, {mistake.BodyText, false}, {mistake.URL, false},
@@ -24,15 +25,15 @@ var areas = []struct {
 type candidate struct {
 	mistake.Mistake
 	inside bool
-	// unread: the headers have no signature of the form expected, whatever the key and
-	// the bytes under it.
+	// unread reports that the headers have no signature of the expected form, whatever
+	// the key and the signed bytes.
 	unread bool
 }
 
-// excludes reports whether a second mistake cannot help where the first is made.
+// excludes reports whether the second mistake cannot help beside the first.
 func (c *candidate) excludes(second *candidate) bool { return c.unread && second.inside }
 
-// budget bounds the bytes that pairs are tried on: some seconds of work.
+// budget bounds the bytes hashed for pairs: some seconds of work.
 const budget = 1 << 30
 
 // search looks for the reading under which a signature holds.
@@ -43,14 +44,14 @@ type search struct {
 	tried  int
 }
 
-// finding is what a search found. No causes: nothing.
+// finding is the result of a search; without causes, it found nothing.
 type finding struct {
 	causes   []mistake.Cause
 	senders  []string
 	cutShort bool
 }
 
-// run finds the mistake, or the pair of them, under which the signature holds.
+// run finds the mistake, or the pair of mistakes, that explains the signature.
 func (s *search) run() finding {
 	senders := s.others.signing(s.given.Secret)
 	found := make([][]candidate, len(areas))

@@ -11,14 +11,14 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
 
-// others are the senders of the catalogue that may have sent a request instead of the
+// others are the senders of the catalogue that may have sent the request, without the
 // one that was named.
 type others struct {
 	judge   *judge
 	all     config.Catalogue
-	names   []string // without the one that was named
+	names   []string
 	request signature.Request
-	absent  map[string]bool // those of which the request has no signature, whatever the secret
+	absent  map[string]bool // whose signature the request does not have, whatever the secret
 	tried   int
 }
 
@@ -34,15 +34,15 @@ func newOthers(j *judge, named string, all config.Catalogue, r signature.Request
 	return o
 }
 
-// carries reports whether a request may have a signature of a provider's, by the
-// headers alone: most senders are ruled out before their lines are compiled.
+// carries reports whether a request may have a provider's signature, by the names of
+// its headers alone. It rules out most senders before their lines are compiled.
 func carries(r signature.Request, p config.Provider) bool {
 	return slices.ContainsFunc(p.Signature, func(s signature.SignatureSpec) bool {
 		return s.Header == "" || strings.HasSuffix(s.Header, "*") || len(r.Header[textproto.CanonicalMIMEHeaderKey(s.Header)]) > 0
 	})
 }
 
-// signing names those whose signature matches.
+// signing names the senders whose signature matches.
 func (o *others) signing(secret string) []string {
 	var names []string
 	for _, name := range o.names {

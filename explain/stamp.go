@@ -39,8 +39,7 @@ func age(d time.Duration) string {
 }
 
 // judgeStamps judges the stamps of a provider as far as they can be read. A stamp
-// inside a signature belongs to the one that matches, so where none does it is left
-// out.
+// inside a signature counts only with the signature that matches.
 func (w *walk) judgeStamps(p config.Provider) (webhook.Event, *webhook.Refusal) {
 	if sender := w.anyMethod(p); sender != nil && sender.Rules.Scheme.Signed() {
 		event, refused := w.judge.request(sender, w.in.Request, w.in.Secret)
@@ -55,11 +54,11 @@ func (w *walk) judgeStamps(p config.Provider) (webhook.Event, *webhook.Refusal) 
 	if unsigned := w.anyMethod(p); unsigned != nil {
 		return w.judge.request(unsigned, w.in.Request, "")
 	}
-	return webhook.Event{}, nil // nothing is left to be judged
+	return webhook.Event{}, nil // no stamp is left to judge
 }
 
-// anyMethod is a sender with a provider's own window that takes the request's method;
-// nil where the lines do not compile.
+// anyMethod is a sender with the provider's own window that accepts the request's
+// method; nil where the lines do not compile.
 func (w *walk) anyMethod(p config.Provider) *webhook.Sender {
 	sender, err := webhook.New(w.in.Name, p)
 	if err != nil {
@@ -73,7 +72,7 @@ var stampFormats = []struct{ name, words string }{
 	{"unix_ms", "milliseconds"}, {"unix", "seconds"}, {"rfc3339", "RFC 3339"},
 }
 
-// stampCauses explain a stamp that was refused.
+// stampCauses has the cause of each refusal of a stamp.
 var stampCauses = map[webhook.Result]mistake.Cause{
 	webhook.TimestampMissing: {Code: "stamp_missing", Why: "The request has no stamp where the provider sends one.",
 		Do: "Capture the whole request, with every header; or see whether this is the provider's request at all."},
@@ -87,7 +86,8 @@ var stampCauses = map[webhook.Result]mistake.Cause{
 		Do: "See whether a proxy or a tool changed it, or sent it twice."},
 }
 
-// explainStamp tells a stamp in another format from one that is only old.
+// explainStamp names the cause of a refused stamp. A stamp in another format may only
+// look too old.
 func (w *walk) explainStamp(refused webhook.Result) {
 	cause, known := stampCauses[refused]
 	if refused != webhook.TimestampMissing {

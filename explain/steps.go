@@ -8,7 +8,7 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
 
-// method judges the method, which the guard looks at first.
+// method judges the method, which the guard checks first.
 func (w *walk) method() {
 	judgement := w.sender.Begin(w.in.Request, webhook.Fixed{}, w.in.Now)
 	if refused := judgement.Head(); refused != nil && refused.Result == webhook.MethodNotAllowed {
@@ -18,6 +18,7 @@ func (w *walk) method() {
 	w.report.pass(stepMethod, "%s", w.request.Method)
 }
 
+// size judges the length of the body.
 func (w *walk) size() {
 	if size, most := int64(len(w.request.Body)), w.sender.Rules.MaxBody; size > most {
 		w.report.fail(stepSize, webhook.BodyTooLarge, "the body has %d bytes, max_body is %d", size, most)
@@ -26,8 +27,8 @@ func (w *walk) size() {
 	w.report.pass(stepSize, "%d bytes", len(w.request.Body))
 }
 
-// signature judges headers, stamp and signature. Captures are looked at later, so a
-// stale one is the rule, and its signature is judged all the same.
+// signature judges headers, stamp and signature. Most captures are stale by the time
+// they are explained, so the signature is judged even then.
 func (w *walk) signature() {
 	const unseen = "not looked at"
 	if refused := w.judge.head(&w.search.given.Reading); ofSignature(refused) {
@@ -53,8 +54,8 @@ func (w *walk) signature() {
 	w.report.pass("signature", "the secret matches")
 }
 
-// match judges the signature alone. A stamp that cannot be read is read in another
-// format.
+// match judges the signature alone. A stamp that cannot be read is tried in other
+// formats.
 func (w *walk) match() *webhook.Refusal {
 	refused := w.judge.reading(&w.search.given.Reading)
 	if refused == nil || ofSignature(refused) {
@@ -83,14 +84,14 @@ func (w *walk) signatureHeaders() string {
 	return strings.Join(names, " or ") + " is there and well-formed"
 }
 
-// find searches for the mistakes that explain the signature.
+// find looks for mistakes that explain the signature.
 func (w *walk) find() {
 	found := w.search.run()
 	w.report.cause(found.causes...)
 	w.report.Senders, w.report.CutShort = found.senders, found.cutShort
 }
 
-// id reads the ID, which the guard looks at last.
+// id states how the event is identified, which the guard does last.
 func (w *walk) id() {
 	if !w.report.Verified {
 		w.report.skip("id", "not looked at")
@@ -114,7 +115,7 @@ func (w *walk) id() {
 	}
 }
 
-// handshake tells a sender's check of the endpoint from an event.
+// handshake recognises the sender's check of the endpoint, which is no event.
 func (w *walk) handshake() {
 	if !w.report.unproven() {
 		return

@@ -6,8 +6,8 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
 
-// token judges senders that send the secret itself, and those that sign nothing, whose
-// secret people put into the URL.
+// token judges senders that send the secret itself. It also judges those that neither
+// sign nor send one, whose secret people put into the URL.
 func (w *walk) token() {
 	if w.sender.Rules.Token == nil {
 		w.tokenAnywhere()
@@ -38,15 +38,15 @@ func (w *walk) token() {
 	w.tokenElsewhere()
 }
 
-// tokenAt is the request as that of a provider which sends the secret at a place, and
-// nothing else.
+// tokenAt is the request as a provider would send it that has its secret at a place and
+// no stamps.
 func (w *walk) tokenAt(place string) mistake.Case {
 	return mistake.Case{Reading: mistake.Reading{
 		Provider: config.Provider{Token: place}, Lines: "token " + place, Secret: w.in.Secret, Request: w.request,
 	}}
 }
 
-// tokenElsewhere looks for the secret in all that the request carries.
+// tokenElsewhere looks for the secret everywhere in the request.
 func (w *walk) tokenElsewhere() {
 	if place := w.findSecret(); place != "" {
 		w.report.cause(mistake.Cause{Code: "token_place", Why: "The secret is in the request, but as `" + place + "`.", Do: "Say `token " + place + "`."})
@@ -73,7 +73,7 @@ func (w *walk) tokenAnywhere() {
 	w.report.pass("token", "the secret is in the request: `token %s`", place)
 }
 
-// findSecret names the place that holds the secret, in the words of a token line.
+// findSecret returns the place that holds the secret, as a token line writes it.
 func (w *walk) findSecret() string {
 	if w.in.Secret == "" {
 		return ""

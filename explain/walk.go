@@ -11,7 +11,7 @@ import (
 
 // Input is a request and what it is judged by.
 type Input struct {
-	// Name is the provider's, Provider its lines, with the user's own on top.
+	// Name is the provider's. Provider has its lines, overlaid with the user's.
 	Name     string
 	Provider config.Provider
 
@@ -19,15 +19,15 @@ type Input struct {
 	Request signature.Request
 	Now     time.Time
 
-	// Unstripped is the body before curl took line breaks out of it, or nil.
+	// Unstripped is the body before curl removed its line breaks, or nil.
 	Unstripped []byte
 
-	// Senders are those whose schemes are tried too.
+	// Senders are the others whose schemes are tried.
 	Senders config.Catalogue
 }
 
-// walk takes a request through the guard's checks, in their order. A check that fails
-// does not end it: what comes after is judged as if it had passed.
+// walk takes a request through the guard's checks, in their order. After a failed check
+// it goes on as if that check had passed.
 type walk struct {
 	in      Input
 	sender  *webhook.Sender

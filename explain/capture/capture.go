@@ -1,6 +1,6 @@
-// Package capture reads webhook requests that somebody caught: as raw HTTP, as a
-// curl command line, or as the headers in one line of a Caddy access log. It
-// reads text and no file, and its errors never quote what they read.
+// Package capture parses captured webhook requests: raw HTTP, a curl command line, or
+// one line of a Caddy access log. It opens no file, and its errors never quote the
+// input.
 package capture
 
 import (
@@ -16,38 +16,38 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/signature"
 )
 
-// The forms that a capture has.
+// The forms of a capture.
 const (
 	FormHTTP = "raw HTTP"
 	FormCurl = "a curl command"
 	FormLog  = "an access log"
 )
 
-// Capture is a request as it was caught.
+// Capture is a captured request.
 type Capture struct {
-	// Form is how it was written.
+	// Form is one of the forms above.
 	Form    string
 	Request signature.Request
 
-	// At is when it arrived. Zero where the capture does not say so.
+	// At is when the request arrived; zero where the capture does not say.
 	At time.Time
 
-	// Unstripped is the body before curl's -d took line breaks out of it, nil
-	// where it took none out.
+	// Unstripped is the body before curl's -d removed its line breaks; nil where it
+	// removed none.
 	Unstripped []byte
 
-	// Notes tell what had to be assumed. They quote nothing of the request but
-	// names of headers.
+	// Notes state what was assumed. They quote nothing of the request but names of
+	// headers.
 	Notes []string
 }
 
-// ErrUnknown is returned for what is none of the forms.
+// ErrUnknown is returned for text of no known form.
 var ErrUnknown = errors.New("this is no capture: give a raw HTTP request, a curl command line, or a line of Caddy's access log")
 
 var requestLine = regexp.MustCompile(`^[A-Za-z]+ [^ ]+ HTTP/[0-9.]+\r?$`)
 
-// Parse reads a capture of any form. A body that is given replaces that of the
-// capture; an access log has none of its own.
+// Parse reads a capture of any form. A non-nil body replaces that of the capture; an
+// access log has none.
 func Parse(text, body []byte) (*Capture, error) {
 	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
 	start := bytes.TrimLeft(text, " \t\r\n")
@@ -87,8 +87,8 @@ func newCapture(form string) *Capture {
 	}}
 }
 
-// setTarget takes the target of a request: path and query, or a whole URL. The
-// text stays as it was, since a sender may have signed it.
+// setTarget sets the URL from a request's target: path and query, or a whole URL. It
+// keeps the text as it is, since a sender may have signed it.
 func (c *Capture) setTarget(target string) error {
 	r := &c.Request
 	if scheme, rest, whole := strings.Cut(target, "://"); whole && isScheme(scheme) {
@@ -112,7 +112,7 @@ func (c *Capture) setTarget(target string) error {
 	}
 	_, err := url.ParseRequestURI(r.Path)
 	if err != nil || r.Path[0] != '/' && r.Path != "*" {
-		return errors.New("the URL cannot be read: it begins with http://, https:// or /") // the other error would quote it
+		return errors.New("the URL cannot be read: it begins with http://, https:// or /") // err would quote it
 	}
 	return nil
 }
@@ -121,7 +121,7 @@ func isScheme(word string) bool {
 	return strings.EqualFold(word, "http") || strings.EqualFold(word, "https")
 }
 
-// addHeader keeps one header, as net/http would: Host stands apart.
+// addHeader adds one header, as net/http would: Host is a field of its own.
 func (c *Capture) addHeader(name, value string) error {
 	if !isToken(name) {
 		return errors.New("a header has a name that no header can have; is the blank line before the body missing?")
@@ -135,7 +135,7 @@ func (c *Capture) addHeader(name, value string) error {
 	return nil
 }
 
-// header is the first value of a header.
+// header returns the first value of a header.
 func (c *Capture) header(name string) string {
 	if values := c.Request.Header[name]; len(values) > 0 {
 		return values[0]
@@ -148,7 +148,7 @@ func isHeaderLine(line string) bool {
 	return ok && isToken(name)
 }
 
-// isToken: the characters of a header's name, RFC 9110 section 5.6.2.
+// isToken reports whether a text can be a header's name: RFC 9110 section 5.6.2.
 func isToken(name string) bool {
 	for _, c := range []byte(name) {
 		letter := c|0x20 >= 'a' && c|0x20 <= 'z'

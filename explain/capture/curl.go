@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// isCurl says whether a line begins a call of curl, perhaps after a prompt or
-// after variables that are set for it.
+// isCurl reports whether a line calls curl, perhaps after a prompt or after variables
+// that are set for it.
 func isCurl(line []byte) bool {
 	for _, word := range strings.Fields(string(line)) {
 		switch base := path.Base(word); {
@@ -23,8 +23,8 @@ func isCurl(line []byte) bool {
 	return false
 }
 
-// curlLong are the short options that have a meaning here, and those that take
-// a value, by their long names.
+// curlLong has the long names of the short options that matter here, and of those that
+// take a value.
 var curlLong = map[byte]string{
 	'X': "request", 'H': "header", 'd': "data", 'A': "user-agent", 'e': "referer", 'b': "cookie", 'u': "user",
 	'G': "get", 'I': "head", 'F': "form", 'T': "upload-file",
@@ -33,7 +33,7 @@ var curlLong = map[byte]string{
 	'D': "dump-header", 'P': "ftp-port", 'Q': "quote", 't': "telnet-option",
 }
 
-// curlValues are the long options that take a value.
+// curlValues has the long options that take a value.
 var curlValues = map[string]bool{
 	"request": true, "header": true, "url": true, "json": true, "user-agent": true, "referer": true, "cookie": true, "user": true,
 	"data": true, "data-ascii": true, "data-binary": true, "data-raw": true, "data-urlencode": true,
@@ -46,7 +46,7 @@ var curlValues = map[string]bool{
 	"ciphers": true, "tls-max": true, "trace": true, "trace-ascii": true, "stderr": true, "noproxy": true, "aws-sigv4": true,
 }
 
-// curl is a command as far as it has been read.
+// curl is a command while it is read.
 type curl struct {
 	*Capture
 	given       []byte // the body that --body gave
@@ -58,7 +58,7 @@ type curl struct {
 	dropped     map[string]bool
 }
 
-// parseCurl reads a curl command line. given stands for a file of -d @file.
+// parseCurl reads a curl command line. given is the content of the file in -d @file.
 func parseCurl(text string, given []byte) (*Capture, error) {
 	words, err := shellWords(text)
 	if err != nil {
@@ -79,7 +79,7 @@ func parseCurl(text string, given []byte) (*Capture, error) {
 	return c.finish()
 }
 
-// option reads the first word and its value, and returns the words after them.
+// option reads the first word and its value, and returns the rest.
 func (c *curl) option(words []string) ([]string, error) {
 	word, rest := words[0], words[1:]
 	if long, ok := strings.CutPrefix(word, "--"); ok && long != "" {
@@ -153,8 +153,8 @@ func (c *curl) set(name, value string) error {
 	return nil
 }
 
-// headerLine: `Name: value`; `Name;` is a header without a value, and `Name:`
-// takes curl's own away.
+// headerLine reads the value of -H: `Name: value`, `Name;` for a header without a
+// value, or `Name:` to remove curl's own.
 func (c *curl) headerLine(line string) error {
 	if strings.HasPrefix(line, "@") {
 		return errors.New("the command reads headers from a file: write them into it with -H")
@@ -173,8 +173,7 @@ func (c *curl) headerLine(line string) error {
 	return c.addHeader(name, value)
 }
 
-// addData adds to the body. -d takes line breaks out of a file, not out of
-// its argument.
+// addData adds to the body. -d removes line breaks from a file, not from its argument.
 func (c *curl) addData(option, value string) error {
 	c.hasData = true
 	file := strings.HasPrefix(value, "@") && option != "data-raw"
@@ -199,8 +198,8 @@ func (c *curl) addData(option, value string) error {
 	return nil
 }
 
-// urlencode is what --data-urlencode does: `content`, `=content`,
-// `name=content`; from files it cannot be told here.
+// urlencode encodes as --data-urlencode does: `content`, `=content` or `name=content`.
+// It has no access to files.
 func urlencode(value string) (string, error) {
 	at := strings.IndexAny(value, "=@")
 	if at < 0 {
@@ -220,7 +219,7 @@ func escapeForm(text string) string {
 	return strings.ReplaceAll(url.QueryEscape(text), "+", "%20")
 }
 
-// finish makes the request that curl would send.
+// finish builds the request that curl would send.
 func (c *curl) finish() (*Capture, error) {
 	if c.url == "" {
 		return nil, errors.New("the command has no URL")
@@ -228,12 +227,12 @@ func (c *curl) finish() (*Capture, error) {
 	if !strings.Contains(c.url, "://") {
 		c.url = "http://" + c.url // as curl does
 	}
-	said := c.Request.Host // -H 'Host: …'
+	host := c.Request.Host // -H 'Host: …'
 	if err := c.setTarget(c.url); err != nil {
 		return nil, err
 	}
-	if said != "" {
-		c.Request.Host = said
+	if host != "" {
+		c.Request.Host = host
 	}
 	c.finishMethod()
 	separator := "&"

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// parseHTTP reads a request as it is on the wire, or as editors save it: with
-// LF for CRLF, or with a newline after the body.
+// parseHTTP reads a request as it is on the wire, or as editors save it: with LF
+// instead of CRLF, or with a newline after the body.
 func parseHTTP(text []byte) (*Capture, error) {
 	c := newCapture(FormHTTP)
 	line, rest := cutLine(text)
@@ -21,27 +21,27 @@ func parseHTTP(text []byte) (*Capture, error) {
 	if err := c.setTarget(words[1]); err != nil {
 		return nil, err
 	}
-	asked := c.Request.Host // of a target that is a whole URL
+	host := c.Request.Host // of a target that is a whole URL
 	rest, err := c.readHeaders(rest)
 	if err != nil {
 		return nil, err
 	}
-	if asked != "" {
-		c.Request.Host = asked // RFC 9112 section 3.2.2: it wins over Host
+	if host != "" {
+		c.Request.Host = host // RFC 9112 section 3.2.2: it wins over Host
 	}
 	c.readBody(rest)
 	return c, nil
 }
 
-// cutLine takes a line off the text, without its line break.
+// cutLine returns the first line, without its line break, and the rest.
 func cutLine(text []byte) (string, []byte) {
 	line, rest, _ := bytes.Cut(text, []byte("\n"))
 	return strings.TrimSuffix(string(line), "\r"), rest
 }
 
-// readHeaders reads up to the blank line and returns what follows.
+// readHeaders reads up to the blank line and returns the rest.
 func (c *Capture) readHeaders(text []byte) ([]byte, error) {
-	last := "" // the header that a folded line goes on with
+	last := "" // the header that a folded line continues
 	for len(text) > 0 {
 		var line string
 		line, text = cutLine(text)
@@ -51,7 +51,7 @@ func (c *Capture) readHeaders(text []byte) ([]byte, error) {
 		if line[0] == ' ' || line[0] == '\t' {
 			values := c.Request.Header[last]
 			if len(values) == 0 {
-				return nil, errors.New("the headers begin with a blank")
+				return nil, errors.New("the first header begins with a blank")
 			}
 			values[len(values)-1] += " " + strings.TrimSpace(line)
 			continue
@@ -68,30 +68,30 @@ func (c *Capture) readHeaders(text []byte) ([]byte, error) {
 	return text, nil
 }
 
-// readBody takes the body that the headers announce.
+// readBody sets the body that the headers announce.
 func (c *Capture) readBody(rest []byte) {
 	if strings.EqualFold(c.header("Transfer-Encoding"), "chunked") {
 		if body, ok := dechunk(rest); ok {
 			c.Request.Body = body
 			return
 		}
-		c.note("the headers say chunked, the body is not in chunks: it is taken as it stands")
+		c.note("the headers say chunked, the body is not in chunks: it is used as it is")
 		c.Request.Body = rest
 		return
 	}
 	c.Request.Body = rest
-	said := c.header("Content-Length")
-	length, err := strconv.Atoi(said)
+	text := c.header("Content-Length")
+	length, err := strconv.Atoi(text)
 	switch {
-	case said == "":
+	case text == "":
 	case err != nil || length < 0:
-		c.note("Content-Length is not a number and is passed over")
+		c.note("Content-Length is not a number and is ignored")
 	case len(rest) > length && len(bytes.Trim(rest[length:], "\r\n")) == 0:
 		c.Request.Body = rest[:length] // an editor's newline
 	}
 }
 
-// dechunk undoes the chunked coding, with CRLF or LF between its parts.
+// dechunk decodes a chunked body, with CRLF or LF between its parts.
 func dechunk(text []byte) ([]byte, bool) {
 	body := []byte{}
 	for {
@@ -102,7 +102,7 @@ func dechunk(text []byte) ([]byte, bool) {
 			return nil, false
 		}
 		if n == 0 {
-			return body, true // trailers count for nothing here
+			return body, true // trailers are ignored
 		}
 		body = append(body, rest[:n]...)
 		text = bytes.TrimPrefix(rest[n:], []byte("\r"))

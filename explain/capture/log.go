@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// logLine is what Caddy writes about a request into its access log.
+// logLine is an entry of Caddy's access log.
 type logLine struct {
 	Time    json.RawMessage `json:"ts"`
 	Request *struct {
@@ -20,12 +20,12 @@ type logLine struct {
 	} `json:"request"`
 }
 
-// redacted is what Caddy writes in place of credentials.
+// redacted is what Caddy logs instead of credentials.
 const redacted = "REDACTED"
 
 // parseLog reads one entry of an access log, or an object of headers alone.
 func parseLog(text []byte) (*Capture, error) {
-	// Caddy's console format puts the time and words before the object.
+	// Caddy's console format puts time, level and message before the object.
 	brace := bytes.IndexByte(text, '{')
 	if brace < 0 {
 		return nil, ErrUnknown
@@ -43,7 +43,7 @@ func parseLog(text []byte) (*Capture, error) {
 	c := newCapture(FormLog)
 	var line logLine
 	if json.Unmarshal(raw, &line) != nil {
-		line.Request = nil // a header may be called Request, or Ts
+		line.Request = nil // a header may be named Request or Ts
 	}
 	if line.Request == nil {
 		return c, c.bareHeaders(raw)
@@ -83,8 +83,8 @@ func (c *Capture) bareHeaders(raw json.RawMessage) error {
 	return c.jsonHeaders(headers)
 }
 
-// jsonHeaders takes headers whose values are lists, as Caddy writes them, or
-// single texts.
+// jsonHeaders adds headers whose values are lists, as Caddy writes them, or single
+// texts.
 func (c *Capture) jsonHeaders(headers map[string]json.RawMessage) error {
 	for name, value := range headers {
 		var values []string
@@ -100,15 +100,14 @@ func (c *Capture) jsonHeaders(headers map[string]json.RawMessage) error {
 				return err
 			}
 			if v == redacted {
-				c.note("header %s is hidden in the log: put the value that was sent in its place", name)
+				c.note("header %s is redacted in the log: replace it with the value that was sent", name)
 			}
 		}
 	}
 	return nil
 }
 
-// readTime reads the times that Caddy's log encoders write. What it does not
-// know is no time.
+// readTime reads a time as Caddy's log encoders write it; zero in any other form.
 func readTime(raw json.RawMessage) time.Time {
 	var seconds float64
 	if json.Unmarshal(raw, &seconds) == nil && seconds > 0 && seconds < 1e14 {

@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// errVariable: what a variable holds is known to the shell only.
-var errVariable = errors.New("the command holds a shell variable or a command substitution: write what it stands for")
+// errVariable is returned for what only the shell can expand.
+var errVariable = errors.New("the command has a shell variable or a command substitution: replace it with its value")
 
-// shellWords splits a command line as a POSIX shell does, up to the end of the
-// first command: quotes, backslashes, $'…' and line continuations.
+// shellWords splits a command line as a POSIX shell does, up to the end of the first
+// command. It knows quotes, backslashes, $'…' and line continuations.
 func shellWords(text string) ([]string, error) {
 	s := &shell{text: strings.ReplaceAll(text, "\r\n", "\n")}
 	for s.pos < len(s.text) {
@@ -43,7 +43,7 @@ func (s *shell) put(c byte) {
 	s.inWord = true
 }
 
-// step takes one character or one quoted part. done: the command ends here.
+// step reads one character or one quoted part. done reports the end of the command.
 func (s *shell) step() (done bool, err error) {
 	c := s.text[s.pos]
 	s.pos++
@@ -88,7 +88,8 @@ func (s *shell) skipLine() {
 	}
 }
 
-// escaped is outside of quotes: a line break goes, all else stays.
+// escaped reads a backslash outside of quotes: it removes a line break and keeps
+// every other character.
 func (s *shell) escaped() {
 	if s.pos == len(s.text) {
 		return
@@ -100,7 +101,7 @@ func (s *shell) escaped() {
 	}
 }
 
-// variableHere says whether the dollar before pos begins an expansion.
+// variableHere reports whether the dollar before pos begins an expansion.
 func (s *shell) variableHere() bool {
 	if s.pos == len(s.text) {
 		return false
@@ -109,7 +110,7 @@ func (s *shell) variableHere() bool {
 	return c == '{' || c == '(' || c == '_' || c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '0' && c <= '9'
 }
 
-var errQuote = errors.New("the command has a quote that does not end")
+var errQuote = errors.New("the command has a quote that is not closed")
 
 func (s *shell) singleQuoted() error {
 	end := strings.IndexByte(s.text[s.pos:], '\'')
@@ -148,7 +149,7 @@ var ansiEscapes = map[byte]byte{
 	'n': '\n', 't': '\t', 'r': '\r', 'a': '\a', 'b': '\b', 'f': '\f', 'v': '\v', 'e': 0x1b, '\\': '\\', '\'': '\'', '"': '"', '?': '?',
 }
 
-// ansiQuoted is $'…', which browsers write where a body has a quote in it.
+// ansiQuoted reads $'…', which browsers write for a body with a quote in it.
 func (s *shell) ansiQuoted() error {
 	s.inWord = true
 	for s.pos < len(s.text) {
@@ -184,8 +185,8 @@ func (s *shell) ansiQuoted() error {
 	return errQuote
 }
 
-// number writes the character of a numeric escape: up to two hex or three octal
-// digits are a byte, more are a code point.
+// number reads a numeric escape: up to two hex or three octal digits are a byte, more
+// are a code point.
 func (s *shell) number(base, most int) {
 	end := s.pos
 	for end < len(s.text) && end-s.pos < most {

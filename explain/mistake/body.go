@@ -95,8 +95,8 @@ func BodyEnds(c Case) []Mistake {
 	return list
 }
 
-// toLatin1 undoes UTF-8 that was taken for ISO 8859-1 and encoded once more.
-// nil where that did not happen.
+// toLatin1 decodes UTF-8 that was taken for ISO 8859-1 and encoded again; nil where
+// that did not happen.
 func toLatin1(body []byte) []byte {
 	out := make([]byte, 0, len(body))
 	wide := false
@@ -121,7 +121,7 @@ func fromLatin1(body []byte) []byte {
 	return out
 }
 
-// maxPlain bounds what a compressed body may become.
+// maxPlain bounds a decompressed body.
 const maxPlain = 16 << 20
 
 func gunzip(body []byte) []byte {

@@ -11,7 +11,7 @@ import (
 	"github.com/tidwall/gjson"
 )
 
-// layout is how a JSON encoder sets the space between tokens.
+// layout is how a JSON encoder spaces tokens.
 type layout struct {
 	words        string
 	colon, comma string
@@ -47,11 +47,10 @@ var spellings = []spelling{
 	{words: `with letters outside of ASCII, and quotes, <, >, & and +, as \uXXXX in capitals`, ascii: true, upper: true, html: "\"'<>&+`"},
 }
 
-// largeBody is where only the commonest ways to write JSON are tried.
+// largeBody is the size from which only the most common layouts are tried.
 const largeBody = 1 << 20
 
-// addReserialized adds the ways in which a parser and an encoder would have
-// written the body anew.
+// addReserialized adds the body as other encoders would write it.
 func addReserialized(b *bodies, body []byte) {
 	if !json.Valid(body) {
 		return
@@ -84,7 +83,7 @@ func addReserialized(b *bodies, body []byte) {
 	}
 }
 
-// rewriteStrings leaves all but the strings as it is.
+// rewriteStrings rewrites the strings and keeps everything else.
 func rewriteStrings(body []byte, s spelling) []byte {
 	e := encoder{spelling: s}
 	for i := 0; i < len(body); i++ {

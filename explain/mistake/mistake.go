@@ -1,6 +1,5 @@
-// Package mistake is the catalogue of what people get wrong about a signed
-// request: the secret, the body, the URL, the headers, the stamp, or the sender's
-// scheme. It lists what could have been meant and judges nothing.
+// Package mistake lists the usual mistakes with a signed request: in the secret, the
+// body, the URL, the headers, the stamp or the sender's scheme. It judges nothing.
 package mistake
 
 import (
@@ -12,8 +11,7 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/signature"
 )
 
-// Cause is a mistake in words. They hold no secret, no signature and nothing of a
-// body.
+// Cause is a mistake in words. It holds no secret, no signature and nothing of a body.
 type Cause struct {
 	// Code names the kind of mistake.
 	Code string
@@ -21,40 +19,40 @@ type Cause struct {
 	Why, Do string
 }
 
-// Reading is one way to read what was given.
+// Reading is a request with the provider and the secret that it is judged by.
 type Reading struct {
 	Provider config.Provider
 
-	// Lines names what was changed in the provider: equal names are equal lines. ""
-	// is the provider as it was given.
+	// Lines names the changes to the provider: readings of equal Lines have equal
+	// lines. "" is the provider as given.
 	Lines string
 
 	Secret  string
 	Request signature.Request // with the URL that the sender signs
 }
 
-// Case is a reading with the mistakes yet to be found.
+// Case is the reading as given, in which mistakes are looked for.
 type Case struct {
 	Reading
 
-	// Sent is the request with its own URL, where public_url names another; else nil.
+	// Sent is the request with its own URL; nil where public_url does not replace it.
 	Sent *signature.Request
 
-	// Unstripped is the body before curl took line breaks out of it, or nil.
+	// Unstripped is the body before curl removed its line breaks, or nil.
 	Unstripped []byte
 
 	// Senders are those whose signed bytes are tried too.
 	Senders config.Catalogue
 }
 
-// Mistake turns a reading into the one that may have been meant.
+// Mistake is a change from the reading as given to one that may have been meant.
 type Mistake struct {
 	Causes []Cause
 	apply  func(*Reading)
-	last   bool // works on what another mistake has made
+	last   bool // is applied after the others
 }
 
-// Without is the reading with mistakes undone.
+// Without returns the reading with mistakes corrected.
 func (r Reading) Without(mistakes ...Mistake) Reading {
 	for _, last := range []bool{false, true} {
 		for _, m := range mistakes {
@@ -66,7 +64,7 @@ func (r Reading) Without(mistakes ...Mistake) Reading {
 	return r
 }
 
-// setHeader changes a header in a copy of all of them.
+// setHeader replaces a header in a copy of all headers.
 func (r *Reading) setHeader(name, value string) {
 	r.Request.Header = maps.Clone(r.Request.Header)
 	r.Request.Header[name] = []string{value}

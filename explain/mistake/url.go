@@ -14,7 +14,7 @@ import (
 // part is another reading of one part of a URL.
 type part struct {
 	text  string
-	cause *Cause // nil: as it was given
+	cause *Cause // nil: as given
 }
 
 // URL lists other URLs that the sender may have signed: every combination of other
@@ -91,7 +91,7 @@ func schemesLike(r signature.Request) []part {
 			", and to the guard as public_url where a proxy before it ends TLS; Caddy's own TLS it knows."}}}
 }
 
-// plainHost is a host as it can be printed: nothing that could be more than a host.
+// plainHost is a host that can be printed, or … where it could be more than a host.
 func plainHost(host string) string {
 	if !plainName(strings.ReplaceAll(host, ":", "")) {
 		return "…"
