@@ -44,7 +44,9 @@ func BodyText(c Case) []Mistake {
 	b.add(lf, "body_line_endings", "The body's line breaks were LF when it was signed and are CRLF now.", keepRaw)
 	b.add(bytes.ReplaceAll(lf, []byte("\n"), []byte("\r\n")), "body_line_endings",
 		"The body's line breaks were CRLF when it was signed and are LF now.", keepRaw)
-	addReserialized(b, body)
+	for other, how := range reserialized(body) {
+		b.add(other, "body_reserialized", "The body was parsed and written anew. When it was signed, its JSON was "+how+".", keepRaw)
+	}
 	if latin := toLatin1(body); latin != nil {
 		b.add(latin, "body_charset", "The body was read in another character set than UTF-8 and written anew.", keepRaw)
 	}

@@ -3,6 +3,7 @@ package mistake
 import (
 	"cmp"
 	"encoding/json"
+	"iter"
 	"slices"
 	"strings"
 	"unicode/utf16"
@@ -50,37 +51,39 @@ var spellings = []spelling{
 // largeBody is the size from which only the most common layouts are tried.
 const largeBody = 1 << 20
 
-// addReserialized adds the body as other encoders would write it.
-func addReserialized(b *bodies, body []byte) {
-	if !json.Valid(body) {
-		return
-	}
-	add := func(text []byte, words ...string) {
-		words = slices.DeleteFunc(words, func(w string) bool { return w == "" })
-		b.add(text, "body_reserialized",
-			"The body was parsed and written anew. When it was signed, its JSON was "+strings.Join(words, ", ")+".", keepRaw)
-	}
-	ways := spellings
-	if len(body) > largeBody {
-		ways = spellings[:1]
-	}
-	for _, s := range ways[1:] {
-		add(rewriteStrings(body, s), s.words)
-	}
-	root := gjson.ParseBytes(body)
-	for _, sorted := range []bool{false, true} {
-		for _, s := range ways {
-			for _, l := range layouts {
-				order := ""
-				if sorted {
-					order = "with sorted keys"
+// reserialized yields a JSON body as other encoders would write it, with how each does
+// in words.
+func reserialized(body []byte) iter.Seq2[[]byte, string] {
+	return func(yield func([]byte, string) bool) {
+		if !json.Valid(body) {
+			return
+		}
+		ways := spellings
+		if len(body) > largeBody {
+			ways = spellings[:1]
+		}
+		for _, s := range ways[1:] {
+			if !yield(rewriteStrings(body, s), s.words) {
+				return
+			}
+		}
+		root := gjson.ParseBytes(body)
+		for _, order := range []string{"", "with sorted keys"} {
+			for _, s := range ways {
+				for _, l := range layouts {
+					e := encoder{layout: l, spelling: s, sorted: order != ""}
+					e.value(root, 0)
+					if !yield(e.out, joinWords(l.words, order, s.words)) {
+						return
+					}
 				}
-				e := encoder{layout: l, spelling: s, sorted: sorted}
-				e.value(root, 0)
-				add(e.out, l.words, order, s.words)
 			}
 		}
 	}
+}
+
+func joinWords(words ...string) string {
+	return strings.Join(slices.DeleteFunc(words, func(w string) bool { return w == "" }), ", ")
 }
 
 // rewriteStrings rewrites the strings and keeps everything else.
