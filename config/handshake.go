@@ -1,7 +1,6 @@
 package config
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -9,8 +8,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-
-	"github.com/tidwall/gjson"
 
 	"github.com/webhookguard/caddy-webhook-guard/signature"
 )
@@ -218,17 +215,18 @@ func (h *Handshake) Missing() string {
 
 // AnswersAnybody reports whether the handshake signs what anybody may send.
 func (h *Handshake) AnswersAnybody() bool {
-	return slices.ContainsFunc(h.Checks, Check.signsForAnybody)
+	return slices.ContainsFunc(h.Checks, Check.SignsForAnybody)
 }
 
-func (c Check) signsForAnybody() bool { return c.MAC != nil && c.Proof != ProofSignature }
+// SignsForAnybody reports whether the reply is signed without a proof of the sender.
+func (c Check) SignsForAnybody() bool { return c.MAC != nil && c.Proof != ProofSignature }
 
 // signsBody matches a template that contains the whole body unchanged.
 var signsBody = regexp.MustCompile(`\{(http\.request\.)?body\}`)
 
 // CheckProvider refuses a handshake that would sign events for strangers. The texts
 // that it signs for anybody are no events as long as the provider signs the body
-// itself; see [Handshake.Forgeable]. A digest of the body, a header or a part of the
+// itself; see package webhook. A digest of the body, a header or a part of the
 // body could be such a text.
 func (h *Handshake) CheckProvider(p Provider) error {
 	if !h.AnswersAnybody() {
@@ -247,64 +245,6 @@ func (h *Handshake) CheckProvider(p Provider) error {
 		return lineError("handshake", "%s signs what anybody sends, and that could be an event of this provider, which does not sign its {body}: write handshake off", h.Kind)
 	}
 	return nil
-}
-
-// Forgeable reports whether the signed text of an event is, or ends in, a text that
-// the handshake signs for anybody. Then its signature proves nothing. No sender's
-// event is such a text: JSON objects, and XML in base64, have other characters.
-func (h *Handshake) Forgeable(r *signature.Request) bool {
-	if !h.AnswersAnybody() {
-		return false
-	}
-	signed := string(r.Body)
-	if payload := h.Payload; payload.Name != "" {
-		signed = payload.Read(r, signature.Parts{}).Text
-	}
-	// An empty text is forgeable too: what is signed before the body may be the
-	// sender's choice.
-	return signed == "" || slices.ContainsFunc(h.Checks, func(c Check) bool {
-		return c.signsForAnybody() && c.Bound.Allows(signed)
-	})
-}
-
-// Matches reports whether a request is the check.
-func (c Check) Matches(r *signature.Request) bool {
-	return slices.Contains(c.Methods, r.Method) &&
-		!slices.ContainsFunc(c.When, func(w Condition) bool { return !w.holds(r) })
-}
-
-// Read returns the check's challenge. It returns false for a challenge that must not
-// be echoed or signed. Then the request is not the check.
-func (c Check) Read(r *signature.Request) (string, bool) {
-	if c.Challenge.Kind == "" {
-		return "", true
-	}
-	v := c.Challenge.Read(r, signature.Parts{})
-	return v.Text, v.Found && !v.Bad && !v.Repeated && c.Bound.Allows(v.Text)
-}
-
-// Fill replaces the placeholders in one of the reply's texts.
-func (r Reply) Fill(text, challenge, mac, argument string) string {
-	return strings.NewReplacer("{challenge}", challenge, "{mac}", mac, "{argument}", argument).Replace(text)
-}
-
-func (c Condition) holds(r *signature.Request) bool {
-	switch c.Is {
-	case EmptyList:
-		list := gjson.GetBytes(r.Body, c.Source.Name)
-		return list.Raw == "null" || list.IsArray() && strings.TrimSpace(list.Raw[1:len(list.Raw)-1]) == ""
-	case NoBody:
-		text := string(bytes.TrimSpace(r.Body))
-		return text == "" || text == "{}" || text == "[]"
-	}
-	v := c.Source.Read(r, signature.Parts{})
-	switch c.Is {
-	case Absent:
-		return !v.Found && !v.Bad
-	case Equal:
-		return v.Found && !v.Bad && !v.Repeated && v.Text == c.Value
-	}
-	return v.Found
 }
 
 // ReadsBody reports whether the body is needed to recognise the check.

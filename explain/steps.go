@@ -124,11 +124,8 @@ func (w *walk) handshake() {
 	if err != nil || h == nil {
 		return
 	}
-	for _, check := range h.Checks {
-		if check.Matches(&w.in.Request) {
-			w.report.Causes = []mistake.Cause{{Code: "handshake", Why: "This is the sender's check of the endpoint, not an event.",
-				Do: "The guard answers it by the provider's line handshake " + h.Kind + "; nothing else has to be done."}}
-			return
-		}
+	if webhook.IsCheck(h, &w.in.Request) {
+		w.report.Causes = []mistake.Cause{{Code: "handshake", Why: "This is the sender's check of the endpoint, not an event.",
+			Do: "The guard answers it by the provider's line handshake " + h.Kind + "; nothing else has to be done."}}
 	}
 }

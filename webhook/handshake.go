@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/webhookguard/caddy-webhook-guard/config"
@@ -104,7 +105,7 @@ func (h *Handshake) Answer(j *Judgement, refused *Refusal, body CheckBody) (*Rep
 		return nil, refused
 	}
 	asked := j.asked()
-	if proven && h.Forgeable(&asked) {
+	if proven && forgeable(h.Handshake, &asked) {
 		return nil, Refuse(SignatureInvalid, "its signature is one that an answer to the endpoint check could hold")
 	}
 	for i, check := range h.Checks {
@@ -118,7 +119,7 @@ func (h *Handshake) Answer(j *Judgement, refused *Refusal, body CheckBody) (*Rep
 			}
 			asked.Body = data
 		}
-		if !check.Matches(&asked) {
+		if !matches(check, &asked) {
 			continue
 		}
 		if check.Proof == config.ProofToken {
@@ -126,7 +127,7 @@ func (h *Handshake) Answer(j *Judgement, refused *Refusal, body CheckBody) (*Rep
 				return nil, wrong
 			}
 		}
-		if challenge, ok := check.Read(&asked); ok {
+		if challenge, ok := challengeOf(check, &asked); ok {
 			return h.reply(j, i, challenge, proven)
 		}
 	}
@@ -154,7 +155,7 @@ func (h *Handshake) checkToken(source signature.Source, asked *signature.Request
 }
 
 // reply makes the answer to a check. What is signed in it can be no event: a few
-// characters out of letters, digits, - and _, and Forgeable sees to the rest.
+// characters out of letters, digits, - and _, and forgeable refuses the rest.
 func (h *Handshake) reply(j *Judgement, check int, challenge string, proven bool) (*Reply, *Refusal) {
 	mac := ""
 	if signer := h.signers[check]; signer != nil {
@@ -168,7 +169,7 @@ func (h *Handshake) reply(j *Judgement, check int, challenge string, proven bool
 		}
 	}
 	reply := h.Checks[check].Reply
-	fill := func(text string) string { return reply.Fill(text, challenge, mac, h.argument) }
+	fill := strings.NewReplacer("{challenge}", challenge, "{mac}", mac, "{argument}", h.argument).Replace
 	return &Reply{Status: reply.Status, ContentType: reply.Type, Body: fill(reply.Body), Header: reply.Header, Value: fill(reply.Value)}, nil
 }
 
