@@ -19,7 +19,8 @@ func Caddy(tb testing.TB) string {
 	return built(tb, buildCaddy)
 }
 
-// plainCaddy is Caddy without the race detector, for what is measured.
+// plainCaddy is Caddy without the race detector: for measurements, and for what is
+// over at once.
 func plainCaddy(tb testing.TB) string {
 	tb.Helper()
 	return built(tb, buildPlainCaddy)
@@ -61,7 +62,7 @@ func build(race bool) (string, error) {
 	defer unlock()
 
 	path := filepath.Join(dir, "caddy")
-	args := []string{"build", "-buildvcs=false"}
+	args := []string{"build", "-buildvcs=false", "-ldflags=-w"} // nobody debugs it
 	if race {
 		path += "-race"
 		args = append(args, "-race")
@@ -110,14 +111,15 @@ func moduleRoot() (string, error) {
 }
 
 // Command returns a short-lived run of Caddy in a home of its own, for its
-// subcommands. It ends with the test's context; the rest is the caller's.
+// subcommands. It ends with the test's context; the rest is the caller's. It has no
+// race detector, which would take most of its time to start.
 func Command(tb testing.TB, args ...string) *exec.Cmd {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	tb.Cleanup(cancel)
-	cmd := exec.CommandContext(ctx, Caddy(tb), args...)
+	cmd := exec.CommandContext(ctx, plainCaddy(tb), args...)
 	cmd.Dir = tb.TempDir()
-	cmd.Env = append(os.Environ(), homeEnv(cmd.Dir)...)
+	cmd.Env = append(os.Environ(), caddyEnv(cmd.Dir)...)
 	return cmd
 }
 
@@ -131,11 +133,17 @@ func RunCaddy(tb testing.TB, env []string, args ...string) (string, error) {
 	return string(out), err
 }
 
-// homeEnv keeps Caddy's data and autosaved configuration out of the user's own.
-func homeEnv(dir string) []string {
-	return []string{
+// caddyEnv keeps Caddy's data and autosaved configuration out of the user's own. A
+// process with the race detector sleeps for a second before it exits, for reports that
+// are still being written; a tenth of it is enough.
+func caddyEnv(dir string) []string {
+	env := []string{
 		"HOME=" + dir,
 		"XDG_DATA_HOME=" + filepath.Join(dir, "data"),
 		"XDG_CONFIG_HOME=" + filepath.Join(dir, "config"),
 	}
+	if os.Getenv("GORACE") == "" {
+		env = append(env, "GORACE=atexit_sleep_ms=100")
+	}
+	return env
 }

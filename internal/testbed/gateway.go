@@ -77,7 +77,7 @@ func StartGateway(tb testing.TB, caddyfile string, opts ...Option) *Gateway {
 // the Caddyfile it was started with first.
 func (g *Gateway) Start() {
 	g.tb.Helper()
-	env := append(homeEnv(g.dir),
+	env := append(caddyEnv(g.dir),
 		"PORT="+strconv.Itoa(g.port),
 		"ADMIN="+strconv.Itoa(g.admin),
 		// The admin address where the configuration names none.

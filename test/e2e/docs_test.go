@@ -58,6 +58,7 @@ func blocks(t *testing.T, file string) []block {
 
 // Every Caddyfile in the documentation loads, and so do lines that stand alone.
 func TestDocumentedCaddyfilesLoad(t *testing.T) {
+	t.Parallel()
 	files := documentedFiles(t)
 	var env []string
 	for _, name := range []string{
@@ -76,6 +77,7 @@ func TestDocumentedCaddyfilesLoad(t *testing.T) {
 			}
 			tried++
 			t.Run(filepath.Base(doc)+":"+strconv.Itoa(b.line), func(t *testing.T) {
+				t.Parallel()
 				if provider, err := config.ParseLines(doc, []byte(b.text)); err == nil {
 					if _, err := provider.Resolve(); err != nil {
 						t.Error(err)
@@ -132,6 +134,7 @@ var (
 // The README's first ten minutes: its commands against the shipped Caddyfile,
 // with the secrets that `make run` sets, print what the README says.
 func TestTheReadmesCommandsPrintWhatItSays(t *testing.T) {
+	t.Parallel()
 	caddyfile, err := os.ReadFile(filepath.Join(root, "Caddyfile"))
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 
 // Scripts read the exit status of `explain`: 0 verified, 1 not, 2 not judged.
 func TestExplainExitStatus(t *testing.T) {
+	t.Parallel()
 	const secret = "e2e-explain-secret"
 	body := filepath.Join(t.TempDir(), "body.json")
 	if err := os.WriteFile(body, []byte(`{"event":"paid"}`), 0o600); err != nil {
@@ -40,6 +41,7 @@ func TestExplainExitStatus(t *testing.T) {
 		{"an unknown flag", captured, secret, []string{"--nonsense", "struktr", "-"}, 2, "unknown flag"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			cmd := testbed.Command(t, append([]string{"webhook-guard", "explain", "--secret-env", "EXPLAIN_SECRET"}, c.args...)...)
 			cmd.Env = append(cmd.Env, "EXPLAIN_SECRET="+c.secret)
 			cmd.Stdin = strings.NewReader(c.capture)

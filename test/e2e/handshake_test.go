@@ -327,6 +327,7 @@ func TestHandshakeLinesThatAreRefused(t *testing.T) {
 		"vercel-log-drains {\nsecret s\nhandshake vercel \"a\nb\"\n}":                         "not printable ASCII",
 	} {
 		t.Run(want, func(t *testing.T) {
+			t.Parallel()
 			g := fmt.Sprintf("http://:0 {\nwebhook_guard %s\nrespond 200\n}\n", lines)
 			cmd := testbed.Command(t, "validate", "--adapter", "caddyfile", "--config", "-")
 			cmd.Stdin = strings.NewReader(g)

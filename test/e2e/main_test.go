@@ -16,10 +16,5 @@ func TestMain(m *testing.M) {
 		// Most of the time these tests wait: for leases, time-outs and slow apps.
 		_ = flag.Set("test.parallel", "8")
 	}
-	if os.Getenv("GORACE") == "" {
-		// A process with the race detector sleeps for a second before it exits, for
-		// reports that are still being written. There are hundreds of processes here.
-		_ = os.Setenv("GORACE", "atexit_sleep_ms=100")
-	}
 	os.Exit(m.Run())
 }
