@@ -9,7 +9,9 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -19,20 +21,20 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/dedupe/internal/testkit"
 )
 
-const fullDisk = "TEST_FULL_DISK"
+const fullDisk, fullDiskLog = "TEST_FULL_DISK", "TEST_FULL_DISK_LOG"
 
 // A limit on the size of files holds for a whole process, so a disk that is full is
 // tried in one of its own.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(fullDisk); dir != "" {
 		signal.Ignore(syscall.SIGXFSZ) // the write is to fail, and the process to go on
-		// With log files of the usual size these are the first that cannot be written, and
-		// with small ones it is the database.
-		for _, size := range []int64{0, 8 << 10} {
-			if err := fillDisk(filepath.Join(dir, fmt.Sprint(size)), size); err != nil {
-				fmt.Printf("log files of %d bytes: %v\n", size, err)
-				os.Exit(1)
-			}
+		size, err := strconv.ParseInt(os.Getenv(fullDiskLog), 10, 64)
+		if err == nil {
+			err = fillDisk(dir, size)
+		}
+		if err != nil {
+			fmt.Println(err)
+			os.Exit(1)
 		}
 		os.Exit(0)
 	}
@@ -41,11 +43,19 @@ func TestMain(m *testing.M) {
 
 func TestDiskThatIsFullRefusesEventsUntilThereIsRoom(t *testing.T) {
 	t.Parallel()
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), fullDisk+"="+t.TempDir())
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Errorf("%v: %s", err, out)
+	// Log files of the usual size are the first that cannot be written. With small ones it
+	// is the database.
+	var all sync.WaitGroup
+	for _, size := range []int64{0, 8 << 10} {
+		all.Go(func() {
+			cmd := exec.Command(os.Args[0])
+			cmd.Env = append(os.Environ(), fullDisk+"="+t.TempDir(), fullDiskLog+"="+fmt.Sprint(size))
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Errorf("log files of %d bytes: %v: %s", size, err, out)
+			}
+		})
 	}
+	all.Wait()
 }
 
 func fillDisk(dir string, logSize int64) error {

@@ -33,10 +33,11 @@ func TestDisk(t *testing.T) {
 	})
 }
 
-// openDisk opens a store that the test's end closes.
+// openDisk opens a store that the test's end closes. Its log files are small: many tests
+// make or copy them many times.
 func openDisk(t testing.TB, dir string, c *testkit.Clock) *disk.Store {
 	t.Helper()
-	return openDiskWith(t, disk.Options{Dir: dir, Now: c.Now})
+	return openDiskWith(t, disk.Options{Dir: dir, Now: c.Now}.WithLog(32<<10, nil))
 }
 
 func openDiskWith(t testing.TB, o disk.Options) *disk.Store {

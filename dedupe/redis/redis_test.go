@@ -2,6 +2,10 @@ package redis_test
 
 import (
 	"crypto/rand"
+	"flag"
+	"os"
+	"runtime"
+	"strconv"
 	"testing"
 	"time"
 
@@ -14,6 +18,22 @@ import (
 
 // slack is what may be added to a deadline.
 const slack = 500 * time.Millisecond
+
+// atOnce is how many tests run at the same time: more than there are processors, as most
+// of them wait for servers to come, to go or to time out.
+const atOnce = 6
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	asked := false
+	flag.Visit(func(f *flag.Flag) { asked = asked || f.Name == "test.parallel" })
+	if !asked && runtime.GOMAXPROCS(0) < atOnce {
+		if err := flag.Set("test.parallel", strconv.Itoa(atOnce)); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
+}
 
 func TestRedis(t *testing.T) {
 	t.Parallel()
