@@ -91,7 +91,7 @@ func (a *App) Start() {
 	// old listener until it runs its program.
 	var listener net.Listener
 	var err error
-	poll(patience, func() bool {
+	poll(waitLimit, func() bool {
 		listener, err = net.Listen("tcp", a.Addr())
 		return !errors.Is(err, syscall.EADDRINUSE)
 	})
@@ -103,7 +103,7 @@ func (a *App) Start() {
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			a.serve(w, r, stopping)
 		}),
-		ReadHeaderTimeout: patience,
+		ReadHeaderTimeout: waitLimit,
 	}
 	a.server, a.stopping = server, stopping
 	go func() { _ = server.Serve(listener) }() // always ends with ErrServerClosed
@@ -142,7 +142,7 @@ func (a *App) Deliveries() []Delivery {
 // WaitCount waits until at least n deliveries have reached the app.
 func (a *App) WaitCount(n int) {
 	a.tb.Helper()
-	deadline := time.NewTimer(patience)
+	deadline := time.NewTimer(waitLimit)
 	defer deadline.Stop()
 	for {
 		a.mu.Lock()
@@ -154,7 +154,7 @@ func (a *App) WaitCount(n int) {
 		select {
 		case <-arrived:
 		case <-deadline.C:
-			a.tb.Fatalf("%d deliveries after %v, not %d:%s", got, patience, n, a.summary())
+			a.tb.Fatalf("%d deliveries after %v, not %d:%s", got, waitLimit, n, a.summary())
 		}
 	}
 }
@@ -169,7 +169,7 @@ func (a *App) summary() string {
 }
 
 // serve panics with http.ErrAbortHandler where the connection is to be dropped
-// without a word: that is how net/http is told to.
+// without an answer: net/http expects that.
 func (a *App) serve(w http.ResponseWriter, r *http.Request, stopping <-chan struct{}) {
 	if !a.enter() {
 		panic(http.ErrAbortHandler)
@@ -207,8 +207,8 @@ func (a *App) serve(w http.ResponseWriter, r *http.Request, stopping <-chan stru
 	}
 }
 
-// enter counts a handler in, unless the server is on its way out: Stop must not
-// miss one that begins while it waits.
+// enter counts a handler in, unless the server is stopping: Stop must not miss one that
+// begins while it waits.
 func (a *App) enter() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()

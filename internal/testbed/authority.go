@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// Authority issues certificates that only those trust who know it.
+// Authority issues certificates for tests. Only clients configured with it trust them.
 type Authority struct {
 	// File holds its own certificate, as PEM.
 	File string
@@ -46,7 +46,7 @@ func (a *Authority) Issue(name string) (cert, key string) {
 	return a.write("CERTIFICATE", issued.Raw), a.write("PRIVATE KEY", der)
 }
 
-// Roots trust this authority alone.
+// Roots contains this authority alone.
 func (a *Authority) Roots() *x509.CertPool {
 	roots := x509.NewCertPool()
 	roots.AddCert(a.cert)

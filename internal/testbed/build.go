@@ -19,8 +19,8 @@ func Caddy(tb testing.TB) string {
 	return built(tb, buildCaddy)
 }
 
-// plainCaddy is Caddy without the race detector: for measurements, and for what is
-// over at once.
+// plainCaddy is Caddy without the race detector: for measurements, and for subcommands
+// that end at once.
 func plainCaddy(tb testing.TB) string {
 	tb.Helper()
 	return built(tb, buildPlainCaddy)
@@ -62,7 +62,7 @@ func build(race bool) (string, error) {
 	defer unlock()
 
 	path := filepath.Join(dir, "caddy")
-	args := []string{"build", "-buildvcs=false", "-ldflags=-w"} // nobody debugs it
+	args := []string{"build", "-buildvcs=false", "-ldflags=-w"} // without the debugger's tables, which take long to link
 	if race {
 		path += "-race"
 		args = append(args, "-race")
@@ -115,7 +115,7 @@ func moduleRoot() (string, error) {
 // race detector, which would take most of its time to start.
 func Command(tb testing.TB, args ...string) *exec.Cmd {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), waitLimit)
 	tb.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, plainCaddy(tb), args...)
 	cmd.Dir = tb.TempDir()

@@ -31,7 +31,7 @@ func (r Response) String() string {
 // so that no request fails or is repeated over a connection gone stale.
 var sender = &http.Client{
 	Transport: &http.Transport{DisableKeepAlives: true, DisableCompression: true},
-	Timeout:   patience,
+	Timeout:   waitLimit,
 	CheckRedirect: func(*http.Request, []*http.Request) error {
 		return http.ErrUseLastResponse
 	},
@@ -66,8 +66,8 @@ func Try(req *http.Request) (Response, error) {
 	}, err
 }
 
-// Eventually waits until a condition holds that nothing announces, and fails
-// the test with the message when it does not within the deadline.
+// Eventually polls until the condition holds. It fails the test with the message after
+// the deadline.
 func Eventually(tb testing.TB, deadline time.Duration, ok func() bool, msg string) {
 	tb.Helper()
 	if !poll(deadline, ok) {
@@ -84,8 +84,7 @@ func poll(deadline time.Duration, ok func() bool) bool {
 	return true
 }
 
-// After returns a channel that closes when the time has passed, for an answer
-// that takes its time.
+// After returns a channel that closes when the time has passed, for a slow answer.
 func After(d time.Duration) <-chan struct{} {
 	done := make(chan struct{})
 	time.AfterFunc(d, func() { close(done) })

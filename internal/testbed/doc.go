@@ -7,10 +7,10 @@ package testbed
 
 import "time"
 
-// patience is how long anything here may take before it counts as stuck. It is
-// far longer than any of it needs, since tests run with the race detector on
-// machines that are busy with other tests.
-const patience = 60 * time.Second
+// waitLimit is how long anything here may take before it counts as stuck. It is far
+// longer than needed, since tests run with the race detector on machines that are busy
+// with other tests.
+const waitLimit = 60 * time.Second
 
-// pollEvery is how often a condition is looked at again that nothing announces.
+// pollEvery is the interval at which conditions are polled.
 const pollEvery = 5 * time.Millisecond

@@ -39,7 +39,7 @@ func startExample(tb testing.TB, name string, env []string, program string, args
 	env = append([]string{"PORT=" + strconv.Itoa(port), "PYTHONDONTWRITEBYTECODE=1"}, env...)
 	e := &Example{Process: StartProcess(tb, ExampleDir(tb, name), env, program, args...), port: port}
 	exited := false
-	up := poll(patience, func() bool {
+	up := poll(waitLimit, func() bool {
 		select {
 		case <-e.Exited():
 			exited = true

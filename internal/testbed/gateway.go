@@ -99,7 +99,7 @@ func (g *Gateway) configPath() string { return filepath.Join(g.dir, "Caddyfile")
 func (g *Gateway) waitReady() {
 	g.tb.Helper()
 	exited := false
-	up := poll(patience, func() bool {
+	up := poll(waitLimit, func() bool {
 		select {
 		case <-g.proc.Exited():
 			exited = true
@@ -113,12 +113,12 @@ func (g *Gateway) waitReady() {
 		g.ended = true
 		g.tb.Fatalf("the gateway did not start: %v\n%s", g.proc.exitErr, g.Output())
 	case !up:
-		g.tb.Fatalf("the gateway does not answer after %v:\n%s", patience, g.Output())
+		g.tb.Fatalf("the gateway does not answer after %v:\n%s", waitLimit, g.Output())
 	}
 }
 
 func (g *Gateway) answers() bool {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), waitLimit)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, g.AdminURL()+"/config/", nil)
 	if err != nil {
@@ -162,7 +162,7 @@ func (g *Gateway) Kill() {
 	g.proc.Kill()
 }
 
-// Stop lets the gateway finish its work and end; the error tells how it ended.
+// Stop lets the gateway finish its work and end; the error states how it ended.
 func (g *Gateway) Stop() error {
 	g.ended = true
 	return g.proc.Stop()
@@ -171,13 +171,13 @@ func (g *Gateway) Stop() error {
 // Freeze stops the gateway where it is, until Thaw.
 func (g *Gateway) Freeze() { g.proc.Freeze() }
 
-// Thaw lets a frozen gateway go on.
+// Thaw resumes a frozen gateway.
 func (g *Gateway) Thaw() { g.proc.Thaw() }
 
 // Reload gives the running gateway another Caddyfile. The error is Caddy's own
 // if it refuses it. The old configuration's requests may still be running.
 func (g *Gateway) Reload(caddyfile string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), waitLimit)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, g.AdminURL()+"/load", strings.NewReader(caddyfile))
 	if err != nil {
@@ -194,7 +194,7 @@ func (g *Gateway) Reload(caddyfile string) error {
 	return nil
 }
 
-// disaster is what no gateway may ever print.
+// disaster matches output that fails every test.
 var disaster = regexp.MustCompile(`WARNING: DATA RACE|panic:|(?m:^fatal error: )`)
 
 func (g *Gateway) finish() {

@@ -106,7 +106,7 @@ func TestGatewayMetric(t *testing.T) {
 		Do(t, post(t, g.URL("/"), ""))
 	}
 	// Caddy counts a request after it has answered.
-	Eventually(t, patience, func() bool {
+	Eventually(t, waitLimit, func() bool {
 		value, _ := g.Metric(name, "method", "POST", "code", "200")
 		return value == 3
 	}, "three requests in "+name)

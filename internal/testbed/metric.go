@@ -33,7 +33,7 @@ func (g *Gateway) Metric(name string, labels ...string) (value float64, found bo
 }
 
 func (g *Gateway) metrics() (map[string]*dto.MetricFamily, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), waitLimit)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, g.AdminURL()+"/metrics", nil)
 	if err != nil {

@@ -98,7 +98,7 @@ func (p *Process) WaitOutput(text string) {
 // not come true or the process ends first.
 func (p *Process) waitFor(what string, ok func(printed string) bool) {
 	p.tb.Helper()
-	deadline := time.NewTimer(patience)
+	deadline := time.NewTimer(waitLimit)
 	defer deadline.Stop()
 	for exited := false; ; {
 		printed, more := p.out.snapshot()
@@ -113,7 +113,7 @@ func (p *Process) waitFor(what string, ok func(printed string) bool) {
 		case <-p.exited:
 			exited = true // one more look: the last words may have come just now
 		case <-deadline.C:
-			p.tb.Fatalf("%s: no %s after %v; it printed:\n%s", p.name, what, patience, printed)
+			p.tb.Fatalf("%s: no %s after %v; it printed:\n%s", p.name, what, waitLimit, printed)
 		}
 	}
 }
@@ -124,8 +124,8 @@ func (p *Process) Kill() {
 	<-p.exited
 }
 
-// Stop asks the process to end and waits until it has. The error tells how it
-// ended; nil means exit status 0. A process that does not end is killed.
+// Stop asks the process to end and waits until it has. The error states how it ended;
+// nil means exit status 0. A process that does not end is killed.
 func (p *Process) Stop() error {
 	p.signal(syscall.SIGTERM)
 	p.signal(syscall.SIGCONT) // a frozen process would not see the other one
@@ -136,9 +136,9 @@ func (p *Process) wait() error {
 	select {
 	case <-p.exited:
 		return p.exitErr
-	case <-time.After(patience):
+	case <-time.After(waitLimit):
 		p.Kill()
-		return fmt.Errorf("%s did not end within %v of SIGTERM and was killed", p.name, patience)
+		return fmt.Errorf("%s did not end within %v of SIGTERM and was killed", p.name, waitLimit)
 	}
 }
 
@@ -152,7 +152,7 @@ func (p *Process) Freeze() {
 	}
 }
 
-// Thaw lets a frozen process go on.
+// Thaw resumes a frozen process.
 func (p *Process) Thaw() { p.signal(syscall.SIGCONT) }
 
 func (p *Process) signal(sig syscall.Signal) {

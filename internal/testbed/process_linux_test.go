@@ -45,7 +45,7 @@ func TestProcessKill(t *testing.T) {
 	}
 }
 
-// fifo is something to wait on that never speaks.
+// fifo is a file whose reader blocks for ever.
 func fifo(t *testing.T) string {
 	t.Helper()
 	path := t.TempDir() + "/fifo"
@@ -89,11 +89,11 @@ func TestProcessDiesWithItsTest(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait() // "signal: killed"
-	Eventually(t, patience, func() bool { return !running(child) }, "the child's end after its test was killed")
+	Eventually(t, waitLimit, func() bool { return !running(child) }, "the child's end after its test was killed")
 }
 
-// running tells a living process from one that is gone or waits to be reaped by
-// an init that takes its time.
+// running reports whether a process lives: one that is gone or still waits to be reaped
+// by init does not.
 func running(pid int) bool {
 	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
@@ -104,8 +104,8 @@ func running(pid int) bool {
 	return !strings.HasPrefix(rest, "Z") && !strings.HasPrefix(rest, "X")
 }
 
-// A server that is stopped for a while finds its port free again, whatever other
-// packages' tests do meanwhile.
+// The port of a stopped server stays free for it, whatever other packages' tests do
+// meanwhile.
 func TestFreePortIsKeptFromOtherProcesses(t *testing.T) {
 	t.Parallel()
 	port := FreePort(t)

@@ -2,6 +2,6 @@
 
 package testbed
 
-// raceDetector is whether the test itself runs with the race detector, so that
+// raceDetector reports whether the test itself runs with the race detector, so that
 // the gateway it starts is built with it as well.
 const raceDetector = true

@@ -36,7 +36,7 @@ func StartRedis(tb testing.TB, args ...string) *Redis {
 	return r
 }
 
-// newRedis chooses where a server will be, and does not start it.
+// newRedis chooses a server's port and directory, and does not start it.
 func newRedis(tb testing.TB) *Redis {
 	tb.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil {
@@ -66,7 +66,7 @@ func (r *Redis) URL() string {
 	return "redis://" + loopback(r.announced)
 }
 
-// isAt tells whether others know the server by this port.
+// isAt reports whether others know the server by this port.
 func (r *Redis) isAt(port string) bool {
 	return port == strconv.Itoa(r.announced) || r.tls != 0 && port == strconv.Itoa(r.tls)
 }
@@ -102,14 +102,14 @@ func (r *Redis) Start() {
 	// Killed, not asked to end: a master waits for its replicas for ten seconds, and refuses
 	// to end while it writes its first append-only file.
 	r.tb.Cleanup(r.Stop)
-	up := poll(patience, func() bool {
+	up := poll(waitLimit, func() bool {
 		select {
 		case <-r.proc.Exited():
 			return true
 		default:
 		}
 		_, err := r.Do("PING")
-		// To be asked for a password is an answer too. To be told of loading is not.
+		// A server that asks for a password is up. One that is still loading is not.
 		return err == nil || strings.HasPrefix(err.Error(), "NOAUTH")
 	})
 	select {
@@ -118,12 +118,12 @@ func (r *Redis) Start() {
 	default:
 	}
 	if !up {
-		r.tb.Fatalf("redis-server did not answer within %v; it printed:\n%s", patience, r.proc.Output())
+		r.tb.Fatalf("redis-server did not answer within %v; it printed:\n%s", waitLimit, r.proc.Output())
 	}
 }
 
 // Do sends one command on a connection of its own and returns the first line of the
-// reply as it travels. It needs no client library, and answers within a second.
+// reply unparsed. It needs no client library, and answers within a second.
 func (r *Redis) Do(args ...string) (string, error) {
 	line := ""
 	err := r.send(args, func(reply *bufio.Reader) (err error) {
@@ -134,7 +134,7 @@ func (r *Redis) Do(args ...string) (string, error) {
 }
 
 // Ask is Do for replies of more than a line: it returns all strings and numbers of the
-// reply in their order. What is null is "".
+// reply in their order. Null becomes "".
 func (r *Redis) Ask(args ...string) ([]string, error) {
 	var all []string
 	err := r.send(args, func(reply *bufio.Reader) (err error) {

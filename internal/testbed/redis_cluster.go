@@ -53,7 +53,7 @@ func StartCluster(tb testing.TB, set RedisSet) *Cluster {
 	}
 	for i, replica := range c.Nodes[clusterMasters:] {
 		id := c.Nodes[i].must("CLUSTER", "MYID")[0]
-		Eventually(tb, patience, func() bool {
+		Eventually(tb, waitLimit, func() bool {
 			_, err := replica.Ask("CLUSTER", "REPLICATE", id)
 			return err == nil // else the node has not heard of its master yet
 		}, "a replica of "+c.Nodes[i].Addr())
@@ -87,7 +87,7 @@ func urls(servers []*Redis) []string {
 // replicas among them follow their masters.
 func (c *Cluster) WaitOK() {
 	c.tb.Helper()
-	Eventually(c.tb, patience, func() bool {
+	Eventually(c.tb, waitLimit, func() bool {
 		masters := c.Masters()
 		if len(masters) != clusterMasters {
 			return false
@@ -108,7 +108,7 @@ func (c *Cluster) WaitOK() {
 }
 
 // Masters returns the nodes that serve slots at present, in the order of Nodes, as the
-// node with the newest knowledge tells. None answers: none are returned.
+// node with the newest knowledge states. Where no node answers, none are returned.
 func (c *Cluster) Masters() []*Redis {
 	var masters []*Redis
 	newest := -1
@@ -175,7 +175,7 @@ func (c *Cluster) Failover(master *Redis) *Redis {
 		c.tb.Fatalf("the master at %s has no replica that could take over", master.Addr())
 	}
 	var asked time.Time
-	Eventually(c.tb, patience, func() bool {
+	Eventually(c.tb, waitLimit, func() bool {
 		if time.Since(asked) > mayTake {
 			_, _ = replica.Ask("CLUSTER", "FAILOVER") // asked again where it cannot begin yet
 			asked = time.Now()
@@ -185,8 +185,8 @@ func (c *Cluster) Failover(master *Redis) *Redis {
 	return replica
 }
 
-// mayTake is when a failover that was asked for has come to nothing: a replica gives
-// it up after five seconds, and says so in its log only.
+// mayTake is how long a requested failover may take: a replica gives it up after five
+// seconds, and reports that in its log only.
 const mayTake = 6 * time.Second
 
 // WaitFailover waits until a master that was killed or frozen has been replaced by its
@@ -194,7 +194,7 @@ const mayTake = 6 * time.Second
 func (c *Cluster) WaitFailover(gone *Redis) *Redis {
 	c.tb.Helper()
 	var now []*Redis
-	Eventually(c.tb, patience, func() bool {
+	Eventually(c.tb, waitLimit, func() bool {
 		now = c.Masters()
 		return len(now) == clusterMasters && !slices.Contains(now, gone)
 	}, "the replica of "+gone.Addr()+" in its place")

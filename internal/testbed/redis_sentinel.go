@@ -15,7 +15,7 @@ type Sentinels struct {
 	tb testing.TB
 	// Servers hold the data. The first began as the master.
 	Servers []*Redis
-	// Sentinels are the three that watch. Any of these and of Servers may be stopped,
+	// Sentinels are the three that watch. Any of them and of Servers may be stopped,
 	// frozen and started again.
 	Sentinels []*Redis
 }
@@ -55,9 +55,9 @@ func StartSentinels(tb testing.TB, set RedisSet) *Sentinels {
 		}, set.SentinelConf...)...), "--sentinel"}
 		r.args = append(r.args, set.overTLS(r)...)
 		r.Start()
-		// How often a sentinel looks which server follows which, and tells the others. By
-		// default, to which it goes back when it is started again, an old master that
-		// returns becomes a replica only after 10 s.
+		// The interval at which a sentinel checks which server follows which. A
+		// restarted sentinel uses the default again: an old master that returns then
+		// becomes a replica only after 10 s.
 		r.must("SENTINEL", "DEBUG", "INFO-PERIOD", "500", "PUBLISH-PERIOD", "500")
 		s.Sentinels = append(s.Sentinels, r)
 	}
@@ -81,7 +81,7 @@ func (s *Sentinels) URLs() []string { return urls(s.Sentinels) }
 // can begin.
 func (s *Sentinels) WaitOK() {
 	s.tb.Helper()
-	Eventually(s.tb, patience, func() bool {
+	Eventually(s.tb, waitLimit, func() bool {
 		master := s.Master()
 		if master == nil {
 			return false
@@ -100,7 +100,7 @@ func (s *Sentinels) WaitOK() {
 	}, "the replicas in step and the sentinels in touch")
 }
 
-// readyFor tells whether a sentinel knows this master as up, and that many replicas and
+// readyFor reports whether a sentinel knows this master as up, and that many replicas and
 // other sentinels of it.
 func (r *Redis) readyFor(master *Redis, replicas, sentinels int) bool {
 	state := r.sentinelMaster()
@@ -140,15 +140,15 @@ func (s *Sentinels) Master() *Redis {
 }
 
 // Failover has the sentinels replace a master that is well, waits until they have, and
-// returns the new one. Writes of the last moments may be lost: the old master takes them
-// until it is told.
+// returns the new one. Writes of the last moments may be lost: the old master takes
+// them until it learns of the failover.
 func (s *Sentinels) Failover() *Redis {
 	s.tb.Helper()
 	old := s.Master()
 	if old == nil {
 		s.tb.Fatal("no sentinel names a master: start one")
 	}
-	Eventually(s.tb, patience, func() bool {
+	Eventually(s.tb, waitLimit, func() bool {
 		for _, r := range s.Sentinels {
 			if r.proc != nil {
 				if _, err := r.Ask("SENTINEL", "FAILOVER", MasterName); err == nil {
@@ -167,7 +167,7 @@ func (s *Sentinels) Failover() *Redis {
 func (s *Sentinels) WaitFailover(gone *Redis) *Redis {
 	s.tb.Helper()
 	var now *Redis
-	Eventually(s.tb, patience, func() bool {
+	Eventually(s.tb, waitLimit, func() bool {
 		now = s.Master()
 		if now == nil || now == gone {
 			return false

@@ -14,20 +14,20 @@ type RedisSet struct {
 	// Args come after the servers' own settings and win over them, as those of
 	// StartRedis: "--appendonly", "yes". They are not for the sentinels.
 	Args []string
-	// Announce, where set, is told the port on which each server and each sentinel
-	// listens, once, and returns the port by which all others shall know it: that of a
-	// proxy, which it makes. Replication and the sentinels' checks take that way too;
-	// the bus of a Cluster does not.
+	// Announce, where set, is called once for each server and each sentinel with the
+	// port on which it listens. It returns the port that is announced to all others,
+	// such as that of a proxy. Replication and the sentinels' checks use it too; the
+	// bus of a Cluster does not.
 	Announce func(port int) int
-	// TLS, where set, has all of them talk TLS with each other and with their clients, by
-	// certificates of this authority. It does not go together with Announce.
+	// TLS, where set, has all of them use TLS with each other and with their clients,
+	// with certificates of this authority. It does not go together with Announce.
 	TLS *Authority
 	// SentinelConf are further lines of the sentinels' configuration.
 	SentinelConf []string
 }
 
 // downAfter is how long a server of a set must be silent until the others count it as
-// down. A busy machine must not make it so by itself.
+// down. It is long enough that load on the machine alone does not cause it.
 const downAfter = 1500 * time.Millisecond
 
 // add makes a server of the set, and does not start it.
@@ -52,7 +52,7 @@ func (s RedisSet) overTLS(r *Redis) []string {
 }
 
 // configure writes a server's configuration file, which the server may rewrite, so that
-// its part in the set outlives a restart.
+// its role in the set survives a restart.
 func (r *Redis) configure(lines ...string) (path string) {
 	r.tb.Helper()
 	path = filepath.Join(r.dir, "redis.conf")
@@ -77,7 +77,7 @@ func (r *Redis) field(name string, command ...string) string {
 	return ""
 }
 
-// inSync tells whether a replica follows its master.
+// inSync reports whether a replica follows its master.
 func (r *Redis) inSync() bool {
 	return r.field("master_link_status", "INFO", "replication") == "up"
 }

@@ -75,7 +75,7 @@ func TestSentinelsFailOver(t *testing.T) {
 	s.Failover()
 }
 
-// What stands between can be put there before the servers start: nobody learns of their
+// Proxies can be placed before the servers start: no other process learns the servers'
 // own ports.
 func TestSetsAnnounceOtherPorts(t *testing.T) {
 	t.Parallel()

@@ -70,7 +70,7 @@ func Senders() []Sender {
 	return []Sender{OkraPDF(), Struktr(), DocIntell(), Ocriva(), DocRouter()}
 }
 
-// OkraPDF signs nothing: its URL has a token.
+// OkraPDF signs nothing: its URL has a token instead.
 func OkraPDF() Sender {
 	return Sender{
 		Name: "okrapdf", Secret: "canary-okrapdf-token", PerEvent: true,

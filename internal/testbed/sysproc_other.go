@@ -15,8 +15,8 @@ func awaitStop(int) error { return nil }
 // reserved are the ports that this process has given out.
 var reserved = map[int]bool{}
 
-// reserve takes a port for this process. It knows of no other where there is no lock that
-// ends with its process: there, two of them may come upon one port. Needs portsMu.
+// reserve takes a port for this process. Without a lock that ends with the process, it
+// does not see other processes: two of them may choose the same port. Needs portsMu.
 func reserve(port int) bool {
 	if reserved[port] {
 		return false

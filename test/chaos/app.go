@@ -17,15 +17,15 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
 
-// Headers that tell who is behind a call: the first is the sender's and travels
-// through the gateway, which adds the second.
+// Headers that identify a call's attempt and gateway. The sender sets the first, the
+// gateway the second.
 const (
 	attemptHeader = "X-Chaos-Attempt"
 	gatewayHeader = "X-Chaos-Gateway"
 )
 
-// app is what the gateways protect: a real server that keeps its own record, and
-// behaves badly as the seed says.
+// app is what the gateways protect: a real server that keeps its own record, and fails
+// as the seed decides.
 type app struct {
 	tb   testing.TB
 	rec  *record
@@ -52,16 +52,15 @@ func startApp(tb testing.TB, rec *record, seed uint64) *app {
 	return a
 }
 
-// listen lets the app take connections.
+// listen has the app accept connections.
 func (a *app) listen() {
 	a.tb.Helper()
 	var err error
-	// A process that is just being started holds a copy of the last listener until it
-	// runs its program.
+	// A child process holds a copy of the last listener until it runs its program.
 	testbed.Eventually(a.tb, time.Minute, func() bool {
 		a.listener, err = net.Listen("tcp", a.addr)
 		return !errors.Is(err, syscall.EADDRINUSE)
-	}, "the app's port free again")
+	}, "the app's port to be free again")
 	if err != nil {
 		a.tb.Fatalf("the app cannot listen: %v", err)
 	}
@@ -75,10 +74,10 @@ func (a *app) refuse() {
 	}
 }
 
-// behave lets everything succeed from now on, and ends what takes long.
+// behave has every call succeed from now on, and ends slow ones.
 func (a *app) behave() { close(a.calm) }
 
-// wait returns when the app works on nothing any more.
+// wait returns when no call is in progress any more.
 func (a *app) wait() { a.working.Wait() }
 
 func (a *app) serve(w http.ResponseWriter, r *http.Request) {
@@ -105,8 +104,7 @@ func (a *app) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// receive identifies the event from the body, byte for byte, and makes sure that the
-// guard vouches for it.
+// receive identifies the event by the exact body, and checks the guard's headers.
 func (a *app) receive(r *http.Request) (*event, *call, int) {
 	attempt, gateway := number(r.Header, attemptHeader), number(r.Header, gatewayHeader)
 	body, err := io.ReadAll(r.Body)
@@ -148,7 +146,7 @@ type behaviour struct {
 
 var calmly = behaviour{name: "well", work: true, status: http.StatusOK}
 
-// draw decides by the seed, the event and how often it was here already.
+// draw decides by the seed, the event and the number of its earlier calls.
 func (a *app) draw(e *event, nth int) behaviour {
 	r := rand.New(rand.NewPCG(a.seed, uint64(e.n)<<8|uint64(min(nth, 255))))
 	select {
@@ -181,7 +179,7 @@ var (
 	failures  = []int{http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable}
 )
 
-// answer returns whether the whole answer has left.
+// answer reports whether the whole answer was sent.
 func (a *app) answer(w http.ResponseWriter, b behaviour) (whole bool) {
 	text := []byte("thank you\n")
 	switch b.status {

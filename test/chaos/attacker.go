@@ -64,7 +64,7 @@ func wrongKey(tb testing.TB, s testbed.Sender, base string) *http.Request {
 	return s.Request(tb, base, testbed.Event{})
 }
 
-// changedBody flips a bit, where a signature is there to tell.
+// changedBody flips a bit, where the sender signs the body.
 func changedBody(tb testing.TB, s testbed.Sender, base string) *http.Request {
 	if s.SignatureHeader == "" {
 		return wrongKey(tb, s, base)

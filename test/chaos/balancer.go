@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// balancer chooses gateways, as a load balancer does that avoids a dead one for a
-// while after it has failed.
+// balancer chooses gateways as a load balancer does: after a failure it avoids the
+// gateway for a while.
 type balancer struct {
 	urls []string
 

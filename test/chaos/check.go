@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// verdict is what the record of a run comes to.
+// verdict is the judgement on a run's record.
 type verdict struct {
 	rules rules
 	// violations are what must not happen, in the order of the record. Those of one
@@ -18,8 +18,8 @@ type verdict struct {
 	acknowledged int
 	duplicates   int // answered
 	unavailable  int // 503
-	// reset are connections that ended without a word while a reload closed the old
-	// listener, unread: that is how Linux and net/http treat the newest ones.
+	// reset are connections that ended without an answer while a reload closed the old
+	// listener. Linux and net/http treat the newest unread connections like that.
 	reset       int
 	lost        int
 	unexplained int
@@ -31,8 +31,8 @@ type violation struct {
 	what  string
 }
 
-// repeat is a case of an event that came to the app again after a success, or while
-// another call of it was still there; explained.
+// repeat is an explained case of an event that reached the app again after a success,
+// or during another call of it.
 type repeat struct {
 	event        *event
 	first, again *call
@@ -65,7 +65,7 @@ func (v *verdict) add(e *event, format string, args ...any) {
 	v.violations = append(v.violations, violation{e, fmt.Sprintf(format, args...)})
 }
 
-// judgeForgery: whatever was wrong with the gateway, it let nothing forged through.
+// judgeForgery checks that nothing forged was forwarded, whatever fault the gateway had.
 func (v *verdict) judgeForgery(a *attempt) {
 	v.requests++
 	switch a.status {
@@ -75,8 +75,8 @@ func (v *verdict) judgeForgery(a *attempt) {
 	}
 }
 
-// judgeOutcome: every event is acknowledged in the end, and every acknowledgement is
-// the word of the app.
+// judgeOutcome checks that every event is acknowledged in the end, and that the app
+// handled each one that is.
 func (v *verdict) judgeOutcome(e *event) {
 	acknowledged := false
 	for _, a := range e.attempts {
@@ -96,7 +96,7 @@ func (v *verdict) judgeOutcome(e *event) {
 	v.acknowledged++
 }
 
-// handledBefore is whether the app had answered success before a success was passed
+// handledBefore reports whether the app had answered success before a success was passed
 // on: with the same status, and, if it was forwarded, in this very attempt.
 func (e *event) handledBefore(a *attempt) bool {
 	for _, c := range e.calls {
@@ -107,7 +107,7 @@ func (e *event) handledBefore(a *attempt) bool {
 	return false
 }
 
-// judgeCalls: once an event is handled, or while the app is at it, it does not come
+// judgeCalls checks that a handled event, or one in progress, does not reach the app
 // again, unless something explains it.
 func (v *verdict) judgeCalls(e *event, faults []*fault) {
 	for i, first := range e.calls {
@@ -127,9 +127,9 @@ func (v *verdict) judgeCalls(e *event, faults []*fault) {
 	}
 }
 
-// judgeAnswer: senders see success, 503, the app's own failure, or, where a gateway
-// ends, nothing. A 503 and a sender's own time-out need no fault: on a busy machine the
-// store's deadline passes without one, and the sender tries again.
+// judgeAnswer checks that senders see success, 503, the app's own failure or, where a
+// gateway ends, nothing. A 503 and a sender's time-out need no fault: on a busy machine
+// the store's deadline can pass without one, and the sender retries.
 func (v *verdict) judgeAnswer(e *event, a *attempt, faults []*fault) {
 	v.requests++
 	switch {
@@ -160,7 +160,7 @@ func (v *verdict) judgeAnswer(e *event, a *attempt, faults []*fault) {
 	}
 }
 
-// during is whether a fault of that kind concerned an attempt.
+// during reports whether a fault of that kind concerned an attempt.
 func during(hits part, a *attempt, faults []*fault) bool {
 	for _, f := range faults {
 		if f.hits == hits && f.concerns(a.gateway) && f.lasted(a.begun, a.ended) {
@@ -170,12 +170,12 @@ func during(hits part, a *attempt, faults []*fault) bool {
 	return false
 }
 
-// reached is whether this very attempt came to the app.
+// reached reports whether this very attempt reached the app.
 func (e *event) reached(a *attempt) bool {
 	return slices.ContainsFunc(e.calls, func(c *call) bool { return c.attempt == a.n })
 }
 
-// appFailed is whether the app failed in this very attempt, with that status; or
+// appFailed reports whether the app answered this very attempt with that failure, or
 // refused the connection.
 func appFailed(e *event, a *attempt, faults []*fault) bool {
 	for _, c := range e.calls {

@@ -10,7 +10,7 @@ import (
 
 const ms = time.Millisecond
 
-// well is a record in which nothing is wrong: one event, one call, one answer. The
+// well is a record without a violation: one event, one call, one answer. The
 // cases below change it.
 func well() (*record, *event, *call, *attempt) {
 	rec := newRecord()

@@ -18,7 +18,7 @@ type hangUp struct {
 	after  time.Duration // else while it waits for the answer; 0 never
 }
 
-// send makes one attempt and writes down how it went.
+// send makes one attempt and records the result.
 func (w *world) send(a *attempt, req *http.Request, h hangUp) {
 	ctx, cancel := context.WithTimeout(context.Background(), senderLimit)
 	defer cancel()
@@ -35,7 +35,7 @@ func (w *world) send(a *attempt, req *http.Request, h hangUp) {
 		if err == nil {
 			return
 		}
-		// Of an answer that breaks off, no sender believes the status.
+		// A sender does not trust the status of a truncated answer.
 		a.status, a.err = 0, err.Error()
 		a.hungUp = h.inBody || errors.Is(ctx.Err(), context.Canceled)
 		a.timeout = errors.Is(ctx.Err(), context.DeadlineExceeded)
@@ -47,7 +47,7 @@ func (w *world) send(a *attempt, req *http.Request, h hangUp) {
 
 var errHungUp = errors.New("hung up")
 
-// breakOff has the request end, without a word, in the middle of its body.
+// breakOff closes the connection in the middle of the request's body.
 func breakOff(req *http.Request) {
 	whole, _ := io.ReadAll(req.Body) // from memory: cannot fail
 	req.Body = io.NopCloser(io.MultiReader(bytes.NewReader(whole[:len(whole)/2]), brokenReader{}))

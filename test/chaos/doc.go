@@ -4,13 +4,13 @@
 // from the app's own record, what the gateway promises.
 //
 // A run goes like this, one file each: a [topology] of store and gateways starts; the
-// schedule, drawn from a seed, breaks and mends things (schedule.go); senders deliver
-// (sender.go, attacker.go) to the app (app.go); everything that happens is written
-// down (record.go); and check.go judges the record, with explain.go saying what may
-// explain that an event was handled twice.
+// schedule, drawn from a seed, injects and repairs faults (schedule.go); senders
+// deliver (sender.go, attacker.go) to the app (app.go); everything that happens is
+// recorded (record.go); and check.go judges the record. explain.go has the causes that
+// may explain that an event was handled twice.
 //
 // The seed decides events, faults, targets and times. Threads, sockets and the clock
-// decide the rest, so two runs with one seed are alike but not the same.
+// decide the rest, so two runs with one seed are similar, not identical.
 package chaos
 
 import "time"

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// rules say what a fault can explain in a topology.
+// rules state which causes are possible in a topology.
 type rules struct {
-	// shared is whether a claim outlives the gateway that made it.
+	// shared reports whether a claim survives the gateway that made it.
 	shared bool
 }
 
@@ -17,19 +17,19 @@ func rulesOf(topology string) rules { return rules{shared: topology != "disk"} }
 // does not see the guard's claims and commits: real times are far shorter, but a busy
 // machine stretches them.
 const (
-	// commitWithin is how long after the app's answer a commit has been tried, where no
-	// sender is left whose answer would tell.
+	// commitWithin is the time after the app's answer within which a commit is tried,
+	// where no sender is left to receive the result.
 	commitWithin = 2 * time.Second
-	// recoverWithin is how long after the store is well again what was tried in vain has
-	// been done.
+	// recoverWithin is the time after the store's recovery within which failed
+	// operations have been retried.
 	recoverWithin = 5 * time.Second
-	// lagWithin is how far a replica may be behind its master.
+	// lagWithin is how far a replica may lag behind its master.
 	lagWithin = time.Second
-	// limitSlack is how far the app's clock of a call is behind the guard's.
+	// limitSlack is how much later the app starts to time a call than the guard.
 	limitSlack = 500 * time.Millisecond
 )
 
-// cause is what explains that an event came to the app again.
+// cause explains why an event reached the app again.
 type cause struct {
 	name  string
 	fault *fault // nil where the app itself is the cause
@@ -53,9 +53,9 @@ const (
 	causeLapse = "store away until the claim ran out under the app's work"
 )
 
-// explain says why an event could reach the app once more, as call again, though call
-// first had been a success or was still with the app. nil: nothing explains it. Of
-// several causes it names the one that is tied to the event most closely.
+// explain returns why an event could reach the app again, as call again, although call
+// first had succeeded or was in progress. nil means that nothing explains it. Of
+// several causes it returns the most specific one.
 func (r rules) explain(e *event, first, again *call, faults []*fault) *cause {
 	switch {
 	case first.work && !first.whole && again.begun >= first.decided:
@@ -76,7 +76,7 @@ func (r rules) explain(e *event, first, again *call, faults []*fault) *cause {
 	return nil
 }
 
-// blameEnd returns what the end of the first call's gateway explains, or "".
+// blameEnd returns the cause that the end of the first call's gateway explains, or "".
 func (r rules) blameEnd(e *event, first, again *call, f *fault) string {
 	if f.hits != gatewayKilled && f.hits != gatewayStopped {
 		return ""
@@ -84,14 +84,14 @@ func (r rules) blameEnd(e *event, first, again *call, f *fault) string {
 	if failed := e.uncommitted(first); failed != nil && failed.at <= f.struck {
 		return causeEnd
 	}
-	// Who stops in good order has settled what he was at.
+	// A gateway that stops gracefully has settled its calls.
 	if f.hits == gatewayKilled && f.struck >= first.begun && e.unanswered(first, f.start) && r.lapsed(first.begun, again) {
 		return causeKill
 	}
 	return ""
 }
 
-// blameAway returns what a store explains that could not be reached, or "".
+// blameAway returns the cause that an unreachable store explains, or "".
 func (r rules) blameAway(e *event, first, again *call, f *fault) string {
 	if f.hits != storeHit || !r.lapsed(first.begun, again) {
 		return ""
@@ -105,9 +105,9 @@ func (r rules) blameAway(e *event, first, again *call, f *fault) string {
 	return ""
 }
 
-// blameLoss returns what a store explains that forgot, or "". What a master confirmed
-// shortly before it went may be lost, and what it confirms until it knows that it is
-// one no more.
+// blameLoss returns the cause that a store with lost writes explains, or "". Writes may
+// be lost that a master confirmed shortly before it failed, or before it learned that
+// it is no longer the master.
 func (rules) blameLoss(_ *event, first, _ *call, f *fault) string {
 	if f.hits == storeHit && f.loses && f.lasted(first.begun, first.ended+commitWithin+lagWithin) {
 		return causeLoss
@@ -115,20 +115,20 @@ func (rules) blameLoss(_ *event, first, _ *call, f *fault) string {
 	return ""
 }
 
-// concerns is whether a fault had to do with a gateway.
+// concerns reports whether a fault affected a gateway.
 func (f *fault) concerns(gateway int) bool {
 	return f.gateway == everyGateway || f.gateway == gateway
 }
 
-// lapsed is whether a claim that was well at a moment can have run out by the time of
-// another call: nothing is forwarded on less than half of a lease, and renewals are
-// tried before that is reached.
+// lapsed reports whether a claim that was valid at a moment can have expired by another
+// call: nothing is forwarded on less than half of a lease, and renewals are tried
+// before that is reached.
 func (r rules) lapsed(from moment, again *call) bool {
 	return !r.shared || again.begun >= from+lease/2
 }
 
-// uncommitted returns where the gateway of a call says that its success could not be
-// committed, nil where it does not.
+// uncommitted returns the log line in which the call's gateway reports that the success
+// could not be committed, or nil.
 func (e *event) uncommitted(c *call) *remark {
 	for i, m := range e.remarks {
 		if m.uncommitted && m.gateway == c.gateway && m.at >= c.decided {
@@ -138,8 +138,8 @@ func (e *event) uncommitted(c *call) *remark {
 	return nil
 }
 
-// unanswered is whether a call's sender had no answer by then, so that the commit may
-// not have been made. Of a sender that had hung up, only time can tell.
+// unanswered reports whether a call's sender had no answer by then, so that the commit
+// may not have been made. Where the sender had hung up, only the time decides.
 func (e *event) unanswered(c *call, by moment) bool {
 	for _, a := range e.attempts {
 		if a.acknowledged() && a.ended >= c.decided && a.ended < by {

@@ -4,7 +4,7 @@ package chaos_test
 
 import "time"
 
-// Long enough for each kind of fault to have its turn.
+// Long enough for each kind of fault to occur.
 const (
 	defaultTopology = "all"
 	defaultDuration = 45 * time.Second

@@ -6,35 +6,35 @@ import (
 	"path/filepath"
 )
 
-// gatewayMishaps are what can happen to gateways. At most one has a fault at a time,
-// but for the one that hits them all.
-func (w *world) gatewayMishaps() []mishap {
-	one := func(kind string, hits part, strike func(i int), mend func(i int)) mishap {
-		return mishap{kind, func(r *rand.Rand) breakage {
+// gatewayFaults are the faults of gateways. At most one gateway has a fault at a time,
+// except for the fault that affects all of them.
+func (w *world) gatewayFaults() []faultKind {
+	one := func(kind string, hits part, inject func(i int), repair func(i int)) faultKind {
+		return faultKind{kind, func(r *rand.Rand) injection {
 			i := r.IntN(len(w.gateways))
-			return breakage{
+			return injection{
 				fault:  fault{gateway: i, hits: hits},
-				strike: func() { strike(i) },
-				mend:   func() { mend(i) },
+				inject: func() { inject(i) },
+				repair: func() { repair(i) },
 			}
 		}}
 	}
 	start := func(i int) { w.gateways[i].Start() }
-	all := []mishap{
+	all := []faultKind{
 		one("gateway killed", gatewayKilled, func(i int) { w.gateways[i].Kill() }, start),
 		one("gateway stopped", gatewayStopped, w.stop, start),
 		one("configuration reloaded", gatewayReloaded, w.reload, func(int) {}),
 	}
 	if len(w.gateways) > 1 {
-		all = append(all, mishap{"all gateways killed", func(*rand.Rand) breakage {
-			return breakage{
+		all = append(all, faultKind{"all gateways killed", func(*rand.Rand) injection {
+			return injection{
 				fault: fault{gateway: everyGateway, hits: gatewayKilled},
-				strike: func() {
+				inject: func() {
 					for _, g := range w.gateways {
 						g.Kill()
 					}
 				},
-				mend: func() {
+				repair: func() {
 					for _, g := range w.gateways {
 						g.Start()
 					}
@@ -45,7 +45,7 @@ func (w *world) gatewayMishaps() []mishap {
 	return all
 }
 
-// stop asks a gateway to end; it must do so well.
+// stop asks a gateway to end, which must succeed.
 func (w *world) stop(i int) {
 	if err := w.gateways[i].Stop(); err != nil {
 		w.tb.Errorf("gateway %d ended badly after SIGTERM: %v", i, err)
@@ -59,13 +59,13 @@ func (w *world) reload(i int) {
 	}
 }
 
-// appMishaps are what can happen to the app as a whole.
-func (w *world) appMishaps() []mishap {
-	return []mishap{{"app refuses connections", func(*rand.Rand) breakage {
-		return breakage{
+// appFaults are the faults of the app as a whole.
+func (w *world) appFaults() []faultKind {
+	return []faultKind{{"app refuses connections", func(*rand.Rand) injection {
+		return injection{
 			fault:  fault{gateway: everyGateway, hits: appDown},
-			strike: w.app.refuse,
-			mend:   w.app.listen,
+			inject: w.app.refuse,
+			repair: w.app.listen,
 		}
 	}}}
 }

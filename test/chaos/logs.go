@@ -11,18 +11,18 @@ import (
 	"time"
 )
 
-// remark is a line of a gateway's log.
+// remark is a line from a gateway's log.
 type remark struct {
 	at      moment
 	gateway int
 	attempt int // 0 where the line does not tell
 	id      string
 	text    string
-	// uncommitted: the gateway says that the store has not taken the event's success.
+	// uncommitted: the gateway reports that it could not store the event's success.
 	uncommitted bool
 }
 
-// notCommitted is how the guard's log begins to say so.
+// notCommitted is the beginning of the guard's log message for that.
 const notCommitted = "the event succeeded but could not be committed"
 
 // readLog reads a gateway's log. It is evidence only of what went wrong within the
@@ -57,7 +57,7 @@ func readLog(tb testing.TB, path string, gateway int, begun time.Time) []remark 
 	return remarks
 }
 
-// remember adds what the gateways' logs say of each event to the record.
+// remember adds the gateways' log lines of each event to the record.
 func (r *record) remember(remarks []remark) {
 	byAttempt, byID := make(map[int]*event), make(map[string]*event)
 	for _, e := range r.events {

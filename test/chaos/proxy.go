@@ -17,7 +17,7 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
 
-// proxy stands before a Redis server and can spoil the way to it.
+// proxy stands before a Redis server and can disturb the connections to it.
 type proxy struct {
 	tb       testing.TB
 	listen   string
@@ -39,10 +39,10 @@ func (p *proxy) start() {
 	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
 	p.proxy = toxiproxy.NewProxy(server, p.upstream, p.listen, p.upstream)
 	var err error
-	testbed.Eventually(p.tb, patience, func() bool {
+	testbed.Eventually(p.tb, retryLimit, func() bool {
 		err = p.proxy.Start()
 		return !errors.Is(err, syscall.EADDRINUSE) // a child that is being started holds the last listener
-	}, "the proxy's port free again")
+	}, "the proxy's port to be free again")
 	if err != nil {
 		p.tb.Fatalf("starting a proxy at %s for %s: %v", p.listen, p.upstream, err)
 	}
@@ -60,8 +60,8 @@ func (p *proxy) port() int {
 	return port
 }
 
-// spoil adds a toxic to all connections, those that stand too.
-func (p *proxy) spoil(t toxic) {
+// addToxic adds a toxic to all connections, existing ones too.
+func (p *proxy) addToxic(t toxic) {
 	for _, stream := range t.streams {
 		text := fmt.Sprintf(`{"type": %q, "stream": %q, "attributes": {%s}}`, t.kind, stream, t.attributes)
 		if _, err := p.proxy.Toxics.AddToxicJson(strings.NewReader(text)); err != nil {
@@ -70,14 +70,14 @@ func (p *proxy) spoil(t toxic) {
 	}
 }
 
-// clear makes the way good again: with a new proxy, since taking a toxic away from a
-// connection that is dead can take minutes. All connections end.
+// clear removes all toxics by starting a new proxy, since removing a toxic from a dead
+// connection can take minutes. All connections end.
 func (p *proxy) clear() {
 	p.proxy.Stop()
 	p.start()
 }
 
-// toxic is one way to spoil a connection.
+// toxic is one way to disturb a connection.
 type toxic struct {
 	name       string
 	kind       string
@@ -91,7 +91,7 @@ var (
 	bothWays   = []string{"upstream", "downstream"}
 )
 
-// toxics are drawn by kind, so that each one has its turn.
+// toxics are drawn by kind, so that each one occurs.
 var toxics = []struct {
 	kind string
 	draw func(r *rand.Rand) toxic

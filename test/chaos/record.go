@@ -9,7 +9,7 @@ import (
 )
 
 // moment is a time since the beginning of a run, by the monotonic clock of the test
-// process, in which senders, app and faults live together.
+// process. Senders, app and faults all run in that process.
 type moment = time.Duration
 
 // record is everything that happened in a run.
@@ -107,7 +107,7 @@ func newRecord() *record {
 
 func (r *record) now() moment { return time.Since(r.begun) }
 
-// register makes an event known before it is first sent.
+// register adds an event before it is first sent.
 func (r *record) register(from testbed.Sender, made testbed.Event) *event {
 	body := from.Body(made)
 	r.mu.Lock()
@@ -118,7 +118,7 @@ func (r *record) register(from testbed.Sender, made testbed.Event) *event {
 	return e
 }
 
-// begin writes down that an attempt begins. Without an event it is a forgery.
+// begin records the start of an attempt. Without an event it is a forgery.
 func (r *record) begin(e *event, kind attemptKind, gateway int) *attempt {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -133,7 +133,7 @@ func (r *record) begin(e *event, kind attemptKind, gateway int) *attempt {
 	return a
 }
 
-// end writes down how an attempt ended.
+// end records the result of an attempt.
 func (r *record) end(a *attempt, how func(*attempt)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -150,8 +150,8 @@ func (r *record) acknowledged(e *event) bool {
 
 func (a *attempt) acknowledged() bool { return a.status/100 == 2 }
 
-// called writes down that a request reached the app. It returns nil where that must
-// not have happened, and how many calls of the event there were before.
+// called records a request that reached the app. It returns nil for a request that must
+// not have, and the number of the event's earlier calls.
 func (r *record) called(body []byte, attempt, gateway int) (*event, *call, int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -171,15 +171,15 @@ func (r *record) update(how func()) {
 	how()
 }
 
-// stray writes down something that must not have reached the app.
+// stray records a request that must not have reached the app.
 func (r *record) stray(what string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.strays = append(r.strays, what)
 }
 
-// strike begins a fault: f breaks things when break returns.
-func (r *record) strike(f *fault, breaking func()) {
+// inject begins a fault. It is in effect when break returns.
+func (r *record) inject(f *fault, breaking func()) {
 	f.start = r.now()
 	r.mu.Lock()
 	r.faults = append(r.faults, f)
@@ -190,20 +190,20 @@ func (r *record) strike(f *fault, breaking func()) {
 	r.mu.Unlock()
 }
 
-// lift ends a fault: all is well when mend returns.
-func (r *record) lift(f *fault, mend func()) {
-	mend()
+// lift ends a fault. It is over when repair returns.
+func (r *record) lift(f *fault, repair func()) {
+	repair()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	f.end = r.now()
 }
 
-// lasted is whether a fault was in effect at any time between two moments.
+// lasted reports whether a fault was in effect at any time between two moments.
 func (f *fault) lasted(from, to moment) bool {
 	return f.start <= to && (f.end == 0 || f.end >= from)
 }
 
-// lastFault is when all was well for good.
+// lastFault is the end of the last fault.
 func (r *record) lastFault() (last moment) {
 	for _, f := range r.faults {
 		last = max(last, f.end)

@@ -10,7 +10,7 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
 
-// servers is a set of Redis servers that replaces a master that is gone.
+// servers is a set of Redis servers that replaces a failed master.
 type servers interface {
 	masters() []*testbed.Redis
 	failover(master *testbed.Redis)
@@ -18,22 +18,23 @@ type servers interface {
 	waitOK()
 }
 
-// replicated is a topology with a set. A proxy stands before every server of it, and is
-// what the set announces: the gateways, the sentinels and the replicas know no other way.
+// replicated is a topology with a set. A proxy stands before every server, and the set
+// announces the proxies' ports: the gateways, the sentinels and the replicas know no
+// others.
 type replicated struct {
 	servers
 	store string // the directive
-	ways  map[string]*proxy
+	proxies  map[string]*proxy
 }
 
 // announced is the common part of the sets: each server is known by its proxy's port.
 func (t *replicated) announced(tb testing.TB) testbed.RedisSet {
-	t.ways = make(map[string]*proxy)
+	t.proxies = make(map[string]*proxy)
 	return testbed.RedisSet{
 		Args: []string{"--appendonly", "yes"},
 		Announce: func(port int) int {
 			p := startProxy(tb, fmt.Sprintf("127.0.0.1:%d", port))
-			t.ways[p.upstream] = p
+			t.proxies[p.upstream] = p
 			return p.port()
 		},
 	}
@@ -43,8 +44,8 @@ func (t *replicated) gateways() int { return 3 }
 
 func (t *replicated) directive(int) string { return t.store }
 
-func (t *replicated) mishaps() []mishap {
-	all := []mishap{
+func (t *replicated) faultKinds() []faultKind {
+	all := []faultKind{
 		t.losing("master killed", (*testbed.Redis).Stop, (*testbed.Redis).Start),
 		t.losing("master frozen", (*testbed.Redis).Freeze, (*testbed.Redis).Thaw),
 		t.onMaster("failover asked for", func(*rand.Rand) (string, func(*testbed.Redis), func(*testbed.Redis)) {
@@ -55,16 +56,16 @@ func (t *replicated) mishaps() []mishap {
 		all = append(all, t.onMaster(spoilt.kind, func(r *rand.Rand) (string, func(*testbed.Redis), func(*testbed.Redis)) {
 			toxic := spoilt.draw(r)
 			return toxic.name,
-				func(m *testbed.Redis) { t.ways[m.Addr()].spoil(toxic) },
-				func(m *testbed.Redis) { t.ways[m.Addr()].clear() }
+				func(m *testbed.Redis) { t.proxies[m.Addr()].addToxic(toxic) },
+				func(m *testbed.Redis) { t.proxies[m.Addr()].clear() }
 		}))
 	}
 	return all
 }
 
-// losing is a master that goes away. It comes back after another has taken over, or,
-// as the seed says, already before that.
-func (t *replicated) losing(kind string, away, back func(*testbed.Redis)) mishap {
+// losing is the failure of a master. It returns after another has taken over or, if the
+// seed decides so, before that.
+func (t *replicated) losing(kind string, away, back func(*testbed.Redis)) faultKind {
 	return t.onMaster(kind, func(r *rand.Rand) (string, func(*testbed.Redis), func(*testbed.Redis)) {
 		if r.IntN(3) == 0 {
 			return "back soon", away, back
@@ -76,23 +77,23 @@ func (t *replicated) losing(kind string, away, back func(*testbed.Redis)) mishap
 	})
 }
 
-// onMaster is a mishap of one master. Where it ends in a failover, what the old master had
-// confirmed and not passed on is lost.
-func (t *replicated) onMaster(kind string, draw func(*rand.Rand) (detail string, strike, mend func(*testbed.Redis))) mishap {
-	return mishap{kind, func(r *rand.Rand) breakage {
-		detail, strike, mend := draw(r)
+// onMaster is a faultKind of one master. Where it ends in a failover, writes that the
+// old master had confirmed but not replicated are lost.
+func (t *replicated) onMaster(kind string, draw func(*rand.Rand) (detail string, inject, repair func(*testbed.Redis))) faultKind {
+	return faultKind{kind, func(r *rand.Rand) injection {
+		detail, inject, repair := draw(r)
 		which := r.IntN(1 << 16)
 		var before []*testbed.Redis
 		var master *testbed.Redis
-		return breakage{
+		return injection{
 			fault: fault{gateway: everyGateway, hits: storeHit, detail: detail},
-			strike: func() {
+			inject: func() {
 				before = t.masters()
 				master = before[which%len(before)]
-				strike(master)
+				inject(master)
 			},
-			mend: func() {
-				mend(master)
+			repair: func() {
+				repair(master)
 				t.waitOK()
 			},
 			loses: func() bool { return !slices.Equal(before, t.masters()) },
@@ -132,12 +133,12 @@ func (c cluster) failover(master *testbed.Redis)   { c.Failover(master) }
 func (c cluster) waitFailover(gone *testbed.Redis) { c.WaitFailover(gone) }
 func (c cluster) waitOK()                          { c.WaitOK() }
 
-// onDisk is a gateway alone with the embedded store, which has no faults of its own
-// but those of its process.
+// onDisk is a single gateway with the embedded store, whose only faults are those of
+// its process.
 type onDisk struct{}
 
 func startDisk(testing.TB) topology { return onDisk{} }
 
-func (onDisk) gateways() int        { return 1 }
-func (onDisk) directive(int) string { return "disk" }
-func (onDisk) mishaps() []mishap    { return nil }
+func (onDisk) gateways() int           { return 1 }
+func (onDisk) directive(int) string    { return "disk" }
+func (onDisk) faultKinds() []faultKind { return nil }

@@ -13,13 +13,13 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
 
-// Config is what a run can be told.
+// Config holds the options of a run.
 type Config struct {
 	// Topology is one of [Topologies].
 	Topology string
 	// Seed decides events, faults, targets and times.
 	Seed uint64
-	// Duration is how long there are faults. Mending, the last retries and a final
+	// Duration is how long there are faults. Repairs, the last retries and a final
 	// sweep come on top.
 	Duration time.Duration
 	// Rate is how many new events there are each second, over all senders. Default: 100.
@@ -38,9 +38,9 @@ func Topologies() []string {
 
 const (
 	defaultRate = 100
-	// patience is how long the last retries may take once all is well. The longest that
-	// anything could still take is a lease and the app's time limit.
-	patience = 2 * time.Minute
+	// retryLimit is how long the last retries may take after the last fault. A lease
+	// and the app's time limit are the longest delays that remain.
+	retryLimit = 2 * time.Minute
 )
 
 // world is one run.
@@ -62,8 +62,8 @@ type world struct {
 	giveUp  context.CancelFunc
 }
 
-// Run starts everything, breaks it for a while, and judges what happened. What is
-// wrong fails the test, with what is needed to understand it.
+// Run starts everything, injects faults for a while, and judges the record. A violation
+// fails the test, with the event's timeline.
 func Run(tb testing.TB, c Config) Result {
 	tb.Helper()
 	start, ok := topologies[c.Topology]
@@ -82,7 +82,7 @@ func Run(tb testing.TB, c Config) Result {
 	w.live(c.Duration)
 	w.app.behave()
 	w.drain()
-	// The bound on what the gateways still try in the background.
+	// Within this time the gateways finish their retries in the background.
 	time.Sleep(w.rec.lastFault() + recoverWithin - w.rec.now())
 	w.sweep()
 	w.idle()
@@ -108,11 +108,11 @@ func (w *world) open() {
 	w.rec.begun = time.Now()
 }
 
-// live has senders and attackers at work while the schedule is played.
+// live runs senders and attackers while the schedule is played.
 func (w *world) live(length time.Duration) {
 	w.givenUp, w.giveUp = context.WithCancel(context.Background())
 	load, endLoad := context.WithCancel(context.Background())
-	w.tb.Cleanup(func() { // also where a fault could not be mended
+	w.tb.Cleanup(func() { // also where a fault could not be repaired
 		endLoad()
 		w.giveUp()
 		w.sending.Wait()
@@ -128,25 +128,25 @@ func (w *world) live(length time.Duration) {
 
 func (w *world) lanes() []lane {
 	return []lane{
-		{w.gatewayMishaps(), span(200*time.Millisecond, 3*time.Second), span(500*time.Millisecond, 3*time.Second)},
-		{w.topology.mishaps(), span(300*time.Millisecond, 5*time.Second), span(500*time.Millisecond, 3*time.Second)},
-		{w.appMishaps(), span(200*time.Millisecond, 1500*time.Millisecond), span(4*time.Second, 12*time.Second)},
+		{w.gatewayFaults(), span(200*time.Millisecond, 3*time.Second), span(500*time.Millisecond, 3*time.Second)},
+		{w.topology.faultKinds(), span(300*time.Millisecond, 5*time.Second), span(500*time.Millisecond, 3*time.Second)},
+		{w.appFaults(), span(200*time.Millisecond, 1500*time.Millisecond), span(4*time.Second, 12*time.Second)},
 	}
 }
 
 func span(least, most time.Duration) [2]time.Duration { return [2]time.Duration{least, most} }
 
-// drain waits until every sender has been answered. What is not answered in time is
-// found by the check.
+// drain waits until every sender has been answered. The check finds events without an
+// answer.
 func (w *world) drain() {
-	defer time.AfterFunc(patience, w.giveUp).Stop()
+	defer time.AfterFunc(retryLimit, w.giveUp).Stop()
 	w.sending.Wait()
 }
 
 // sweep sends every event once more. All are finished, so none may reach the app,
 // unless a fault has made the store forget it.
 func (w *world) sweep() {
-	defer time.AfterFunc(patience, w.giveUp).Stop()
+	defer time.AfterFunc(retryLimit, w.giveUp).Stop()
 	events := make(chan *event)
 	for i := range 16 {
 		w.sending.Go(func() {
@@ -163,11 +163,11 @@ func (w *world) sweep() {
 	w.sending.Wait()
 }
 
-// idle waits until the gateways hold nothing any more.
+// idle waits until the gateways hold no claims and no bodies.
 func (w *world) idle() {
 	for i, g := range w.gateways {
 		for _, name := range []string{"webhook_guard_in_flight", "webhook_guard_buffered_bytes"} {
-			testbed.Eventually(w.tb, patience, func() bool {
+			testbed.Eventually(w.tb, retryLimit, func() bool {
 				value, _ := g.Metric(name)
 				return value == 0
 			}, fmt.Sprintf("%s of gateway %d back at 0", name, i))

@@ -12,15 +12,14 @@ type planned struct {
 	at    moment
 	fault *fault
 	begin bool
-	breakage
+	injection
 }
 
-// lane is a part of the whole that has one fault at a time. Faults of different lanes
-// overlap.
+// lane is a component that has one fault at a time. Faults of different lanes overlap.
 type lane struct {
-	mishaps  []mishap
-	hold     [2]time.Duration // how long a fault lasts
-	interval [2]time.Duration // and how long all is well after it
+	faultKinds []faultKind
+	hold       [2]time.Duration // how long a fault lasts
+	interval   [2]time.Duration // and how long all is well after it
 }
 
 // plan draws the faults of a run. Each lane deals its kinds like a deck of cards, so
@@ -28,39 +27,39 @@ type lane struct {
 func plan(seed uint64, length time.Duration, lanes []lane) []planned {
 	var steps []planned
 	for i, l := range lanes {
-		if len(l.mishaps) == 0 {
+		if len(l.faultKinds) == 0 {
 			continue
 		}
 		r := rand.New(rand.NewPCG(seed, uint64(i)<<32|0xfa17))
-		var deck []mishap
+		var deck []faultKind
 		for at := within(r, l.interval[0], l.interval[1]); at < length; at += within(r, l.interval[0], l.interval[1]) {
 			if len(deck) == 0 {
-				deck = slices.Clone(l.mishaps)
+				deck = slices.Clone(l.faultKinds)
 				r.Shuffle(len(deck), func(i, j int) { deck[i], deck[j] = deck[j], deck[i] })
 			}
 			b := deck[0].draw(r)
 			b.fault.kind = deck[0].kind
 			deck = deck[1:]
-			steps = append(steps, planned{at: at, fault: &b.fault, begin: true, breakage: b})
+			steps = append(steps, planned{at: at, fault: &b.fault, begin: true, injection: b})
 			at += within(r, l.hold[0], l.hold[1])
-			steps = append(steps, planned{at: min(at, length), fault: &b.fault, breakage: b})
+			steps = append(steps, planned{at: min(at, length), fault: &b.fault, injection: b})
 		}
 	}
 	slices.SortStableFunc(steps, func(a, b planned) int { return cmp.Compare(a.at, b.at) })
 	return steps
 }
 
-// play carries out the plan, on the test's own goroutine. A step that takes its time,
-// such as a failover, delays those that follow.
+// play carries out the plan, on the test's own goroutine. A slow step, such as a
+// failover, delays those that follow.
 func (w *world) play(steps []planned) {
 	for _, s := range steps {
 		time.Sleep(s.at - w.rec.now())
 		if s.begin {
-			w.rec.strike(s.fault, s.strike)
+			w.rec.inject(s.fault, s.inject)
 			w.tb.Logf("%8.3f s: %s", s.fault.struck.Seconds(), s.fault)
 			continue
 		}
-		w.rec.lift(s.fault, s.mend)
+		w.rec.lift(s.fault, s.repair)
 		s.fault.loses = s.loses != nil && s.loses()
 		if s.fault.hits != gatewayReloaded {
 			w.tb.Logf("%8.3f s: over: %s", s.fault.end.Seconds(), s.fault)

@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// drawn writes a plan down.
+// drawn returns a plan as text.
 func drawn(seed uint64, length time.Duration) (lines []string, kinds map[string]bool, steps []planned) {
-	var deck []mishap
+	var deck []faultKind
 	for i := range 5 {
-		deck = append(deck, mishap{fmt.Sprintf("kind %d", i), func(r *rand.Rand) breakage {
-			return breakage{fault: fault{gateway: r.IntN(3)}}
+		deck = append(deck, faultKind{fmt.Sprintf("kind %d", i), func(r *rand.Rand) injection {
+			return injection{fault: fault{gateway: r.IntN(3)}}
 		}})
 	}
 	hold, interval := span(time.Second, 2*time.Second), span(time.Second, 3*time.Second)

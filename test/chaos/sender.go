@@ -11,12 +11,12 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
 
-// habit is how one of the five senders retries, after its documentation: the delays'
-// shape is its own, their length is not. A run goes on past the last delay, at its
-// pace, where the sender would have given up.
+// habit is how one of the five senders retries, after its documentation: the delays
+// have its proportions, not its length. Where the sender would have given up, a run
+// repeats the last delay.
 type habit struct {
 	delays []time.Duration
-	// final are the answers after which it drops the event.
+	// final are the statuses after which it drops the event.
 	final func(status int) bool
 }
 
@@ -43,8 +43,8 @@ func millis(each ...int) []time.Duration {
 	return all
 }
 
-// emit is one sender: it makes events until the load ends and delivers each one. Not
-// more than a bound are under way, or an outage would end in a flood.
+// emit is one sender: it makes events until the load ends and delivers each one. The
+// number of events in progress is bounded, or an outage would end in a flood.
 func (w *world) emit(load context.Context, s testbed.Sender, salt uint64) {
 	r := rand.New(rand.NewPCG(w.seed, salt))
 	underWay := make(chan struct{}, 60)
@@ -58,7 +58,7 @@ func (w *world) emit(load context.Context, s testbed.Sender, salt uint64) {
 	}
 }
 
-// deliver makes an event and sends it until it is acknowledged, and perhaps once more.
+// deliver makes an event and sends it until it is acknowledged, and sometimes once after that.
 func (w *world) deliver(load context.Context, s testbed.Sender, r *rand.Rand) {
 	e := w.rec.register(s, testbed.Event{}.Fill())
 	habit := habits[s.Name]
@@ -81,7 +81,7 @@ func (w *world) deliver(load context.Context, s testbed.Sender, r *rand.Rand) {
 	}
 }
 
-// dropped is whether the sender has got an answer that it takes as final.
+// dropped reports whether the sender got an answer that it treats as final.
 func (w *world) dropped(e *event, h habit) bool {
 	w.rec.mu.Lock()
 	defer w.rec.mu.Unlock()
@@ -90,7 +90,7 @@ func (w *world) dropped(e *event, h habit) bool {
 	})
 }
 
-// round is one attempt, now and then with copies at the same time.
+// round is one attempt, sometimes with copies at the same time.
 func (w *world) round(e *event, r *rand.Rand) {
 	copies := 0
 	if r.IntN(10) == 0 {
@@ -126,7 +126,7 @@ func (w *world) attempt(e *event, kind attemptKind, gateway int, h hangUp) *atte
 	return a
 }
 
-// insist sends an event that has been acknowledged until it is so again.
+// insist sends an acknowledged event until it is acknowledged again.
 func (w *world) insist(e *event, kind attemptKind, r *rand.Rand) {
 	for w.givenUp.Err() == nil {
 		if w.attempt(e, kind, w.balancer.choose(r), hangUp{}).acknowledged() {

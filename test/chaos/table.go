@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Result is what a run was and came to, for the table.
+// Result holds a run's configuration and figures, for the table.
 type Result struct {
 	Config
 	Faults map[string]int // by kind
@@ -40,7 +40,7 @@ func (v *verdict) result(c Config, rec *record) Result {
 	return r
 }
 
-// Table writes results down in Markdown, a column for each topology.
+// Table renders results in Markdown, with a column for each topology.
 func Table(results []Result) string {
 	var b strings.Builder
 	row := func(name string, cell func(Result) string) {

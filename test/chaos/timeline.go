@@ -12,8 +12,7 @@ import (
 // maxShown bounds the timelines of a run that went badly wrong.
 const maxShown = 10
 
-// print fails the test where anything is wrong, and names each case of an event that
-// was handled twice.
+// print fails the test on any violation, and logs each event that was handled twice.
 func (v *verdict) print(tb testing.TB, rec *record) {
 	tb.Helper()
 	for _, r := range v.repeats {
@@ -56,7 +55,7 @@ func (f *fault) String() string {
 	return s
 }
 
-// timeline is all that happened to an event, and the faults around it.
+// timeline returns everything recorded of an event, and the faults around it.
 func timeline(e *event, faults []*fault) string {
 	type line struct {
 		at   moment

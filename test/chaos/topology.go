@@ -8,29 +8,29 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
 
-// topology is a store as people run it, and what can happen to it.
+// topology is a store as users run it, with its faults.
 type topology interface {
 	// gateways is how many share it.
 	gateways() int
 	// directive is what follows `store` in the configuration of one gateway.
 	directive(gateway int) string
-	// mishaps are the faults that it can have.
-	mishaps() []mishap
+	// faultKinds are its possible faults.
+	faultKinds() []faultKind
 }
 
-// mishap is a kind of fault. Drawing decides all that a seed can decide; what happens
-// then may depend on who is the master at that time.
-type mishap struct {
+// faultKind is a kind of fault. Drawing decides everything that the seed can decide.
+// The rest may depend on which server is the master at that time.
+type faultKind struct {
 	kind string
-	draw func(r *rand.Rand) breakage
+	draw func(r *rand.Rand) injection
 }
 
-// breakage is a fault about to happen.
-type breakage struct {
+// injection is a fault about to happen.
+type injection struct {
 	fault  fault
-	strike func()
-	mend   func() // and waits until all is well
-	// loses, where set, tells after that whether the store may have lost writes.
+	inject func()
+	repair func() // returns when the fault is over
+	// loses, where set, reports afterwards whether the store may have lost writes.
 	loses func() bool
 }
 
@@ -41,77 +41,77 @@ var topologies = map[string]func(tb testing.TB) topology{
 	"disk":     startDisk,
 }
 
-// single is one Redis that keeps what it has confirmed. Each gateway has a way of its
-// own to it, so that one can be cut off alone.
+// single is one Redis that keeps confirmed writes. Each gateway reaches it through a
+// proxy of its own, so that one can be cut off alone.
 type single struct {
 	redis *testbed.Redis
-	ways  []*proxy
+	proxies  []*proxy
 }
 
 func startSingle(tb testing.TB) topology {
 	s := &single{redis: testbed.StartRedis(tb, "--appendonly", "yes", "--appendfsync", "always")}
 	for range 3 {
-		s.ways = append(s.ways, startProxy(tb, s.redis.Addr()))
+		s.proxies = append(s.proxies, startProxy(tb, s.redis.Addr()))
 	}
 	return s
 }
 
-func (s *single) gateways() int { return len(s.ways) }
+func (s *single) gateways() int { return len(s.proxies) }
 
-func (s *single) directive(gateway int) string { return "redis redis://" + s.ways[gateway].listen }
+func (s *single) directive(gateway int) string { return "redis redis://" + s.proxies[gateway].listen }
 
-func (s *single) mishaps() []mishap {
-	all := []mishap{
-		{"Redis killed", func(*rand.Rand) breakage {
-			return breakage{
+func (s *single) faultKinds() []faultKind {
+	all := []faultKind{
+		{"Redis killed", func(*rand.Rand) injection {
+			return injection{
 				fault:  fault{gateway: everyGateway, hits: storeHit},
-				strike: s.redis.Stop,
-				mend:   s.redis.Start,
+				inject: s.redis.Stop,
+				repair: s.redis.Start,
 			}
 		}},
-		{"Redis frozen", func(*rand.Rand) breakage {
-			return breakage{
+		{"Redis frozen", func(*rand.Rand) injection {
+			return injection{
 				fault:  fault{gateway: everyGateway, hits: storeHit},
-				strike: s.redis.Freeze,
-				mend:   s.redis.Thaw,
+				inject: s.redis.Freeze,
+				repair: s.redis.Thaw,
 			}
 		}},
 	}
 	for _, t := range toxics {
-		all = append(all, mishap{t.kind, func(r *rand.Rand) breakage {
+		all = append(all, faultKind{t.kind, func(r *rand.Rand) injection {
 			toxic := t.draw(r)
-			gateway := r.IntN(len(s.ways)+1) - 1
-			ways := s.ways
+			gateway := r.IntN(len(s.proxies)+1) - 1
+			proxies := s.proxies
 			if gateway != everyGateway {
-				ways = s.ways[gateway : gateway+1]
+				proxies = s.proxies[gateway : gateway+1]
 			}
-			return spoiling(fault{gateway: gateway, detail: toxic.name}, ways, toxic)
+			return injectToxic(fault{gateway: gateway, detail: toxic.name}, proxies, toxic)
 		}})
 	}
 	return all
 }
 
-// spoiling is a breakage of ways to the store.
-func spoiling(f fault, ways []*proxy, t toxic) breakage {
+// injectToxic returns the fault that a toxic on these proxies makes.
+func injectToxic(f fault, proxies []*proxy, t toxic) injection {
 	f.hits = storeHit
-	return breakage{
+	return injection{
 		fault: f,
-		strike: func() {
-			for _, p := range ways {
-				p.spoil(t)
+		inject: func() {
+			for _, p := range proxies {
+				p.addToxic(t)
 			}
 		},
-		mend: func() {
-			for _, p := range ways {
+		repair: func() {
+			for _, p := range proxies {
 				p.clear()
 			}
 		},
 	}
 }
 
-// caddyfile is the configuration of one gateway. The version makes no difference but
-// that Caddy sees another text. Connections to the app are not kept, so that an app that
-// refuses them is noticed at once.
+// caddyfile is the configuration of one gateway. The version only makes the text
+// differ, since Caddy ignores a reload without a change. Connections to the app are not
+// kept, so that a refusing app is noticed at once.
 func (w *world) caddyfile(gateway int) string {
 	text := fmt.Sprintf(`{
 	admin 127.0.0.1:{$ADMIN}

@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// patience is how long an SDK may take: the first call also loads it.
-const patience = 60 * time.Second
+// callLimit is how long an SDK may take: the first call also loads it.
+const callLimit = 60 * time.Second
 
 // call asks an SDK for something.
 type call struct {
@@ -158,8 +158,8 @@ func ask(t *testing.T, c call) reply {
 			t.Fatalf("%s: %s: %s", c.SDK, c.Op, r.Error)
 		}
 		return r
-	case <-time.After(patience):
-		t.Fatalf("%s: %s: no reply after %v", c.SDK, c.Op, patience)
+	case <-time.After(callLimit):
+		t.Fatalf("%s: %s: no reply after %v", c.SDK, c.Op, callLimit)
 		return reply{}
 	}
 }
