@@ -23,8 +23,8 @@ type servers interface {
 // others.
 type replicated struct {
 	servers
-	store string // the directive
-	proxies  map[string]*proxy
+	store   string // the directive
+	proxies map[string]*proxy
 }
 
 // announced is the common part of the sets: each server is known by its proxy's port.

@@ -44,8 +44,8 @@ var topologies = map[string]func(tb testing.TB) topology{
 // single is one Redis that keeps confirmed writes. Each gateway reaches it through a
 // proxy of its own, so that one can be cut off alone.
 type single struct {
-	redis *testbed.Redis
-	proxies  []*proxy
+	redis   *testbed.Redis
+	proxies []*proxy
 }
 
 func startSingle(tb testing.TB) topology {

@@ -18,7 +18,7 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
 
-// What stands close to what is refused, and is in order.
+// Configurations that resemble refused ones and are valid.
 func TestGoodConfigurationsLoad(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "secret")
@@ -160,8 +160,8 @@ func TestJSONRefusals(t *testing.T) {
 	})
 }
 
-// Headers with a dot or an underscore arrive once the server lists them as the
-// refusal says.
+// Headers with a dot or an underscore arrive once the server lists them, as the refusal
+// advises.
 func TestHeadersThatCaddyDropsArriveOnceTheyAreListed(t *testing.T) {
 	t.Parallel()
 	app := testbed.StartApp(t, nil)
@@ -189,7 +189,7 @@ http://:{$PORT} {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// As they are written by the sender, not in Go's canonical form.
+		// In the sender's spelling, not in Go's canonical form.
 		req.Header["WM_SEC.SIGNATURE"] = []string{base64.StdEncoding.EncodeToString(mac.Sum(nil))}
 		req.Header["WM_SEC.TIMESTAMP"] = []string{stamp}
 		req.Header["X_ID"] = []string{id}

@@ -180,7 +180,7 @@ func TestAnswerArrivesWholeAndIsCommitted(t *testing.T) {
 
 func pattern(size int) []byte { return bytes.Repeat([]byte("0123456789abcdef-"), size/17+1)[:size] }
 
-// The app has not said yes before it has said all of it.
+// The app has not answered success before its whole answer has arrived.
 func TestAppThatDiesInTheMiddleOfItsAnswerIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, store string) {
@@ -226,7 +226,7 @@ func TestAppThatDiesInTheMiddleOfItsAnswerIsTriedAgain(t *testing.T) {
 	})
 }
 
-// What the app sets under the guard's own name is not what the guard says.
+// Headers that the app sets under the guard's names do not reach the sender.
 func TestAppCannotAnswerInTheGuardsName(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, store string) {

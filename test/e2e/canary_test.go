@@ -16,7 +16,7 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
 
-// canaries are what may not come out of a gateway: by what they are, the bytes.
+// canaries are the bytes that no gateway may reveal, by their names.
 type canaries map[string]string
 
 func (c canaries) addSecret(name, secret string) {
@@ -25,7 +25,7 @@ func (c canaries) addSecret(name, secret string) {
 	c["secret of "+name+" in hex"] = hex.EncodeToString([]byte(secret))
 }
 
-// absent fails the test where one of them is in a text.
+// absent fails the test where a text contains one of them.
 func (c canaries) absent(t *testing.T, where, text string) {
 	t.Helper()
 	for what, canary := range c {
@@ -37,8 +37,8 @@ func (c canaries) absent(t *testing.T, where, text string) {
 
 const bodyCanary = "unsayable-body-content"
 
-// TestShippedConfigurationsLetNoSecretOut sends all sorts of requests through the
-// configurations that users start from, at the most talkative log level.
+// TestShippedConfigurationsLetNoSecretOut sends all kinds of requests through the
+// shipped configurations, at the most verbose log level.
 func TestShippedConfigurationsLetNoSecretOut(t *testing.T) {
 	t.Parallel()
 	root := filepath.Join("..", "..")
@@ -53,7 +53,7 @@ func TestShippedConfigurationsLetNoSecretOut(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			// The first block without a name is that of the global options.
+			// The first block without a name holds the global options.
 			debug := strings.Replace(string(text), "\n{\n", "\n{\n\tdebug\n", 1)
 			if debug == string(text) {
 				t.Fatalf("%s has no global options", path)
@@ -91,8 +91,8 @@ func TestShippedConfigurationsLetNoSecretOut(t *testing.T) {
 					send(req)
 				}
 			}
-			// Whether the sender hears the answer is up to its luck: the connection
-			// closes with most of its body unread.
+			// The sender may miss the answer: the connection closes with most of its
+			// body unread.
 			large := append([]byte(bodyCanary), bytes.Repeat([]byte(" "), 11<<20)...)
 			if resp, err := testbed.Try(testbed.Struktr().RequestWith(t, g.URL(""), large, testbed.Event{})); err == nil {
 				secrets.absent(t, "answer", fmt.Sprint(resp))
@@ -167,8 +167,8 @@ func canaryBody(s testbed.Sender, e testbed.Event) []byte {
 	return append(bytes.TrimSuffix(s.Body(e), []byte("}")), `,"note":"`+bodyCanary+`"}`...)
 }
 
-// manyRequests are good, bad and broken ones. What the guard would have expected
-// of the forged ones is added to the canaries.
+// manyRequests are good, bad and broken ones. The signatures that the guard would have
+// expected are added to the canaries.
 func manyRequests(t *testing.T, s testbed.Sender, base string, forged canaries) []*http.Request {
 	t.Helper()
 	e := testbed.Event{}.Fill()

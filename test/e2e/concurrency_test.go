@@ -99,7 +99,7 @@ func TestOneCopyTakesOverWhenTheFirstFails(t *testing.T) {
 	})
 }
 
-// Each failure passes the event on to one copy more, never to several.
+// Each failure passes the event on to exactly one copy.
 func TestCopiesTakeOverOneAtATime(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, store string) {
@@ -131,8 +131,8 @@ func TestCopiesTakeOverOneAtATime(t *testing.T) {
 	})
 }
 
-// A copy that cannot have the outcome gets a 503, never a 2xx: if the first one
-// fails, the copy's sender must try again.
+// A copy that does not learn the outcome gets a 503, never a 2xx: if the first one
+// fails, the copy's sender must retry.
 func TestCopyThatDoesNotLearnTheOutcomeIsToldToComeBack(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, store string) {

@@ -78,8 +78,8 @@ func TestAnotherGatewayTakesOverWhenTheLeaseOfAKilledOneEnds(t *testing.T) {
 	}
 }
 
-// DocIntell gives up 15 seconds after its first attempt, so the lease that a
-// crash leaves behind must be over by then.
+// DocIntell gives up 15 seconds after its first attempt, so the lease that a crash
+// leaves behind must have ended by then.
 func TestDocIntellRetriesOutliveACrash(t *testing.T) {
 	t.Parallel()
 	redisStore := func(t *testing.T) string { return "redis " + testbed.StartRedis(t).URL() }
@@ -161,8 +161,8 @@ func TestLeaseIsRenewedWhileTheAppWorks(t *testing.T) {
 	}
 }
 
-// A gateway that stood still for longer than its lease has lost its claim. What
-// it learns from the app afterwards must not undo what others did meanwhile.
+// A gateway that was frozen for longer than its lease has lost its claim. The outcome
+// that it learns afterwards must not undo what other gateways did meanwhile.
 func TestRevivedGatewayUndoesNothing(t *testing.T) {
 	t.Parallel()
 	redis := testbed.StartRedis(t)

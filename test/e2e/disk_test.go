@@ -21,11 +21,11 @@ import (
 
 var killSeed = flag.Uint64("kill-seed", 0, "choose the moments of TestDiskSurvivesKills; 0: others each time")
 
-// afterAnswer marks attempts that are made when their event has been answered with a
-// 2xx already. None of them may reach the app.
+// afterAnswer marks attempts that are made after their event was answered with a 2xx.
+// None of them may reach the app.
 const afterAnswer = "X-After-Answer"
 
-// killedLoad are senders that try each event until a 2xx, and some of them once more.
+// killedLoad are senders that retry each event until a 2xx. Some send it again after that.
 type killedLoad struct {
 	t    *testing.T
 	base string
@@ -36,7 +36,7 @@ type killedLoad struct {
 	wrong    []string
 }
 
-// deliver tries an event until it is answered with a 2xx.
+// deliver sends an event until it is answered with a 2xx.
 func (l *killedLoad) deliver(s testbed.Sender, e testbed.Event, again bool) testbed.Response {
 	for {
 		e.Sent = time.Now()
@@ -62,7 +62,7 @@ func (l *killedLoad) complain(format string, args ...any) {
 	l.wrong = append(l.wrong, fmt.Sprintf(format, args...))
 }
 
-// again sends a copy of an event that has had its 2xx.
+// again sends a copy of an event that was answered with a 2xx.
 func (l *killedLoad) again(s testbed.Sender, e testbed.Event) {
 	if resp := l.deliver(s, e, true); resp.Guard != "duplicate" {
 		l.complain("a copy of %s, after its 2xx, got %v", e.ID, resp)
@@ -90,8 +90,8 @@ func (l *killedLoad) run(worker int, stop <-chan struct{}) {
 	}
 }
 
-// A gateway under load is killed at any moment, again and again. Its file is never
-// damaged, and what was answered with a 2xx is never forwarded again.
+// A gateway under load is killed repeatedly, at any moment. Its file is never damaged,
+// and events answered with a 2xx are never forwarded again.
 func TestDiskSurvivesKills(t *testing.T) {
 	t.Parallel()
 	seed := *killSeed
@@ -126,7 +126,7 @@ func TestDiskSurvivesKills(t *testing.T) {
 	close(stop)
 	workers.Wait()
 
-	// Everything is remembered over all the kills.
+	// All events are remembered across the kills.
 	for i, e := range l.answered {
 		l.again(l.senders[i], e)
 	}
@@ -174,7 +174,7 @@ func wantConsistent(t *testing.T, file string) {
 	}
 }
 
-// runOnDisk starts a gateway that is to refuse its store, and returns what it says.
+// runOnDisk starts a gateway that must refuse its store, and returns its output.
 func runOnDisk(t *testing.T, store string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "Caddyfile")
@@ -202,7 +202,7 @@ func TestDiskIsForOneProcess(t *testing.T) {
 	if said := runOnDisk(t, conf.store); !containsAll(said, dir, "in use", "store disk <dir>", "store redis <url>", "store memory") {
 		t.Errorf("the second process does not say what to do:\n%s", said)
 	}
-	// Looking at the configuration opens nothing, and so does a reload.
+	// Validating the configuration does not open the store, nor does a reload.
 	if out, err := validate(t, "Caddyfile", globally("store "+conf.store)); err != nil {
 		t.Errorf("caddy validate beside a running gateway: %v\n%s", err, out)
 	}
@@ -212,7 +212,7 @@ func TestDiskIsForOneProcess(t *testing.T) {
 	}
 	want(t, testbed.Do(t, testbed.Struktr().Request(t, g.URL(""), e)), 200, "duplicate")
 
-	// Elsewhere and back: each directory has its own events, and each is let go of.
+	// Another directory and back: each has its own events, and each is closed.
 	elsewhere := conf
 	elsewhere.store = "disk " + t.TempDir()
 	for _, next := range []struct {
@@ -250,8 +250,8 @@ func TestDiskThatDoesNotOpenSaysWhatToDo(t *testing.T) {
 	}
 }
 
-// Where no store is named, events are remembered in Caddy's data directory, over
-// restarts, and the log says where.
+// Where no store is named, events are remembered in Caddy's data directory, across
+// restarts, and the log names the directory.
 func TestTheDefaultStoreOutlivesTheProcess(t *testing.T) {
 	t.Parallel()
 	app := testbed.StartApp(t, nil)

@@ -56,7 +56,7 @@ func blocks(t *testing.T, file string) []block {
 	return found
 }
 
-// Every Caddyfile in the documentation loads, and so do lines that stand alone.
+// Every Caddyfile and every group of lines in the documentation loads.
 func TestDocumentedCaddyfilesLoad(t *testing.T) {
 	t.Parallel()
 	files := documentedFiles(t)

@@ -27,7 +27,7 @@ func refusals(t *testing.T, base string) map[string]*http.Request {
 	}
 }
 
-// An error page can say what happened, and saying it turns no refusal into a yes.
+// An error page can report what happened, and doing so turns no refusal into a success.
 func TestErrorRoutesGetStatusAndResult(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, store string) {
@@ -56,7 +56,7 @@ func TestErrorRoutesGetStatusAndResult(t *testing.T) {
 	})
 }
 
-// Only who asks for it gets another status; the app is not called either way.
+// The status changes only where the error route sets one. The app is not called in either case.
 func TestErrorRoutesMayChooseTheStatus(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, store string) {
@@ -81,14 +81,14 @@ func TestErrorRoutesMayChooseTheStatus(t *testing.T) {
 	})
 }
 
-// An app behind an error route is not told that anything was verified.
+// An app behind an error route gets no headers of a verified request.
 func TestErrorRoutesLeadToNoVerifiedRequest(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, store string) {
 		app, fallback := testbed.StartApp(t, nil), testbed.StartApp(t, nil)
 		g := site{store: store, routes: docRouterRoute("", proxy(app), "max_body 1000B") +
 			"\thandle_errors {\n\t\treverse_proxy " + fallback.Addr() + "\n\t}\n"}.start(t)
-		// Of these the guard has not read the body: it can still be forwarded.
+		// The guard has not read the bodies of these: they can still be forwarded.
 		for n, result := range []string{"405 method_not_allowed", "403 timestamp_stale"} {
 			req := refusals(t, g.URL(""))[result]
 			req.Header.Set("Webhook-Guard", "verified")
@@ -98,7 +98,7 @@ func TestErrorRoutesLeadToNoVerifiedRequest(t *testing.T) {
 			wantHeaders(t, last(t, fallback), nil)
 		}
 		wantCalls(t, app, 0)
-		// Of this it has, and the memory is another body's by the time of the error route.
+		// It has read the body of this one, and its memory is in use again by the time of the error route.
 		app.Stop()
 		known := fallback.Count()
 		resp, err := testbed.Try(testbed.DocRouter().Request(t, g.URL(""), testbed.Event{}))
@@ -114,7 +114,7 @@ func TestErrorRoutesLeadToNoVerifiedRequest(t *testing.T) {
 	})
 }
 
-// The rest of the route, the answer and the access log know what the guard knows.
+// The placeholders hold in the rest of the route, in the answer and in the access log.
 func TestPlaceholdersHoldTheFacts(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, store string) {
@@ -159,7 +159,7 @@ func TestPlaceholdersHoldTheFacts(t *testing.T) {
 	})
 }
 
-// Routes can be chosen by what was verified, not by what the sender claims.
+// Routes match on verified facts, not on the sender's claims.
 func TestEventsCanBeRoutedByTheirVerifiedType(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, store string) {

@@ -93,7 +93,7 @@ func TestCompositeIDsAreFoundAsTheyAreShown(t *testing.T) {
 	want(t, testbed.Do(t, testbed.OkraPDF().Request(t, g.URL(""), e)), 200, "forwarded")
 }
 
-// The commands of docs/operations.md, as they stand there.
+// The commands of docs/operations.md work as written.
 func TestTheDocumentedCommandsForOneEvent(t *testing.T) {
 	t.Parallel()
 	app := testbed.StartApp(t, nil)

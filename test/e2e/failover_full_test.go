@@ -2,7 +2,7 @@
 
 package e2e
 
-// failovers is how often a master goes, and failoverOutages how, for each kind of Redis.
+// failovers is how often a master fails, and failoverOutages how, for each kind of Redis.
 const failovers = 8
 
 var failoverOutages = map[string][]string{"sentinel": {"frozen", "stopped"}, "cluster": {"frozen", "stopped"}}

@@ -11,9 +11,9 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
 
-// A master is lost under load: senders are told 503 at worst, and every event is
-// handled. An event is handled twice only if Redis has lost its record, which it can
-// where the master went before its replica knew.
+// A master fails under load: senders get a 503 at worst, and every event is handled. An
+// event is handled twice only if Redis lost its record, which happens where the master
+// failed before it replicated the write.
 func TestFailoverOfRedisLosesNoEvent(t *testing.T) {
 	t.Parallel()
 	for name, start := range map[string]func(*testing.T, testbed.RedisSet) failingOver{
@@ -89,7 +89,7 @@ type senders struct {
 	got    map[string]int   // answers
 }
 
-// sent is what became of an event.
+// sent holds the times and outcomes of an event.
 type sent struct {
 	first, second span // from the first attempt to the acknowledgement
 }
@@ -125,8 +125,8 @@ func (s *senders) event(i int) {
 	s.acked++
 }
 
-// untilAcked sends a request again and again, as a sender with very short delays. It
-// minds no context: every event is acknowledged in the end.
+// untilAcked sends a request until it is acknowledged, as a sender with very short
+// delays does. It ignores contexts: every event is acknowledged in the end.
 func (s *senders) untilAcked(request func() *http.Request) span {
 	begun := time.Now()
 	for end := begun.Add(2 * soon); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
@@ -149,7 +149,7 @@ func (s *senders) untilAcked(request func() *http.Request) span {
 	return span{begun, time.Now()}
 }
 
-// goOn waits until more events are acknowledged.
+// goOn waits until further events are acknowledged.
 func (s *senders) goOn() {
 	s.t.Helper()
 	count := func() int {
@@ -161,7 +161,7 @@ func (s *senders) goOn() {
 	testbed.Eventually(s.t, soon, func() bool { return count() >= enough }, "more events acknowledged")
 }
 
-// end stops the senders, and holds what the app got against what they sent.
+// end stops the senders, and compares the app's deliveries with the events sent.
 func (s *senders) end(app *testbed.App) {
 	s.t.Helper()
 	s.stop()
@@ -187,7 +187,7 @@ func (s *senders) end(app *testbed.App) {
 	s.t.Logf("%d events handled, %d of them twice after a loss of Redis; answers %v", len(s.events), twice, s.got)
 }
 
-// explained tells whether Redis may have lost the event's record before its copy came.
+// explained reports whether Redis may have lost the event's record before its copy came.
 func (s *senders) explained(e *sent) bool {
 	for _, u := range s.unsafe {
 		if e.first.from.Before(u.to) && e.second.to.After(u.from) {

@@ -11,7 +11,7 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
 
-// soon is how long a condition may take that nothing keeps from coming true.
+// soon is how long a condition may take that nothing delays.
 const soon = 30 * time.Second
 
 // onEachStore runs a test on each store: memory, a directory in each gateway's home,
@@ -32,7 +32,7 @@ func onEachStore(t *testing.T, test func(t *testing.T, store string)) {
 	})
 }
 
-// isShared reports whether several gateways at once can have the store.
+// isShared reports whether several gateways can use the store at once.
 func isShared(store string) bool { return strings.HasPrefix(store, "redis ") }
 
 // setup is a gateway's configuration: a guard for each of the five senders, all
@@ -46,7 +46,7 @@ type setup struct {
 	tail   string            // whatever else stands in the Caddyfile
 }
 
-// caddyfile writes the configuration down.
+// caddyfile returns the configuration.
 func (s setup) caddyfile() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "{\n\tadmin 127.0.0.1:{$ADMIN}\n%s\n\twebhook_guard {\n\t\tstore %s\n\t}\n}\n", s.global, s.store)
@@ -77,7 +77,7 @@ func (s setup) start(t *testing.T) *testbed.Gateway {
 	return testbed.StartGateway(t, s.caddyfile())
 }
 
-// reply is what became of a request that was sent from a goroutine.
+// reply is the result of a request that was sent from a goroutine.
 type reply struct {
 	testbed.Response
 	err error
@@ -102,9 +102,9 @@ func async(send func() (testbed.Response, error)) <-chan reply {
 	return answered
 }
 
-// tryAcrossReload sends a request again that got no answer. Caddy drops what waits to be
-// accepted when it changes over; nothing of it has been seen by any handler, and senders
-// try again.
+// tryAcrossReload sends a request again that got no answer. While it reloads, Caddy
+// drops connections that wait to be accepted. No handler has seen them, and senders
+// retry.
 func tryAcrossReload(request func() *http.Request) (testbed.Response, error) {
 	for end := time.Now().Add(soon); ; {
 		resp, err := testbed.Try(request())
@@ -184,8 +184,8 @@ func metric(g *testbed.Gateway, name string, labels ...string) float64 {
 	return value
 }
 
-// bodiesRead waits until a gateway has read this many bodies of a provider. From
-// there to the claim nothing blocks any more.
+// bodiesRead waits until a gateway has read this many bodies of a provider. Nothing
+// blocks between there and the claim.
 func bodiesRead(t *testing.T, g *testbed.Gateway, provider string, n int) {
 	t.Helper()
 	testbed.Eventually(t, soon, func() bool {
@@ -203,8 +203,8 @@ func containsAll(text string, words ...string) bool {
 	return true
 }
 
-// noCanary fails the test where a text holds a secret: all of them have the word
-// in them, and nothing else has.
+// noCanary fails the test where a text holds a secret: every secret contains the word
+// canary, and nothing else does.
 func noCanary(t *testing.T, what, text string) {
 	t.Helper()
 	if at := strings.Index(text, "canary"); at >= 0 {

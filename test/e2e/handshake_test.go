@@ -23,8 +23,8 @@ const (
 	checkToken  = "hush-token-of-the-check"
 )
 
-// checkSite is a gateway with one route for each sender whose checks are played.
-// Behind each is the app.
+// checkSite is a gateway with a route to the app for each sender whose checks are
+// tested.
 const checkSite = `{
 	admin 127.0.0.1:{$ADMIN}
 	metrics
@@ -80,8 +80,7 @@ http://:{$PORT} {
 }
 `
 
-// check is a request that a sender makes to see whether an endpoint is one, and
-// what it gets.
+// check is a request with which a sender checks an endpoint, and the expected answer.
 type check struct {
 	path   string // with the query
 	method string
@@ -204,8 +203,8 @@ func checksThatAreAnswered() []check {
 	}
 }
 
-// Checks as the senders make them get the answers that the senders want, word by
-// word, and the app hears nothing of them.
+// Checks as the senders make them get exactly the answers that the senders expect, and
+// do not reach the app.
 func TestSendersChecksAreAnswered(t *testing.T) {
 	t.Parallel()
 	g, app := startChecks(t)
@@ -246,7 +245,7 @@ func TestSendersChecksAreAnswered(t *testing.T) {
 
 const soonCounted = 10 * time.Second
 
-// What only looks like a check gets no answer: neither an echo nor a signature.
+// A request that only resembles a check gets neither an echo nor a signature.
 func TestChecksThatAreNoneGetNoAnswer(t *testing.T) {
 	t.Parallel()
 	g, app := startChecks(t)
@@ -271,7 +270,7 @@ func TestChecksThatAreNoneGetNoAnswer(t *testing.T) {
 		{path: "/okta", method: "GET", header: map[string]string{"X-Okta-Verification-Challenge": "<b>"}, status: 405, result: "method_not_allowed"},
 		{path: "/asana", method: "POST", header: map[string]string{"X-Hook-Secret": strings.Repeat("a", 129)}, status: 401, result: "signature_missing"},
 		{path: "/dropbox-off?challenge=abc", method: "GET", status: 405, result: "method_not_allowed"},
-		// What X's check signs for anybody is not taken for an event's signature.
+		// A signature from X's check, which anybody can request, is not accepted for an event.
 		{path: "/x", method: "POST", header: map[string]string{"x-twitter-webhooks-signature": crc}, body: "12345", status: 401, result: "signature_invalid"},
 	} {
 		if resp := c.send(t, g); resp.Status != c.status || resp.Guard != c.result {
@@ -283,8 +282,8 @@ func TestChecksThatAreNoneGetNoAnswer(t *testing.T) {
 	}
 }
 
-// With `handshake off` a signed check is the app's, like any other request, and
-// events pass beside a handshake.
+// With `handshake off` a signed check reaches the app like any other request. Beside a
+// handshake, events do too.
 func TestChecksLeftToTheAppAndEventsReachIt(t *testing.T) {
 	t.Parallel()
 	g, app := startChecks(t)
@@ -298,7 +297,7 @@ func TestChecksLeftToTheAppAndEventsReachIt(t *testing.T) {
 		{path: "/slack-off", method: "POST", header: slackHeaders(slack, time.Now()), body: slack},
 		{path: "/slack", method: "POST", header: slackHeaders(event, time.Now()), body: event},
 		{path: "/xero", method: "POST", header: xeroHeaders(checkSecret, xero), body: xero},
-		// Its kind is told by a header that is not signed: an event stays one.
+		// Its kind is in a header that is not signed, so the event is still forwarded.
 		{path: "/twitch", method: "POST", header: twitchHeaders("webhook_callback_verification", follow), body: follow},
 	} {
 		if resp := c.send(t, g); resp.Status != http.StatusAccepted || resp.Guard != "forwarded" {

@@ -21,7 +21,7 @@ func hangUpAfter(t *testing.T, req *http.Request, patience time.Duration) {
 	}
 }
 
-// The app's work goes on without its sender, and is remembered.
+// The app's work continues without its sender, and its outcome is remembered.
 func TestSenderThatHangsUpDoesNotStopTheApp(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, store string) {
@@ -66,7 +66,7 @@ func TestSenderThatHangsUpDoesNotStopTheApp(t *testing.T) {
 	})
 }
 
-// The beginning of a long answer goes out before the event is committed; who
+// The beginning of a long answer is sent before the event is committed. A sender that
 // hangs up on the rest changes nothing.
 func TestSenderThatHangsUpInALongAnswerDoesNotStopTheApp(t *testing.T) {
 	t.Parallel()
@@ -89,8 +89,8 @@ func TestSenderThatHangsUpInALongAnswerDoesNotStopTheApp(t *testing.T) {
 	})
 }
 
-// A hang-up is no failure, but neither does it hold the event forever: timeout
-// ends the app's work.
+// A hang-up is no failure, but it does not hold the event for ever either: timeout ends
+// the app's work.
 func TestTimeoutEndsTheAppsWorkAndFreesTheEvent(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, store string) {

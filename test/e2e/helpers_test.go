@@ -47,7 +47,7 @@ func route(prefix, provider, behind string, lines ...string) string {
 // proxy is the directive that leads to the app.
 func proxy(app *testbed.App) string { return "reverse_proxy " + app.Addr() }
 
-// last is the delivery that reached the app last.
+// last is the latest delivery to the app.
 func last(t *testing.T, app *testbed.App) testbed.Delivery {
 	t.Helper()
 	all := app.Deliveries()
@@ -91,7 +91,7 @@ func wantRefused(t *testing.T, resp testbed.Response, status int, result string)
 }
 
 // wantHeaders fails the test unless the app got exactly these of the guard's
-// headers, in whatever spelling their names are.
+// headers, in any spelling of their names.
 func wantHeaders(t *testing.T, d testbed.Delivery, expected map[string]string) {
 	t.Helper()
 	got := make(map[string]string)
@@ -106,8 +106,7 @@ func wantHeaders(t *testing.T, d testbed.Delivery, expected map[string]string) {
 	}
 }
 
-// answers lets an app's answer be changed while it runs. It is for one request
-// at a time.
+// answers changes an app's answer while it runs. It is for one request at a time.
 type answers struct{ next chan testbed.Answer }
 
 func newAnswers() *answers { return &answers{next: make(chan testbed.Answer, 16)} }
@@ -136,7 +135,7 @@ func withBody(req *http.Request, body []byte) *http.Request {
 	return req
 }
 
-// chunked makes a request one of those that do not announce their length.
+// chunked makes a request one without a Content-Length.
 func chunked(req *http.Request) *http.Request {
 	req.Body = io.NopCloser(struct{ io.Reader }{req.Body})
 	req.ContentLength = -1
@@ -144,8 +143,8 @@ func chunked(req *http.Request) *http.Request {
 	return req
 }
 
-// wire writes a request's head down as it travels, with further header lines as
-// they are, ending in the empty line. Neither the length nor the body is in it.
+// wire returns a request's head as sent, with further header lines verbatim and the
+// final empty line. Neither the length nor the body is in it.
 func wire(req *http.Request, lines ...string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: %s\r\n", req.Method, req.URL.RequestURI(), req.URL.Host)
@@ -160,8 +159,8 @@ func wire(req *http.Request, lines ...string) string {
 	return b.String() + "\r\n"
 }
 
-// dial opens a connection to where a request goes, for senders that no HTTP
-// client would be.
+// dial opens a connection to a request's host, for requests that no HTTP client would
+// send.
 func dial(t *testing.T, req *http.Request) *net.TCPConn {
 	t.Helper()
 	conn, err := net.Dial("tcp", req.URL.Host)
@@ -175,7 +174,7 @@ func dial(t *testing.T, req *http.Request) *net.TCPConn {
 	return conn.(*net.TCPConn)
 }
 
-// say writes text to a connection as it is.
+// say writes text to a connection verbatim.
 func say(t *testing.T, conn net.Conn, text string) {
 	t.Helper()
 	if _, err := io.WriteString(conn, text); err != nil {
@@ -198,7 +197,7 @@ func hear(t *testing.T, conn net.Conn) testbed.Response {
 	return testbed.Response{Status: resp.StatusCode, Header: resp.Header, Body: body, Guard: resp.Header.Get("Webhook-Guard")}
 }
 
-// atoi reads a number that must be one.
+// atoi parses a number.
 func atoi(t *testing.T, text string) int {
 	t.Helper()
 	n, err := strconv.Atoi(text)

@@ -7,8 +7,8 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
 
-// IDs as no sender should write them, but signed. Each is its own event, or none
-// at all; none is taken for another one's.
+// Unusual IDs, correctly signed. Each names its own event or is refused; none is
+// mistaken for another.
 func TestOddIDs(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", 1024)
@@ -61,15 +61,15 @@ func TestOddIDs(t *testing.T) {
 			if got := d.Header.Get("Webhook-Guard-Id"); got != tc.seen {
 				t.Errorf("the app got the ID %q, want %q", got, tc.seen)
 			}
-			// Without an ID the content tells the copy.
+			// Without an ID the content identifies a copy.
 			want(t, testbed.Do(t, s.RequestWith(t, g.URL(""), body, e)), 200, "duplicate")
 			wantCalls(t, app, calls+1)
 		})
 	}
 }
 
-// Of a key that is there twice the first counts, as a rule: which one the app
-// takes is between it and the sender, who signed both. A copy is known for one.
+// The first of two equal keys counts. Which one the app reads is up to it: the sender
+// signed both. A copy is recognised.
 func TestTheFirstOfTwoKeysNamesTheEvent(t *testing.T) {
 	t.Parallel()
 	app := testbed.StartApp(t, nil)
@@ -87,8 +87,8 @@ func TestTheFirstOfTwoKeysNamesTheEvent(t *testing.T) {
 	wantCalls(t, app, 2)
 }
 
-// JSON that nests without end ends neither the process nor the request, whoever
-// sent it: also where bodies are read before their signature is known to hold.
+// Deeply nested JSON crashes neither the process nor the request, also where bodies are
+// parsed before their signature is verified.
 func TestDeepJSONIsHarmless(t *testing.T) {
 	t.Parallel()
 	app := testbed.StartApp(t, nil)

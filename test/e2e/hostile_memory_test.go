@@ -38,8 +38,8 @@ func memory(t *testing.T, g *testbed.Gateway, line string) int {
 	return 0
 }
 
-// 500 at once of the largest bodies, all of them forged: what the process holds
-// stays under max_buffered and 150 MiB.
+// 500 at once of the largest bodies, all of them forged: the process's memory stays
+// under max_buffered plus 150 MiB.
 func TestFloodOfForgeriesIsBounded(t *testing.T) {
 	app := testbed.StartApp(t, nil)
 	s := testbed.Struktr()
@@ -87,8 +87,8 @@ func flood(req *http.Request, body []byte) string {
 	return fmt.Sprintf("%d %s", resp.Status, resp.Guard)
 }
 
-// Forgeries of one size after another: what each size leaves behind is not kept beside
-// what the others do.
+// Forgeries of one size after another: buffers of one size are not kept beside those of
+// the others.
 func TestFloodOfChangingSizesIsBounded(t *testing.T) {
 	const senders, buffered = 250, 32 * mebibyte
 	app := testbed.StartApp(t, nil)

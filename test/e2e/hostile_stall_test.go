@@ -21,7 +21,7 @@ const (
 )
 
 // stallers are senders that send nearly all of a body of 10 MiB and then
-// nothing, and begin again when they are refused.
+// nothing, and start again when they are refused.
 type stallers struct {
 	begun   atomic.Int64 // uploads
 	stalled atomic.Int64 // those that have sent what they ever will
@@ -65,7 +65,7 @@ func (st *stallers) stop() {
 	st.wg.Wait()
 }
 
-// upload is one of them, to the gateway's answer.
+// upload makes one such upload and returns at the gateway's answer.
 func (st *stallers) upload(addr, head string, body []byte) {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -100,9 +100,9 @@ func (st *stallers) upload(addr, head string, body []byte) {
 	st.answers[result]++
 }
 
-// Uploads that stall, and are renewed for as long as the test lasts, together
-// with copies of one large event that the app keeps waiting: every sender gets
-// its events through all the same.
+// Uploads that stall, and are renewed for as long as the test lasts, together with
+// copies of one large event that wait for the app: every sender's events are still
+// forwarded.
 func TestStalledUploadsStarveNobody(t *testing.T) {
 	t.Parallel()
 	hold := newGate(t)
@@ -135,7 +135,7 @@ func TestStalledUploadsStarveNobody(t *testing.T) {
 	st := startStallers(t, 26, func() *http.Request { return forger.Request(t, g.URL(""), testbed.Event{}) })
 	testbed.Eventually(t, soon, func() bool { return st.stalled.Load() >= 8 }, "the uploads stall")
 
-	// Enough for every place to be renewed several times over.
+	// Long enough for every upload to be renewed several times.
 	rounds := 0
 	for end := time.Now().Add(2 * time.Second); time.Now().Before(end) || st.begun.Load() < 3*26; rounds++ {
 		for _, s := range testbed.Senders() {

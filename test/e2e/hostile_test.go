@@ -22,8 +22,8 @@ func allSendersGetThrough(t *testing.T, g *testbed.Gateway) {
 	}
 }
 
-// Senders that take for ever are let go, each with its answer, and are in
-// nobody's way meanwhile.
+// Endless senders are disconnected, each with its answer, and delay no other sender
+// meanwhile.
 func TestSlowSendersAreLetGo(t *testing.T) {
 	t.Parallel()
 	app := testbed.StartApp(t, nil)
@@ -40,7 +40,7 @@ func TestSlowSendersAreLetGo(t *testing.T) {
 		body := dial(t, req)
 		say(t, body, wire(req, "Content-Length: 1000")+"{")
 		bodies = append(bodies, body)
-		// Refused by its headers; what is missing of its body keeps nobody waiting.
+		// Refused by its headers, without waiting for the rest of its body.
 		req.Header.Del(s.SignatureHeader)
 		early := dial(t, req)
 		say(t, early, wire(req, "Content-Length: 1000")+"{")
@@ -62,8 +62,8 @@ func TestSlowSendersAreLetGo(t *testing.T) {
 	allSendersGetThrough(t, g)
 }
 
-// idleConnections is how many are opened, if the machine lets one process have as
-// many; the gateway and this test have as many files each.
+// idleConnections is how many are opened, as far as the limit on open files allows. The
+// gateway and this test each need one file per connection.
 func idleConnections(t *testing.T) int {
 	t.Helper()
 	const wanted, others = 10_000, 1_000
@@ -120,8 +120,8 @@ func TestIdleConnectionsAreInNobodysWay(t *testing.T) {
 	t.Logf("%d idle connections: %d KiB each", n, (memory(t, g, "VmRSS")-before)/n/1024)
 }
 
-// What a proxy in front and the gateway could cut into different requests never
-// reaches the app, nor does what hides behind it.
+// Requests that a proxy in front and the gateway could split differently never reach
+// the app, nor does the request hidden behind them.
 func TestSmuggledRequestsAreRefused(t *testing.T) {
 	t.Parallel()
 	app := testbed.StartApp(t, nil)
@@ -171,7 +171,7 @@ func TestSmuggledRequestsAreRefused(t *testing.T) {
 		})
 	}
 	// A length beside chunks: net/http takes the chunks, and what comes after them
-	// is a request of its own, which has to show who sent it like any other.
+	// is a request of its own, which must be verified like any other.
 	t.Run("a length and chunks", func(t *testing.T) {
 		req := s.RequestWith(t, g.URL(""), []byte("{}"), testbed.Event{})
 		conn := dial(t, req)
@@ -193,7 +193,7 @@ func TestSmuggledRequestsAreRefused(t *testing.T) {
 	})
 }
 
-// HTTP/2 has no wire of lines, but headers of any name all the same.
+// HTTP/2 headers are not lines of text, but may have any name too.
 func TestSenderCannotSpeakInTheGuardsNameOverHTTP2(t *testing.T) {
 	t.Parallel()
 	app := testbed.StartApp(t, nil)
@@ -226,7 +226,7 @@ func TestSenderCannotSpeakInTheGuardsNameOverHTTP2(t *testing.T) {
 	}
 }
 
-// Each ceiling is answered as it should be, and counted.
+// A request over each ceiling gets the right answer and is counted.
 func TestCeilingsAreAnsweredAndCounted(t *testing.T) {
 	t.Parallel()
 	app := testbed.StartApp(t, nil)
@@ -290,7 +290,7 @@ func TestCeilingsAreAnsweredAndCounted(t *testing.T) {
 			t.Errorf("counted %v times", n)
 		}
 	})
-	// What is larger than Caddy takes altogether does not reach the guard.
+	// Headers larger than Caddy's own limit do not reach the guard.
 	t.Run("headers of a megabyte", func(t *testing.T) {
 		req := testbed.Struktr().Request(t, g.URL(""), testbed.Event{})
 		req.Header.Set("X-Struktr-Signature", many("sha256=00,", 100_000))

@@ -134,7 +134,7 @@ func TestMetricsTellWhatHappened(t *testing.T) {
 		series()
 		wantSeries(t, g, expect(1))
 
-		// A reload brings a new registry. What was counted stays, and goes on.
+		// A reload brings a new registry. The counters keep their values and continue.
 		for n := range 3 {
 			if err := g.Reload(twoGuards(store, app.Addr(), fmt.Sprintf("max_age %dm", 5+n))); err != nil {
 				t.Fatal(err)
@@ -143,7 +143,7 @@ func TestMetricsTellWhatHappened(t *testing.T) {
 			series()
 			wantSeries(t, g, expect(n+2))
 		}
-		// Nor does a configuration that fails take anything away.
+		// A configuration that fails removes nothing either.
 		if err := g.Reload(twoGuards(store, app.Addr(), "no_such_line")); err == nil {
 			t.Fatal("a bad configuration was taken")
 		}

@@ -8,11 +8,11 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
 
-// A store that cannot answer is told to the sender within this long.
+// A sender learns within this time that the store does not answer.
 const storeUnavailableWithin = time.Second
 
-// outages are the ways in which Redis fails: its port refuses connections, or
-// takes them and nothing answers.
+// outages are the ways in which Redis fails: its port refuses connections, or accepts
+// them without an answer.
 var outages = map[string]struct{ begin, end func(*testbed.Redis) }{
 	"stopped": {(*testbed.Redis).Stop, (*testbed.Redis).Start},
 	"frozen":  {(*testbed.Redis).Freeze, (*testbed.Redis).Thaw},
@@ -61,8 +61,8 @@ func TestOutageOfRedisIsA503WithinASecondAndEndsByItself(t *testing.T) {
 	}
 }
 
-// recovered waits until an event that was refused is forwarded, and makes sure
-// that it is remembered.
+// recovered waits until an event that was refused is forwarded, and checks that it is
+// remembered.
 func recovered(t *testing.T, g *testbed.Gateway, e testbed.Event) {
 	t.Helper()
 	testbed.Eventually(t, soon, func() bool {
@@ -135,8 +135,8 @@ func TestGatewayStartsWhileRedisIsDown(t *testing.T) {
 	}
 }
 
-// The app has done the work: its sender is told so, and the store as soon as it
-// can be.
+// The app has done the work: the sender gets its success, and the store the commit as
+// soon as it is reachable.
 func TestCommitIsTriedOnAfterAnOutage(t *testing.T) {
 	t.Parallel()
 	for name, outage := range outages {
@@ -179,7 +179,7 @@ func TestCommitIsTriedOnAfterAnOutage(t *testing.T) {
 	}
 }
 
-// A Redis that lost its claims gets those back that are still being worked on.
+// A Redis that lost its claims gets back those whose events are still in progress.
 func TestClaimIsTakenAgainAfterRedisForgotIt(t *testing.T) {
 	t.Parallel()
 	redis := testbed.StartRedis(t)
@@ -205,7 +205,7 @@ func TestClaimIsTakenAgainAfterRedisForgotIt(t *testing.T) {
 	wantCalls(t, app, 1)
 }
 
-// A password stands in the URL; Redis's own refusal of it must not let it out.
+// The URL contains a password; Redis's error about it must not reveal it.
 func TestWrongPasswordOfRedisIsToldWithoutIt(t *testing.T) {
 	t.Parallel()
 	redis := testbed.StartRedis(t, "--requirepass", "the-right-one")
@@ -229,7 +229,7 @@ func TestRedisThatMayEvictClaimsIsWarnedOf(t *testing.T) {
 			t.Parallel()
 			redis := testbed.StartRedis(t, "--maxmemory-policy", policy)
 			g := setup{store: "redis " + redis.URL(), app: testbed.StartApp(t, nil)}.start(t)
-			// It comes after the other one, if it does.
+			// It comes after the other one, if at all.
 			g.WaitOutput("persistence is off")
 			if got := containsAll(g.Output(), "maxmemory-policy", policy, "set maxmemory-policy noeviction"); got != warned {
 				t.Errorf("warned of %s: %v, want %v", policy, got, warned)

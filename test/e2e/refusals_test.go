@@ -13,7 +13,7 @@ import (
 // Every secret of these configurations has the word canary in it: no message may
 // repeat one.
 
-// guarded is a site with one guard; secret stands for a line that is in order.
+// guarded is a site with one guard; secret is a valid secret line.
 func guarded(provider string, lines ...string) string {
 	return "http://:9999 {\n" + guardBlock(provider, lines...) + "}\n"
 }
@@ -56,7 +56,7 @@ func validate(t *testing.T, name, text string, env ...string) (string, error) {
 
 type refusal struct {
 	config string
-	words  []string // that the message must have: whose it is, what is wrong, the mend
+	words  []string // that the message must have: whose it is, what is wrong, the fix
 }
 
 func wantConfigRefused(t *testing.T, file string, cases map[string]refusal) {

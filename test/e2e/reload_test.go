@@ -74,7 +74,7 @@ func TestReloadInTheMiddleOfARequestLosesNeitherClaimNorCommit(t *testing.T) {
 	})
 }
 
-// load sends new events, each followed by a copy of it, until it is told to stop.
+// load sends new events, each followed by a copy of it, until stop closes.
 type load struct {
 	stop chan struct{}
 	done sync.WaitGroup
@@ -153,7 +153,7 @@ func TestTenReloadsUnderLoadDisturbNobody(t *testing.T) {
 					t.Errorf("%d answers of %d are wrong: %s", len(l.wrong), l.answers, strings.Join(l.wrong, "; "))
 				}
 				wantCalls(t, app, l.events)
-				// What reached a guard was answered: no connection broke with a request in it.
+				// Every request that reached a guard was answered: no connection broke with a request in it.
 				if got := metric(g, "webhook_guard_requests_total", "provider", "docrouter"); got != float64(l.answers) {
 					t.Errorf("%v requests were counted over the reloads, and %d answered", got, l.answers)
 				}
@@ -172,8 +172,8 @@ func otherOptions(store string) [2]string {
 	return [2]string{" {\n\t\t\ttimeout 600ms\n\t\t}", ""}
 }
 
-// A configuration that is refused, or that fails to start, leaves everything as
-// it was: what is in flight, what is remembered, and every bound.
+// A configuration that is refused, or that fails to start, changes nothing: neither
+// events in flight, nor remembered events, nor limits.
 func TestFailedReloadChangesNothing(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, store string) {
@@ -205,7 +205,7 @@ func TestFailedReloadChangesNothing(t *testing.T) {
 		}{
 			{"unknown line", setup{store: store, app: app, lines: "no_such_line x"}},
 			{"unset secret", setup{store: store, app: app, tail: "http:// {\n\twebhook_guard stripe {\n\t\tsecret {env.UNSET}\n\t}\n}\n"}},
-			// Everything provisions; then a listener cannot be had.
+			// Everything provisions; then a listener fails.
 			{"port in use", setup{store: bounds, app: app, tail: "http://127.0.0.1:" + fmt.Sprint(app.Port()) + " {\n\trespond x\n}\n"}},
 		} {
 			if err := g.Reload(bad.conf.caddyfile()); err == nil {
@@ -225,8 +225,8 @@ func TestFailedReloadChangesNothing(t *testing.T) {
 	})
 }
 
-// A request whose body is still on its way belongs to the configuration that it
-// began under, which has been cleaned up by the time the store is asked.
+// A request whose body is still arriving belongs to the configuration that it began
+// under. That configuration has been cleaned up by the time of the claim.
 func TestReloadWhileABodyArrives(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, store string) {

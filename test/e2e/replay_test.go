@@ -76,7 +76,7 @@ func TestRequestIsHeldToItsAge(t *testing.T) {
 	})
 }
 
-// A stamp that is missing, empty, doubled or no time at all is none.
+// A stamp that is missing, empty, repeated or not a time does not count.
 func TestRequestWithoutAClearTimeIsRefused(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, store string) {
@@ -181,7 +181,7 @@ func TestCapturedRequestIsADuplicateUnderWhateverIsNotSigned(t *testing.T) {
 	})
 }
 
-// What a replayer made up does not keep a later, genuine event out.
+// An ID that a replayer made up does not block a later, genuine event.
 func TestReplayDoesNotUseUpTheIDItCameWith(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, store string) {
@@ -197,7 +197,7 @@ func TestReplayDoesNotUseUpTheIDItCameWith(t *testing.T) {
 	})
 }
 
-// The ID is what senders promise, even where it is not signed.
+// The ID decides, even where it is not signed.
 func TestKnownIDWithOtherContentIsACountedDuplicate(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, store string) {
@@ -212,14 +212,14 @@ func TestKnownIDWithOtherContentIsACountedDuplicate(t *testing.T) {
 		if got := metric(g, "webhook_guard_id_conflicts_total", "provider", "struktr"); got != 1 {
 			t.Errorf("%v conflicts counted, want 1", got)
 		}
-		// Under its own ID that content is still to come.
+		// That content has not been sent under its own ID yet.
 		want(t, testbed.Do(t, s.Request(t, g.URL(""), second)), 200, "forwarded")
 		wantDelivered(t, app, 2, s.Body(second))
 	})
 }
 
-// A retry is signed anew and may be late; it is the same event all the same, and
-// goes through as long as none of its attempts has succeeded.
+// A retry is signed anew and may be late. It is still the same event, and is forwarded
+// as long as none of its attempts has succeeded.
 func TestRetryIsForwardedUntilTheEventSucceeds(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, store string) {
@@ -256,7 +256,7 @@ func TestRetryIsForwardedUntilTheEventSucceeds(t *testing.T) {
 	})
 }
 
-// What differs is another event, though it is about the same document and job.
+// A different body is another event, even about the same document and job.
 func TestEventsOfOneDocumentAreAllForwarded(t *testing.T) {
 	t.Parallel()
 	types := map[string][]string{

@@ -98,7 +98,7 @@ func TestBodyIsHeldToItsLimits(t *testing.T) {
 				})
 			}
 		}
-		// Nothing of all that is still counted.
+		// All of it has been released.
 		testbed.Eventually(t, soon, func() bool { return metric(g, "webhook_guard_buffered_bytes") == 0 }, "no bytes buffered")
 	})
 }
@@ -123,7 +123,7 @@ func sendUnread(t *testing.T, req *http.Request, body []byte) testbed.Response {
 	return resp
 }
 
-// A sender that stalls or breaks off is told to come again, whatever it claimed.
+// A sender that stalls or breaks off gets a status that asks for a retry, whatever it claimed.
 func TestBrokenUploadIsToldToComeAgain(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, store string) {
@@ -207,7 +207,7 @@ func TestMalformedIDIsRefused(t *testing.T) {
 	})
 }
 
-// An ID as long as is allowed, and one that is a number, are IDs.
+// An ID of the maximum length and a number are valid IDs.
 func TestUnusualIDIsAnID(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, store string) {
@@ -233,8 +233,8 @@ func TestUnusualIDIsAnID(t *testing.T) {
 	})
 }
 
-// Without anything behind the guard nobody has handled the event, so Caddy's
-// empty 200 would lose it.
+// Without a handler behind the guard nobody handles the event, so Caddy's empty 200
+// would lose it.
 func TestGuardWithNothingBehindItNeverSaysYes(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, store string) {
@@ -272,7 +272,7 @@ func TestSecondGuardIsAMisconfiguration(t *testing.T) {
 	})
 }
 
-// A full store says so, and is one again once there is room.
+// A full store refuses new events, and accepts them again once there is room.
 func TestFullMemoryStoreTakesNoNewEvents(t *testing.T) {
 	t.Parallel()
 	app := testbed.StartApp(t, nil)

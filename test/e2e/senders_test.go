@@ -12,7 +12,7 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
 
-// facts are what the guard is to tell the app about an event.
+// facts are the guard's headers about an event, as the app must get them.
 func facts(s testbed.Sender, e testbed.Event) map[string]string {
 	stamp := e.Time.UTC().Format(time.RFC3339)
 	about := map[string]struct{ id, event, time string }{
@@ -31,8 +31,8 @@ func facts(s testbed.Sender, e testbed.Event) map[string]string {
 	}
 }
 
-// writings are ways to write down an event that leave its meaning alone. A proxy
-// that parsed and wrote anew, or cut at some size, would change one of them.
+// writings are ways to write down an event that leave its meaning alone. A proxy that
+// re-encoded or truncated bodies would change one of them.
 var writings = map[string]func(body []byte) []byte{
 	"as documented":      func(body []byte) []byte { return body },
 	"trailing newline":   func(body []byte) []byte { return append(body, '\n') },
@@ -46,7 +46,7 @@ var writings = map[string]func(body []byte) []byte{
 	},
 }
 
-// noted puts a text into an event.
+// noted adds a text to an event.
 func noted(text string) func([]byte) []byte {
 	return func(body []byte) []byte {
 		return append([]byte(`{"note":"`+text+`",`), body[1:]...)
@@ -81,7 +81,7 @@ func genuineOnce(t *testing.T, s testbed.Sender, app *testbed.App, write func([]
 	send func([]byte, testbed.Event) testbed.Response,
 ) {
 	calls := app.Count()
-	// Times of their own, so that it shows which one is passed on.
+	// Distinct times show which one is passed on.
 	now := time.Now()
 	e := testbed.Event{Time: now.Add(-20*time.Second - 123*time.Millisecond), Sent: now.Add(-7 * time.Second)}.Fill()
 	body := write(s.Body(e))
@@ -96,7 +96,7 @@ func genuineOnce(t *testing.T, s testbed.Sender, app *testbed.App, write func([]
 	if d.Method != http.MethodPost || d.URL != "/webhooks/"+s.Name {
 		t.Errorf("the app got %s %s", d.Method, d.URL)
 	}
-	// What the sender said is the app's to see.
+	// The app gets the sender's own headers.
 	sent := s.RequestWith(t, "", body, e).Header
 	for name, values := range sent {
 		if got := d.Header.Values(name); len(got) != 1 || got[0] != values[0] {
@@ -112,7 +112,7 @@ func genuineOnce(t *testing.T, s testbed.Sender, app *testbed.App, write func([]
 	wantCalls(t, app, calls+1)
 }
 
-// forgery makes of an event a request that its sender never made.
+// forgery turns an event into a request that its sender never made.
 type forgery struct {
 	result string
 	make   func(t *testing.T, s testbed.Sender, base string, e testbed.Event) *http.Request
@@ -239,7 +239,7 @@ func otherStamp(t *testing.T, s testbed.Sender, base string, e testbed.Event) *h
 	return req
 }
 
-// Each sender signs with a secret of its own: none opens another's route.
+// Each sender signs with a secret of its own, which is refused on another's route.
 func TestSecretOfAnotherSenderIsRefused(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, store string) {

@@ -78,7 +78,7 @@ func TestShutdownFinishesAndSettlesWhatIsInFlight(t *testing.T) {
 	})
 }
 
-// Copies that wait for an event's outcome get it, though the gateway is ending.
+// Copies that wait for an event's outcome get it while the gateway is shutting down.
 func TestShutdownTellsWaitingCopies(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, store string) {

@@ -19,8 +19,8 @@ var ownNames = []string{
 	"Webhook-Guard-Secret", "Webhook_Guard_Anything-Else",
 }
 
-// letIn has Caddy keep those of the headers that it drops by itself: with a `_`
-// or a `.` in their name.
+// letIn has Caddy keep headers that it drops by default: those with a `_` or a `.` in
+// their name.
 func letIn() string {
 	var underscores, dots strings.Builder
 	for _, name := range ownNames {
@@ -34,8 +34,8 @@ func letIn() string {
 	return fmt.Sprintf("servers {\n\t\texpected_underscore_headers%s\n\t\texpected_dot_headers%s\n\t}", &underscores, &dots)
 }
 
-// spoofs are what a sender adds to a genuine request: header lines, and trailers
-// after a body in chunks.
+// spoofs are additions to a genuine request: header lines, and trailers after a chunked
+// body.
 type spoof struct{ lines, trailers []string }
 
 func spoofs() map[string]spoof {
@@ -86,8 +86,8 @@ func TestSenderCannotSpeakInTheGuardsName(t *testing.T) {
 	})
 }
 
-// spoofed sends a genuine event with a spoof and returns what the app gets of it,
-// which must be the event as it was sent and the guard's own word about it.
+// spoofed sends a genuine event with a spoof and returns the app's delivery, which must
+// have the body as sent and the guard's own headers.
 func spoofed(t *testing.T, g *testbed.Gateway, app *testbed.App, s testbed.Sender, c spoof) testbed.Delivery {
 	t.Helper()
 	calls := app.Count()
@@ -106,8 +106,8 @@ func spoofed(t *testing.T, g *testbed.Gateway, app *testbed.App, s testbed.Sende
 	return d
 }
 
-// headerNames are the names of a delivery's headers, but for those that may
-// come and go with a spoof and say nothing.
+// headerNames are the names of a delivery's headers, except for those that a spoof may
+// change without a meaning.
 func headerNames(d testbed.Delivery) []string {
 	var names []string
 	for _, name := range slices.Sorted(maps.Keys(d.Header)) {
@@ -118,7 +118,7 @@ func headerNames(d testbed.Delivery) []string {
 	return names
 }
 
-// What merely begins alike is the sender's own.
+// A header whose name only begins alike is the sender's own.
 func TestHeadersOfOtherNamesAreLeftAlone(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, store string) {
@@ -140,7 +140,7 @@ func TestHeadersOfOtherNamesAreLeftAlone(t *testing.T) {
 	})
 }
 
-// Even where nothing is verified, nothing but the guard says what it says.
+// Even where nothing is verified, only the guard sets its headers.
 func TestUnverifiedRequestIsNotCalledVerified(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, store string) {

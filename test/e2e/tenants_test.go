@@ -68,7 +68,7 @@ func TestOneBodyUnderTwoShopifyTopicsIsTwoEvents(t *testing.T) {
 	})
 }
 
-// tenantsSite has one route for all tenants, told apart by the host.
+// tenantsSite has one route for all tenants, which differ by host.
 func tenantsSite(store string, app *testbed.App, fallback string) site {
 	return site{store: store, routes: `	map {http.request.host} {tenant} {tenant_secret} {
 		a.example.com a canary-secret-of-a
@@ -117,7 +117,7 @@ func TestTenantsOfOneRouteShareNothing(t *testing.T) {
 				} {
 					wantRefused(t, testbed.Do(t, tenant(t, s, g.URL(""), secret, host, other)), 401, invalid)
 				}
-				// A host without a secret: whatever it is signed with, an empty one too.
+				// A host without a secret refuses every signature, also with an empty secret.
 				for _, host := range []string{"c.example.com", "new.example.com", "example.com", "a.example.com.evil.test", "{tenant_secret}"} {
 					for _, secret := range []string{"", "canary-secret-of-a", "{tenant_secret}", "{http.vars.tenant_secret}"} {
 						resp := testbed.Do(t, tenant(t, s, g.URL(""), secret, host, other))
@@ -137,7 +137,7 @@ func TestTenantsOfOneRouteShareNothing(t *testing.T) {
 	})
 }
 
-// A placeholder that stands for nothing is no key that somebody could guess.
+// A placeholder without a value does not become a key that somebody could guess.
 func TestSecretThatIsStillAPlaceholderIsNone(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, store string) {
@@ -171,8 +171,8 @@ func TestTenantWithoutAScopeIsNotServed(t *testing.T) {
 	})
 }
 
-// While a secret is rotated, both are taken; which one is counted, so that one
-// can see when the old one is out of use.
+// While a secret is rotated, both are accepted. Matches are counted by secret, which
+// shows when the old one is out of use.
 func TestSecretsCanBeRotated(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, store string) {
@@ -215,7 +215,7 @@ func TestSecretsCanBeRotated(t *testing.T) {
 					wantRefused(t, attempt(secret), 401, invalid)
 				}
 				wantCalls(t, app, calls)
-				// An end that comes while the gateway runs needs no reload.
+				// A secret that expires while the gateway runs needs no reload.
 				if resp := attempt("canary-short"); time.Now().Before(soonOver) {
 					want(t, resp, 200, "forwarded")
 				}
@@ -229,7 +229,7 @@ func TestSecretsCanBeRotated(t *testing.T) {
 	})
 }
 
-// other is a sender of the catalogue that is none of the five.
+// other is a sender of the catalogue besides the five.
 type other struct {
 	secret string
 	body   string // %s: an ID
@@ -277,7 +277,7 @@ var others = map[string]other{
 	},
 }
 
-// The language is general: senders beyond the five, signed as they document it.
+// Senders beyond the five, signed as they document it.
 func TestOtherProvidersOfTheCatalogue(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, store string) {

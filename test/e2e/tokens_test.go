@@ -11,7 +11,7 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
 
-// token is a way in which a sender sends its secret itself.
+// token is a way to send the secret itself.
 type token struct {
 	sender testbed.Sender
 	lines  []string // of the guard
@@ -50,7 +50,7 @@ func unsigned(s testbed.Sender) func(*http.Request) {
 	return func(req *http.Request) { req.Header.Del(s.SignatureHeader) }
 }
 
-// tokens, by the path's beginning at which the guard has them.
+// tokens, by the path prefix of their guard.
 func tokens() map[string]token {
 	return map[string]token{
 		"/query": {testbed.OkraPDF(), []string{"token query token"}, "canary+/=& token", noQuery, queryToken("token")},
@@ -109,7 +109,7 @@ func TestTokenOpensAndIsGoneBeforeTheApp(t *testing.T) {
 	})
 }
 
-// wantNowhere fails the test if the app got the token, in whatever form.
+// wantNowhere fails the test if the app got the token in any form.
 func wantNowhere(t *testing.T, d testbed.Delivery, k token) {
 	t.Helper()
 	got := fmt.Sprint(d.URL, d.Header, d.Trailer, string(d.Body))
@@ -196,7 +196,7 @@ func TestWrongTokenNeverReachesTheApp(t *testing.T) {
 	})
 }
 
-// A token counts only where the guard was told that it is, and in that form.
+// A token counts only in the configured place and form.
 func TestTokenInAnotherPlaceIsNone(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, store string) {
@@ -229,7 +229,7 @@ func TestTokenInAnotherPlaceIsNone(t *testing.T) {
 	})
 }
 
-// The method's name in Authorization may be written in any case.
+// The scheme's name in Authorization is not case-sensitive.
 func TestAuthorizationIsReadAsItIsDefined(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, store string) {

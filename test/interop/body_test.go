@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// dress makes a body that is easily broken on its way: spaces where no library
-// puts them, text of several bytes, escapes that are not needed.
+// dress makes a body that careless code would change: unusual spaces, multi-byte text,
+// escapes that are not needed.
 func (tr *trial) dress(body []byte) []byte {
 	tr.Helper()
 	if tr.asIs {

@@ -1,5 +1,5 @@
-// Package interop holds the guard against the senders' own SDKs, as their
-// receivers install them.
+// Package interop tests the guard against the senders' own SDKs, as their receivers
+// install them.
 //
 // What an SDK signs, a running guard forwards once, byte for byte, and refuses
 // when a byte of it is changed. What `caddy webhook-guard send` signs, the SDK
@@ -69,7 +69,7 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
 
-// ways says which functions an SDK has.
+// ways lists the functions that an SDK has.
 type ways int
 
 const (
@@ -77,7 +77,7 @@ const (
 	both                 // and signs for the guard
 )
 
-// row is an SDK, and the catalogue entry that it belongs to.
+// row is an SDK and its catalogue entry.
 type row struct {
 	sdk      string // its name in sdk.js: the package, and a version where it has several schemes
 	provider string
@@ -113,7 +113,7 @@ func TestSDKs(t *testing.T) {
 	}
 }
 
-// trial is one row being tried: a guard with an app behind it, and a receiver
+// trial tests one row: a guard with an app behind it, and a receiver
 // without any guard that shows what `send` sends.
 type trial struct {
 	*testing.T
@@ -189,7 +189,7 @@ func (tr *trial) sub(name string, run func(*trial)) {
 	})
 }
 
-// event is the body of an event, made hard to carry.
+// event is the body of an event, dressed.
 func (tr *trial) event() []byte {
 	tr.Helper()
 	if tr.row.body != "" {
@@ -225,7 +225,7 @@ func (tr *trial) send(body []byte) testbed.Delivery {
 	return d
 }
 
-// verified holds a request of `send` against the SDK, and then the guard.
+// verified checks a request of `send` with the SDK, and then with the guard.
 func (tr *trial) verified(d testbed.Delivery) {
 	tr.Helper()
 	c := call{
@@ -250,7 +250,7 @@ func (tr *trial) verified(d testbed.Delivery) {
 	tr.guarded(d.Header, d.Body, d.Host)
 }
 
-// signed holds what the SDK signs against the guard.
+// signed checks the SDK's signature with the guard.
 func (tr *trial) signed(body []byte) {
 	tr.Helper()
 	c := call{

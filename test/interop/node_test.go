@@ -18,7 +18,7 @@ import (
 // callLimit is how long an SDK may take: the first call also loads it.
 const callLimit = 60 * time.Second
 
-// call asks an SDK for something.
+// call is a request to an SDK.
 type call struct {
 	N       int               `json:"n"`
 	Op      string            `json:"op"`
@@ -32,7 +32,7 @@ type call struct {
 	Time    time.Time         `json:"time"`
 }
 
-// reply is what an SDK made of it.
+// reply is an SDK's result.
 type reply struct {
 	N int `json:"n"`
 
@@ -82,7 +82,7 @@ var startSDKs = sync.OnceValues(func() (*sdks, error) {
 	return s, nil
 })
 
-// read hands out the replies until the process ends.
+// read dispatches the replies until the process ends.
 func (s *sdks) read(out io.Reader, wait func() error) {
 	lines := bufio.NewReader(out)
 	var failed error
@@ -164,7 +164,7 @@ func ask(t *testing.T, c call) reply {
 	}
 }
 
-// nodeHeaders are headers as Node.js has them.
+// nodeHeaders are headers in the form of Node.js.
 func nodeHeaders(header http.Header) map[string]string {
 	flat := make(map[string]string, len(header))
 	for name, values := range header {
