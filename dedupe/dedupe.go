@@ -8,11 +8,11 @@
 //
 // A claim belongs to one attempt, named by its [Token], and ends with its lease.
 // Only the holder can renew or release it. A commit is not fenced: the app has done
-// the work, whoever holds the claim by now, so nothing ever undoes it but
-// [Store.Forget] and the end of its time to live.
+// the work, whoever holds the claim by now. Only [Store.Forget] and the end of its time
+// to live undo it.
 //
 // An event has up to two keys: one of its content and one of its ID. Stores look at
-// the content first, then at the ID, and nobody keeps one key while being refused the
+// the content first, then at the ID. No attempt keeps one key while it is refused the
 // other, so two events that share only one key cannot block each other for good.
 //
 // The package knows nothing of HTTP. The stores are packages of their own: memory, disk
@@ -54,10 +54,10 @@ type Key [16]byte
 // parts into a Key. Kind and parts are length-prefixed, so no two different lists run
 // together into the same bytes.
 //
-// The digest is SHA-256 cut to 128 bits. Whoever can choose parts freely needs about
-// 2^64 events to find two with one key, and what they would gain is that one of their
-// own events counts as a copy of the other; to hit a key that exists takes 2^128
-// tries. Half the digest saves a third of the memory that a stored event takes.
+// The digest is SHA-256 cut to 128 bits. An attacker who can choose parts freely needs
+// about 2^64 events to find two with one key, and gains that one of their own events
+// counts as a copy of the other. To hit a key that exists takes 2^128 tries. Half the
+// digest saves a third of the memory that a stored event takes.
 func NewKey(kind string, parts ...[]byte) Key {
 	h := sha256.New()
 	var size [8]byte
@@ -153,15 +153,14 @@ type Answer struct {
 
 // Record is what a store knows of one key.
 type Record struct {
-	// State is Absent, InFlight or Done; never Claimed, as nobody in particular asks.
+	// State is Absent, InFlight or Done. It is never Claimed, as a look-up has no token.
 	State State
 	// Status is the HTTP status of the first success. Zero unless Done.
 	Status int
 	// Content is the content key that an ID was finished with. Zero unless Done, and
 	// zero for content keys themselves.
 	Content Key
-	// TTL is how long the record will last if nothing touches it: what is left of the
-	// lease, or of the time to live.
+	// TTL is what is left of the lease, or of the time to live.
 	TTL time.Duration
 }
 
@@ -182,22 +181,26 @@ func (r Record) Answer(ev Event, byContent bool) Answer {
 }
 
 // Store keeps claims and finished events. Its methods are safe for concurrent use, by
-// many gateways where the store is shared, and may all be repeated after an error: a
-// repeated call does no harm, whether or not the first one took effect.
+// many gateways where the store is shared. All may be repeated after an error: a repeated
+// call does no harm, whether or not the first one took effect.
+//
+// Errors need not name the store or the method; the caller adds both. A store may also be
+// a [Warner].
 //
 // Leases and times to live must be positive; stores may round them up to a
 // millisecond. A context that ends early is an error, and leaves open whether the
 // call took effect.
 type Store interface {
-	// Claim takes ev for the attempt t until lease has passed. A finished or foreign
-	// content key decides before the ID is looked at, and an event that is a duplicate
-	// by content does not mark the ID that it came with. Claimed again under the same
-	// token, it is still that claim, with a new lease. Bounded stores answer ErrFull.
+	// Claim takes ev for the attempt t until lease has passed. A content key that is
+	// finished or held by another attempt decides before the ID is looked at. An event
+	// that is a duplicate by content does not mark the ID that it came with. Claimed again
+	// under the same token, ev stays claimed, with a new lease. Bounded stores return
+	// ErrFull.
 	Claim(ctx context.Context, ev Event, t Token, lease time.Duration) (Answer, error)
 
 	// Renew gives the claim of t on ev a new lease, counted from now. It returns
-	// ErrLost when t does not hold every key of ev any more, and then renews none; it
-	// never revives a claim that has lapsed.
+	// ErrLost when t no longer holds every key of ev, and then renews none. It never
+	// revives a claim that has lapsed.
 	Renew(ctx context.Context, ev Event, t Token, lease time.Duration) error
 
 	// Commit marks ev as finished with the given HTTP status (three digits), for ttl.

@@ -20,8 +20,8 @@ func init() {
 // survives reloads of the configuration and the end of the process, however it
 // ends: an event is on the disk, synced, before its sender gets a 2xx.
 //
-// One process at a time uses a directory. Where it is in use, cannot be written
-// or is damaged, the gateway does not start, and says what to do.
+// One process at a time uses a directory. If the directory is in use, cannot be
+// written or is damaged, the gateway refuses to start and says why.
 type Disk struct {
 	// The directory, which the store has to itself. It is made where it is
 	// missing. May hold placeholders such as `{env.STATE_DIRECTORY}`. Default:
@@ -46,7 +46,7 @@ func (s *Disk) Provision(caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("disk: dir: %w", err)
 	}
-	if s.Dir == "" { // not expanded: braces in a home's name are only that
+	if s.Dir == "" { // not expanded: braces in the name of a home directory are literal
 		dir = filepath.Join(caddy.AppDataDir(), "webhook_guard")
 	}
 	if s.dir, err = filepath.Abs(dir); err != nil {

@@ -35,7 +35,7 @@ func (*Memory) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Validate implements caddy.Validator: JSON can say what the line cannot.
+// Validate implements caddy.Validator: unlike the line, JSON can hold a negative number.
 func (m *Memory) Validate() error {
 	if m.MaxEntries < 0 {
 		return fmt.Errorf("memory: max_entries: %d is not positive", m.MaxEntries)

@@ -43,11 +43,11 @@ func (clientLog) Printf(_ context.Context, format string, args ...any) {
 
 // Redis remembers events in Redis (6.2 or later) or Valkey, which any number of
 // gateways may share: a single server, a Sentinel set, or a Redis Cluster. A failover
-// needs no restart of the gateway, which also starts while the servers are down; until
-// they are there, `on_store_error` decides what becomes of requests.
+// needs no restart of the gateway. The gateway also starts while the servers are down;
+// until they are up, `on_store_error` decides how requests are handled.
 //
-// How much a crash of a server can forget depends on its persistence, and its
-// `maxmemory-policy` must be `noeviction`; the log warns of either at start.
+// How much a crash of a server can lose depends on its persistence. Its
+// `maxmemory-policy` must be `noeviction`. The log warns about either at startup.
 type Redis struct {
 	// `redis://[user:password@]host[:port][/db]`, `rediss://` for TLS, or
 	// `unix:///path?db=n`. One is a single server; several, any of its nodes, are a
@@ -143,7 +143,7 @@ func (s *Redis) Provision(caddy.Context) error {
 	if err := s.loadTLS(); err != nil {
 		return err
 	}
-	// What Open would refuse is refused when the configuration loads.
+	// Options that Open would refuse are refused when the configuration loads.
 	checked, err := redis.New(s.options)
 	if err != nil {
 		return err

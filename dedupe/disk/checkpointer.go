@@ -124,11 +124,15 @@ func (c *checkpointer) apply(pending map[dedupe.Key]finished, r records, ch chan
 	return nil
 }
 
-// publish shows the records of a batch, which is on the disk by now, to every call.
-func (c *checkpointer) publish(pending map[dedupe.Key]finished) {
+// publish shows the records of a batch to every call, once it is on the disk. Where err
+// says that it is not, it only takes note of damage.
+func (c *checkpointer) publish(pending map[dedupe.Key]finished, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	maps.Copy(c.active, pending)
+	if err == nil {
+		maps.Copy(c.active, pending)
+	}
+	c.noteDamage(err)
 }
 
 // damaged returns why the database must not be used any more, or nil.
@@ -144,13 +148,6 @@ func (c *checkpointer) noteDamage(err error) {
 	if errors.Is(err, errDamaged) {
 		c.damage = err
 	}
-}
-
-// reportDamage is noteDamage for callers without mu.
-func (c *checkpointer) reportDamage(err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.noteDamage(err)
 }
 
 // begin moves the records of the active log file, which end with the batch upTo. None may

@@ -9,7 +9,7 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/dedupe/internal/table"
 )
 
-// clock tells the time of day, and how long the store has been open.
+// clock has the time of day, and how long the store has been open.
 type clock struct {
 	now   func() time.Time
 	start time.Time
@@ -30,8 +30,8 @@ func (c clock) elapsed() time.Duration { return c.now().Sub(c.start) }
 type claims struct {
 	clock clock
 
-	// mu guards what follows. Whoever looks at claims and at the records of the same
-	// events holds it throughout, so that each call sees one state of both.
+	// mu guards what follows. A call that looks at claims and at the records of the
+	// same events holds it throughout, so that it sees one state of both.
 	mu     sync.Mutex
 	table  table.Table
 	closed bool

@@ -21,7 +21,7 @@ const (
 
 // writer has one goroutine, which alone writes to the log. Each of its rounds takes all
 // writes that have come in during the one before, so that they share a sync and a lone
-// one waits for nobody.
+// one waits for no other.
 type writer struct {
 	dir        string
 	clock      clock
@@ -31,7 +31,7 @@ type writer struct {
 	checkpointer *checkpointer
 	log          *wal
 
-	wake   chan struct{} // tells the goroutine that there is something to do
+	wake   chan struct{} // receives when there is something to do
 	ended  chan struct{} // closed when it has ended
 	endErr error         // its result; set before ended is closed
 
@@ -312,9 +312,7 @@ func (w *writer) rotate() error {
 func (w *writer) finish(some []*write, err error) {
 	var unsaved []*write
 	w.claims.mu.Lock()
-	if err == nil {
-		w.checkpointer.publish(w.pending)
-	}
+	w.checkpointer.publish(w.pending, err)
 	for _, c := range some {
 		switch {
 		case c.forget:
@@ -326,16 +324,15 @@ func (w *writer) finish(some []*write, err error) {
 		}
 	}
 	w.claims.mu.Unlock()
-	w.checkpointer.reportDamage(err)
 
-	// Only now: whoever sees no failure must see the records.
+	// Only now: a Claim that sees no failure must see the records.
 	w.mu.Lock()
 	w.failure, w.unsaved = err, unsaved
 	w.mu.Unlock()
 	for _, c := range some {
 		if c.done != nil {
 			c.err = err
-			c.done <- struct{}{} // has room: each is told once
+			c.done <- struct{}{} // has room: it is sent once
 		}
 	}
 }

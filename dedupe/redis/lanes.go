@@ -12,36 +12,36 @@ import (
 const (
 	// laneCount is how many round trips are under way at once, at most. See ADR 0001.
 	laneCount = 4
-	// loneCalls is how many calls take a round trip each before further ones queue: two
+	// loneCalls is how many calls take a round trip each before further ones queue. Two
 	// callers gain nothing by waiting for each other.
 	loneCalls = 2
 	// laneBatch bounds the calls of one round trip, and with it the claims that may
-	// still take effect at a server that froze after their callers had given up.
+	// still take effect at a frozen server after their callers have given up.
 	laneBatch = 32
 	// laneWait is how long calls wait for a round trip that does not end.
 	laneWait = time.Millisecond
 )
 
-// lanes sends script calls. One or two at a time take a connection each, as the library
-// does it. Beyond that calls queue for the next round trip and travel together, which
+// lanes sends script calls in batches. One or two calls at a time take a connection each,
+// as the library does it. Further calls queue for the next round trip and share it, which
 // costs the gateway and the server a fraction. Another lane, with a connection of its own,
-// opens when a full batch has queued, or when calls wait and no round trip has ended for
-// laneWait: the server may be far, or the connections under way dead.
+// opens in two cases: a full batch has queued, or calls wait and no round trip has ended
+// for laneWait. Then the server may be far, or the connections in use dead.
 //
-// Each caller keeps its own deadline. A call whose caller has given up is taken from the
-// queue, not sent once the server is back: it would be a claim that nobody holds.
+// Each caller keeps its own deadline. A call whose caller has given up leaves the queue.
+// Sent once the server is back, it would be a claim that nobody holds.
 type lanes struct {
 	client redis.UniversalClient
 
 	mu      sync.Mutex
-	busy    int  // lanes that are taken
-	sharing int  // those of them that send what queues
-	ended   uint // round trips that came to their end
+	busy    int  // lanes in use
+	sharing int  // those of them that send the queue
+	ended   uint // round trips that have ended
 	watched bool // whether watch will look at the queue
 	queue   []*laneCall
 }
 
-// laneCall is one script call that waits or travels with others.
+// laneCall is one script call in the queue or in a batch.
 type laneCall struct {
 	ctx  context.Context
 	cmd  *redis.Cmd
@@ -52,7 +52,7 @@ func newLanes(client redis.UniversalClient) *lanes {
 	return &lanes{client: client}
 }
 
-// Do makes a call of these words, which it keeps.
+// Do makes a call of these words. It keeps the slice.
 func (l *lanes) Do(ctx context.Context, words ...any) *redis.Cmd {
 	cmd := redis.NewCmd(ctx, words...)
 	l.mu.Lock()
@@ -85,13 +85,13 @@ func (l *lanes) Do(ctx context.Context, words ...any) *redis.Cmd {
 	if err := cmd.Err(); err == nil || redis.HasErrorPrefix(err, "NOSCRIPT") {
 		return cmd
 	}
-	// By itself it gets the library's retries: they do not reach into a batch.
+	// On its own the call gets the library's retries, which a batch does not.
 	cmd = redis.NewCmd(ctx, words...)
 	_ = l.client.Process(ctx, cmd)
 	return cmd
 }
 
-// open lets what has queued go at once, if there is a lane left. Needs mu.
+// open sends the queue at once, if a lane is free. Needs mu.
 func (l *lanes) open() {
 	if l.busy < laneCount {
 		l.busy++
@@ -100,8 +100,8 @@ func (l *lanes) open() {
 	}
 }
 
-// watch opens a lane for calls that wait for round trips that do not end. It looks once
-// in a while, which costs less than a timer for each call. Needs mu.
+// watch opens a lane when calls wait for round trips that do not end. It looks at the
+// queue every laneWait, which costs less than a timer for each call. Needs mu.
 func (l *lanes) watch() {
 	ended := l.ended
 	time.AfterFunc(laneWait, func() {
@@ -117,8 +117,8 @@ func (l *lanes) watch() {
 	})
 }
 
-// handOver ends a round trip that one caller made for itself, who does not wait for what
-// has queued meanwhile.
+// handOver ends the round trip of a lone call. It leaves the lane to the calls that have
+// queued meanwhile, if there are any: the caller does not wait for them.
 func (l *lanes) handOver() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -131,10 +131,10 @@ func (l *lanes) handOver() {
 	}
 }
 
-// drain sends what has queued, until there is nothing left and the lane is free.
+// drain sends the queue until it is empty, and frees the lane.
 func (l *lanes) drain() {
 	for {
-		// Those who got their answers, and whoever else is about to call, come along.
+		// Lets the callers that just got their replies queue their next calls.
 		runtime.Gosched()
 		batch := l.take()
 		if len(batch) == 0 {
@@ -144,8 +144,8 @@ func (l *lanes) drain() {
 	}
 }
 
-// take returns the calls for the next round trip that are still wanted. Without any, the
-// lane is free.
+// take returns the calls of the next round trip, without those whose callers have given
+// up. If there are none, it frees the lane.
 func (l *lanes) take() []*laneCall {
 	l.mu.Lock()
 	defer l.mu.Unlock()

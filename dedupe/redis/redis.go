@@ -243,7 +243,7 @@ func newScript(source string) script {
 func (r *Store) run(ctx context.Context, s script, ev dedupe.Event, args ...any) *redis.Cmd {
 	words := make([]any, 3, 5+len(args))
 	for k := range ev.Keys() {
-		words = append(words, r.key(k))
+		words = append(words, keyName(r.prefix, k))
 	}
 	words[0], words[1], words[2] = "evalsha", s.digest, len(words)-3
 	words = append(words, args...)

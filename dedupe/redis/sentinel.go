@@ -13,12 +13,12 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// masterDialer dials the server that the sentinels call master, and keeps connections to
-// no other.
+// masterDialer dials the server that the sentinels name as the master, and keeps
+// connections to no other.
 //
-// The library's failover client is not used: it sticks to one sentinel, on the deadline
-// of the dial itself, and so never lets go of one that has gone silent. With a machine
-// that ran both the master and that sentinel, it would lose the other masters for good.
+// The library's failover client is not used. It asks one sentinel, within the deadline of
+// the dial itself, and so never leaves a sentinel that has gone silent. If a machine that
+// runs both the master and that sentinel is lost, it never finds the next master.
 type masterDialer struct {
 	name      string
 	sentinels []*redis.SentinelClient
@@ -33,12 +33,12 @@ type masterDialer struct {
 	conns map[*masterConn]struct{}
 }
 
-// refreshAfter is for how long an answer of the sentinels is not asked for again by
-// itself. It bounds how long a master that was replaced, but is still there, is used.
+// refreshAfter is how old the known master may be before a step has the sentinels asked
+// again. It bounds how long a master that was replaced, but is still up, is used.
 const refreshAfter = time.Second
 
-// newMasterDialer bounds a round of questions by half a step, so that the other half is
-// there for the master when a sentinel is silent.
+// newMasterDialer bounds a round of questions by half a step. The other half is left for
+// the master when a sentinel is silent.
 func newMasterDialer(name string, at targets, below dialFunc, step time.Duration) *masterDialer {
 	m := &masterDialer{name: name, below: below, timeout: step / 2, conns: make(map[*masterConn]struct{})}
 	for i, addr := range at.addrs {
@@ -65,7 +65,7 @@ func (m *masterDialer) dial(ctx context.Context, network, _ string) (net.Conn, e
 	c := &masterConn{Conn: conn, dialer: m}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.addr != addr { // replaced in this very moment: what is sent here is sent again
+	if m.addr != addr { // replaced meanwhile: whoever uses the connection retries
 		_ = conn.Close()
 		return c, nil
 	}
@@ -109,8 +109,8 @@ func (m *masterDialer) refresh() {
 	}()
 }
 
-// follow takes note of the master. Connections to any other end, those in use too: what
-// they wait for would not come from a server that is gone.
+// follow records the master. It closes connections to any other server, those in use too:
+// a server that is gone would never reply.
 func (m *masterDialer) follow(addr string) {
 	m.mu.Lock()
 	var old []*masterConn
@@ -126,9 +126,9 @@ func (m *masterDialer) follow(addr string) {
 	}
 }
 
-// ask asks all sentinels at once, and returns the address that most of them name as soon
-// as it is a majority, else when each has answered or had its time. A single one may not
-// have heard of a failover yet.
+// ask asks all sentinels at once. It returns an address as soon as a majority names it,
+// else the one that most name once each has replied or timed out. A single sentinel may
+// not know of a failover yet.
 func (m *masterDialer) ask(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, m.timeout)
 	defer cancel()

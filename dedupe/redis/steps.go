@@ -129,8 +129,8 @@ func (r *Store) Lookup(ctx context.Context, k dedupe.Key) (dedupe.Record, error)
 	return rec, err
 }
 
-// Forget implements [dedupe.Store]. Where the server's reply is lost and the call retried, the
-// answer may be Absent although a record was removed.
+// Forget implements [dedupe.Store]. If a reply is lost and the call retried, the result may
+// be Absent although a record was removed.
 func (r *Store) Forget(ctx context.Context, id dedupe.Key) (dedupe.Record, error) {
 	ctx, cancel := r.step(ctx)
 	defer cancel()
@@ -142,8 +142,8 @@ func (r *Store) Forget(ctx context.Context, id dedupe.Key) (dedupe.Record, error
 		if rec.State == dedupe.Absent {
 			return rec, nil
 		}
-		// The content key's name comes from the record, and scripts may only touch keys
-		// that they are given: so it takes two steps, and the second makes sure of the first.
+		// Scripts may only touch keys that they are given, and the content key is named by
+		// the record. So it takes two steps, and the second checks that the record is the same.
 		removed, err := r.forget(ctx, dedupe.Event{Content: rec.Content, ID: id}, value)
 		if err != nil {
 			return dedupe.Record{}, err
@@ -154,8 +154,8 @@ func (r *Store) Forget(ctx context.Context, id dedupe.Key) (dedupe.Record, error
 	}
 }
 
-// forget removes an event whose ID has the given value. False: something has changed
-// since; look again.
+// forget removes an event whose ID has the given value. It returns false where the value
+// has changed meanwhile, and the caller looks again.
 func (r *Store) forget(ctx context.Context, ev dedupe.Event, value string) (bool, error) {
 	parts := r.parts(ev)
 	values := []string{value}
@@ -203,13 +203,13 @@ func (r *Store) lookup(ctx context.Context, k dedupe.Key) (rec dedupe.Record, va
 	return rec, value, nil
 }
 
-// key is the name of k at the server.
-func (r *Store) key(k dedupe.Key) string {
-	name := append(make([]byte, 0, 64), r.prefix...)
+// keyName is the name of k at the server.
+func keyName(prefix string, k dedupe.Key) string {
+	name := append(make([]byte, 0, 64), prefix...)
 	return string(base64.RawURLEncoding.AppendEncode(name, k[:]))
 }
 
-// errForeign is what a value under one of our keys means that we cannot have written.
+// errForeign reports a value under one of our keys that we cannot have written.
 var errForeign = errors.New("key holds something else: give the gateways a key_prefix or db of their own")
 
 // encode makes a finished key's value. A bare status is an integer to Redis, which

@@ -11,7 +11,7 @@ import (
 
 type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// dialer returns what dials servers, with TLS where the settings are not nil.
+// dialer returns a function that dials servers, with TLS where the settings are not nil.
 func dialer(settings *tls.Config) dialFunc {
 	d := &net.Dialer{KeepAlive: time.Minute}
 	if settings == nil {
@@ -21,9 +21,9 @@ func dialer(settings *tls.Config) dialFunc {
 }
 
 // dialTLS dials as the library would, and lets it see the socket below. The library
-// peeks at an idle connection's socket before each use, but does not look through TLS:
-// after a restart of the server every connection of the pool would cost an attempt, and
-// the few retries of a step would not get past them.
+// checks an idle connection's socket before each use, but not through TLS. After a restart
+// of the server every connection of the pool would cost an attempt, more than the retries
+// of a step.
 func dialTLS(below *net.Dialer, settings *tls.Config) dialFunc {
 	d := tls.Dialer{NetDialer: below, Config: settings}
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -35,8 +35,9 @@ func dialTLS(below *net.Dialer, settings *tls.Config) dialFunc {
 	}
 }
 
-// peekable is a TLS connection that shows its socket. What arrives there unasked is the
-// end of the connection, or a ticket that came late; either way a new one is in order.
+// peekable is a TLS connection that shows its socket. Anything to read there while it is
+// idle is the end of the connection, or a late session ticket. Either way the library
+// dials a new one.
 type peekable struct{ *tls.Conn }
 
 // SyscallConn implements syscall.Conn.

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// What is wrong with a URL is told in fixed words. A password with a stray '/', '#' or
-// '%' in it turns up as a port, a path or an escape, so no part of it is safe to print.
+// The errors about a URL have fixed texts. A password with a stray '/', '#' or '%' in it
+// is parsed as a port, a path or an escape, so no part of the URL is safe to print.
 var (
 	errURLSyntax = errors.New("redis url cannot be parsed: write redis://[user:password@]host[:port][/db]" +
 		" and percent-encode what is special in the password")
@@ -31,7 +31,7 @@ var (
 	errNegativeDB  = errors.New("redis db is negative: use 0 or more")
 )
 
-// targets is what the URLs and the options beside them say of where to connect and as whom.
+// targets is where to connect and as whom, by the URLs and the options beside them.
 type targets struct {
 	network string // tcp or unix
 	addrs   []string
@@ -43,12 +43,12 @@ type targets struct {
 	db                 int
 }
 
-// cluster tells whether the options are for a Redis Cluster.
+// cluster reports whether the options are for a Redis Cluster.
 func (o Options) cluster() bool {
 	return o.Cluster || len(o.URLs) > 1 && o.Sentinel == ""
 }
 
-// parseURLs reads all URLs, and lays what stands beside them over what they say.
+// parseURLs reads all URLs. The options beside them take precedence.
 func parseURLs(o Options) (targets, error) {
 	var t targets
 	if len(o.URLs) == 0 {
@@ -90,7 +90,7 @@ func parseURLs(o Options) (targets, error) {
 	return t, t.ofTheData(o)
 }
 
-// ofTheData settles the user and the database.
+// ofTheData sets the user and the database of the servers that hold the data.
 func (t *targets) ofTheData(o Options) error {
 	t.username, t.password = o.Username, o.Password
 	if o.Sentinel == "" {
@@ -124,7 +124,7 @@ func password(u *url.Userinfo) string {
 	return p
 }
 
-// target is what one URL says.
+// target is one URL, parsed.
 type target struct {
 	network, addr string
 	tls           bool
@@ -133,9 +133,8 @@ type target struct {
 	hasDB         bool
 }
 
-// parseURL reads a redis://, rediss:// or unix:// URL. Unlike redis.ParseURL it takes no
-// tuning from the query, which could undo the one deadline, and its errors never quote
-// the URL.
+// parseURL reads a redis://, rediss:// or unix:// URL. Unlike redis.ParseURL it accepts no
+// tuning in the query, which could defeat the one deadline. Its errors never quote the URL.
 func parseURL(raw string) (target, error) {
 	u, err := url.Parse(raw)
 	if err != nil || u.Opaque != "" {

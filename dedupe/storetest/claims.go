@@ -206,7 +206,7 @@ func releaseOwnOnly(t *testing.T, b Bench) {
 		g.claimed(ev, dedupe.NewToken(), long)
 	}
 
-	// One key has passed to somebody else: only the other one is freed.
+	// One key has passed to another attempt: only the other one is freed.
 	ev, tok := event(), dedupe.NewToken()
 	g.claimed(dedupe.Event{Content: ev.Content}, tok, long)
 	g.claimed(dedupe.Event{ID: ev.ID}, dedupe.NewToken(), long)
@@ -231,7 +231,7 @@ func stolenLease(t *testing.T, b Bench) {
 			t.Fatalf("the new holder's renewal: %v", err)
 		}
 
-		// The old holder's app answers success after all. That is a fact.
+		// The old holder's app answers success after all. Its work is done, so it counts.
 		slow.commit(ev, 202, long)
 		next.release(ev, z)
 		if err := next.Renew(t.Context(), ev, z, long); !errors.Is(err, dedupe.ErrLost) {

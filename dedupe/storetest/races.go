@@ -70,8 +70,8 @@ func oneWins(t *testing.T, b Bench) {
 	}
 }
 
-// overlappingKeys has attempts at all pairs of a few contents and IDs. Each key may
-// have one holder at a time, and at the end none has any.
+// overlappingKeys has attempts claim all pairs of a few contents and IDs. Each key may
+// have one holder at a time, and none at the end.
 func overlappingKeys(t *testing.T, b Bench) {
 	const n = 3
 	var contents, ids [n]dedupe.Key
@@ -104,8 +104,8 @@ func overlappingKeys(t *testing.T, b Bench) {
 	}
 }
 
-// commitAgainstClaims commits in the midst of claims and releases. Whoever asks after
-// the commit has returned must be told that the event is done.
+// commitAgainstClaims commits among claims and releases. A claim that begins after the
+// commit has returned must find the event done.
 func commitAgainstClaims(t *testing.T, b Bench) {
 	for _, ev := range shapes() {
 		var committed atomic.Bool

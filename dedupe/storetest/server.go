@@ -17,11 +17,11 @@ type Server interface {
 	Start()
 }
 
-// ServerBench is a Bench whose data is in a process of its own.
+// ServerBench is a Bench whose data is in another process.
 type ServerBench struct {
 	Bench
 	Server Server
-	// Timeout is the store's deadline for one step, as it was asked for.
+	// Timeout is the store's deadline for one step, as given to open.
 	Timeout time.Duration
 }
 
@@ -32,14 +32,14 @@ const (
 	patient = 20 * time.Second
 	// slack is what may be added to a deadline.
 	slack = 500 * time.Millisecond
-	// recovery bounds the way back to work once a server answers again.
+	// recovery is how soon a store must work once its server answers again.
 	recovery = 10 * time.Second
 	// crowd is more callers at once than a small pool has connections.
 	crowd = 48
 )
 
-// RunServer runs what only stores with a server can show: the one deadline, and the
-// recovery without a restart. It calls open with the deadline for one step.
+// RunServer runs the tests for stores with a server: the one deadline, and the recovery
+// without a restart. It calls open with the deadline for one step.
 func RunServer(t *testing.T, open func(t *testing.T, timeout time.Duration) ServerBench) {
 	for name, test := range map[string]struct {
 		run     func(*testing.T, ServerBench)
@@ -101,7 +101,7 @@ func frozenCrowd(t *testing.T, b ServerBench) {
 	b.remembers(g, finished)
 }
 
-// callersDeadline also shows that a command given up half-way leaves no reply behind
+// callersDeadline also checks that a command given up half-way leaves no reply behind
 // for the next one on its connection.
 func callersDeadline(t *testing.T, b ServerBench) {
 	g := b.gateway(t)
@@ -143,7 +143,7 @@ func stopped(t *testing.T, b ServerBench) {
 	b.recovers(t, g)
 }
 
-// restarted has a pool full of connections to a process that is no more.
+// restarted has a pool full of connections to a process that has ended.
 func restarted(t *testing.T, b ServerBench) {
 	g := b.gateway(t)
 	settle := func() {
@@ -165,7 +165,7 @@ func restarted(t *testing.T, b ServerBench) {
 	together()
 	b.Server.Stop()
 	b.Server.Start()
-	// One caller alone meets one dead connection after the other.
+	// A single caller meets one dead connection after the other.
 	settle()
 	settle()
 	together()
@@ -203,8 +203,8 @@ func (b ServerBench) failsInTime(t *testing.T, name string, call func() error) {
 	}
 }
 
-// Took returns how long call takes, less the time for which this process did not get
-// to run: on a machine that is busy with other tests, that can be seconds.
+// Took returns how long call takes, less the time for which this process was not
+// scheduled. On a machine that is busy with other tests, that can be seconds.
 func Took(call func()) time.Duration {
 	const tick = 5 * time.Millisecond
 	done, stalled := make(chan struct{}), make(chan time.Duration)

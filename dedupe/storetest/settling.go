@@ -140,7 +140,7 @@ func duplicateByContentLeavesID(t *testing.T, b Bench) {
 	g.commit(first, 200, long)
 	replay := dedupe.Event{Content: first.Content, ID: key("id")}
 	g.want(g.claim(replay, dedupe.NewToken(), long), dedupe.Answer{State: dedupe.Done, Status: 200, ByContent: true})
-	// A new event that comes with that ID in earnest is not held up by the replay.
+	// A new event that has this ID is not held up by the replay.
 	g.claimed(dedupe.Event{Content: key("content"), ID: replay.ID}, dedupe.NewToken(), long)
 }
 
@@ -164,7 +164,7 @@ func conflicts(t *testing.T, b Bench) {
 		}
 	}
 
-	// Where the content key is gone, the ID tells, and knows the content for the same.
+	// Where the content key is gone, the ID decides, and its record has the same content.
 	ev := event()
 	g.commit(ev, 200, long)
 	if _, err := g.Forget(t.Context(), ev.Content); err != nil {
@@ -185,7 +185,7 @@ func forgetFreesBoth(t *testing.T, b Bench) {
 		g.claimed(ev, dedupe.NewToken(), long)
 	}
 
-	// The content is gone already: the ID is freed all the same.
+	// The content is gone already: the ID is freed anyway.
 	ev := event()
 	g.commit(ev, 200, long)
 	for range 2 {

@@ -11,15 +11,15 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
 )
 
-// Bench is one test's own, empty data and the means to look at it.
+// Bench is the data of one test, empty at first, and the means to look at it.
 type Bench struct {
-	// Open returns a store on the data: each call stands for one more gateway. Stores
-	// that cannot be shared return the one that they have. The bench closes what it opened.
+	// Open returns a store on the data. Each call stands for one more gateway. Where a
+	// store cannot be shared, it returns the same one. Open closes it when the test ends.
 	Open func(t *testing.T) dedupe.Store
 	// Short is a lease or time to live whose end Lapse can wait for.
 	Short time.Duration
-	// Lapse returns when everything that was given Short so far has ended. The keys are
-	// some that have, for stores that can only watch.
+	// Lapse returns when every lease and time to live of Short so far has ended. The keys
+	// are some that had one, for stores that can only poll.
 	Lapse func(t *testing.T, keys ...dedupe.Key)
 }
 
@@ -38,7 +38,7 @@ func Run(t *testing.T, open func(t *testing.T) Bench) {
 	}
 }
 
-// gateway is a store whose unexpected errors end the test.
+// gateway is a store on which an unexpected error ends the test.
 type gateway struct {
 	t *testing.T
 	dedupe.Store
@@ -94,7 +94,7 @@ func (g gateway) lookup(k dedupe.Key) dedupe.Record {
 	return rec
 }
 
-// states checks the state of each key, in the order given.
+// states checks the state of each key.
 func (g gateway) states(want map[dedupe.Key]dedupe.State) {
 	g.t.Helper()
 	for k, state := range want {
@@ -117,7 +117,7 @@ func key(kind string) dedupe.Key {
 	return dedupe.NewKey(kind, []byte(rand.Text()))
 }
 
-// shapes are the identities that an event may have.
+// shapes are events with every combination of identities.
 func shapes() map[string]dedupe.Event {
 	return map[string]dedupe.Event{
 		"content and id": event(),
