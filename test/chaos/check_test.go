@@ -29,7 +29,7 @@ func again(e *event, begun moment, gateway int) *call {
 	return c
 }
 
-// unanswered makes an attempt one whose connection broke.
+// broke makes an attempt one whose connection broke.
 func broke(a *attempt) { a.status, a.guard, a.err, a.ended = 0, "", "EOF", 1030*ms }
 
 // retried adds an attempt that was answered.
@@ -45,6 +45,25 @@ func breaks(rec *record, hits part, gateway int, start, end moment) *fault {
 	return f
 }
 
+// change turns the record of well into a case.
+type change func(rec *record, e *event, first *call, a *attempt)
+
+// during is a fault, and a second call of the event at a time through a gateway.
+func during(hits part, gateway int, start, end, at moment, through int) change {
+	return func(rec *record, e *event, _ *call, _ *attempt) {
+		breaks(rec, hits, gateway, start, end)
+		again(e, at, through)
+	}
+}
+
+// brokenDuring is during where the connection of the first attempt broke.
+func brokenDuring(hits part, gateway int, start, end, at moment, through int) change {
+	return func(rec *record, e *event, first *call, a *attempt) {
+		broke(a)
+		during(hits, gateway, start, end, at, through)(rec, e, first, a)
+	}
+}
+
 func notTaken(e *event, gateway int, at moment) {
 	e.remarks = append(e.remarks, remark{at: at, gateway: gateway, uncommitted: true})
 }
@@ -52,7 +71,7 @@ func notTaken(e *event, gateway int, at moment) {
 func TestCheckFailsWhatMustNotHappen(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		change func(rec *record, e *event, first *call, a *attempt)
+		change change
 		want   string // in a violation; "" for none
 	}{
 		"nothing wrong": {func(*record, *event, *call, *attempt) {}, ""},
@@ -147,24 +166,15 @@ func TestCheckWantsAnExplanationOfWhatIsHandledTwice(t *testing.T) {
 	t.Parallel()
 	const unexplained = "unexplained"
 	for name, c := range map[string]struct {
-		change func(rec *record, e *event, first *call, a *attempt)
+		change change
 		want   string // the cause
 		disk   bool
 	}{
-		"nothing": {func(_ *record, e *event, _ *call, _ *attempt) { again(e, 5000*ms, 1) }, unexplained, false},
-		"a fault that was over": {func(rec *record, e *event, _ *call, _ *attempt) {
-			breaks(rec, storeHit, everyGateway, 100*ms, 900*ms)
-			again(e, 5000*ms, 1)
-		}, unexplained, false},
-		"a reload": {func(rec *record, e *event, _ *call, _ *attempt) {
-			breaks(rec, gatewayReloaded, 0, 900*ms, 6000*ms)
-			again(e, 5000*ms, 1)
-		}, unexplained, false},
-		"the app was down": {func(rec *record, e *event, _ *call, _ *attempt) {
-			breaks(rec, appDown, everyGateway, 900*ms, 6000*ms)
-			again(e, 5000*ms, 1)
-		}, unexplained, false},
-		"a failure in between": {func(_ *record, e *event, _ *call, _ *attempt) { again(e, 5000*ms, 1).work = false }, unexplained, false},
+		"nothing":               {func(_ *record, e *event, _ *call, _ *attempt) { again(e, 5000*ms, 1) }, unexplained, false},
+		"a fault that was over": {during(storeHit, everyGateway, 100*ms, 900*ms, 5000*ms, 1), unexplained, false},
+		"a reload":              {during(gatewayReloaded, 0, 900*ms, 6000*ms, 5000*ms, 1), unexplained, false},
+		"the app was down":      {during(appDown, everyGateway, 900*ms, 6000*ms, 5000*ms, 1), unexplained, false},
+		"a failure in between":  {func(_ *record, e *event, _ *call, _ *attempt) { again(e, 5000*ms, 1).work = false }, unexplained, false},
 		"a copy at the same time": {func(_ *record, e *event, first *call, _ *attempt) {
 			first.work, first.decided = false, 1500*ms
 			again(e, 1200*ms, 1)
@@ -183,35 +193,12 @@ func TestCheckWantsAnExplanationOfWhatIsHandledTwice(t *testing.T) {
 			again(e, 3000*ms, 1)
 		}, unexplained, false},
 
-		"killed before the answer": {func(rec *record, e *event, _ *call, a *attempt) {
-			broke(a)
-			breaks(rec, gatewayKilled, 0, 1022*ms, 2000*ms)
-			again(e, 5000*ms, 1)
-		}, causeKill, false},
-		"killed under the app's work": {func(rec *record, e *event, _ *call, a *attempt) {
-			broke(a)
-			breaks(rec, gatewayKilled, 0, 1012*ms, 2000*ms)
-			again(e, 5000*ms, 1)
-		}, causeKill, false},
-		"stopped, not killed": {func(rec *record, e *event, _ *call, a *attempt) {
-			broke(a)
-			breaks(rec, gatewayStopped, 0, 1022*ms, 2000*ms)
-			again(e, 5000*ms, 1)
-		}, unexplained, false},
-		"killed, but its claim was still there": {func(rec *record, e *event, _ *call, a *attempt) {
-			broke(a)
-			breaks(rec, gatewayKilled, 0, 1022*ms, 2000*ms)
-			again(e, 2000*ms, 1)
-		}, unexplained, false},
-		"killed on disk, where claims end with it": {func(rec *record, e *event, _ *call, a *attempt) {
-			broke(a)
-			breaks(rec, gatewayKilled, 0, 1022*ms, 2000*ms)
-			again(e, 2000*ms, 0)
-		}, causeKill, true},
-		"killed after the answer": {func(rec *record, e *event, _ *call, _ *attempt) {
-			breaks(rec, gatewayKilled, 0, 1200*ms, 2000*ms)
-			again(e, 5000*ms, 1)
-		}, unexplained, false},
+		"killed before the answer":                 {brokenDuring(gatewayKilled, 0, 1022*ms, 2000*ms, 5000*ms, 1), causeKill, false},
+		"killed under the app's work":              {brokenDuring(gatewayKilled, 0, 1012*ms, 2000*ms, 5000*ms, 1), causeKill, false},
+		"stopped, not killed":                      {brokenDuring(gatewayStopped, 0, 1022*ms, 2000*ms, 5000*ms, 1), unexplained, false},
+		"killed, but its claim was still there":    {brokenDuring(gatewayKilled, 0, 1022*ms, 2000*ms, 2000*ms, 1), unexplained, false},
+		"killed on disk, where claims end with it": {brokenDuring(gatewayKilled, 0, 1022*ms, 2000*ms, 2000*ms, 0), causeKill, true},
+		"killed after the answer":                  {during(gatewayKilled, 0, 1200*ms, 2000*ms, 5000*ms, 1), unexplained, false},
 		"killed after a copy's answer": {func(rec *record, e *event, _ *call, a *attempt) {
 			broke(a)
 			a.ended = 1300 * ms
@@ -220,11 +207,7 @@ func TestCheckWantsAnExplanationOfWhatIsHandledTwice(t *testing.T) {
 			breaks(rec, gatewayKilled, 0, 1200*ms, 2000*ms)
 			again(e, 5000*ms, 1)
 		}, unexplained, false},
-		"another gateway killed": {func(rec *record, e *event, _ *call, a *attempt) {
-			broke(a)
-			breaks(rec, gatewayKilled, 1, 1022*ms, 2000*ms)
-			again(e, 5000*ms, 1)
-		}, unexplained, false},
+		"another gateway killed": {brokenDuring(gatewayKilled, 1, 1022*ms, 2000*ms, 5000*ms, 1), unexplained, false},
 		"killed long after a hang-up": {func(rec *record, e *event, _ *call, a *attempt) {
 			broke(a)
 			a.hungUp = true
@@ -242,10 +225,7 @@ func TestCheckWantsAnExplanationOfWhatIsHandledTwice(t *testing.T) {
 			notTaken(e, 0, 1600*ms)
 			again(e, 4100*ms, 1)
 		}, unexplained, false},
-		"commit taken, though the store was away then": {func(rec *record, e *event, _ *call, _ *attempt) {
-			breaks(rec, storeHit, everyGateway, 1022*ms, 4000*ms)
-			again(e, 4100*ms, 1)
-		}, unexplained, false},
+		"commit taken, though the store was away then": {during(storeHit, everyGateway, 1022*ms, 4000*ms, 4100*ms, 1), unexplained, false},
 		"commit not taken, and never tried again": {func(rec *record, e *event, _ *call, _ *attempt) {
 			breaks(rec, storeHit, everyGateway, 1015*ms, 4000*ms)
 			notTaken(e, 0, 1600*ms)

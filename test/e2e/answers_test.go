@@ -34,10 +34,7 @@ func TestFailureOfTheAppIsPassedOnAndTheRetryForwarded(t *testing.T) {
 						resp.Header.Get("Retry-After") != "77" || resp.Header.Get("Content-Type") != "text/x-app" {
 						t.Errorf("the sender got %v %v, not the app's answer", resp, resp.Header)
 					}
-					want(t, testbed.Do(t, s.Request(t, g.URL(""), e)), 200, "forwarded")
-					wantDelivered(t, app, calls+2, s.Body(e))
-					want(t, testbed.Do(t, s.Request(t, g.URL(""), e)), 200, "duplicate")
-					wantCalls(t, app, calls+2)
+					wantForwardedOnce(t, g, app, s, e, calls+2)
 				})
 			}
 		}
@@ -59,10 +56,7 @@ func TestAppThatIsDownIsTriedAgain(t *testing.T) {
 		}
 		app.Start()
 		for n, s := range testbed.Senders() {
-			want(t, testbed.Do(t, s.Request(t, g.URL(""), events[s.Name])), 200, "forwarded")
-			wantDelivered(t, app, n+1, s.Body(events[s.Name]))
-			want(t, testbed.Do(t, s.Request(t, g.URL(""), events[s.Name])), 200, "duplicate")
-			wantCalls(t, app, n+1)
+			wantForwardedOnce(t, g, app, s, events[s.Name], n+1)
 		}
 	})
 }
@@ -216,10 +210,7 @@ func TestAppThatDiesInTheMiddleOfItsAnswerIsTriedAgain(t *testing.T) {
 					case !c.broken:
 						want(t, resp, 502, "upstream_failed")
 					}
-					want(t, testbed.Do(t, s.Request(t, g.URL(""), e)), 200, "forwarded")
-					wantDelivered(t, app, calls+2, s.Body(e))
-					want(t, testbed.Do(t, s.Request(t, g.URL(""), e)), 200, "duplicate")
-					wantCalls(t, app, calls+2)
+					wantForwardedOnce(t, g, app, s, e, calls+2)
 				})
 			}
 		}

@@ -12,13 +12,40 @@ import (
 )
 
 // hangUpAfter sends a request whose sender does not wait any longer than that.
-func hangUpAfter(t *testing.T, req *http.Request, patience time.Duration) {
+func hangUpAfter(t *testing.T, req *http.Request, wait time.Duration) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), wait)
 	defer cancel()
 	if resp, err := testbed.Try(req.WithContext(ctx)); !errors.Is(err, context.DeadlineExceeded) {
-		t.Fatalf("the sender hung up after %v, but got %v, %v", patience, resp, err)
+		t.Fatalf("the sender hung up after %v, but got %v, %v", wait, resp, err)
 	}
+}
+
+// begin sends a request whose sender waits for the answer, on the channel, or hangs up
+// soon.
+func begin(t *testing.T, req *http.Request, stays bool) <-chan reply {
+	t.Helper()
+	if stays {
+		return sendAsync(req)
+	}
+	hangUpAfter(t, req, 300*time.Millisecond)
+	return nil
+}
+
+// startHeldApp starts an app that answers once the gate opens or its request is
+// cancelled, and reports on the channel whether it was cancelled.
+func startHeldApp(t *testing.T, hold *gate, answer testbed.Answer) (*testbed.App, <-chan bool) {
+	t.Helper()
+	cancelled := make(chan bool, 1)
+	return testbed.StartApp(t, func(d testbed.Delivery) testbed.Answer {
+		select {
+		case <-d.Gone:
+			cancelled <- true
+		case <-hold.c:
+			cancelled <- false
+		}
+		return answer
+	}), cancelled
 }
 
 // The app's work continues without its sender, and its outcome is remembered.

@@ -73,6 +73,16 @@ func wantDelivered(t *testing.T, app *testbed.App, calls int, body []byte) testb
 	return d
 }
 
+// wantForwardedOnce fails the test unless the event is forwarded now, as the app's call
+// of that number, and a copy of it is a duplicate.
+func wantForwardedOnce(t *testing.T, g *testbed.Gateway, app *testbed.App, s testbed.Sender, e testbed.Event, call int) {
+	t.Helper()
+	want(t, testbed.Do(t, s.Request(t, g.URL(""), e)), 200, "forwarded")
+	wantDelivered(t, app, call, s.Body(e))
+	want(t, testbed.Do(t, s.Request(t, g.URL(""), e)), 200, "duplicate")
+	wantCalls(t, app, call)
+}
+
 // wantRefused fails the test unless the answer is this refusal of the guard, with
 // the headers that belong to its status.
 func wantRefused(t *testing.T, resp testbed.Response, status int, result string) {

@@ -18,47 +18,71 @@ var outages = map[string]struct{ begin, end func(*testbed.Redis) }{
 	"frozen":  {(*testbed.Redis).Freeze, (*testbed.Redis).Thaw},
 }
 
-func TestOutageOfRedisIsA503WithinASecondAndEndsByItself(t *testing.T) {
-	t.Parallel()
+// duringOutage is a Redis of a test's own, with the ways to begin and to end its outage,
+// and an app.
+type duringOutage struct {
+	redis      *testbed.Redis
+	app        *testbed.App
+	begin, end func()
+}
+
+// onEachOutage runs a test for each kind of outage.
+func onEachOutage(t *testing.T, test func(t *testing.T, name string, o duringOutage)) {
+	t.Helper()
 	for name, outage := range outages {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			redis := testbed.StartRedis(t)
-			app := testbed.StartApp(t, nil)
-			g := setup{store: "redis " + redis.URL(), app: app}.start(t)
-			before := testbed.Event{}.Fill()
-			want(t, testbed.Do(t, testbed.DocRouter().Request(t, g.URL(""), before)), 200, "forwarded")
-			errorsBefore := metric(g, "webhook_guard_store_errors_total", "store", "redis", "op", "claim")
-
-			outage.begin(redis)
-			refused := testbed.Event{}.Fill()
-			var took []time.Duration
-			for _, sender := range testbed.Senders() {
-				begun := time.Now()
-				resp := testbed.Do(t, sender.Request(t, g.URL(""), refused))
-				took = append(took, time.Since(begun))
-				want(t, resp, 503, "store_unavailable")
-				if resp.Header.Get("Retry-After") == "" {
-					t.Errorf("%s was not told when to come back: %v", sender.Name, resp.Header)
-				}
-			}
-			// The machine may be busy, but not five times in a row.
-			if fastest, slowest := slices.Min(took), slices.Max(took); fastest > storeUnavailableWithin || slowest > 3*storeUnavailableWithin {
-				t.Errorf("the 503s took %v, want %v each", took, storeUnavailableWithin)
-			}
-			wantCalls(t, app, 1)
-			if got := metric(g, "webhook_guard_store_errors_total", "store", "redis", "op", "claim") - errorsBefore; got != 5 {
-				t.Errorf("%v failed claims were counted, want 5", got)
-			}
-
-			outage.end(redis)
-			recovered(t, g, refused)
-			wantCalls(t, app, 2)
-			if name == "frozen" { // the stopped one has no persistence
-				want(t, testbed.Do(t, testbed.DocRouter().Request(t, g.URL(""), before)), 200, "duplicate")
-			}
+			test(t, name, duringOutage{
+				redis: redis, app: testbed.StartApp(t, nil),
+				begin: func() { outage.begin(redis) }, end: func() { outage.end(redis) },
+			})
 		})
 	}
+}
+
+// gateway starts a gateway on this Redis before this app.
+func (o duringOutage) gateway(t *testing.T, lines string) *testbed.Gateway {
+	t.Helper()
+	return setup{store: "redis " + o.redis.URL(), app: o.app, lines: lines}.start(t)
+}
+
+func TestOutageOfRedisIsA503WithinASecondAndEndsByItself(t *testing.T) {
+	t.Parallel()
+	onEachOutage(t, func(t *testing.T, name string, o duringOutage) {
+		g := o.gateway(t, "")
+		before := testbed.Event{}.Fill()
+		want(t, testbed.Do(t, testbed.DocRouter().Request(t, g.URL(""), before)), 200, "forwarded")
+		errorsBefore := metric(g, "webhook_guard_store_errors_total", "store", "redis", "op", "claim")
+
+		o.begin()
+		refused := testbed.Event{}.Fill()
+		var took []time.Duration
+		for _, sender := range testbed.Senders() {
+			begun := time.Now()
+			resp := testbed.Do(t, sender.Request(t, g.URL(""), refused))
+			took = append(took, time.Since(begun))
+			want(t, resp, 503, "store_unavailable")
+			if resp.Header.Get("Retry-After") == "" {
+				t.Errorf("%s was not told when to come back: %v", sender.Name, resp.Header)
+			}
+		}
+		// The machine may be busy, but not five times in a row.
+		if fastest, slowest := slices.Min(took), slices.Max(took); fastest > storeUnavailableWithin || slowest > 3*storeUnavailableWithin {
+			t.Errorf("the 503s took %v, want %v each", took, storeUnavailableWithin)
+		}
+		wantCalls(t, o.app, 1)
+		if got := metric(g, "webhook_guard_store_errors_total", "store", "redis", "op", "claim") - errorsBefore; got != 5 {
+			t.Errorf("%v failed claims were counted, want 5", got)
+		}
+
+		o.end()
+		recovered(t, g, refused)
+		wantCalls(t, o.app, 2)
+		if name == "frozen" { // the stopped one has no persistence
+			want(t, testbed.Do(t, testbed.DocRouter().Request(t, g.URL(""), before)), 200, "duplicate")
+		}
+	})
 }
 
 // recovered waits until an event that was refused is forwarded, and checks that it is
@@ -78,61 +102,51 @@ func recovered(t *testing.T, g *testbed.Gateway, e testbed.Event) {
 
 func TestOnStoreErrorForwardForwardsAndCounts(t *testing.T) {
 	t.Parallel()
-	for name, outage := range outages {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			redis := testbed.StartRedis(t)
-			app := testbed.StartApp(t, nil)
-			g := setup{store: "redis " + redis.URL(), app: app, lines: "on_store_error forward"}.start(t)
-			without := func() float64 {
-				return metric(g, "webhook_guard_forwarded_without_dedupe_total", "provider", "docrouter")
-			}
+	onEachOutage(t, func(t *testing.T, _ string, o duringOutage) {
+		g := o.gateway(t, "on_store_error forward")
+		without := func() float64 {
+			return metric(g, "webhook_guard_forwarded_without_dedupe_total", "provider", "docrouter")
+		}
+		want(t, testbed.Do(t, testbed.DocRouter().Request(t, g.URL(""), testbed.Event{})), 200, "forwarded")
+		if without() != 0 {
+			t.Errorf("%v events were counted as forwarded without dedupe while Redis answered", without())
+		}
+		o.begin()
+		for range 3 {
 			want(t, testbed.Do(t, testbed.DocRouter().Request(t, g.URL(""), testbed.Event{})), 200, "forwarded")
-			if without() != 0 {
-				t.Errorf("%v events were counted as forwarded without dedupe while Redis answered", without())
-			}
-			outage.begin(redis)
-			for range 3 {
-				want(t, testbed.Do(t, testbed.DocRouter().Request(t, g.URL(""), testbed.Event{})), 200, "forwarded")
-			}
-			forged := testbed.DocRouter().Request(t, g.URL(""), testbed.Event{})
-			forged.Header.Set("X-DocRouter-Event-Id", "not signed, not minded")
-			forged.Header.Set("X-DocRouter-Signature", "sha256="+testbed.NewID())
-			if resp := testbed.Do(t, forged); resp.Status != 401 {
-				t.Errorf("without its store the guard answered a forgery with %v", resp)
-			}
-			wantCalls(t, app, 4)
-			if without() != 3 {
-				t.Errorf("%v events were counted as forwarded without dedupe, want 3", without())
-			}
-			outage.end(redis)
-			testbed.Eventually(t, soon, func() bool {
-				e := testbed.Event{}.Fill()
-				want(t, testbed.Do(t, testbed.DocRouter().Request(t, g.URL(""), e)), 200, "forwarded")
-				return testbed.Do(t, testbed.DocRouter().Request(t, g.URL(""), e)).Guard == "duplicate"
-			}, "duplicates recognised after Redis is back")
-		})
-	}
+		}
+		forged := testbed.DocRouter().Request(t, g.URL(""), testbed.Event{})
+		forged.Header.Set("X-DocRouter-Event-Id", "not signed, not minded")
+		forged.Header.Set("X-DocRouter-Signature", "sha256="+testbed.NewID())
+		if resp := testbed.Do(t, forged); resp.Status != 401 {
+			t.Errorf("without its store the guard answered a forgery with %v", resp)
+		}
+		wantCalls(t, o.app, 4)
+		if without() != 3 {
+			t.Errorf("%v events were counted as forwarded without dedupe, want 3", without())
+		}
+		o.end()
+		testbed.Eventually(t, soon, func() bool {
+			e := testbed.Event{}.Fill()
+			want(t, testbed.Do(t, testbed.DocRouter().Request(t, g.URL(""), e)), 200, "forwarded")
+			return testbed.Do(t, testbed.DocRouter().Request(t, g.URL(""), e)).Guard == "duplicate"
+		}, "duplicates recognised after Redis is back")
+	})
 }
 
 func TestGatewayStartsWhileRedisIsDown(t *testing.T) {
 	t.Parallel()
-	for name, outage := range outages {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			redis := testbed.StartRedis(t)
-			outage.begin(redis)
-			app := testbed.StartApp(t, nil)
-			g := setup{store: "redis " + redis.URL(), app: app}.start(t)
-			g.WaitOutput("the store does not answer")
-			e := testbed.Event{}.Fill()
-			want(t, testbed.Do(t, testbed.DocRouter().Request(t, g.URL(""), e)), 503, "store_unavailable")
-			wantCalls(t, app, 0)
-			outage.end(redis)
-			recovered(t, g, e)
-			wantCalls(t, app, 1)
-		})
-	}
+	onEachOutage(t, func(t *testing.T, _ string, o duringOutage) {
+		o.begin()
+		g := o.gateway(t, "")
+		g.WaitOutput("the store does not answer")
+		e := testbed.Event{}.Fill()
+		want(t, testbed.Do(t, testbed.DocRouter().Request(t, g.URL(""), e)), 503, "store_unavailable")
+		wantCalls(t, o.app, 0)
+		o.end()
+		recovered(t, g, e)
+		wantCalls(t, o.app, 1)
+	})
 }
 
 // The app has done the work: the sender gets its success, and the store the commit as

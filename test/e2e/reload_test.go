@@ -7,13 +7,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
 
 // sender that stays, or hangs up before the reload.
-var patience = map[string]bool{"the sender waits": true, "the sender hung up": false}
+var senderStays = map[string]bool{"the sender waits": true, "the sender hung up": false}
 
 func TestReloadInTheMiddleOfARequestLosesNeitherClaimNorCommit(t *testing.T) {
 	t.Parallel()
@@ -23,29 +22,15 @@ func TestReloadInTheMiddleOfARequestLosesNeitherClaimNorCommit(t *testing.T) {
 			"other lines":             func(s *setup) { s.lines = "in_flight wait 25s\n\t\t\tlease 4s" },
 			"other store options":     func(s *setup) { s.store += otherOptions(store)[0] },
 		} {
-			for who, stays := range patience {
+			for who, stays := range senderStays {
 				t.Run(name+", "+who, func(t *testing.T) {
 					t.Parallel()
 					hold := newGate(t)
-					cancelled := make(chan bool, 1)
-					app := testbed.StartApp(t, func(d testbed.Delivery) testbed.Answer {
-						select {
-						case <-d.Gone:
-							cancelled <- true
-						case <-hold.c:
-							cancelled <- false
-						}
-						return testbed.Answer{Status: 202}
-					})
+					app, cancelled := startHeldApp(t, hold, testbed.Answer{Status: 202})
 					conf := setup{store: store, app: app, lines: "in_flight wait 30s"}
 					g := conf.start(t)
 					e := testbed.Event{}.Fill()
-					var first <-chan reply
-					if stays {
-						first = sendAsync(testbed.Struktr().Request(t, g.URL(""), e))
-					} else {
-						hangUpAfter(t, testbed.Struktr().Request(t, g.URL(""), e), 300*time.Millisecond)
-					}
+					first := begin(t, testbed.Struktr().Request(t, g.URL(""), e), stays)
 					app.WaitCount(1)
 					change(&conf)
 					// Twice: the second finds no trace of the first configuration.

@@ -18,29 +18,15 @@ func stopAsync(g *testbed.Gateway) <-chan error {
 func TestShutdownFinishesAndSettlesWhatIsInFlight(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, store string) {
-		for who, stays := range patience {
+		for who, stays := range senderStays {
 			t.Run(who, func(t *testing.T) {
 				t.Parallel()
 				hold := newGate(t)
-				cancelled := make(chan bool, 1)
-				app := testbed.StartApp(t, func(d testbed.Delivery) testbed.Answer {
-					select {
-					case <-d.Gone:
-						cancelled <- true
-					case <-hold.c:
-						cancelled <- false
-					}
-					return testbed.Answer{Status: 202, Body: []byte("done")}
-				})
+				app, cancelled := startHeldApp(t, hold, testbed.Answer{Status: 202, Body: []byte("done")})
 				conf := setup{store: store, app: app}
 				g := conf.start(t)
 				e := testbed.Event{}.Fill()
-				var first <-chan reply
-				if stays {
-					first = sendAsync(testbed.Struktr().Request(t, g.URL(""), e))
-				} else {
-					hangUpAfter(t, testbed.Struktr().Request(t, g.URL(""), e), 300*time.Millisecond)
-				}
+				first := begin(t, testbed.Struktr().Request(t, g.URL(""), e), stays)
 				app.WaitCount(1)
 				ended := stopAsync(g)
 				select {
