@@ -1,8 +1,8 @@
-// Package app is the small app behind everything that is measured and forwards.
+// Package app is the small app behind every measured proxy.
 //
-// It speaks as much HTTP/1.1 as the gateways speak to it, in place of net/http,
-// because it shares the machine with them: what it costs is in every figure alike,
-// and makes differences look smaller than they are.
+// It speaks as much HTTP/1.1 as the gateways speak to it, in place of net/http, because
+// it shares the machine with them: its cost is part of every figure, and makes
+// differences look smaller than they are.
 package app
 
 import (

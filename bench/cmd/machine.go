@@ -15,7 +15,7 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
 
-// machine says what the figures are from.
+// machine describes what the figures were measured on.
 func machine(tb testing.TB) []string {
 	lines := []string{
 		fmt.Sprintf("%s; %s, %d CPUs, %s of memory, `store disk` on %s, Linux %s", time.Now().UTC().Format(time.DateOnly),
@@ -40,7 +40,7 @@ func machine(tb testing.TB) []string {
 	return append(lines, strings.Join(others, "; "))
 }
 
-// fileSystem is what temporary files are on, where each run's store disk is.
+// fileSystem is the file system of temporary files, where each run's disk store is.
 func fileSystem() string {
 	out, err := exec.Command("stat", "--file-system", "--format=%T", os.TempDir()).Output()
 	if err != nil {
@@ -71,7 +71,7 @@ func kernel() string {
 	return strings.TrimSpace(string(text))
 }
 
-// caddyVersion is that of the Caddy that is measured.
+// caddyVersion is the version of the measured Caddy.
 func caddyVersion(tb testing.TB) string {
 	tb.Helper()
 	info, err := buildinfo.ReadFile(testbed.Caddy(tb))

@@ -32,7 +32,7 @@ func main() {
 	}
 }
 
-// options are what the flags say.
+// options are the values of the flags.
 type options struct {
 	plan                    compare.Plan
 	variants, tables        string
@@ -167,7 +167,7 @@ func (o options) measure() (results *report.Results, err error) {
 	return results, failed
 }
 
-// command is what to type for the same.
+// command returns the command line with the same options.
 func command() string {
 	if len(os.Args) == 1 {
 		return "make bench"

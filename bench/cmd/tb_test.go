@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// What was begun in a scope is cleaned up, however it ends, the last one first.
+// A scope's clean-up runs however the scope ends, in reverse order.
 func TestScope(t *testing.T) {
 	t.Parallel()
 	var done []string

@@ -14,7 +14,7 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/bench/report"
 )
 
-// Plan is what is to be compared.
+// Plan states what is compared.
 type Plan struct {
 	// Rounds of the main table and of the latencies; SweepRounds of all others.
 	Rounds, SweepRounds int
@@ -30,7 +30,7 @@ type Plan struct {
 	Scope func(func(testing.TB))
 }
 
-// Sweep is what varies.
+// Sweep holds the values that vary.
 type Sweep struct {
 	Conns   []int
 	Sizes   []int
@@ -39,13 +39,13 @@ type Sweep struct {
 	CPUs    []int
 	// Remembered are numbers of events in a store, rising.
 	Remembered []int
-	// RedisEvents is how many events Redis is watched with.
+	// RedisEvents is the number of events for the measurement of Redis.
 	RedisEvents int
 }
 
 const kilobyte = 1 << 10
 
-// Run carries the plan out.
+// Run performs the plan.
 func (p Plan) Run(tb testing.TB) *report.Results {
 	tb.Helper()
 	e := &env{redis: startRedis(tb), app: startApp(tb)}
@@ -108,7 +108,7 @@ func orEmpty(failures map[string]int) string {
 	return fmt.Sprint(failures)
 }
 
-// measure runs one variant, and ends what it started.
+// measure runs one variant, and ends the processes that it started.
 func (p Plan) measure(tb testing.TB, e *env, v Variant, cell report.Cell, rate float64) (sample report.Sample) {
 	tb.Helper()
 	p.scoped(tb, func(tb testing.TB) { sample = measure(tb, e, v, cell, rate, p.Length) })
@@ -123,7 +123,7 @@ func (p Plan) scoped(tb testing.TB, do func(testing.TB)) {
 	}
 }
 
-// cells are those of a table.
+// cells returns the cells of a table.
 func (p Plan) cells(table string) []report.Cell {
 	base := report.Cell{Name: table, Sender: "stripe", Size: kilobyte, Conns: p.Conns}
 	vary := []report.Cell{}
@@ -155,9 +155,9 @@ func (p Plan) cells(table string) []report.Cell {
 	return vary
 }
 
-// variants are those that a table has rows for. Where only the traffic varies, what
-// verification, each store and the peers cost is of interest; peers take one sender's
-// events only, and how many CPUs they use is not set here.
+// variants returns the variants that a table has rows for. Where only the traffic
+// varies, these are verification, each store and the peers. Peers take one sender's
+// events only, and the number of their CPUs cannot be set here.
 func (p Plan) variants(table string) []Variant {
 	return slices.DeleteFunc(slices.Clone(p.Variants), func(v Variant) bool {
 		switch table {

@@ -20,8 +20,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// The harness at work, for a moment each: every request gets the answer that is
-// wanted, and what is to be noted is noted.
+// A short run of the harness: every request gets the wanted answer, and every figure is
+// recorded.
 func TestCompare(t *testing.T) {
 	t.Parallel()
 	results := run(t, compare.Plan{
@@ -50,10 +50,10 @@ func run(t *testing.T, plan compare.Plan) *report.Results {
 	plan.Scope = func(do func(testing.TB)) { t.Run("run", func(t *testing.T) { do(t) }) }
 	results := plan.Run(t)
 	if failed := results.Failed(); len(failed) > 0 {
-		t.Errorf("not all went as it should: %+v", failed)
+		t.Errorf("not every request succeeded: %+v", failed)
 	}
 	for _, s := range results.Samples {
-		// How many came in time says nothing here: a busy machine may answer all too late.
+		// The number in time is not checked: a busy machine may answer all of them too late.
 		if s.Resident <= 0 || s.Peak <= 0 || s.P50 <= 0 || s.P999 < s.P99 || s.P99 < s.P50 {
 			t.Errorf("an impossible sample: %+v", s)
 		}

@@ -10,7 +10,7 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/bench/traffic"
 )
 
-// Everything that `make bench` runs, for a moment each: all variants, all senders.
+// A short run of everything in `make bench`: all variants, all senders.
 func TestCompareAll(t *testing.T) {
 	run(t, compare.Plan{Variants: compare.Variants(), Tables: []string{report.Main}, Conns: 4})
 	run(t, compare.Plan{

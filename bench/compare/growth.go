@@ -18,8 +18,8 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
 
-// redisUse finds out what an event costs Redis, with those that use it, for events
-// that take one key and such that take two.
+// redisUse measures what an event costs Redis, with the variants that use it, for
+// events with one key and with two.
 func (p Plan) redisUse(tb testing.TB, e *env, results *report.Results) {
 	tb.Helper()
 	for _, v := range p.Variants {
@@ -60,7 +60,7 @@ func measureRedis(tb testing.TB, e *env, v Variant, sender string, events int) r
 	}
 }
 
-// usage is what a Redis says of itself.
+// usage holds figures that Redis reports about itself.
 type usage struct {
 	commands, sent, in, out float64 // sent: without those that scripts call
 	cpu                     float64 // µs
@@ -91,8 +91,8 @@ func (r *redisServer) usage(tb testing.TB) usage {
 	return u
 }
 
-// memory is what the server holds, apart from its connections: they take kilobytes
-// each, and are ended for it. Whoever they belong to opens new ones.
+// memory returns the server's memory without connections, which take kilobytes each. It
+// closes them; their clients open new ones.
 func (r *redisServer) memory(tb testing.TB) float64 {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -108,15 +108,15 @@ func number(tb testing.TB, values map[string]string, name string) float64 {
 	tb.Helper()
 	n, err := strconv.ParseFloat(values[name], 64)
 	if err != nil {
-		tb.Fatalf("redis-server does not tell its %s: %v", name, err)
+		tb.Fatalf("redis-server does not report its %s: %v", name, err)
 	}
 	return n
 }
 
-// crowd is how many connections fill a store, so that commits share what they wait for.
+// crowd is how many connections fill a store, so that commits share a sync.
 const crowd = 128
 
-// fill sends n new events and makes sure that all are taken.
+// fill sends n new events and checks that all are accepted.
 func (m *measured) fill(n, conns int) {
 	m.tb.Helper()
 	const atOnce = 50_000 // which fit into memory easily
@@ -130,7 +130,7 @@ func (m *measured) fill(n, conns int) {
 	}
 }
 
-// remembered finds out what a store that remembers many events costs, and takes.
+// remembered measures the cost and the memory of a store that remembers many events.
 func (p Plan) remembered(tb testing.TB, e *env, results *report.Results) {
 	tb.Helper()
 	for _, v := range p.Variants {
@@ -158,7 +158,7 @@ func (p Plan) remembered(tb testing.TB, e *env, results *report.Results) {
 	}
 }
 
-// held is what events take, in bytes, wherever they are.
+// held returns the bytes that events take, in memory and on disk.
 type held struct{ heap, redis, disk float64 }
 
 func (m *measured) held() held {

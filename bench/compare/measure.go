@@ -18,7 +18,7 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
 
-// Length is how long the parts of a run take.
+// Length holds the durations of the parts of a run.
 type Length struct {
 	WarmUp, Run time.Duration
 }
@@ -42,7 +42,7 @@ func newMeasured(tb testing.TB, e *env, v Variant, cell report.Cell) *measured {
 	return &measured{tb: tb, env: e, variant: v, cell: cell, target: v.start(tb, &with), sender: senderOf(tb, v, cell)}
 }
 
-// run measures a variant that is warm.
+// run measures a warm variant.
 func (m *measured) run(rate float64, length time.Duration) report.Sample {
 	m.tb.Helper()
 	speed := m.speed
@@ -57,8 +57,8 @@ func (m *measured) run(rate float64, length time.Duration) report.Sample {
 	return m.sample(result, rate, before, after)
 }
 
-// spare is how much faster than while it was warming up a variant may become without
-// running out of requests, which ends a run early.
+// spare is by how much a variant may be faster than in its warm-up without running out
+// of requests, which ends a run early.
 const spare = 1.5
 
 // measured is a variant in one run.
@@ -88,7 +88,7 @@ func senderOf(tb testing.TB, v Variant, cell report.Cell) testbed.Sender {
 	return senders[i]
 }
 
-// warmUp runs a variant as it will be measured, and notes how fast it is.
+// warmUp runs a variant as it will be measured, and records its speed.
 func (m *measured) warmUp(length time.Duration) {
 	m.tb.Helper()
 	m.prepare()
@@ -130,8 +130,8 @@ func (m *measured) requests(n int) []load.Request {
 	return traffic.Make(m.tb, m.sender, m.cell.Size, n, testbed.Event{})
 }
 
-// load runs without the garbage collector: what it holds are the requests, and it
-// would go through them while the gateway is being measured.
+// load runs without the garbage collector: its heap holds the requests, which the
+// collector would scan while the gateway is being measured.
 func (m *measured) load(requests []load.Request, rate float64, length time.Duration) load.Result {
 	m.tb.Helper()
 	runtime.GC()
@@ -154,7 +154,7 @@ func (m *measured) lastWords() string {
 	return m.target.gateway.Output()
 }
 
-// counters are what is read before and after a run.
+// counters are the values read before and after a run.
 type counters struct {
 	cpu, redis, app      time.Duration
 	mallocs, mallocBytes float64
@@ -188,8 +188,8 @@ func (m *measured) cpu(pid int) time.Duration {
 	return used
 }
 
-// checkApp makes sure that what was measured did take place: every forwarded event
-// reached the app once, and nothing else did.
+// checkApp checks the measured work: every forwarded event reached the app once, and
+// nothing else did.
 func (m *measured) checkApp(result load.Result, posts int) {
 	m.tb.Helper()
 	want := 0
@@ -198,7 +198,7 @@ func (m *measured) checkApp(result load.Result, posts int) {
 	}
 	// A request without a wanted answer may have reached the app all the same.
 	if posts < want || posts > want+result.Failures() {
-		m.tb.Fatalf("%s: %d requests went as they should, and the app got %d: failures %v", m.variant.Name, result.Done, posts, result.Wrong)
+		m.tb.Fatalf("%s: %d requests succeeded, and the app got %d: failures %v", m.variant.Name, result.Done, posts, result.Wrong)
 	}
 }
 

@@ -32,7 +32,7 @@ func startRedis(tb testing.TB) *redisServer {
 	tb.Cleanup(func() { _ = r.client.Close() })
 	pid, err := strconv.Atoi(r.info(tb, "server")["process_id"])
 	if err != nil {
-		tb.Fatalf("redis-server does not tell its process: %v", err)
+		tb.Fatalf("redis-server does not report its process: %v", err)
 	}
 	r.pid = pid
 	return r
@@ -75,7 +75,7 @@ type appProcess struct {
 	pid  int
 }
 
-// appArgument makes a program that calls MainApp the app.
+// appArgument makes a program that calls MainApp act as the app.
 const appArgument = "the-small-app"
 
 func startApp(tb testing.TB) *appProcess {

@@ -17,7 +17,7 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
 
-// kind is what a variant's requests are.
+// kind is the kind of a variant's requests.
 type kind int
 
 const (
@@ -26,7 +26,7 @@ const (
 	forgeries
 )
 
-// Variant is one thing that is measured.
+// Variant is one measured configuration.
 type Variant struct {
 	report.Variant
 	kind   kind
@@ -38,7 +38,7 @@ type Variant struct {
 	// tuned is for the main table only.
 	tuned bool
 	start func(tb testing.TB, e *env) target
-	// missing says why this machine or build cannot run it; "" where it can.
+	// missing is the reason why this machine or build cannot run it, or "".
 	missing func(tb testing.TB) string
 }
 
@@ -46,10 +46,10 @@ type Variant struct {
 // are all new, and a proxy as it comes.
 func (v Variant) common() bool { return v.kind == unique && !v.tuned }
 
-// peer reports whether it is none of ours.
+// peer reports whether it is a peer and not a Caddy.
 func (v Variant) peer() bool { return v.sender != "" }
 
-// env is what the runs share.
+// env holds what the runs share.
 type env struct {
 	redis *redisServer
 	app   *appProcess
@@ -68,7 +68,7 @@ type target struct {
 // Floor is the variant that all others are compared with.
 const Floor = "floor"
 
-// Variants are all that can be measured, in the tables' order.
+// Variants returns all variants, in the tables' order.
 func Variants() []Variant {
 	forwarded := load.Want{Status: http.StatusOK, Guard: "forwarded"}
 	duplicate := load.Want{Status: http.StatusOK, Guard: "duplicate"}
@@ -86,8 +86,8 @@ func Variants() []Variant {
 		Variant: report.Variant{Name: "forgeries", Title: "guard, forgeries only"}, kind: forgeries, store: "memory",
 		want: load.Want{Status: http.StatusUnauthorized, Guard: "signature_invalid"},
 	})
-	// One line more for the proxy: what the guard holds already goes to the app in one
-	// write with the headers instead of two.
+	// One line more for the proxy: the buffered body goes to the app in one write with
+	// the headers instead of two.
 	const buffered, of = "request_buffers 1MiB", ", with `request_buffers`"
 	all = append(all,
 		Variant{Variant: report.Variant{Name: "floor-buffered", Title: "plain `reverse_proxy`" + of}, want: load.Want{Status: http.StatusOK}, forwards: true, tuned: true, start: caddy("memory", plain, buffered)},
@@ -180,10 +180,10 @@ func caddy(store string, guard func(testbed.Sender) string, proxy string) func(t
 	}
 }
 
-// caddyfile differs from what a user would write in two things, for the floor too.
-// The proxy keeps more idle connections to the app than 32, or above that many
-// senders everybody would mostly measure how connections are opened. And the log goes
-// to a file, so that whoever reads it does not take part in the measuring.
+// caddyfile differs from a user's configuration in two points, for the floor too. The
+// proxy keeps more idle connections to the app than 32, or with more senders most of
+// the measured time would be spent on opening connections. The log goes to a file, so
+// that no reader of it takes part in the measurement.
 func caddyfile(tb testing.TB, store, app string, guard func(testbed.Sender) string, proxy string) string {
 	tb.Helper()
 	var providers, routes strings.Builder

@@ -22,8 +22,7 @@ type conn struct {
 	resp    response
 }
 
-// smallRequest is copied together and written at once: cheaper than handing the
-// kernel two pieces.
+// smallRequest is copied together and written at once: cheaper than two writes.
 const smallRequest = 32 << 10
 
 // dial connects and leaves the connection in non-blocking mode.

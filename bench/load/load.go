@@ -2,7 +2,7 @@
 
 // Package load sends prepared requests to a server and measures its answers.
 //
-// It is a generator of its own because no ready one does what is measured here:
+// It is a generator of its own because no existing one fits:
 // wrk and its kind repeat one request, or run a script for each, but every event
 // of a guard must be new and signed, and the latency must be counted from the time
 // at which a request was meant to start. It shares the machine with what it
@@ -34,9 +34,9 @@ type Want struct {
 // Config is one run.
 type Config struct {
 	Addr string // IPv4 host:port
-	// Conns is how many connections there are. A closed loop opens them before the
-	// run, an open loop each when a request finds none free: some servers have a thread
-	// wait on a connection that says nothing.
+	// Conns is how many connections there are. A closed loop opens them before the run,
+	// an open loop each when a request finds none free: some servers keep a thread
+	// waiting on an idle connection.
 	Conns int
 	// Requests are sent in turn, each once; with Cycle, over and over.
 	Requests []Request
@@ -51,7 +51,7 @@ type Config struct {
 	Want Want
 }
 
-// Result is what a run came to.
+// Result holds the figures of a run.
 type Result struct {
 	// Done counts the answers that were as wanted, Wrong all others by what they
 	// were, and requests that got none.
@@ -96,7 +96,7 @@ func (r Result) Quantile(q float64) time.Duration {
 // grace is how long a run waits for what is under way at its end.
 const grace = 10 * time.Second
 
-// Run carries a run out, and closes its connections.
+// Run performs a run, and closes its connections.
 func Run(c Config) (Result, error) {
 	if len(c.Requests) == 0 || c.Conns < 1 {
 		return Result{}, errors.New("load: a run needs requests and connections")

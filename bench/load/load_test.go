@@ -114,7 +114,7 @@ func TestEveryRequestIsSentOnce(t *testing.T) {
 	}
 }
 
-func TestAnswersThatAreNotWantedAreTold(t *testing.T) {
+func TestUnwantedAnswersAreReported(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, func(n int, _ http.ResponseWriter) {
 		if n == 5 {
@@ -147,7 +147,7 @@ func TestCycleRepeatsUntilTheTimeIsOver(t *testing.T) {
 }
 
 // A server that stalls once delays everything that was meant to start meanwhile,
-// although with one connection only one request was there to notice.
+// although with one connection only one request was affected directly.
 func TestOpenLoopCountsFromWhenARequestWasMeantToStart(t *testing.T) {
 	t.Parallel()
 	const stall, rate = 300 * time.Millisecond, 1000

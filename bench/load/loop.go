@@ -121,7 +121,7 @@ func (l *loop) run() error {
 		return err
 	}
 	events := make([]unix.EpollEvent, 256)
-	for !l.over() {
+	for !l.finished() {
 		n, err := unix.EpollWait(l.epoll, events, 100)
 		if err != nil && !errors.Is(err, unix.EINTR) {
 			return fmt.Errorf("epoll: %w", err)
@@ -183,8 +183,8 @@ func (l *loop) start(c *conn, meant time.Duration) error {
 	return l.send(c)
 }
 
-// send goes on with a request, and has the kernel tell when there is room for the
-// rest of it.
+// send goes on with a request, and has epoll report when there is room for the rest of
+// it.
 func (l *loop) send(c *conn) error {
 	done, err := c.write(l.scratch)
 	if err != nil {
@@ -201,7 +201,7 @@ func (l *loop) send(c *conn) error {
 	return l.watch(unix.EPOLL_CTL_MOD, c, events)
 }
 
-// serve does what the kernel says can be done on a connection.
+// serve handles a connection that epoll reports as ready.
 func (l *loop) serve(c *conn, events uint32) error {
 	if events&unix.EPOLLOUT != 0 && c.blocked {
 		if err := l.send(c); err != nil {
@@ -256,7 +256,7 @@ func (l *loop) release(c *conn) {
 	l.free = append(l.free, c)
 }
 
-// reconnect replaces a connection that is of no more use.
+// reconnect replaces a connection that cannot be used again.
 func (l *loop) reconnect(c *conn) error {
 	if err := unix.Close(c.fd); err != nil { // epoll forgets it by itself
 		return fmt.Errorf("closing a connection: %w", err)
@@ -275,9 +275,9 @@ func (l *loop) ended() bool {
 	return l.next >= l.total || l.cfg.Rate == 0 && l.cfg.Duration > 0 && l.now() >= l.cfg.Duration
 }
 
-// over reports whether nothing is left to wait for. An open loop still sends what
-// it is late with: it counts with all its lateness.
-func (l *loop) over() bool {
+// finished reports whether nothing is left to wait for. An open loop still sends
+// overdue requests, which count with their whole delay.
+func (l *loop) finished() bool {
 	if l.ended() && l.busy == 0 {
 		return true
 	}

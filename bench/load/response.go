@@ -9,8 +9,8 @@ import (
 	"strconv"
 )
 
-// response reads one answer as its bytes arrive. Of the head it keeps what the
-// measuring asks for; the body it only counts.
+// response reads one answer as its bytes arrive. It keeps the measured parts of the
+// head, and only counts the bytes of the body.
 type response struct {
 	status int
 	guard  []byte // the Webhook-Guard header; valid until reset

@@ -1,6 +1,6 @@
-// Package peers starts what a user could have in place of Webhook Guard: programs of
-// ours, written as their users would write them, that do the same job. What each does
-// and does not do in comparison is said at the top of its own file.
+// Package peers starts alternatives to Webhook Guard: programs that do the same job,
+// written for this comparison as their users would write them. The top of each file
+// states what it does and does not do in comparison.
 package peers
 
 import (
@@ -18,10 +18,10 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
 
-// Peer is one of them.
+// Peer is one such program.
 type Peer struct {
 	Name string
-	// Sender is whose events it takes, at /webhooks/<its name>.
+	// Sender is the sender of the events that it takes, at /webhooks/<its name>.
 	Sender testbed.Sender
 	// Forwards: the app is another process, as with a gateway.
 	Forwards bool
@@ -31,7 +31,7 @@ type Peer struct {
 	command func(tb testing.TB, s site) *testbed.Process
 }
 
-// site is where a peer runs, and with what.
+// site holds a peer's addresses and files.
 type site struct {
 	port int
 	env  []string
@@ -78,7 +78,7 @@ func (p Peer) Start(tb testing.TB, redis, app string) *Server {
 	return server
 }
 
-// answers reports whether a server speaks HTTP there, whatever it says.
+// answers reports whether a server there answers HTTP, with any status.
 func answers(addr string) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
@@ -128,10 +128,10 @@ func nginx(tb testing.TB, s site) *testbed.Process {
 	return testbed.StartProcess(tb, home, s.env, "nginx", "-p", home, "-c", path)
 }
 
-// webhook starts a program for every genuine request: it cannot be told not to. So
-// its price of verification is that of forgeries, which start none. It knows neither
-// stamps nor duplicates. The `or` of one rule in its configuration is what makes a
-// forgery a 401: by itself it would be a 500.
+// webhook starts a program for every genuine request, which cannot be turned off. So
+// the price of its verification is measured with forgeries, which start none. It knows
+// neither stamps nor duplicates. The `or` of one rule in its configuration is what
+// makes a forgery a 401: by itself it would be a 500.
 func webhook(tb testing.TB, s site) *testbed.Process {
 	tb.Helper()
 	return testbed.StartProcess(tb, dir("webhook"), s.env, "webhook", "-ip", "127.0.0.1", "-port", strconv.Itoa(s.port),

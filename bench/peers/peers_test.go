@@ -15,8 +15,8 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
 
-// A comparison is worth something only where the other one does the job: a genuine
-// event is handled, once, and a forged or stale one is not.
+// A comparison is fair only where the peer does the job: a genuine event is handled
+// once, and a forged or stale one is not.
 func TestPeersDoTheSameJob(t *testing.T) {
 	for _, peer := range peers.All() {
 		t.Run(peer.Name, func(t *testing.T) {

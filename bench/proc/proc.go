@@ -17,7 +17,7 @@ import (
 // architecture that Go runs on.
 const tick = time.Second / 100
 
-// stat is what /proc/<pid>/stat says that is used here.
+// stat holds the fields of /proc/<pid>/stat that are used here.
 type stat struct {
 	parent int
 	cpu    time.Duration // of all threads, and of children that have ended

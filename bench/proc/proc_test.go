@@ -11,7 +11,7 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
 
-// A shell whose child works, and then stays until the shell is told to end.
+// A shell whose child works, and then stays until the shell is asked to end.
 func TestChildrenCount(t *testing.T) {
 	t.Parallel()
 	p := testbed.StartProcess(t, "", nil, "/bin/sh", "-c",

@@ -36,7 +36,7 @@ func replaceBetween(text, name, table string) (string, error) {
 	before, rest, ok := strings.Cut(text, begin)
 	_, after, ok2 := strings.Cut(rest, end)
 	if !ok || !ok2 {
-		return "", fmt.Errorf("there is no place for the table %s: put in the lines %sand %s", name, begin, end)
+		return "", fmt.Errorf("the document has no place for the table %s: add the lines %sand %s", name, begin, end)
 	}
 	return before + begin + "\n" + strings.TrimRight(table, "\n") + "\n\n" + end + after, nil
 }

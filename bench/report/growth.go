@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// The tables of what grows.
+// The tables of growth.
 const (
 	CPUs       = "cpus"
 	Redis      = "redis"

@@ -23,7 +23,7 @@ type Cell struct {
 	CPUs int
 }
 
-// Sample is what one run of one variant came to. Times of CPUs are microseconds per
+// Sample holds the figures of one run of one variant. Times of CPUs are microseconds per
 // request, of whole processes with their children.
 type Sample struct {
 	Variant string
@@ -37,8 +37,8 @@ type Sample struct {
 	LoadCPU    float64 // the generator's
 	Resident   int64   // bytes, after the run
 	Peak       int64   // bytes, at most during the run
-	// Allocs and AllocBytes are per request, of those that are written in Go and
-	// tell; else 0.
+	// Allocs and AllocBytes are per request, of programs in Go that report them; else
+	// 0.
 	Allocs, AllocBytes float64
 
 	Rate           float64 // of an open loop: requests per second
@@ -54,7 +54,7 @@ type Results struct {
 	Samples  []Sample
 	RedisUse []RedisUse
 	Filled   []Filled
-	// Skipped says of variants that were left out why.
+	// Skipped holds the reason for each variant that was left out.
 	Skipped []string
 }
 
@@ -104,13 +104,13 @@ func (r *Results) Of(variant string, cell Cell, m Measure) Figure {
 	return NewFigure(values)
 }
 
-// Ratio is the figure of a variant over that of another, round by round: what the
-// machine was doing at the time is in both of them.
+// Ratio is the figure of a variant over that of another, round by round: the load of
+// the machine at the time affects both.
 func (r *Results) Ratio(variant, over string, cell Cell, m Measure) Figure {
 	return r.pair(variant, over, cell, m, func(a, b float64) float64 { return a / b })
 }
 
-// Difference is Ratio's likeness for what is added.
+// Difference is like Ratio, for differences.
 func (r *Results) Difference(variant, over string, cell Cell, m Measure) Figure {
 	return r.pair(variant, over, cell, m, func(a, b float64) float64 { return a - b })
 }
@@ -156,8 +156,7 @@ func (r *Results) rows(cells ...Cell) []Variant {
 	return rows
 }
 
-// Failed lists the runs in which not every request went as it should: their figures
-// are not to be trusted.
+// Failed lists the runs in which a request failed: their figures cannot be trusted.
 func (r *Results) Failed() []Sample {
 	return slices.DeleteFunc(slices.Clone(r.Samples), func(s Sample) bool { return len(s.Failures) == 0 })
 }

@@ -114,8 +114,8 @@ func (r *Results) sweep(title func(Cell) string) func([]Cell) string {
 	}
 }
 
-// kept is the share of the intended rate below which latencies say nothing but how
-// long the run was.
+// kept is the share of the intended rate below which latencies only reflect the length
+// of the run.
 const kept = 0.98
 
 func (r *Results) latencyTable(cells []Cell) string {
@@ -148,7 +148,7 @@ func (r *Results) latencyTable(cells []Cell) string {
 	return table(rows)
 }
 
-// failures tells of runs that did not go as they should.
+// failures lists the runs with failed requests.
 func (r *Results) failures(cells []Cell) string {
 	var b strings.Builder
 	for _, s := range r.Failed() {
@@ -175,7 +175,7 @@ func (f Figure) text(format string) string {
 	return fmt.Sprintf(format, f.Median)
 }
 
-// orNothing leaves out what is not known, or nothing.
+// orNothing omits figures that are unknown or zero.
 func (f Figure) orNothing(format string) string {
 	if f.Max == 0 {
 		return ""

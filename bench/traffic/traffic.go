@@ -79,12 +79,12 @@ func (m *maker) request(event testbed.Event) load.Request {
 	return load.Request{Head: append(head(req), front...), Tail: tail}
 }
 
-// row is a line of a document, as a processing service reports it. A body of one
-// long string would be too easy on those who parse it.
+// row is a line of a document, as a processing service reports it. A body of one long
+// string would be too easy to parse.
 const row = `{"page":1,"line":12,"text":"Total amount due within 30 days","confidence":0.9871},`
 
-// tail ends a body with rows of a list, n bytes long; shorter than the least that
-// ends it properly it cannot be.
+// tail ends a body with rows of a list, n bytes long; it has at least the length of a
+// valid ending.
 func (m *maker) tail(n int) []byte {
 	if tail, ok := m.tails[n]; ok {
 		return tail
@@ -97,7 +97,7 @@ func (m *maker) tail(n int) []byte {
 	return tail
 }
 
-// head writes a request's head down as it travels.
+// head returns a request's head as sent.
 func head(req *http.Request) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: webhooks/1.0\r\nAccept: */*\r\nContent-Length: %d\r\n",

@@ -17,7 +17,7 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/signature"
 )
 
-// The catalogue's own rules take every event that is made, and no forged one.
+// The catalogue's own rules accept every generated event, and no forged one.
 func TestEventsAreGenuineUniqueAndOfTheirSize(t *testing.T) {
 	t.Parallel()
 	for _, sender := range traffic.Senders() {

@@ -91,7 +91,7 @@ func TestAppWaitsAndSeesTheHangUp(t *testing.T) {
 	app.WaitCount(1)
 	select {
 	case err := <-failed:
-		t.Fatalf("answered before it was told to: %v", err)
+		t.Fatalf("answered too early: %v", err)
 	default:
 	}
 	hangUp()

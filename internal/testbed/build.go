@@ -53,7 +53,7 @@ func build(race bool) (string, error) {
 	}
 	dir := filepath.Join(root, "bin", "testbed")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", fmt.Errorf("making room for the gateway: %w", err)
+		return "", fmt.Errorf("making a directory for the gateway: %w", err)
 	}
 	unlock, err := lock(filepath.Join(dir, "lock"))
 	if err != nil {
@@ -83,7 +83,7 @@ func lock(path string) (unlock func(), err error) {
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
 		_ = f.Close()
-		return nil, fmt.Errorf("taking the build lock: %w", err)
+		return nil, fmt.Errorf("locking the build: %w", err)
 	}
 	return func() { _ = f.Close() }, nil // closing releases it
 }

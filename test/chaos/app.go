@@ -100,7 +100,7 @@ func (a *app) serve(w http.ResponseWriter, r *http.Request) {
 	whole := a.answer(w, b)
 	a.rec.update(func() { c.ended, c.whole = a.rec.now(), whole })
 	if !whole {
-		panic(http.ErrAbortHandler) // how net/http is told to drop a connection
+		panic(http.ErrAbortHandler) // net/http drops the connection
 	}
 }
 

@@ -48,19 +48,19 @@ func breaks(rec *record, hits part, gateway int, start, end moment) *fault {
 // change turns the record of well into a case.
 type change func(rec *record, e *event, first *call, a *attempt)
 
-// during is a fault, and a second call of the event at a time through a gateway.
-func during(hits part, gateway int, start, end, at moment, through int) change {
+// withFault makes a fault, and a second call of the event at a time through a gateway.
+func withFault(hits part, gateway int, start, end, at moment, through int) change {
 	return func(rec *record, e *event, _ *call, _ *attempt) {
 		breaks(rec, hits, gateway, start, end)
 		again(e, at, through)
 	}
 }
 
-// brokenDuring is during where the connection of the first attempt broke.
-func brokenDuring(hits part, gateway int, start, end, at moment, through int) change {
+// brokenWithFault is withFault where the connection of the first attempt broke.
+func brokenWithFault(hits part, gateway int, start, end, at moment, through int) change {
 	return func(rec *record, e *event, first *call, a *attempt) {
 		broke(a)
-		during(hits, gateway, start, end, at, through)(rec, e, first, a)
+		withFault(hits, gateway, start, end, at, through)(rec, e, first, a)
 	}
 }
 
@@ -171,9 +171,9 @@ func TestCheckWantsAnExplanationOfWhatIsHandledTwice(t *testing.T) {
 		disk   bool
 	}{
 		"nothing":               {func(_ *record, e *event, _ *call, _ *attempt) { again(e, 5000*ms, 1) }, unexplained, false},
-		"a fault that was over": {during(storeHit, everyGateway, 100*ms, 900*ms, 5000*ms, 1), unexplained, false},
-		"a reload":              {during(gatewayReloaded, 0, 900*ms, 6000*ms, 5000*ms, 1), unexplained, false},
-		"the app was down":      {during(appDown, everyGateway, 900*ms, 6000*ms, 5000*ms, 1), unexplained, false},
+		"a fault that was over": {withFault(storeHit, everyGateway, 100*ms, 900*ms, 5000*ms, 1), unexplained, false},
+		"a reload":              {withFault(gatewayReloaded, 0, 900*ms, 6000*ms, 5000*ms, 1), unexplained, false},
+		"the app was down":      {withFault(appDown, everyGateway, 900*ms, 6000*ms, 5000*ms, 1), unexplained, false},
 		"a failure in between":  {func(_ *record, e *event, _ *call, _ *attempt) { again(e, 5000*ms, 1).work = false }, unexplained, false},
 		"a copy at the same time": {func(_ *record, e *event, first *call, _ *attempt) {
 			first.work, first.decided = false, 1500*ms
@@ -193,12 +193,12 @@ func TestCheckWantsAnExplanationOfWhatIsHandledTwice(t *testing.T) {
 			again(e, 3000*ms, 1)
 		}, unexplained, false},
 
-		"killed before the answer":                 {brokenDuring(gatewayKilled, 0, 1022*ms, 2000*ms, 5000*ms, 1), causeKill, false},
-		"killed under the app's work":              {brokenDuring(gatewayKilled, 0, 1012*ms, 2000*ms, 5000*ms, 1), causeKill, false},
-		"stopped, not killed":                      {brokenDuring(gatewayStopped, 0, 1022*ms, 2000*ms, 5000*ms, 1), unexplained, false},
-		"killed, but its claim was still there":    {brokenDuring(gatewayKilled, 0, 1022*ms, 2000*ms, 2000*ms, 1), unexplained, false},
-		"killed on disk, where claims end with it": {brokenDuring(gatewayKilled, 0, 1022*ms, 2000*ms, 2000*ms, 0), causeKill, true},
-		"killed after the answer":                  {during(gatewayKilled, 0, 1200*ms, 2000*ms, 5000*ms, 1), unexplained, false},
+		"killed before the answer":                 {brokenWithFault(gatewayKilled, 0, 1022*ms, 2000*ms, 5000*ms, 1), causeKill, false},
+		"killed under the app's work":              {brokenWithFault(gatewayKilled, 0, 1012*ms, 2000*ms, 5000*ms, 1), causeKill, false},
+		"stopped, not killed":                      {brokenWithFault(gatewayStopped, 0, 1022*ms, 2000*ms, 5000*ms, 1), unexplained, false},
+		"killed, but its claim was still there":    {brokenWithFault(gatewayKilled, 0, 1022*ms, 2000*ms, 2000*ms, 1), unexplained, false},
+		"killed on disk, where claims end with it": {brokenWithFault(gatewayKilled, 0, 1022*ms, 2000*ms, 2000*ms, 0), causeKill, true},
+		"killed after the answer":                  {withFault(gatewayKilled, 0, 1200*ms, 2000*ms, 5000*ms, 1), unexplained, false},
 		"killed after a copy's answer": {func(rec *record, e *event, _ *call, a *attempt) {
 			broke(a)
 			a.ended = 1300 * ms
@@ -207,7 +207,7 @@ func TestCheckWantsAnExplanationOfWhatIsHandledTwice(t *testing.T) {
 			breaks(rec, gatewayKilled, 0, 1200*ms, 2000*ms)
 			again(e, 5000*ms, 1)
 		}, unexplained, false},
-		"another gateway killed": {brokenDuring(gatewayKilled, 1, 1022*ms, 2000*ms, 5000*ms, 1), unexplained, false},
+		"another gateway killed": {brokenWithFault(gatewayKilled, 1, 1022*ms, 2000*ms, 5000*ms, 1), unexplained, false},
 		"killed long after a hang-up": {func(rec *record, e *event, _ *call, a *attempt) {
 			broke(a)
 			a.hungUp = true
@@ -225,7 +225,7 @@ func TestCheckWantsAnExplanationOfWhatIsHandledTwice(t *testing.T) {
 			notTaken(e, 0, 1600*ms)
 			again(e, 4100*ms, 1)
 		}, unexplained, false},
-		"commit taken, though the store was away then": {during(storeHit, everyGateway, 1022*ms, 4000*ms, 4100*ms, 1), unexplained, false},
+		"commit taken, though the store was away then": {withFault(storeHit, everyGateway, 1022*ms, 4000*ms, 4100*ms, 1), unexplained, false},
 		"commit not taken, and never tried again": {func(rec *record, e *event, _ *call, _ *attempt) {
 			breaks(rec, storeHit, everyGateway, 1015*ms, 4000*ms)
 			notTaken(e, 0, 1600*ms)

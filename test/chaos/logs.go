@@ -15,7 +15,7 @@ import (
 type remark struct {
 	at      moment
 	gateway int
-	attempt int // 0 where the line does not tell
+	attempt int // 0 where the line does not name it
 	id      string
 	text    string
 	// uncommitted: the gateway reports that it could not store the event's success.

@@ -52,10 +52,10 @@ func TestWriteReplacesTheTableAndNothingElse(t *testing.T) {
 	for _, text := range []string{"nothing", beginMark, endMark + beginMark} {
 		write(text)
 		if err := Write(path, "| new |\n"); err == nil || !strings.Contains(err.Error(), path) {
-			t.Errorf("%q was taken: %v", text, err)
+			t.Errorf("%q was accepted: %v", text, err)
 		}
 	}
 	if err := Write(path+".none", ""); err == nil {
-		t.Error("a document that is not there was taken")
+		t.Error("a missing document was accepted")
 	}
 }

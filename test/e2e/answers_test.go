@@ -41,7 +41,7 @@ func TestFailureOfTheAppIsPassedOnAndTheRetryForwarded(t *testing.T) {
 	})
 }
 
-func TestAppThatIsDownIsTriedAgain(t *testing.T) {
+func TestEventIsRetriedAfterTheAppWasDown(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, store string) {
 		app := testbed.StartApp(t, nil)
@@ -175,7 +175,7 @@ func TestAnswerArrivesWholeAndIsCommitted(t *testing.T) {
 func pattern(size int) []byte { return bytes.Repeat([]byte("0123456789abcdef-"), size/17+1)[:size] }
 
 // The app has not answered success before its whole answer has arrived.
-func TestAppThatDiesInTheMiddleOfItsAnswerIsTriedAgain(t *testing.T) {
+func TestEventIsRetriedAfterTheAppDiedInItsAnswer(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, store string) {
 		next := newAnswers()

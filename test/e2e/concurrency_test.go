@@ -133,7 +133,7 @@ func TestCopiesTakeOverOneAtATime(t *testing.T) {
 
 // A copy that does not learn the outcome gets a 503, never a 2xx: if the first one
 // fails, the copy's sender must retry.
-func TestCopyThatDoesNotLearnTheOutcomeIsToldToComeBack(t *testing.T) {
+func TestCopyThatDoesNotLearnTheOutcomeGetsA503(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, store string) {
 		var hold atomic.Pointer[gate]

@@ -200,7 +200,7 @@ func TestDiskIsForOneProcess(t *testing.T) {
 	want(t, testbed.Do(t, testbed.Struktr().Request(t, g.URL(""), e)), 200, "forwarded")
 
 	if said := runOnDisk(t, conf.store); !containsAll(said, dir, "in use", "store disk <dir>", "store redis <url>", "store memory") {
-		t.Errorf("the second process does not say what to do:\n%s", said)
+		t.Errorf("the second process does not name the fix:\n%s", said)
 	}
 	// Validating the configuration does not open the store, nor does a reload.
 	if out, err := validate(t, "Caddyfile", globally("store "+conf.store)); err != nil {
@@ -227,7 +227,7 @@ func TestDiskIsForOneProcess(t *testing.T) {
 	wantCalls(t, app, 2)
 }
 
-func TestDiskThatDoesNotOpenSaysWhatToDo(t *testing.T) {
+func TestDiskThatDoesNotOpenNamesTheFix(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "events.db")
@@ -260,7 +260,7 @@ func TestTheDefaultStoreOutlivesTheProcess(t *testing.T) {
 	g := testbed.StartGateway(t, text, testbed.WithEnv("XDG_DATA_HOME="+home))
 	dir := filepath.Join(home, "caddy", "webhook_guard")
 	if !containsAll(g.Output(), "remembering events", `"store":"disk"`, `"place":"`+dir+`"`) {
-		t.Errorf("the log does not say where events are remembered:\n%s", g.Output())
+		t.Errorf("the log does not name the directory of the store:\n%s", g.Output())
 	}
 	e := testbed.Event{}.Fill()
 	want(t, testbed.Do(t, testbed.Struktr().Request(t, g.URL(""), e)), 200, "forwarded")

@@ -133,7 +133,7 @@ var (
 
 // The README's first ten minutes: its commands against the shipped Caddyfile,
 // with the secrets that `make run` sets, print what the README says.
-func TestTheReadmesCommandsPrintWhatItSays(t *testing.T) {
+func TestTheReadmesCommandsPrintItsOutput(t *testing.T) {
 	t.Parallel()
 	caddyfile, err := os.ReadFile(filepath.Join(root, "Caddyfile"))
 	if err != nil {

@@ -45,7 +45,7 @@ func TestErrorRoutesGetStatusAndResult(t *testing.T) {
 				status, result, _ := strings.Cut(expected, " ")
 				want(t, resp, atoi(t, status), result)
 				if string(resp.Body) != expected {
-					t.Errorf("the error page says %q, want %q", resp.Body, expected)
+					t.Errorf("the error page is %q, want %q", resp.Body, expected)
 				}
 				if resp.Header.Get("X-Result") != result || resp.Header.Get("X-Provider") != "docrouter" {
 					t.Errorf("the error route saw result %q and provider %q", resp.Header.Get("X-Result"), resp.Header.Get("X-Provider"))

@@ -139,7 +139,7 @@ func TestTimeoutEndsTheAppsWorkAndFreesTheEvent(t *testing.T) {
 			if took := time.Since(begun); took < time.Second {
 				t.Errorf("the app was given %v, not the second that timeout says", took)
 			}
-			<-cancelled // the app has been told to stop
+			<-cancelled // the request has been cancelled
 			want(t, testbed.Do(t, testbed.DocRouter().Request(t, g.URL(""), e)), 204, "forwarded")
 			want(t, testbed.Do(t, testbed.DocRouter().Request(t, g.URL(""), e)), 204, "duplicate")
 			wantCalls(t, app, 2)

@@ -151,7 +151,7 @@ func TestStalledUploadsStarveNobody(t *testing.T) {
 	st.stop()
 	t.Logf("%d rounds of all senders beside %d stalled uploads, whose answers were %v", rounds, st.begun.Load(), st.answers)
 	if st.answers["body_timeout"] == 0 {
-		t.Errorf("no stalled upload was given up: %v", st.answers)
+		t.Errorf("no stalled upload was aborted: %v", st.answers)
 	}
 	hold.open()
 	copies.Wait()
@@ -168,6 +168,6 @@ func TestStalledUploadsStarveNobody(t *testing.T) {
 	}
 	counted, _ := g.Metric("webhook_guard_requests_total", "result", "body_timeout", "provider", "struktr")
 	if counted == 0 {
-		t.Error("the uploads that were given up are not counted")
+		t.Error("the aborted uploads are not counted")
 	}
 }

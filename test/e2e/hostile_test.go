@@ -24,7 +24,7 @@ func allSendersGetThrough(t *testing.T, g *testbed.Gateway) {
 
 // Endless senders are disconnected, each with its answer, and delay no other sender
 // meanwhile.
-func TestSlowSendersAreLetGo(t *testing.T) {
+func TestSlowSendersAreDisconnected(t *testing.T) {
 	t.Parallel()
 	app := testbed.StartApp(t, nil)
 	g := setup{store: "memory", app: app, lines: "body_timeout 1s",
@@ -79,7 +79,7 @@ func idleConnections(t *testing.T) int {
 	return wanted
 }
 
-func TestIdleConnectionsAreInNobodysWay(t *testing.T) {
+func TestIdleConnectionsDelayNobody(t *testing.T) {
 	n := idleConnections(t)
 	app := testbed.StartApp(t, nil)
 	g := testbed.StartGateway(t, setup{store: "memory", app: app}.caddyfile(), testbed.WithoutRaceDetector())

@@ -90,7 +90,7 @@ func metricsText(t *testing.T, g *testbed.Gateway) string {
 	return string(resp.Body)
 }
 
-func TestMetricsTellWhatHappened(t *testing.T) {
+func TestMetricsCountEveryOutcome(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, store string) {
 		app := testbed.StartApp(t, func(d testbed.Delivery) testbed.Answer {
@@ -145,7 +145,7 @@ func TestMetricsTellWhatHappened(t *testing.T) {
 		}
 		// A configuration that fails removes nothing either.
 		if err := g.Reload(twoGuards(store, app.Addr(), "no_such_line")); err == nil {
-			t.Fatal("a bad configuration was taken")
+			t.Fatal("a bad configuration was accepted")
 		}
 		wantSeries(t, g, expect(4))
 	})

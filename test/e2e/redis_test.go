@@ -64,7 +64,7 @@ func TestOutageOfRedisIsA503WithinASecondAndEndsByItself(t *testing.T) {
 			took = append(took, time.Since(begun))
 			want(t, resp, 503, "store_unavailable")
 			if resp.Header.Get("Retry-After") == "" {
-				t.Errorf("%s was not told when to come back: %v", sender.Name, resp.Header)
+				t.Errorf("%s got no Retry-After: %v", sender.Name, resp.Header)
 			}
 		}
 		// The machine may be busy, but not five times in a row.
@@ -96,7 +96,7 @@ func recovered(t *testing.T, g *testbed.Gateway, e testbed.Event) {
 		}
 		want(t, resp, 200, "forwarded")
 		return true
-	}, "an event forwarded after Redis is back")
+	}, "an event to be forwarded after Redis is back")
 	want(t, testbed.Do(t, testbed.DocRouter().Request(t, g.URL(""), e)), 200, "duplicate")
 }
 
@@ -151,7 +151,7 @@ func TestGatewayStartsWhileRedisIsDown(t *testing.T) {
 
 // The app has done the work: the sender gets its success, and the store the commit as
 // soon as it is reachable.
-func TestCommitIsTriedOnAfterAnOutage(t *testing.T) {
+func TestCommitIsRetriedAfterAnOutage(t *testing.T) {
 	t.Parallel()
 	for name, outage := range outages {
 		t.Run(name, func(t *testing.T) {
@@ -220,7 +220,7 @@ func TestClaimIsTakenAgainAfterRedisForgotIt(t *testing.T) {
 }
 
 // The URL contains a password; Redis's error about it must not reveal it.
-func TestWrongPasswordOfRedisIsToldWithoutIt(t *testing.T) {
+func TestWrongPasswordOfRedisIsReportedWithoutIt(t *testing.T) {
 	t.Parallel()
 	redis := testbed.StartRedis(t, "--requirepass", "the-right-one")
 	app := testbed.StartApp(t, nil)

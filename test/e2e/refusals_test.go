@@ -66,13 +66,13 @@ func wantConfigRefused(t *testing.T, file string, cases map[string]refusal) {
 			t.Parallel()
 			out, err := validate(t, file, c.config, "EMPTY=")
 			if err == nil {
-				t.Fatalf("taken:\n%s", c.config)
+				t.Fatalf("accepted:\n%s", c.config)
 			}
 			// As people read it: the log has it as a JSON string.
 			plain := strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(out)
 			for _, word := range c.words {
 				if !strings.Contains(plain, word) {
-					t.Errorf("the message does not say %q:\n%s", word, plain)
+					t.Errorf("the message lacks %q:\n%s", word, plain)
 				}
 			}
 			noCanary(t, "message", out)

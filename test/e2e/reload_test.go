@@ -194,7 +194,7 @@ func TestFailedReloadChangesNothing(t *testing.T) {
 			{"port in use", setup{store: bounds, app: app, tail: "http://127.0.0.1:" + fmt.Sprint(app.Port()) + " {\n\trespond x\n}\n"}},
 		} {
 			if err := g.Reload(bad.conf.caddyfile()); err == nil {
-				t.Fatalf("%s: the configuration was taken", bad.why)
+				t.Fatalf("%s: the configuration was accepted", bad.why)
 			}
 			want(t, testbed.Do(t, testbed.DocRouter().Request(t, g.URL(""), known)), 200, "duplicate")
 			e := testbed.Event{Type: strings.Repeat("x", 900)}.Fill() // more than 1 KB

@@ -273,7 +273,7 @@ func TestEventsOfOneDocumentAreAllForwarded(t *testing.T) {
 				calls := app.Count()
 				want(t, testbed.Do(t, s.Request(t, g.URL(""), e)), 200, "forwarded")
 				if d := wantDelivered(t, app, calls+1, s.Body(e)); d.Header.Get("Webhook-Guard-Event") != kind {
-					t.Errorf("%s, event %d: the app was told of %q, want %q", s.Name, n, d.Header.Get("Webhook-Guard-Event"), kind)
+					t.Errorf("%s, event %d: the app got %q, want %q", s.Name, n, d.Header.Get("Webhook-Guard-Event"), kind)
 				}
 				want(t, testbed.Do(t, s.Request(t, g.URL(""), e)), 200, "duplicate")
 				wantCalls(t, app, calls+1)

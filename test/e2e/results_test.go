@@ -124,7 +124,7 @@ func sendUnread(t *testing.T, req *http.Request, body []byte) testbed.Response {
 }
 
 // A sender that stalls or breaks off gets a status that asks for a retry, whatever it claimed.
-func TestBrokenUploadIsToldToComeAgain(t *testing.T) {
+func TestBrokenUploadGetsARetryableStatus(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, store string) {
 		app := testbed.StartApp(t, nil)
@@ -227,7 +227,7 @@ func TestUnusualIDIsAnID(t *testing.T) {
 				wantDelivered(t, app, calls+1, body)
 			}
 			if got := last(t, app).Header.Values("Webhook-Guard-Id"); len(got) != 1 || got[0] != shown {
-				t.Errorf("the app was told of the ID %q, want %q", got, shown)
+				t.Errorf("the app got the ID %q, want %q", got, shown)
 			}
 		}
 	})
@@ -235,7 +235,7 @@ func TestUnusualIDIsAnID(t *testing.T) {
 
 // Without a handler behind the guard nobody handles the event, so Caddy's empty 200
 // would lose it.
-func TestGuardWithNothingBehindItNeverSaysYes(t *testing.T) {
+func TestGuardWithNothingBehindItNeverSucceeds(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, store string) {
 		app := testbed.StartApp(t, nil)

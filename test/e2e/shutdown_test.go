@@ -65,7 +65,7 @@ func TestShutdownFinishesAndSettlesWhatIsInFlight(t *testing.T) {
 }
 
 // Copies that wait for an event's outcome get it while the gateway is shutting down.
-func TestShutdownTellsWaitingCopies(t *testing.T) {
+func TestShutdownAnswersWaitingCopies(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, store string) {
 		hold := newGate(t)
@@ -107,7 +107,7 @@ func TestShutdownThatRunsOutOfTimeLeavesClaimsToTheirLease(t *testing.T) {
 	hangUpAfter(t, testbed.Struktr().Request(t, g.URL(""), e), 300*time.Millisecond)
 	app.WaitCount(1)
 	if err := <-stopAsync(g); err != nil {
-		t.Logf("the gateway ended with %v, which is its own affair here", err)
+		t.Logf("the gateway ended with %v, which this test does not judge", err)
 	}
 	want(t, testbed.Do(t, testbed.Struktr().Request(t, other.URL("/reject"), e)), 503, "in_flight")
 	wantCalls(t, app, 1)
@@ -120,7 +120,7 @@ func TestShutdownThatRunsOutOfTimeLeavesClaimsToTheirLease(t *testing.T) {
 
 // An event that succeeded while Redis was away is committed before the process
 // ends, if Redis is back soon.
-func TestShutdownWaitsForACommitThatIsTriedOn(t *testing.T) {
+func TestShutdownWaitsForACommitThatIsRetried(t *testing.T) {
 	t.Parallel()
 	redis := testbed.StartRedis(t)
 	hold := newGate(t)

@@ -58,7 +58,7 @@ func TestOneBodyUnderTwoShopifyTopicsIsTwoEvents(t *testing.T) {
 					calls := app.Count()
 					want(t, testbed.Do(t, post(t, g.URL("/webhooks/shopify"), body, headers)), 200, "forwarded")
 					if d := wantDelivered(t, app, calls+1, body); d.Header.Get("Webhook-Guard-Event") != e.topic {
-						t.Errorf("the app was told of %q, want %q", d.Header.Get("Webhook-Guard-Event"), e.topic)
+						t.Errorf("the app got %q, want %q", d.Header.Get("Webhook-Guard-Event"), e.topic)
 					}
 					want(t, testbed.Do(t, post(t, g.URL("/webhooks/shopify"), body, headers)), 200, "duplicate")
 					wantCalls(t, app, calls+1)
@@ -204,7 +204,7 @@ func TestSecretsCanBeRotated(t *testing.T) {
 					want(t, attempt(secret), 200, "forwarded")
 					wantCalls(t, app, calls+1)
 					if got := last(t, app).Header.Get("X-Secret"); got != index {
-						t.Errorf("%s was told as secret %q, want %s", secret, got, index)
+						t.Errorf("%s was named as secret %q, want %s", secret, got, index)
 					}
 					if got := metric(g, "webhook_guard_secret_matches_total", "scope", prefix[1:], "secret", index); got != 1 {
 						t.Errorf("secret %s counts %v matches, want 1", index, got)
@@ -234,7 +234,7 @@ type other struct {
 	secret string
 	body   string // %s: an ID
 	sign   func(body, id, now string) map[string]string
-	id     string // as the app is told; %s: the ID
+	id     string // as the app gets it; %s: the ID
 	event  string
 }
 
@@ -298,7 +298,7 @@ func TestOtherProvidersOfTheCatalogue(t *testing.T) {
 				want(t, testbed.Do(t, post(t, address, []byte(body), headers)), 200, "forwarded")
 				header := wantDelivered(t, app, calls+1, []byte(body)).Header
 				if header.Get("Webhook-Guard-Id") != fmt.Sprintf(c.id, id) || header.Get("Webhook-Guard-Event") != c.event {
-					t.Errorf("the app was told of %q %q, want %q and %q", header.Get("Webhook-Guard-Event"),
+					t.Errorf("the app got %q %q, want %q and %q", header.Get("Webhook-Guard-Event"),
 						header.Get("Webhook-Guard-Id"), c.event, fmt.Sprintf(c.id, id))
 				}
 				want(t, testbed.Do(t, post(t, address, []byte(body), headers)), 200, "duplicate")

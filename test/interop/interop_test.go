@@ -88,7 +88,7 @@ type row struct {
 	keys     string // the kind of key pair, for senders that sign with a private key
 
 	// An event, with {id} for its ID, where the catalogue has no sample from which
-	// one event could be told from another.
+	// events could be told apart.
 	body string
 	// The SDK takes no JSON but what JSON.stringify writes.
 	compact bool
