@@ -1,11 +1,11 @@
-# The two commands to know: `make run` and `make test`. Either one is the whole set-up
-# on a machine with Go.
+# The main commands are `make run` and `make test`. Each needs nothing but Go on the
+# machine.
 
 FUZZTIME ?= 5s
 TOOL := go tool -modfile=$(CURDIR)/.ci/tools/go.mod
 
-# Of make chaos. The same seed makes a run that is alike, not the same; WRITE names a
-# document that gets the table.
+# Variables of make chaos. Runs with one seed are similar, not identical. WRITE names a
+# document for the table.
 SEED ?= $(shell date +%s)
 DURATION ?= 5m
 TOPOLOGY ?= all
@@ -16,7 +16,7 @@ WRITE ?=
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
-# Secrets for trying things out, and for nothing else. Those in the environment win.
+# Demo secrets. Variables of the environment win.
 run: export OKRAPDF_TOKEN ?= demo-only-okrapdf-token
 run: export STRUKTR_SECRET ?= demo-only-struktr-secret
 run: export DOCINTELL_SECRET ?= demo-only-docintell-secret
@@ -30,8 +30,8 @@ build: ## Build bin/caddy: stock Caddy plus this module
 
 # The tests are more than one module: .ci/go.work holds them together.
 test test-full fuzz microbench chaos: export GOWORK := $(CURDIR)/.ci/go.work
-# What takes long starts first, so that nothing long is left at the end. Much of it
-# waits, for time-outs and processes: hence one package more than there are processors.
+# Slow packages start first, so that none is left at the end. They spend much of their
+# time waiting for time-outs and processes, so one more runs than there are processors.
 ALL := ./test/e2e ./dedupe/... ./test/chaos ./explain/... ./internal/testbed ./...
 GOTEST = go test -race -count=1 -vet=off -p $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
@@ -51,13 +51,13 @@ test-full: deps-full ## Run everything, the long runs too
 fuzz: ## Run each fuzz target for FUZZTIME
 	.ci/fuzz $(FUZZTIME) $(filter-out $(FUZZSKIP),$(shell grep -rl --include='*_test.go' '^func Fuzz' . | xargs -r -n 1 dirname | sort -u))
 
-bench: deps-bench ## Measure the price of it all, and write docs/performance.md; BENCH=-short shows that it runs
+bench: deps-bench ## Measure the cost of the guard, and write docs/performance.md; BENCH=-short shows that it runs
 	go run ./bench/cmd $(BENCH)
 
 microbench: deps ## Run the benchmarks of single functions
 	go test -run '^$$' -bench . -benchmem ./... ./test/chaos
 
-chaos: deps ## Break everything under load for DURATION, drawn from SEED, and check every event
+chaos: deps ## Inject faults under load for DURATION, drawn from SEED, and check every event
 	go test -count=1 -timeout 0 -v -run TestChaos ./test/chaos -args -chaos.seed=$(SEED) -chaos.duration=$(DURATION) \
 		-chaos.topology=$(TOPOLOGY) $(if $(WRITE),-chaos.write=$(abspath $(WRITE)))
 

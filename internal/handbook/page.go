@@ -50,18 +50,18 @@ const pageHead = `# Providers
 
 <!-- Written by "go generate ./internal/handbook" from config/providers. Change it there. -->
 
-Every sender that is built in. What a row says is derived from the lines in ` + "`config/providers/<name>.caddyfile`" + `, which
+Every sender that is built in. Each row is derived from the lines in ` + "`config/providers/<name>.caddyfile`" + `, which
 ` + "`caddy webhook-guard providers <name>`" + ` prints, ready to be pasted and changed.
 
-**Replay** says what becomes of a captured request that is sent again:
+**Replay** states how the guard treats a captured request that is sent again:
 
-- *signed stamp*: it is refused once it is older than ` + "`max_age`" + `, and known for a copy until then.
-- *content key and event time*, *signed ID and event time*: it is known for a copy until it is forgotten, and refused from then on, since the
-  event's own time is signed.
-- *content key within the TTL only*, *signed ID within the TTL only*: it is known for a copy for ` + "`dedupe_ttl`" + `, and let through after that.
-- *not closed*: what tells copies apart can be changed by whoever captured the request.
+- *signed stamp*: it is refused once it is older than ` + "`max_age`" + `, and recognised as a copy until then.
+- *content key and event time*, *signed ID and event time*: it is recognised as a copy until it is forgotten, and refused from then on,
+  since the event's own time is signed.
+- *content key within the TTL only*, *signed ID within the TTL only*: it is recognised as a copy for ` + "`dedupe_ttl`" + `, and forwarded after that.
+- *not closed*: the attacker can change whatever identifies a copy, since it is not signed.
 
-**Facts** says where the entry is from: the sender's official documentation, its SDK, or a secondary source. An entry with a secondary source, and
+**Facts** names the source of the entry: the sender's official documentation, its SDK, or a secondary source. An entry with a secondary source, and
 what is listed as unverified, should be tried with a real event before it is relied on: ` + "`caddy webhook-guard explain`" + ` says why one does not verify.
 
 `
