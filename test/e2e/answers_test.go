@@ -15,9 +15,7 @@ import (
 func TestFailureOfTheAppIsPassedOnAndTheRetryForwarded(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, store string) {
-		next := newAnswers()
-		app := testbed.StartApp(t, next.give)
-		g := setup{store: store, app: app}.start(t)
+		next, app, g := startAnswering(t, store)
 		for _, status := range []int{500, 502, 503, 507, 400, 401, 404, 409, 410, 422, 429, 301, 303, 308} {
 			for _, s := range testbed.Senders() {
 				t.Run(fmt.Sprintf("%s, %d", s.Name, status), func(t *testing.T) {
@@ -64,9 +62,7 @@ func TestEventIsRetriedAfterTheAppWasDown(t *testing.T) {
 func TestDuplicateGetsTheStatusOfTheFirstSuccess(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, store string) {
-		next := newAnswers()
-		app := testbed.StartApp(t, next.give)
-		g := setup{store: store, app: app}.start(t)
+		next, app, g := startAnswering(t, store)
 		for _, status := range []int{200, 201, 202, 204, 299} {
 			for _, s := range testbed.Senders() {
 				calls := app.Count()
@@ -137,9 +133,7 @@ var sizes = map[string]int{"empty": 0, "short": 10, "64 KiB": 64 << 10, "64 KiB 
 func TestAnswerArrivesWholeAndIsCommitted(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, store string) {
-		next := newAnswers()
-		app := testbed.StartApp(t, next.give)
-		g := setup{store: store, app: app}.start(t)
+		next, app, g := startAnswering(t, store)
 		s := testbed.Struktr()
 		for name, size := range sizes {
 			for how, answer := range map[string]testbed.Answer{
@@ -178,9 +172,7 @@ func pattern(size int) []byte { return bytes.Repeat([]byte("0123456789abcdef-"),
 func TestEventIsRetriedAfterTheAppDiedInItsAnswer(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, store string) {
-		next := newAnswers()
-		app := testbed.StartApp(t, next.give)
-		g := setup{store: store, app: app}.start(t)
+		next, app, g := startAnswering(t, store)
 		for name, c := range map[string]struct {
 			answer testbed.Answer
 			broken bool // part of it went out before the end
@@ -221,9 +213,7 @@ func TestEventIsRetriedAfterTheAppDiedInItsAnswer(t *testing.T) {
 func TestAppCannotAnswerInTheGuardsName(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, store string) {
-		next := newAnswers()
-		app := testbed.StartApp(t, next.give)
-		g := setup{store: store, app: app}.start(t)
+		next, _, g := startAnswering(t, store)
 		for status, result := range map[int]string{200: "forwarded", 500: "upstream_failed"} {
 			next.then(testbed.Answer{Status: status, Header: http.Header{"Webhook-Guard": {"duplicate", "verified"}}})
 			resp := testbed.Do(t, testbed.DocRouter().Request(t, g.URL(""), testbed.Event{}))

@@ -137,6 +137,14 @@ func (a *answers) give(testbed.Delivery) testbed.Answer {
 	}
 }
 
+// startAnswering starts an app whose answers change, and a gateway before it.
+func startAnswering(t *testing.T, store string) (*answers, *testbed.App, *testbed.Gateway) {
+	t.Helper()
+	next := newAnswers()
+	app := testbed.StartApp(t, next.give)
+	return next, app, setup{store: store, app: app}.start(t)
+}
+
 // withBody gives a signed request another body.
 func withBody(req *http.Request, body []byte) *http.Request {
 	req.Body = io.NopCloser(bytes.NewReader(body))

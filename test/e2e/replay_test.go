@@ -223,9 +223,7 @@ func TestKnownIDWithOtherContentIsACountedDuplicate(t *testing.T) {
 func TestRetryIsForwardedUntilTheEventSucceeds(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, store string) {
-		next := newAnswers()
-		app := testbed.StartApp(t, next.give)
-		g := setup{store: store, app: app}.start(t)
+		next, app, g := startAnswering(t, store)
 		for _, c := range []struct {
 			sender testbed.Sender
 			age    time.Duration // of the event on the last attempt
