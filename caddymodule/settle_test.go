@@ -213,7 +213,7 @@ func TestConcurrentCopiesAreForwardedOnce(t *testing.T) {
 // A known ID with other content is a duplicate all the same, and counted.
 func TestAnIDWithOtherContentIsAConflict(t *testing.T) {
 	b := newBench(t, func(g *Guard) {
-		g.ProviderName, g.Token, g.Secret = "struktr", "header X-Token", []Secret{{Value: "opens"}}
+		g.ProviderName, g.Token, g.Secret, g.Content = "struktr", "header X-Token", []Secret{{Value: "opens"}}, "{body}"
 	})
 	conflicts := b.guard.metrics.idConflicts.WithLabelValues("struktr")
 	before := counted(t, conflicts)

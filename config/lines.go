@@ -35,9 +35,9 @@ func describeProvider() []line[Provider] {
 		{syntax: "param <name> <value>", parse: parseParam, repeatable: true},
 		{syntax: "timestamp <source> [unix|unix_ms|rfc3339] [per_event]", parse: stamp(func(p *Provider) **signature.StampSpec { return &p.Timestamp }, true)},
 		{syntax: "event_time <source> [unix|unix_ms|rfc3339]", parse: stamp(func(p *Provider) **signature.StampSpec { return &p.EventTime }, false)},
-		{syntax: "id <source>…", parse: parseID},
+		{syntax: "id <source>… [or <source>…]", parse: parseID},
 		{syntax: "event <source>", parse: parseEvent},
-		{syntax: "content <template> | off", parse: text(func(p *Provider) *string { return &p.Content })},
+		{syntax: "content <template> | signed | off", parse: text(func(p *Provider) *string { return &p.Content })},
 		{syntax: "max_age <duration>", parse: duration(func(p *Provider) *caddy.Duration { return &p.MaxAge })},
 		{syntax: "max_skew <duration>", parse: duration(func(p *Provider) *caddy.Duration { return &p.MaxSkew })},
 		{syntax: "dedupe_ttl <duration>", parse: duration(func(p *Provider) *caddy.Duration { return &p.DedupeTTL })},
@@ -141,13 +141,18 @@ func stamp(field func(*Provider) **signature.StampSpec, perEvent bool) lineParse
 var stampFormats = map[string]bool{"unix": true, "unix_ms": true, "rfc3339": true}
 
 func parseID(p *Provider, args []string) error {
-	p.ID = nil
+	p.ID, p.OrID = nil, nil
+	into := &p.ID
 	for len(args) > 0 {
+		if args[0] == "or" && into == &p.ID && len(p.ID) > 0 && len(args) > 1 {
+			into, args = &p.OrID, args[1:]
+			continue
+		}
 		source, rest, err := signature.ParseSource(args)
 		if err != nil {
 			return err
 		}
-		p.ID = append(p.ID, source)
+		*into = append(*into, source)
 		args = rest
 	}
 	return nil

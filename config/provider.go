@@ -84,12 +84,17 @@ type Provider struct {
 	// a missing part counts as a missing ID.
 	ID []signature.Source `json:"id,omitempty"`
 
+	// The sources of the ID where a part of `id` is missing: the words after `or`.
+	OrID []signature.Source `json:"or_id,omitempty"`
+
 	// The source of the event's type.
 	Event signature.Source `json:"event,omitzero"`
 
-	// What makes two deliveries the same where the ID is missing or not
-	// signed: a template, or `off`. Default: the body, together with the event
-	// type where that comes from an unsigned header.
+	// What makes two deliveries the same where the ID does not settle it: a
+	// template, `signed` or `off`. `signed` is all that the signature covers, the
+	// stamp included, so that only a captured request is a duplicate. Default:
+	// `signed` where the sender has IDs that it does not sign, what is signed
+	// without the attempt's stamp where it has none, `off` where nothing is signed.
 	Content string `json:"content,omitempty"`
 
 	// Older requests are refused. Default: 5m, plus the sender's retry span
@@ -171,6 +176,9 @@ type Answer struct {
 	Body   string `json:"body,omitempty"`
 }
 
+// remembers reports whether a duplicate gets the first success's own answer again.
+func (a *Answer) remembers() bool { return false }
+
 // Over merges p over base: each field that p sets replaces that of base.
 //
 // A token and a signature exclude each other, and so do a template and a named
@@ -188,6 +196,9 @@ func (p Provider) Over(base Provider) Provider {
 	}
 	if p.Scheme != "" {
 		base.Signed, base.SignedFunctions, base.Items = nil, nil, ""
+	}
+	if len(p.ID) > 0 {
+		base.OrID = nil // they are one line
 	}
 	if p.SecretEncoding != "" {
 		base.SecretPrefix = "" // both are in one line

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -39,10 +40,14 @@ type Resolved struct {
 	// Event is where the event's type is; nil where the sender has none.
 	Event *signature.Source
 
-	// Content is what makes two deliveries the same. It is nil for the default, and
-	// where ContentOff says that only the ID does.
-	Content    *signature.Template
-	ContentOff bool
+	// ID holds the sources of the ID, and then those after `or`: the first whose
+	// sources are all in a request is its ID.
+	ID []EventID
+
+	// Copies is what makes two deliveries the same where the ID does not settle it.
+	// Content is the template, with CopiesByTemplate.
+	Copies  Copies
+	Content *signature.Template
 
 	Window    signature.Window
 	DedupeTTL time.Duration
@@ -127,28 +132,86 @@ func (r *Resolved) resolveNames(p Provider) error {
 		}
 		r.Event = &p.Event
 	}
-	r.ContentOff = p.Content == "off"
-	if p.Content == "" || r.ContentOff {
-		return nil
+	for _, sources := range [][]signature.Source{r.Scheme.Spec().ID, p.OrID} {
+		if len(sources) == 0 {
+			continue
+		}
+		id := EventID{Sources: sources, Signed: true}
+		for _, source := range sources {
+			if err := source.Check(); err != nil {
+				return lineError("id", "%w", err)
+			}
+			id.Signed = id.Signed && r.Scheme.Covers(source)
+		}
+		r.ID = append(r.ID, id)
 	}
-	template, err := signature.ParseTemplate(p.Content)
-	if err != nil {
-		return lineError("content", "%w", err)
+	return r.resolveCopies(p)
+}
+
+// EventID is one way in which a request names its event.
+type EventID struct {
+	Sources []signature.Source
+	Signed  bool // whether all of it is under the signature
+}
+
+// Copies is what makes two deliveries the same where the ID does not settle it.
+type Copies int
+
+// The ways to tell copies from other events.
+const (
+	// CopiesByID means that nothing does but the ID.
+	CopiesByID Copies = iota
+	// CopiesBySigned means that all the signature covers does, the stamp included:
+	// only a captured request is a copy.
+	CopiesBySigned
+	// CopiesByEvent means that what the signature covers does, without the attempt's
+	// own stamp: the sender's retries are copies.
+	CopiesByEvent
+	// CopiesByTemplate means that a content line does.
+	CopiesByTemplate
+)
+
+// resolveCopies reads the content line, or derives what stands in for it.
+func (r *Resolved) resolveCopies(p Provider) error {
+	signed := r.Scheme.Signed()
+	switch p.Content {
+	case "off":
+	case "signed":
+		if !signed {
+			return lineError("content", "nothing is signed: write content off, or a template")
+		}
+		r.Copies = CopiesBySigned
+	case "":
+		r.Copies = r.derivedCopies(p)
+	default:
+		template, err := signature.ParseTemplate(p.Content)
+		if err != nil {
+			return lineError("content", "%w", err)
+		}
+		r.Copies, r.Content = CopiesByTemplate, template
 	}
-	r.Content = template
 	return nil
+}
+
+// derivedCopies is what a sender without a content line has. Who knows a token can write
+// any body, so a digest would protect from nobody. An answer that is an instruction is
+// asked for again with the very same bytes.
+func (r *Resolved) derivedCopies(p Provider) Copies {
+	switch {
+	case !r.Scheme.Signed():
+		return CopiesByID
+	case p.Answer.remembers() && !r.Scheme.FreshPerAttempt():
+		return CopiesByID
+	case len(p.ID) == 0:
+		return CopiesByEvent
+	}
+	return CopiesBySigned
 }
 
 // IDSigned reports whether the whole ID is under the signature; false where there is
 // no ID.
 func (r *Resolved) IDSigned() bool {
-	sources := r.Scheme.Spec().ID
-	for _, source := range sources {
-		if !r.Scheme.Covers(source) {
-			return false
-		}
-	}
-	return len(sources) > 0
+	return len(r.ID) > 0 && !slices.ContainsFunc(r.ID, func(id EventID) bool { return !id.Signed })
 }
 
 // checkTimes refuses times that contradict each other.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -28,7 +29,12 @@ func (s *Sample) fill(p Provider, id string, at time.Time) error {
 		f.put(p.Event, func(string) any { return s.Event })
 	}
 	for _, source := range p.ID {
-		f.put(source, func(before string) any { return newID(before, id) })
+		f.put(source, func(before string) any {
+			if source.Kind == signature.SourceForm && !strings.ContainsAny(before, "0123456789") {
+				return before // a status beside the ID
+			}
+			return newID(before, id)
+		})
 	}
 	for _, source := range batchIDs(p.Content) {
 		f.put(source, func(before string) any { return newID(before, id) })
@@ -56,6 +62,8 @@ func (f *filler) put(source signature.Source, value func(before string) any) {
 	case source.Kind == signature.SourceBody && isJSON:
 		before := gjson.GetBytes(f.sample.Body, source.Name)
 		f.sample.Body, f.err = sjson.SetBytes(f.sample.Body, source.Name, value(before.String()))
+	case source.Kind == signature.SourceForm && !isJSON:
+		f.inForm(source.Name, func(text string) (string, error) { return fmt.Sprint(value(text)), nil })
 	case source.Kind == signature.SourceFormJSON && !isJSON:
 		field, path, _ := strings.Cut(source.Name, ".")
 		f.inForm(field, func(text string) (string, error) {

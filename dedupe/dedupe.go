@@ -27,6 +27,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash"
 	"iter"
 	"time"
 )
@@ -58,7 +59,12 @@ type Key [16]byte
 // about 2^64 events to find two with one key, and gains that one of their own events
 // counts as a copy of the other. To hit a key that exists takes 2^128 tries. Half the
 // digest saves a third of the memory that a stored event takes.
-func NewKey(kind string, parts ...[]byte) Key {
+func NewKey(kind string, parts ...[]byte) Key { return KeyOf(StartKey(kind, parts...)) }
+
+// StartKey returns a hash that has taken kind and parts. What is written to it then is
+// the last part, of whatever length; [KeyOf] ends it. It is for parts that are large, or
+// that are not in memory in one piece.
+func StartKey(kind string, parts ...[]byte) hash.Hash {
 	h := sha256.New()
 	var size [8]byte
 	write := func(p []byte) {
@@ -70,6 +76,11 @@ func NewKey(kind string, parts ...[]byte) Key {
 	for _, p := range parts {
 		write(p)
 	}
+	return h
+}
+
+// KeyOf returns the key of what a hash of [StartKey] has taken.
+func KeyOf(h hash.Hash) Key {
 	var sum [sha256.Size]byte
 	return Key(h.Sum(sum[:0])[:16])
 }

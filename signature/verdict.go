@@ -14,6 +14,8 @@ type Verdict struct {
 	// Parts are the stamp's text, the ID and nonce of the signature header or
 	// of what is signed, and the claims of a token, for [Source.Read].
 	Parts Parts
+
+	content int // which of the scheme's contents matched
 }
 
 // Reason says in one word why a request was refused. The words are the

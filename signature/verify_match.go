@@ -31,11 +31,11 @@ func (m *matcher) match(verdict *Verdict, in *Inspection, item *Request) error {
 			parts := &verdict.Parts
 			*parts = *in.groups.at(g)
 			m.scheme.resolve(parts, m.r)
-			for _, c := range m.scheme.signed {
+			for n, c := range m.scheme.signed {
 				ok, err := m.matchGroup(in, g, secret.Key, c, item, parts)
 				if ok {
 					if err = m.scheme.checkMatched(item, parts); err == nil {
-						verdict.Secret = i
+						verdict.Secret, verdict.content = i, n
 						return nil
 					}
 					other = err

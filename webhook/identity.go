@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"errors"
+	"hash"
 	"unicode/utf8"
 
 	"github.com/webhookguard/caddy-webhook-guard/config"
@@ -15,58 +16,55 @@ const MaxIDBytes = 1 << 10
 // errIDMalformed is why an ID cannot name an event.
 var errIDMalformed = errors.New("the event ID is not one string or number of at most 1 KiB")
 
-// identity says what a sender's events are called and what makes two deliveries the
-// same.
+// identity says which events are the same. Two questions have two keys, which are never
+// mixed up. The ID key says whether this is a retry: the sender repeats its ID on retries
+// and on nothing else. The other key says whether it is a captured request sent again: it
+// is made of what the signature covers, which nobody else can change, and of nothing that
+// is not signed.
 type identity struct {
-	id       []signature.Source
-	idSigned bool
+	ids    []config.EventID
+	event  *signature.Source
+	scheme *signature.Scheme
 
-	event       *signature.Source
-	eventSigned bool
-
-	contentOff bool
-	content    *signature.Template // nil: the default
-	params     map[string]string   // of the template
+	copies  config.Copies
+	content *signature.Template
+	fresh   bool // what the signature covers is new on each attempt
 }
 
 // names are what one request says of its event.
 type names struct {
-	id    []string // its parts; nil where it is missing
-	event string   // its type; "" where there is none
-
-	// content has the bytes that tell copies apart, to be digested as separate parts;
-	// nil where the ID alone does, and where there are none.
-	content [][]byte
+	id     []string // its parts; nil where it is missing
+	signed bool     // the whole ID is under the signature
+	event  string   // its type; "" where there is none
 }
 
 func newIdentity(rules *config.Resolved) identity {
-	scheme := rules.Scheme
 	return identity{
-		id: scheme.Spec().ID, idSigned: rules.IDSigned(),
-		event: rules.Event, eventSigned: rules.Event != nil && scheme.Covers(*rules.Event),
-		contentOff: rules.ContentOff, content: rules.Content, params: scheme.Spec().Params,
+		ids: rules.ID, event: rules.Event, scheme: rules.Scheme,
+		copies: rules.Copies, content: rules.Content, fresh: rules.Scheme.FreshPerAttempt(),
 	}
 }
 
 // read takes the event's names from an authenticated request. It returns errIDMalformed
-// where the ID is there but cannot be one.
+// where an ID is there but cannot be one.
 func (i *identity) read(r *signature.Request, parts signature.Parts) (names, error) {
-	var found names
-	var err error
-	if found.id, err = i.readID(r, parts); err != nil {
-		return names{}, err
+	found := names{event: i.readEvent(r, parts)}
+	for _, id := range i.ids {
+		var err error
+		if found.id, err = readID(id.Sources, r, parts); err != nil {
+			return names{}, err
+		}
+		if found.id != nil {
+			found.signed = id.Signed
+			break
+		}
 	}
-	found.event = i.readEvent(r, parts)
-	if i.contentOff || (found.id != nil && i.idSigned) {
-		return found, nil
-	}
-	found.content = i.readContent(r, parts, found.event)
 	return found, nil
 }
 
-func (i *identity) readID(r *signature.Request, parts signature.Parts) ([]string, error) {
-	id := make([]string, 0, len(i.id))
-	for _, source := range i.id {
+func readID(sources []signature.Source, r *signature.Request, parts signature.Parts) ([]string, error) {
+	id := make([]string, 0, len(sources))
+	for _, source := range sources {
 		value := source.Read(r, parts)
 		switch {
 		case value.Bad, value.Repeated, len(value.Text) > MaxIDBytes:
@@ -75,9 +73,6 @@ func (i *identity) readID(r *signature.Request, parts signature.Parts) ([]string
 			return nil, nil // a missing part is a missing ID
 		}
 		id = append(id, value.Text)
-	}
-	if len(id) == 0 {
-		return nil, nil
 	}
 	return id, nil
 }
@@ -94,34 +89,57 @@ func (i *identity) readEvent(r *signature.Request, parts signature.Parts) string
 	return value.Text
 }
 
-// readContent returns nil where there is nothing that could tell two events apart: no
-// two events may ever share an "empty" key.
-func (i *identity) readContent(r *signature.Request, parts signature.Parts, event string) [][]byte {
-	if i.content != nil {
-		bytes, err := i.content.Append(nil, r, parts, i.params)
-		if err != nil || len(bytes) == 0 {
-			return nil
-		}
-		return [][]byte{bytes}
-	}
-	if len(r.Body) == 0 {
-		return nil
-	}
-	if i.event != nil && !i.eventSigned {
-		// Shopify sends one order's body under several topics, and the topic
-		// travels in a header that is not signed.
-		return [][]byte{r.Body, []byte(event)}
-	}
-	return [][]byte{r.Body}
-}
-
-// keys digests the names into what the event is remembered by.
-func (n *names) keys(scope string) dedupe.Event {
-	keys := dedupe.Event{ID: IDKey(scope, n.id)}
-	if n.content != nil {
-		keys.Content = dedupe.NewKey("content", append([][]byte{[]byte(scope)}, n.content...)...)
+// keys digests what the event is remembered by. A signed ID is enough by itself: whoever
+// sends a captured request again cannot change it.
+func (i *identity) keys(scope string, found *names, r *signature.Request, verdict *signature.Verdict) dedupe.Event {
+	keys := dedupe.Event{ID: IDKey(scope, found.id)}
+	if found.id == nil || !found.signed {
+		keys.Content = i.copyKey(scope, r, verdict)
 	}
 	return keys
+}
+
+// copyKey is the key of what makes a request a copy where its ID does not settle it.
+func (i *identity) copyKey(scope string, r *signature.Request, verdict *signature.Verdict) dedupe.Key {
+	switch i.copies {
+	case config.CopiesByTemplate:
+		text, err := i.content.Append(nil, r, verdict.Parts, i.scheme.Spec().Params)
+		if err == nil && len(text) > 0 {
+			return dedupe.NewKey("content", []byte(scope), text)
+		}
+		// The sender's other events have no such fields. What is signed still tells
+		// them apart.
+		if !i.scheme.Signed() {
+			return dedupe.Key{}
+		}
+		return i.hash("replay", scope, r, verdict, i.scheme.HashSigned)
+	case config.CopiesBySigned:
+		return i.hash("replay", scope, r, verdict, i.scheme.HashSigned)
+	case config.CopiesByEvent:
+		switch {
+		case len(r.Body) > 0:
+			return i.hash("event", scope, r, verdict, i.scheme.HashEvent)
+		case i.fresh:
+			return i.hash("replay", scope, r, verdict, i.scheme.HashSigned)
+		}
+		// No two events ever share an empty key.
+	}
+	return dedupe.Key{}
+}
+
+// tellsConflicts reports whether another copy key under a known ID means other content. With
+// the attempt's own stamp in it, every retry has another one.
+func (i *identity) tellsConflicts() bool { return i.copies != config.CopiesBySigned || !i.fresh }
+
+// hashFunc writes what a key is made of.
+type hashFunc = func(hash.Hash, *signature.Request, *signature.Verdict) error
+
+func (i *identity) hash(kind, scope string, r *signature.Request, verdict *signature.Verdict, write hashFunc) dedupe.Key {
+	h := dedupe.StartKey(kind, []byte(scope))
+	if err := write(h, r, verdict); err != nil {
+		return dedupe.Key{} // it was under the signature a moment ago, so this does not happen
+	}
+	return dedupe.KeyOf(h)
 }
 
 // IDKey is the key of an ID in its namespace; zero for an event without an ID.

@@ -25,7 +25,7 @@ func newSender(t *testing.T, lines string) *Sender {
 	return s
 }
 
-func TestWhatIdentifiesAnEvent(t *testing.T) {
+func TestTheNamesOfAnEvent(t *testing.T) {
 	long := strings.Repeat("x", MaxIDBytes+1)
 	for _, tt := range []struct {
 		name, lines, body string
@@ -33,26 +33,24 @@ func TestWhatIdentifiesAnEvent(t *testing.T) {
 		want              names
 		wantErr           bool
 	}{
-		{name: "a signed ID is enough", lines: "id body id\nevent body type", body: `{"id":"e1","type":"t"}`,
-			want: names{id: []string{"e1"}, event: "t"}},
-		{name: "an unsigned ID comes with the content", lines: "id header X-Id", body: `{}`, header: map[string][]string{"X-Id": {"d1"}},
-			want: names{id: []string{"d1"}, content: [][]byte{[]byte(`{}`)}}},
-		{name: "an unsigned event type is part of the content", lines: "event header X-Topic", body: `{}`, header: map[string][]string{"X-Topic": {"a"}},
-			want: names{event: "a", content: [][]byte{[]byte(`{}`), []byte("a")}}},
+		{name: "a signed ID", lines: "id body id\nevent body type", body: `{"id":"e1","type":"t"}`,
+			want: names{id: []string{"e1"}, signed: true, event: "t"}},
+		{name: "an unsigned ID", lines: "id header X-Id", body: `{}`, header: map[string][]string{"X-Id": {"d1"}}, want: names{id: []string{"d1"}}},
+		{name: "an unsigned event type", lines: "event header X-Topic", body: `{}`, header: map[string][]string{"X-Topic": {"a"}}, want: names{event: "a"}},
 		{name: "a number keeps its text", lines: "id body id", body: `{"id":12345678901234567890}`,
-			want: names{id: []string{"12345678901234567890"}}},
-		{name: "a missing part is a missing ID", lines: "id body a body b", body: `{"a":"1"}`,
-			want: names{content: [][]byte{[]byte(`{"a":"1"}`)}}},
-		{name: "null is missing", lines: "id body id", body: `{"id":null}`, want: names{content: [][]byte{[]byte(`{"id":null}`)}}},
-		{name: "an empty body is no content", lines: "id body id", body: ``, want: names{}},
-		{name: "content off", lines: "content off", body: `{}`, want: names{}},
-		{name: "content by template", lines: "content {body.invoice}", body: `{"invoice":7,"attempt":2}`, want: names{content: [][]byte{[]byte("7")}}},
-		{name: "content that is missing is no content", lines: "content {body.invoice}", body: `{"attempt":2}`, want: names{}},
+			want: names{id: []string{"12345678901234567890"}, signed: true}},
+		{name: "a missing part is a missing ID", lines: "id body a body b", body: `{"a":"1"}`},
+		{name: "null is missing", lines: "id body id", body: `{"id":null}`},
+		{name: "the first of two IDs", lines: "id body a or header X-Id", body: `{"a":"1"}`, header: map[string][]string{"X-Id": {"d1"}},
+			want: names{id: []string{"1"}, signed: true}},
+		{name: "the other one where a part is missing", lines: "id body a body b or header X-Id", body: `{"a":"1"}`, header: map[string][]string{"X-Id": {"d1"}},
+			want: names{id: []string{"d1"}}},
+		{name: "neither", lines: "id body a or header X-Id", body: `{}`},
 		{name: "an object is no ID", lines: "id body id", body: `{"id":{}}`, wantErr: true},
 		{name: "true is no ID", lines: "id body id", body: `{"id":true}`, wantErr: true},
 		{name: "too long an ID", lines: "id body id", body: `{"id":"` + long + `"}`, wantErr: true},
 		{name: "two IDs", lines: "id header X-Id", body: `{}`, header: map[string][]string{"X-Id": {"a", "b"}}, wantErr: true},
-		{name: "an odd event type is none", lines: "event body type\ncontent off", body: `{"type":["x"]}`, want: names{}},
+		{name: "an odd event type is none", lines: "event body type\ncontent off", body: `{"type":["x"]}`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			sender := newSender(t, "signature X-Sig\n"+tt.lines)
@@ -71,35 +69,22 @@ func TestWhatIdentifiesAnEvent(t *testing.T) {
 	}
 }
 
-func TestEventKeysNeverRunTogether(t *testing.T) {
+func TestIDsNeverRunTogether(t *testing.T) {
 	type what struct {
 		scope string
-		event names
+		id    []string
 	}
-	id := func(parts ...string) names { return names{id: parts} }
-	content := func(parts ...string) names {
-		e := names{}
-		for _, p := range parts {
-			e.content = append(e.content, []byte(p))
-		}
-		return e
-	}
-	seen := make(map[dedupe.Event]what)
+	seen := make(map[dedupe.Key]what)
 	for _, w := range []what{
-		{"a", id("1")}, {"b", id("1")}, {"a", id("1", "2")}, {"a", id("12")}, {"a1", id("2")}, {"", id("a", "1")}, {"a", id("2", "1")},
-		{"a", content("1")}, {"b", content("1")}, {"a", content("1", "2")}, {"a", content("12")}, {"a", content("1", "")},
+		{"a", []string{"1"}}, {"b", []string{"1"}}, {"a", []string{"1", "2"}}, {"a", []string{"12"}}, {"a1", []string{"2"}}, {"", []string{"a", "1"}}, {"a", []string{"2", "1"}},
 	} {
-		keys := w.event.keys(w.scope)
-		if other, taken := seen[keys]; taken || keys == (dedupe.Event{}) {
-			t.Errorf("%v and %v have the same keys", w, other)
+		key := IDKey(w.scope, w.id)
+		if other, taken := seen[key]; taken || key.IsZero() {
+			t.Errorf("%v and %v have the same key", w, other)
 		}
-		seen[keys] = w
+		seen[key] = w
 	}
-	if keys := (&names{event: "x"}).keys("a"); keys != (dedupe.Event{}) {
-		t.Errorf("an event without identity has the keys %v", keys)
-	}
-	named := id("1")
-	if keys := named.keys("a"); !keys.Content.IsZero() || keys.ID != (&names{id: []string{"1"}, event: "x"}).keys("a").ID {
-		t.Error("more than the ID is in an ID's key")
+	if key := IDKey("a", nil); !key.IsZero() {
+		t.Errorf("an event without an ID has the key %v", key)
 	}
 }

@@ -150,7 +150,7 @@ func (j *Judgement) Identify(e *Event) *Refusal {
 	if refused != nil {
 		return refused
 	}
-	e.Scope, e.Keys = scope, found.keys(scope)
+	e.Scope, e.Keys = scope, j.sender.identity.keys(scope, &found, &j.signed, &j.verdict)
 	return nil
 }
 

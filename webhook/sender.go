@@ -36,6 +36,10 @@ func New(name string, p config.Provider) (*Sender, error) {
 // Authenticates reports whether anything proves who sent a request.
 func (s *Sender) Authenticates() bool { return s.token != nil || s.Rules.Scheme.Signed() }
 
+// TellsConflicts reports whether a known ID that comes with another content key has come
+// with other content.
+func (s *Sender) TellsConflicts() bool { return s.identity.tellsConflicts() }
+
 // NewKey makes a key of a secret's text, or of a public key where the sender signs with
 // a private one. Its errors never hold the text.
 func (s *Sender) NewKey(text string) (*signature.Key, error) {

@@ -1,0 +1,106 @@
+package signature
+
+import (
+	"encoding/binary"
+	"hash"
+	"maps"
+	"net/url"
+	"strings"
+)
+
+// HashSigned writes what the signature of a verified request covers into h, in the
+// canonical form that was put under the MAC: whoever sends the request again cannot
+// change it, however body, headers or URL are written anew. verdict is the one of r.
+func (s *Scheme) HashSigned(h hash.Hash, r *Request, verdict *Verdict) error {
+	return s.hashSigned(h, r, verdict.Parts, verdict.content)
+}
+
+// HashEvent is HashSigned without what is new on each attempt: the stamp, unless it is
+// the event's, and of a token all but the claims that vouch for the request.
+func (s *Scheme) HashEvent(h hash.Hash, r *Request, verdict *Verdict) error {
+	if s.spec.Named == namedJWT && len(s.claims) > 0 {
+		return s.hashClaims(h, r, verdict.Parts)
+	}
+	timeless, parts := *r, verdict.Parts
+	if t := s.spec.Timestamp; t != nil && !t.PerEvent {
+		s.blankStamp(&timeless, &parts)
+	}
+	return s.hashSigned(h, &timeless, parts, verdict.content)
+}
+
+// blank takes the place of what is left out: what is signed may not be empty.
+const blank = "-"
+
+func (s *Scheme) hashSigned(h hash.Hash, r *Request, parts Parts, content int) error {
+	c := s.signed[content]
+	if s.spec.Items == "" {
+		return c.hash(&macState{hash: h, secret: []byte(blank)}, r, parts)
+	}
+	requests, err := elements(r, s.spec.Items)
+	if err != nil {
+		return err
+	}
+	var count [8]byte
+	binary.BigEndian.PutUint64(count[:], uint64(len(requests)))
+	h.Write(count[:])
+	for i := range requests {
+		one := newSHA256()
+		if err := c.hash(&macState{hash: one, secret: []byte(blank)}, &requests[i], parts); err != nil {
+			return err
+		}
+		h.Write(one.Sum(nil))
+	}
+	return nil
+}
+
+// hashClaims writes what the claims of a token say of the request, each after its length.
+func (s *Scheme) hashClaims(h hash.Hash, r *Request, parts Parts) error {
+	for _, c := range s.claims {
+		text, err := c.Append(nil, r, parts, c.params)
+		if err != nil && !c.optional {
+			return err
+		}
+		var size [8]byte
+		binary.BigEndian.PutUint64(size[:], uint64(len(text)))
+		h.Write(size[:])
+		h.Write(text)
+	}
+	return nil
+}
+
+// blankStamp takes the stamp out of a request, wherever a template may read it.
+func (s *Scheme) blankStamp(r *Request, parts *Parts) {
+	parts.Timestamp = blank
+	switch source := s.stampSource; source.Kind {
+	case SourceHeader:
+		if _, there := r.Header[source.Name]; there {
+			r.Header = maps.Clone(r.Header)
+			r.Header[source.Name] = []string{blank}
+		}
+	case SourceQuery:
+		r.Query = withoutQueryKey(r.Query, source.Name)
+	}
+}
+
+// withoutQueryKey cuts a key out of a query and leaves the rest as it is.
+func withoutQueryKey(query, key string) string {
+	var kept []string
+	for pair := range strings.SplitSeq(query, "&") {
+		name, _, _ := strings.Cut(pair, "=")
+		if decoded, err := url.QueryUnescape(name); err == nil && decoded == key {
+			continue
+		}
+		kept = append(kept, pair)
+	}
+	return strings.Join(kept, "&")
+}
+
+// FreshPerAttempt reports whether something under the signature is new on each attempt: a
+// signed stamp of the attempt, or a token with its own times.
+func (s *Scheme) FreshPerAttempt() bool {
+	if s.spec.Named == namedJWT {
+		return true
+	}
+	t := s.spec.Timestamp
+	return t != nil && !t.PerEvent && s.Covers(t.Source)
+}
