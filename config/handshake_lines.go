@@ -84,10 +84,11 @@ func parseChallenge(c *Check, args []string) error {
 	if len(rest) != 1 {
 		return usage("not understood")
 	}
-	known := false
-	if c.Bound, known = bounds[rest[0]]; !known {
+	bound, known := bounds[rest[0]]
+	if !known {
 		return usage("unknown bound")
 	}
+	c.Bound = bound
 	return nil
 }
 

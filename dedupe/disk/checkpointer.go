@@ -142,6 +142,9 @@ func (c *checkpointer) damaged() error {
 	return c.damage
 }
 
+// isDamaged reports whether the database must not be touched any more.
+func (c *checkpointer) isDamaged() bool { return c.damaged() != nil }
+
 // noteDamage keeps everybody from a database that has turned out to make no sense: the
 // library may have been left in any state. It needs mu.
 func (c *checkpointer) noteDamage(err error) {

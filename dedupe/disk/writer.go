@@ -341,7 +341,7 @@ func (w *writer) finish(some []*write, err error) {
 func (w *writer) maintain() {
 	cp := w.checkpointer
 	switch {
-	case cp.running != nil || cp.damaged() != nil:
+	case cp.running != nil || cp.isDamaged():
 	case cp.flushing != nil:
 		cp.start() // it has failed before
 	case w.log.last() > cp.done && w.clock.elapsed()-w.log.since >= checkpointEvery:
@@ -354,7 +354,7 @@ func (w *writer) maintain() {
 // end leaves everything in the database. What cannot be moved stays in the log until the
 // store is opened again.
 func (w *writer) end() error {
-	if w.checkpointer.damaged() != nil {
+	if w.checkpointer.isDamaged() {
 		return nil
 	}
 	if err := w.rotate(); err != nil {
