@@ -59,24 +59,27 @@ type Key [16]byte
 // about 2^64 events to find two with one key, and gains that one of their own events
 // counts as a copy of the other. To hit a key that exists takes 2^128 tries. Half the
 // digest saves a third of the memory that a stored event takes.
-func NewKey(kind string, parts ...[]byte) Key { return KeyOf(StartKey(kind, parts...)) }
+func NewKey(kind string, parts ...[]byte) Key {
+	var room [256]byte // most identities are short
+	sum := sha256.Sum256(appendParts(room[:0], kind, parts))
+	return Key(sum[:len(Key{})])
+}
 
 // StartKey returns a hash that has taken kind and parts. What is written to it then is
 // the last part, of whatever length; [KeyOf] ends it. It is for parts that are large, or
 // that are not in memory in one piece.
 func StartKey(kind string, parts ...[]byte) hash.Hash {
 	h := sha256.New()
-	var size [8]byte
-	write := func(p []byte) {
-		binary.BigEndian.PutUint64(size[:], uint64(len(p)))
-		h.Write(size[:])
-		h.Write(p)
-	}
-	write([]byte(kind))
-	for _, p := range parts {
-		write(p)
-	}
+	h.Write(appendParts(nil, kind, parts))
 	return h
+}
+
+func appendParts(to []byte, kind string, parts [][]byte) []byte {
+	to = append(binary.BigEndian.AppendUint64(to, uint64(len(kind))), kind...)
+	for _, p := range parts {
+		to = append(binary.BigEndian.AppendUint64(to, uint64(len(p))), p...)
+	}
+	return to
 }
 
 // KeyOf returns the key of what a hash of [StartKey] has taken.

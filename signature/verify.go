@@ -69,16 +69,22 @@ func (m *matcher) authenticate(verdict *Verdict, in *Inspection) error {
 	case m.scheme.spec.Items != "":
 		return m.matchItems(verdict)
 	case m.scheme.inBody:
-		// A copy: in stays what the headers said, however often this is called.
-		all := in.copy()
-		if err := readSignatures(&all, m.scheme.lines, m.r, true); err != nil {
-			return err
-		}
-		return m.match(verdict, &all, m.r)
+		return m.matchInBody(verdict, in)
 	case in.candidates.count == 0:
 		return refuse(SignatureMissing, "no signature to check")
 	}
 	return m.match(verdict, in, m.r)
+}
+
+// matchInBody reads the signatures that are in the body too. It has a frame of its own,
+// as what it holds is large.
+func (m *matcher) matchInBody(verdict *Verdict, in *Inspection) error {
+	// A copy: in stays what the headers said, however often this is called.
+	all := in.copy()
+	if err := readSignatures(&all, m.scheme.lines, m.r, true); err != nil {
+		return err
+	}
+	return m.match(verdict, &all, m.r)
 }
 
 // CheckHeaderStamps judges the stamp where it is not in the body, for
