@@ -33,8 +33,9 @@ func checkStampFormat(format string) error {
 }
 
 // ParseStamp reads a stamp: digits with an optional fraction (seconds for
-// unix, milliseconds for unix_ms) or RFC 3339. Signs, spaces, exponents and
-// years after 9999 are refused. The error does not quote the text.
+// unix, milliseconds for unix_ms), or RFC 3339, which is UTC where it has no
+// zone. Signs, exponents and years after 9999 are refused. The error does not
+// quote the text.
 func ParseStamp(text, format string) (time.Time, error) {
 	if format == "" {
 		format = guessFormat(text)
@@ -50,17 +51,34 @@ func ParseStamp(text, format string) (time.Time, error) {
 	return time.Time{}, checkStampFormat(format)
 }
 
+// parseRFC3339 also reads what senders write in place of RFC 3339: no zone, as
+// Python's isoformat() leaves it out, and a space before the time of day.
 func parseRFC3339(text string) (time.Time, error) {
+	const seconds, end = len("2006-01-02T15:04:"), len("2006-01-02T15:04:05")
 	// time.Parse takes an hour of one digit and a comma before the fraction
 	// (golang.org/issue/54580), RFC 3339 does not.
-	if len(text) < len("2006-01-02T15:04:05Z") || text[len("2006-01-02T15")] != ':' || strings.Contains(text, ",") {
+	if len(text) < end || text[len("2006-01-02T15")] != ':' || text[seconds-1] != ':' || strings.Contains(text, ",") {
 		return time.Time{}, errStamp
 	}
-	t, err := time.Parse(time.RFC3339, text)
-	if err != nil {
+	date, between, clock, rest := text[:len("2006-01-02")], text[len("2006-01-02")], text[len("2006-01-02T"):end], text[end:]
+	if between != 'T' && between != 't' && between != ' ' {
+		return time.Time{}, errStamp
+	}
+	leap := time.Duration(0)
+	if text[seconds:end] == "60" { // a leap second is the next one here
+		clock, leap = clock[:len("15:04:")]+"59", time.Second
+	}
+	switch fraction, dotted := strings.CutPrefix(rest, "."); {
+	case rest == "", dotted && allDigits(fraction):
+		rest += "Z"
+	case strings.HasSuffix(rest, "z"):
+		rest = rest[:len(rest)-1] + "Z"
+	}
+	t, err := time.Parse(time.RFC3339, date+"T"+clock+rest)
+	if err != nil || t.Add(leap).UTC().Year() > 9999 {
 		return time.Time{}, errStamp // the other quotes the text
 	}
-	return t, nil
+	return t.Add(leap), nil
 }
 
 func guessFormat(text string) string {
