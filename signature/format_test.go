@@ -83,8 +83,8 @@ func TestReadHeader(t *testing.T) {
 		}
 		scheme := mustCompile(t, Spec{Signatures: []SignatureSpec{{Header: "Sig", Format: test.format, Split: split}}})
 		var in Inspection
-		rd := reader{lines: scheme.lines}
-		problem := rd.readGroups(&in, 0, strings.ReplaceAll(test.value, "M", mac))
+		rd := reader{l: &scheme.lines[0]}
+		problem := rd.readGroups(&in, strings.ReplaceAll(test.value, "M", mac))
 		got := problem
 		if problem == "" {
 			var found []string

@@ -16,7 +16,7 @@ func (s *Scheme) Covers(source Source) bool {
 	if s.spec.Items != "" {
 		switch source.Kind {
 		case SourceBody:
-			path, ok := s.inItem(source.Name)
+			path, ok := inItem(s.spec.Items, source.Name)
 			if !ok {
 				return false
 			}
@@ -105,13 +105,13 @@ func sameSource(a, b Source) bool {
 
 // inItem is a path of the whole body as it is called in the element it leads
 // into.
-func (s *Scheme) inItem(path string) (string, bool) {
-	outer, err := splitPath(s.spec.Items)
+func inItem(items, path string) (string, bool) {
+	outer, err := splitPath(items)
 	if err != nil {
 		return "", false
 	}
 	segments := splitUnescaped(path, '.')
-	if len(segments) <= len(outer)+1 || !holdsPath(s.spec.Items, path) {
+	if len(segments) <= len(outer)+1 || !holdsPath(items, path) {
 		return "", false
 	}
 	if _, err := strconv.Atoi(segments[len(outer)]); err != nil {

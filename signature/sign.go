@@ -27,7 +27,7 @@ func (s *Scheme) Sign(r *Request, key *Key, at time.Time, id string) error {
 	if r.Header == nil {
 		r.Header = make(map[string][]string)
 	}
-	parts, err := s.signedParts(r, at, id)
+	parts, err := signedParts(s, r, at, id)
 	if err == nil {
 		sg := signer{s, key, parts}
 		err = sg.sign(r)
@@ -87,7 +87,7 @@ func (sg *signer) signLines(r *Request) error {
 
 // signedParts sets the headers of stamp and ID and returns what the signature
 // header and the templates say of them.
-func (s *Scheme) signedParts(r *Request, at time.Time, id string) (Parts, error) {
+func signedParts(s *Scheme, r *Request, at time.Time, id string) (Parts, error) {
 	p := Parts{ID: id}
 	if t := s.spec.Timestamp; t != nil {
 		p.Timestamp = FormatStamp(at, t.Format)

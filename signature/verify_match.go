@@ -34,7 +34,7 @@ func (m *matcher) match(verdict *Verdict, in *Inspection, item *Request) error {
 			for n, c := range m.scheme.signed {
 				ok, err := m.matchGroup(in, g, secret.Key, c, item, parts)
 				if ok {
-					if err = m.scheme.checkMatched(item, parts); err == nil {
+					if err = checkMatched(m.scheme, item, parts); err == nil {
 						verdict.Secret, verdict.content = i, n
 						return nil
 					}

@@ -7,8 +7,10 @@ import "strings"
 // well-formed one. The inspection is no field: beside an error, which outlives
 // the call, it would have to be allocated.
 type reader struct {
-	lines []signatureLine
-	r     *Request
+	r *Request
+	// line is the one that is being read, l what it says.
+	line int
+	l    *signatureLine
 	// present: some place holds something; malformed is the first fault.
 	present   bool
 	malformed *Error
@@ -17,12 +19,13 @@ type reader struct {
 // readSignatures reads all signature lines that are in the body, or all that
 // are not.
 func readSignatures(in *Inspection, lines []signatureLine, r *Request, inBody bool) error {
-	rd := reader{lines: lines, r: r}
+	rd := reader{r: r}
 	for i := range lines {
-		if lines[i].source.inBody() != inBody {
+		rd.line, rd.l = i, &lines[i]
+		if rd.l.source.inBody() != inBody {
 			continue
 		}
-		if err := rd.readLine(in, i); err != nil {
+		if err := rd.readLine(in); err != nil {
 			return err
 		}
 		if in.seen > maxCandidates {
@@ -49,8 +52,8 @@ func lineNames(lines []signatureLine) string {
 	return strings.Join(names, " or ")
 }
 
-func (rd *reader) readLine(in *Inspection, line int) error {
-	l := &rd.lines[line]
+func (rd *reader) readLine(in *Inspection) error {
+	l := rd.l
 	switch {
 	case !l.isHeader():
 		v := l.read(rd.r)
@@ -58,14 +61,14 @@ func (rd *reader) readLine(in *Inspection, line int) error {
 		case v.Repeated || v.Bad:
 			return refuse(SignatureMalformed, "%s was sent more than once or cannot be read", l)
 		case v.Found:
-			rd.readValue(in, line, v.Text)
+			rd.readValue(in, v.Text)
 		}
 		return nil
 	case !l.numbered:
-		return rd.readHeader(in, line, l.source.Name)
+		return rd.readHeader(in, l.source.Name)
 	}
 	for _, name := range l.names(rd.r) {
-		if err := rd.readHeader(in, line, name); err != nil {
+		if err := rd.readHeader(in, name); err != nil {
 			return err
 		}
 		if in.seen > maxCandidates {
@@ -75,11 +78,11 @@ func (rd *reader) readLine(in *Inspection, line int) error {
 	return nil
 }
 
-func (rd *reader) readHeader(in *Inspection, line int, name string) error {
+func (rd *reader) readHeader(in *Inspection, name string) error {
 	switch values := rd.r.Header[name]; len(values) {
 	case 0:
 	case 1:
-		rd.readValue(in, line, values[0])
+		rd.readValue(in, values[0])
 	default:
 		// Proxies and apps disagree on which of two headers counts.
 		return refuse(SignatureMalformed, "header %s was sent %d times", name, len(values))
@@ -88,22 +91,22 @@ func (rd *reader) readHeader(in *Inspection, line int, name string) error {
 }
 
 // readValue takes the candidates out of one header or field.
-func (rd *reader) readValue(in *Inspection, line int, value string) {
+func (rd *reader) readValue(in *Inspection, value string) {
 	rd.present = true
-	problem := rd.readGroups(in, line, value)
+	problem := rd.readGroups(in, value)
 	if problem != "" && rd.malformed == nil {
-		rd.malformed = refuse(SignatureMalformed, "%s %s", &rd.lines[line], problem)
+		rd.malformed = refuse(SignatureMalformed, "%s %s", rd.l, problem)
 	}
 }
 
 // readGroups says what is wrong with a value, if no candidate came of it.
-func (rd *reader) readGroups(in *Inspection, line int, value string) (problem string) {
+func (rd *reader) readGroups(in *Inspection, value string) (problem string) {
 	if value == "" {
 		return "is empty"
 	}
-	separators := rd.lines[line].format.separators
+	separators := rd.l.format.separators
 	if len(separators) < 2 {
-		return rd.readGroup(in, line, value)
+		return rd.readGroup(in, value)
 	}
 	before := in.candidates.count
 	problem = "is not of the configured format"
@@ -111,7 +114,7 @@ func (rd *reader) readGroups(in *Inspection, line int, value string) (problem st
 		if group = strings.TrimSpace(group); group == "" {
 			continue
 		}
-		if p := rd.readGroup(in, line, group); p != "" {
+		if p := rd.readGroup(in, group); p != "" {
 			problem = p
 		}
 		if in.seen > maxCandidates {
@@ -126,15 +129,15 @@ func (rd *reader) readGroups(in *Inspection, line int, value string) (problem st
 
 // readGroup reads the items that share one timestamp: a whole header, unless
 // its format has groups. Nothing of a malformed group is kept.
-func (rd *reader) readGroup(in *Inspection, line int, text string) (problem string) {
-	f := rd.lines[line].format
+func (rd *reader) readGroup(in *Inspection, text string) (problem string) {
+	f := rd.l.format
 	if len(f.separators) == 0 {
 		var found item
 		if !f.patterns[0].match(&found, text) {
 			in.seen++
 			return "is not of the configured format"
 		}
-		return rd.keepGroup(in, line, &found, found.signature)
+		return rd.keepGroup(in, &found, found.signature)
 	}
 	// Signatures may stand before the timestamp that goes with them, so they
 	// are kept until the whole group is read.
@@ -163,12 +166,12 @@ func (rd *reader) readGroup(in *Inspection, line int, text string) (problem stri
 		}
 		macs = append(macs, found.signature)
 	}
-	return rd.keepGroup(in, line, &group, macs...)
+	return rd.keepGroup(in, &group, macs...)
 }
 
 // keepGroup adds the well-formed signatures of a group to the candidates.
-func (rd *reader) keepGroup(in *Inspection, line int, group *item, macs ...string) (problem string) {
-	l := &rd.lines[line]
+func (rd *reader) keepGroup(in *Inspection, group *item, macs ...string) (problem string) {
+	l := rd.l
 	// A group without a signature counts as one, so that no header can hold
 	// an endless row of them.
 	in.seen += max(len(macs), 1)
@@ -185,11 +188,11 @@ func (rd *reader) keepGroup(in *Inspection, line int, group *item, macs ...strin
 		return "has no nonce"
 	}
 	if l.jwt {
-		return rd.keepTokens(in, line, macs)
+		return rd.keepTokens(in, macs)
 	}
 	before := in.candidates.count
 	for _, mac := range macs {
-		rd.keep(in, line, mac)
+		rd.keep(in, mac)
 	}
 	if in.candidates.count == before {
 		return "has no signature of the right length and encoding"
@@ -201,11 +204,11 @@ func (rd *reader) keepGroup(in *Inspection, line int, group *item, macs ...strin
 
 // keepTokens is keepGroup for tokens: each is a group, as it has claims and
 // bytes under its signature of its own.
-func (rd *reader) keepTokens(in *Inspection, line int, tokens []string) (problem string) {
+func (rd *reader) keepTokens(in *Inspection, tokens []string) (problem string) {
 	before := in.candidates.count
 	for _, token := range tokens {
-		p, mac, wrong := rd.lines[line].readToken(token)
-		if wrong == "" && !rd.keep(in, line, mac) {
+		p, mac, wrong := rd.l.readToken(token)
+		if wrong == "" && !rd.keep(in, mac) {
 			wrong = "holds a token without a signature of the right length and encoding"
 		}
 		if wrong != "" {
@@ -221,10 +224,10 @@ func (rd *reader) keepTokens(in *Inspection, line int, tokens []string) (problem
 }
 
 // keep adds a signature to the candidates, if it is well-formed.
-func (rd *reader) keep(in *Inspection, line int, text string) bool {
-	l := &rd.lines[line]
+func (rd *reader) keep(in *Inspection, text string) bool {
+	l := rd.l
 	c := in.candidates.push()
-	c.line, c.group = line, in.groups.count
+	c.line, c.group = rd.line, in.groups.count
 	var ok bool
 	if size := algorithms[l.algorithm].size; size > 0 {
 		ok = l.encoding.decodeMAC(&c.mac, text, size)

@@ -6,7 +6,7 @@ import (
 )
 
 // checkMatched asks what can only be asked of bytes that the sender signed.
-func (s *Scheme) checkMatched(r *Request, p *Parts) error {
+func checkMatched(s *Scheme, r *Request, p *Parts) error {
 	if err := checkClaims(s.claims, r, p); err != nil {
 		return err
 	}
