@@ -84,20 +84,21 @@ func (c Catalogue) Get(name string) (Provider, error) {
 		return Provider{}, fmt.Errorf("provider %q is not supported: %s", name, reason)
 	}
 	similar := ""
-	if names := c.similar(name); len(names) > 0 {
+	if names := Similar(name, c.Names()); len(names) > 0 {
 		similar = "did you mean " + strings.Join(names, ", ") + "? "
 	}
 	return Provider{}, fmt.Errorf("unknown provider %q: %s`caddy webhook-guard providers` lists all; describe another one with `provider %s { … }` in the global webhook_guard option", name, similar, name)
 }
 
-// similar returns the names that contain the given one, are contained in it, or
-// differ from it by at most two letters.
-func (c Catalogue) similar(name string) []string {
+// Similar returns the known names that contain the given one, are contained in it, or
+// differ from it by at most two letters, five at most.
+func Similar(name string, all []string) []string {
 	name = strings.ToLower(name)
 	var names []string
-	for _, known := range c.Names() {
-		held := len(name) > 2 && (strings.Contains(known, name) || strings.Contains(name, known))
-		if held || distance(name, known) <= 2 {
+	for _, known := range all {
+		lower := strings.ToLower(known)
+		held := len(name) > 2 && (strings.Contains(lower, name) || strings.Contains(name, lower))
+		if held || distance(name, lower) <= min(2, len(name)-1) {
 			names = append(names, known)
 		}
 	}

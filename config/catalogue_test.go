@@ -42,7 +42,7 @@ func TestNamesThatAreNearlyRight(t *testing.T) {
 		"strpe": "stripe", "Stripe": "stripe", "hubspot": "hubspot-v1, hubspot-v2, hubspot-v3",
 		"gitlab": "github, gitlab-secret-token, gitlab-signing-token", "slack-events": "slack", "qqqqqqqq": "",
 	} {
-		if got := strings.Join(Builtin().similar(name), ", "); got != want {
+		if got := strings.Join(Similar(name, Builtin().Names()), ", "); got != want {
 			t.Errorf("similar to %s are %q, want %q", name, got, want)
 		}
 	}

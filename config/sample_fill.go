@@ -22,22 +22,19 @@ func (s *Sample) fill(p Provider, id string, at time.Time) error {
 	f := filler{sample: s, set: make(map[signature.Source]bool)}
 	for _, stamp := range []*signature.StampSpec{p.Timestamp, p.EventTime} {
 		if stamp != nil {
-			f.put(stamp.Source, func(string) any { return stampValue(*stamp, at) })
+			f.put(stamp.Source, func(gjson.Result) any { return stampValue(*stamp, at) })
 		}
 	}
 	if s.Event != "" {
-		f.put(p.Event, func(string) any { return s.Event })
+		f.put(p.Event, func(gjson.Result) any { return s.Event })
 	}
-	for _, source := range p.ID {
-		f.put(source, func(before string) any {
-			if source.Kind == signature.SourceForm && !strings.ContainsAny(before, "0123456789") {
-				return before // a status beside the ID
+	for _, source := range slices.Concat(p.ID, p.OrID, contentIDs(p.Content)) {
+		f.put(source, func(before gjson.Result) any {
+			if before.Type == gjson.String && !idLike.MatchString(lastKey(source.Name)) && !strings.ContainsAny(before.Str, "0123456789") && before.Str != "" {
+				return before.Str // a status beside the ID
 			}
 			return newID(before, id)
 		})
-	}
-	for _, source := range batchIDs(p.Content) {
-		f.put(source, func(before string) any { return newID(before, id) })
 	}
 	f.fillSigned(p, id)
 	return f.err
@@ -52,7 +49,7 @@ type filler struct {
 
 // put replaces the value at a source, if the sample can have that source. value gets
 // the one before.
-func (f *filler) put(source signature.Source, value func(before string) any) {
+func (f *filler) put(source signature.Source, value func(before gjson.Result) any) {
 	if f.err != nil || f.set[source] {
 		return
 	}
@@ -61,13 +58,15 @@ func (f *filler) put(source signature.Source, value func(before string) any) {
 	switch {
 	case source.Kind == signature.SourceBody && isJSON:
 		before := gjson.GetBytes(f.sample.Body, source.Name)
-		f.sample.Body, f.err = sjson.SetBytes(f.sample.Body, source.Name, value(before.String()))
+		f.sample.Body, f.err = sjson.SetBytes(f.sample.Body, source.Name, value(before))
 	case source.Kind == signature.SourceForm && !isJSON:
-		f.inForm(source.Name, func(text string) (string, error) { return fmt.Sprint(value(text)), nil })
+		f.inForm(source.Name, func(text string) (string, error) {
+			return fmt.Sprint(value(gjson.Result{Type: gjson.String, Str: text})), nil
+		})
 	case source.Kind == signature.SourceFormJSON && !isJSON:
 		field, path, _ := strings.Cut(source.Name, ".")
 		f.inForm(field, func(text string) (string, error) {
-			return sjson.Set(text, path, value(gjson.Get(text, path).String()))
+			return sjson.Set(text, path, value(gjson.Get(text, path)))
 		})
 	}
 }
@@ -100,11 +99,11 @@ func (f *filler) fillSigned(p Provider, id string) {
 	if err != nil || f.err != nil {
 		return
 	}
-	keep := func(before string) any {
-		if before == "" {
+	keep := func(before gjson.Result) any {
+		if before.String() == "" {
 			return id
 		}
-		return gjson.Parse(before).Value()
+		return before.Value()
 	}
 	for _, field := range rules.Scheme.CoveredFields() {
 		if field.Kind != signature.SourceBody {
@@ -128,12 +127,13 @@ func (f *filler) fillSigned(p Provider, id string) {
 			"X-Contentful-Signed-Headers": {"x-contentful-signed-headers,x-contentful-timestamp"},
 		}
 	}
+	f.vary(rules.Scheme, id)
 }
 
 var (
 	headerPlaceholder = regexp.MustCompile(`\{header\.([^}|]+)`)
 	paramPlaceholder  = regexp.MustCompile(`\{param\.([^}|]+)`)
-	eachPlaceholder   = regexp.MustCompile(`\{(body\.[^}|]*\*[^}|]*)`)
+	fieldPlaceholder  = regexp.MustCompile(`\{((?:body|form)\.[^}|]+)`)
 )
 
 // signedHeaders returns the headers that the templates name.
@@ -179,13 +179,13 @@ func (p Provider) WithParams() Provider {
 	return p
 }
 
-// batchIDs returns the sources of the first event's IDs in a batch, where the content
-// template contains the IDs of all events.
-func batchIDs(content string) []signature.Source {
+// contentIDs returns the sources of the IDs in a content template, and where it contains
+// those of a batch, of the first event's.
+func contentIDs(content string) []signature.Source {
 	var sources []signature.Source
-	for _, match := range eachPlaceholder.FindAllStringSubmatch(content, -1) {
+	for _, match := range fieldPlaceholder.FindAllStringSubmatch(content, -1) {
 		kind, path, _ := strings.Cut(strings.ReplaceAll(match[1], "*", "0"), ".")
-		if last := path[strings.LastIndexByte(path, '.')+1:]; strings.HasSuffix(strings.ToLower(last), "id") || last == "pspReference" {
+		if last := lastKey(path); strings.HasSuffix(strings.ToLower(last), "id") || last == "pspReference" {
 			sources = append(sources, signature.Source{Kind: signature.Kind(kind), Name: path})
 		}
 	}
@@ -199,10 +199,4 @@ func stampValue(stamp signature.StampSpec, at time.Time) any {
 		return text
 	}
 	return gjson.Parse(text).Value()
-}
-
-// newID replaces the last part of a sample's ID with id, so that evt_123 becomes
-// evt_<id>.
-func newID(like, id string) string {
-	return like[:strings.LastIndexAny(like, "_-")+1] + id
 }

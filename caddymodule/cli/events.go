@@ -53,7 +53,6 @@ func eventCommand(method string, report func(adminapi.EventState) string, templa
 	cmd := &template
 	cmd.Args = cobra.MinimumNArgs(2)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		cmd.SilenceUsage = true
 		state, err := admin.event(method, args[0], args[1:])
 		if err != nil {
 			return err
@@ -70,7 +69,7 @@ func eventCommand(method string, report func(adminapi.EventState) string, templa
 	flags.StringVar(&admin.address, "address", "", "the admin API's address; default: the configuration's, or localhost:2019")
 	flags.StringVar(&admin.config, "config", "", "the configuration file that names the address")
 	flags.StringVar(&admin.adapter, "adapter", "", "the configuration's adapter")
-	return cmd
+	return verb(cmd)
 }
 
 // event asks the running gateway.
@@ -82,12 +81,12 @@ func (f adminFlags) event(method, scope string, id []string) (state adminapi.Eve
 	query := url.Values{"scope": {scope}, "id": id}
 	resp, err := caddycmd.AdminAPIRequest(address, method, adminapi.EventPath+"?"+query.Encode(), nil, nil)
 	if err != nil {
-		return state, fmt.Errorf("asking the gateway at %s: %w", address, err)
+		return state, unwanted(fmt.Errorf("asking the gateway at %s: %w", address, err))
 	}
 	defer func() { _ = resp.Body.Close() }()
 	err = json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(&state)
 	if err != nil {
-		return state, fmt.Errorf("reading the answer of %s: %w", address, err)
+		return state, unwanted(fmt.Errorf("reading the answer of %s: %w", address, err))
 	}
 	return state, nil
 }

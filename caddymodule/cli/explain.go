@@ -8,7 +8,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
 	"github.com/webhookguard/caddy-webhook-guard/config"
@@ -16,16 +15,10 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/explain/capture"
 )
 
-// The exit statuses of `explain`.
-const (
-	exitVerified    = 0
-	exitNotVerified = 1
-	exitUsage       = 2
-)
-
 // explainOptions are what the flags of `explain` say.
 type explainOptions struct {
 	secret               secretFlags
+	config               configFlags
 	body, publicURL, now string
 	params               map[string]string
 }
@@ -46,89 +39,88 @@ The exit status is 0 where the request verifies, 1 where it does not, and 2 wher
 it cannot be judged.`,
 		Example: `  caddy webhook-guard explain stripe --secret-env STRIPE_WEBHOOK_SECRET captured.http
   tail -1 access.log | caddy webhook-guard explain github --secret-file secret.txt --body body.json -`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			return exitWith(cmd, exitUsage, cobra.ExactArgs(2)(cmd, args))
-		},
+		ValidArgsFunction: completeProviders,
+		Args:              cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			cmd.SilenceUsage = true
-			status, err := o.run(args[0], args[1], cmd.InOrStdin(), cmd.OutOrStdout())
-			return exitWith(cmd, status, err)
+			return o.run(args[0], args[1], cmd.InOrStdin(), cmd.OutOrStdout())
 		},
 	}
-	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return exitWith(cmd, exitUsage, err) })
 	o.secret.add(cmd)
+	o.config.add(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&o.body, "body", "", "the file that holds the body, where the capture does not")
 	flags.StringVar(&o.publicURL, "public-url", "", "the URL registered with the sender, as public_url says it to the guard")
 	flags.StringToStringVar(&o.params, "param", nil, "a constant that the provider signs along, name=value")
 	flags.StringVar(&o.now, "now", "", "the time to judge the request at, RFC 3339 or unix seconds; default: that of the log entry, or now")
-	return cmd
-}
-
-// exitWith ends the command with a status. A usage error is said as cobra says
-// its own.
-func exitWith(cmd *cobra.Command, status int, err error) error {
-	if err == nil && status != exitNotVerified {
-		return nil
-	}
-	cmd.SilenceErrors, cmd.SilenceUsage = true, true
-	if err == nil {
-		return errNotVerified // Caddy exits with 1
-	}
-	cmd.PrintErrln("Error:", err.Error())
-	return caddycmd.WrapCommandFuncForCobra(func(caddycmd.Flags) (int, error) { return status, nil })(cmd, nil)
+	return verb(cmd)
 }
 
 var errNotVerified = errors.New("the request does not verify")
 
-func (o explainOptions) run(provider, captured string, stdin io.Reader, stdout io.Writer) (int, error) {
-	in, caught, err := o.read(provider, captured, stdin)
+func (o explainOptions) run(provider, captured string, stdin io.Reader, stdout io.Writer) error {
+	in, secrets, caught, err := o.read(provider, captured, stdin)
 	if err != nil {
-		return exitUsage, err
+		return err
 	}
-	report, err := explain.Explain(in)
+	report, err := explainWith(&in, secrets)
 	if errors.Is(err, explain.ErrNoSecret) {
 		err = fmt.Errorf("%s signs: %w", provider, errNoSecret)
 	}
 	if err != nil {
-		return exitUsage, err
+		return err
 	}
 	if err := printReport(stdout, in, caught, report); err != nil {
-		return exitUsage, err
+		return err
 	}
 	if !report.Verified {
-		return exitNotVerified, nil
+		return unwanted(errNotVerified)
 	}
-	return exitVerified, nil
+	return nil
+}
+
+// explainWith tries each secret of a guard. The report is of the one that verifies, or
+// else of the first.
+func explainWith(in *explain.Input, secrets []string) (first *explain.Report, err error) {
+	for i, secret := range append(secrets, "")[:max(1, len(secrets))] {
+		in.Secret = secret
+		report, err := explain.Explain(*in)
+		if err != nil || report.Verified {
+			return report, err
+		}
+		if i == 0 {
+			first = report
+		}
+	}
+	return first, nil
 }
 
 // read gathers what there is to judge.
-func (o explainOptions) read(provider, captured string, stdin io.Reader) (explain.Input, *capture.Capture, error) {
-	in := explain.Input{Name: provider, Now: time.Now(), Senders: config.Builtin()}
-	var err error
-	if in.Provider, err = in.Senders.Get(provider); err != nil {
-		return in, nil, err
+func (o explainOptions) read(provider, captured string, stdin io.Reader) (in explain.Input, secrets []string, caught *capture.Capture, err error) {
+	subject, err := o.config.find(provider)
+	if err != nil {
+		return in, nil, nil, err
 	}
-	in.Provider = config.Provider{PublicURL: o.publicURL, Param: o.params}.Over(in.Provider)
+	in = explain.Input{Name: provider, Now: time.Now(), Senders: subject.senders}
+	in.Provider = config.Provider{PublicURL: o.publicURL, Param: o.params}.Over(subject.provider)
 	if err := oneFromStdin(captured, o.body, o.secret.file); err != nil {
-		return in, nil, err
+		return in, nil, nil, err
 	}
-	if in.Secret, err = o.secret.read(stdin); err != nil && !errors.Is(err, errNoSecret) {
-		return in, nil, err
+	if secrets, err = subject.secrets(o.secret, stdin); err != nil && !errors.Is(err, errNoSecret) {
+		return in, nil, nil, err
 	}
 	text, err := readFile(captured, stdin)
 	if err != nil {
-		return in, nil, fmt.Errorf("the capture: %w", err)
+		return in, nil, nil, fmt.Errorf("the capture: %w", err)
 	}
 	var body []byte
 	if o.body != "" {
 		if body, err = readFile(o.body, stdin); err != nil {
-			return in, nil, fmt.Errorf("--body: %w", err)
+			return in, nil, nil, fmt.Errorf("--body: %w", err)
 		}
 	}
-	caught, err := capture.Parse(text, body)
+	caught, err = capture.Parse(text, body)
 	if err != nil {
-		return in, nil, err
+		return in, nil, nil, err
 	}
 	in.Request, in.Unstripped = caught.Request, caught.Unstripped
 	if caught.Form == capture.FormLog && o.body == "" {
@@ -139,10 +131,10 @@ func (o explainOptions) read(provider, captured string, stdin io.Reader) (explai
 	}
 	if o.now != "" {
 		if in.Now, err = parseTime("--now", o.now); err != nil {
-			return in, nil, err
+			return in, nil, nil, err
 		}
 	}
-	return in, caught, nil
+	return in, secrets, caught, nil
 }
 
 // printReport writes what was found. Nothing in it comes from the secret, the

@@ -1,9 +1,12 @@
 package cli
 
 import (
+	"errors"
 	"flag"
 	"strings"
 	"testing"
+
+	"github.com/spf13/cobra"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -17,4 +20,21 @@ func wantText(t *testing.T, err error, text string) {
 	if !strings.Contains(err.Error(), text) {
 		t.Errorf("error %q does not hold %q", err, text)
 	}
+}
+
+// statusOf is the status that Caddy exits with.
+func statusOf(err error) int {
+	if err == nil {
+		return exitWanted
+	}
+	var exit exitError
+	if !errors.As(err, &exit) {
+		return 1 // Caddy's own, for any other error
+	}
+	return exit.status
+}
+
+var verbs = map[string]func() *cobra.Command{
+	"providers": providersCommand, "sign": signCommand, "send": sendCommand,
+	"explain": explainCommand, "lookup": lookupCommand, "forget": forgetCommand,
 }

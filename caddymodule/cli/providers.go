@@ -2,7 +2,9 @@ package cli
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -11,6 +13,7 @@ import (
 )
 
 func providersCommand() *cobra.Command {
+	var configuration configFlags
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "providers [<name>]",
@@ -23,27 +26,35 @@ global webhook_guard option and changed there.`,
 		Example: `  caddy webhook-guard providers
   caddy webhook-guard providers --json | jq '.[] | select(.replay == "not closed") | .name'
   caddy webhook-guard providers struktr`,
-		Args: cobra.MaximumNArgs(1),
+		ValidArgsFunction: completeProviders,
+		Args:              cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			cmd.SilenceUsage = true
-			return runProviders(args, asJSON, cmd.OutOrStdout())
+			return runProviders(configuration, args, asJSON, cmd.OutOrStdout())
 		},
 	}
+	configuration.add(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print an array of objects")
-	return cmd
+	return verb(cmd)
 }
 
-func runProviders(args []string, asJSON bool, stdout io.Writer) error {
-	catalogue := config.Builtin()
+func runProviders(configuration configFlags, args []string, asJSON bool, stdout io.Writer) error {
+	loaded, err := configuration.load()
+	if err != nil {
+		return err
+	}
+	catalogue := loaded.senders
 	if len(args) == 1 {
-		provider, err := catalogue.Get(args[0])
-		if err != nil {
+		subject, err := configuration.find(args[0])
+		switch {
+		case err != nil:
 			return err
-		}
-		if !asJSON {
+		case asJSON:
+		case slices.Contains(subject.own, args[0]), subject.block != nil:
+			return printSubject(subject, stdout)
+		default:
 			return printBlock(args[0], stdout)
 		}
-		catalogue = config.Catalogue{args[0]: provider}
+		catalogue = config.Catalogue{args[0]: subject.provider}
 	}
 	entries, err := handbook.All(catalogue)
 	if err != nil {
@@ -64,5 +75,11 @@ func printBlock(name string, stdout io.Writer) error {
 		return err
 	}
 	_, err = io.WriteString(stdout, block)
+	return err
+}
+
+// printSubject prints the lines of a provider that the configuration describes.
+func printSubject(s *subject, stdout io.Writer) error {
+	_, err := fmt.Fprintf(stdout, "provider %s {\n%s}\n", s.name, s.provider.Lines("\t"))
 	return err
 }

@@ -1,12 +1,10 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -15,16 +13,12 @@ import (
 
 	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/signature"
-	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
-
-// sendTimeout is how long an answer may take.
-const sendTimeout = time.Minute
 
 // sendOptions are what the flags of `send` say.
 type sendOptions struct {
-	secret        secretFlags
-	sender        senderFlags
+	signerFlags
+	transport     transportFlags
 	body, event   string
 	count, repeat int
 	forge         bool
@@ -35,14 +29,23 @@ func sendCommand() *cobra.Command {
 	var o sendOptions
 	cmd := &cobra.Command{
 		Use:   "send <provider> <url>",
-		Short: "Sends a signed event to a gateway and prints what becomes of it",
+		Short: "Sends a signed event to a gateway and prints the result",
 		Long: `Sends a sample event of the provider, or the one given with --body, signed as
-the provider signs it, and prints the status and the guard's result.
+the provider signs it, and prints the status and the guard's result. Each event is
+a new one to the guard.
 
-A provider that signs nothing sends a token: put it into the URL.`,
+A token goes where the provider, or the guard in --config, has it. Where that is not
+known, put it into the URL or into a --header.
+
+The exit status is 0 where every answer is the one that such a request should get:
+a first copy is forwarded, a repetition is a duplicate, a forged one gets a 401, one
+that is too old a 403. It is 1 where an answer is another one or there is none, and
+2 where the command is used wrongly.`,
 		Example: `  caddy webhook-guard send struktr http://localhost:8080/webhooks/struktr --secret-env STRUKTR_SECRET --repeat 2
+  caddy webhook-guard send acme https://hooks.example.com/webhooks/acme --config Caddyfile --resolve hooks.example.com:127.0.0.1 --insecure
   caddy webhook-guard send struktr --event list
   caddy webhook-guard send okrapdf 'http://localhost:8080/webhooks/okrapdf?token=…' --age 10m`,
+		ValidArgsFunction: completeProviders,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if o.event == listEvents {
 				return cobra.RangeArgs(1, 2)(cmd, args)
@@ -50,15 +53,14 @@ A provider that signs nothing sends a token: put it into the URL.`,
 			return cobra.ExactArgs(2)(cmd, args)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			cmd.SilenceUsage = true
 			if o.event == listEvents {
-				return printEvents(args[0], cmd.OutOrStdout())
+				return o.printEvents(args[0], cmd.OutOrStdout())
 			}
 			return o.run(cmd.Context(), args[0], args[1], cmd.InOrStdin(), cmd.OutOrStdout())
 		},
 	}
-	o.secret.add(cmd)
-	o.sender.add(cmd)
+	o.signerFlags.add(cmd)
+	o.transport.add(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&o.body, "body", "", "the file that holds the event, - for standard input; default: a sample")
 	flags.StringVar(&o.event, "event", "", "the type of the sample event, or list to see which there are; default: the first one documented")
@@ -66,14 +68,15 @@ A provider that signs nothing sends a token: put it into the URL.`,
 	flags.IntVar(&o.repeat, "repeat", 1, "how often to send each one")
 	flags.BoolVar(&o.forge, "forge", false, "sign with a secret that is not the one given")
 	flags.DurationVar(&o.age, "age", 0, "how old the event and its request are to be")
-	return cmd
+	_ = cmd.RegisterFlagCompletionFunc("event", completeEvents)
+	return verb(cmd)
 }
 
 // listEvents asks for the sample events in place of sending one.
 const listEvents = "list"
 
-func printEvents(provider string, stdout io.Writer) error {
-	if _, err := config.Builtin().Get(provider); err != nil {
+func (o sendOptions) printEvents(provider string, stdout io.Writer) error {
+	if _, err := o.config.find(provider); err != nil {
 		return err
 	}
 	events := config.SampleEvents(provider)
@@ -92,16 +95,19 @@ func (o sendOptions) run(ctx context.Context, provider, target string, stdin io.
 		return err
 	}
 	u, err := url.Parse(target)
-	if err != nil || u.Host == "" {
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
 		return errors.New("the second argument is the whole URL to send to: http://localhost:8080/webhooks/…")
 	}
-	m, err := newMessenger(provider, o.secret, o.sender, stdin)
+	m, err := o.messenger(provider, stdin)
 	if err != nil {
 		return err
 	}
-	sign := m.sign
-	if o.forge {
-		sign = m.forge
+	if o.forge && !m.canForge(u) {
+		return fmt.Errorf("--forge: %s signs nothing, and there is no token to spoil in the URL: put it there, or give --config", provider)
+	}
+	client, err := o.transport.client(u)
+	if err != nil {
+		return err
 	}
 	var given []byte
 	if o.body != "" {
@@ -109,19 +115,45 @@ func (o sendOptions) run(ctx context.Context, provider, target string, stdin io.
 			return fmt.Errorf("--body: %w", err)
 		}
 	}
+	c := campaign{sendOptions: o, m: m, client: client, tally: newTally(stdout, secretsOf(u, m.token), o.count*o.repeat, o.count > 1)}
 	for range o.count {
-		msg, err := o.message(m, u, given)
-		if err != nil {
+		if err := c.event(ctx, u, given); err != nil {
 			return err
 		}
-		signed, err := sign(msg, m.key)
-		if err != nil {
+	}
+	return c.tally.end()
+}
+
+// campaign is all that one run of the command sends.
+type campaign struct {
+	sendOptions
+	m      *messenger
+	client *client
+	tally  *tally
+}
+
+// event makes one event and sends it.
+func (c *campaign) event(ctx context.Context, u *url.URL, given []byte) error {
+	msg, err := c.message(c.m, u, given)
+	if err != nil {
+		return err
+	}
+	var signed *signature.Request
+	if c.forge {
+		signed, err = c.m.forge(msg)
+	} else {
+		signed, err = c.m.sign(msg, c.m.key, c.m.token)
+	}
+	if err != nil {
+		return err
+	}
+	want := c.m.expect(signed, c.sendOptions)
+	for n := range c.repeat {
+		if err := c.tally.add(c.client.post(ctx, signed), want, n); err != nil {
 			return err
 		}
-		for range o.repeat {
-			if err := post(ctx, signed, stdout); err != nil {
-				return err
-			}
+		if ctx.Err() != nil {
+			return unwanted(ctx.Err())
 		}
 	}
 	return nil
@@ -140,63 +172,52 @@ func (o sendOptions) message(m *messenger, u *url.URL, given []byte) (message, e
 	return msg, nil
 }
 
+// canForge reports whether there is anything to forge.
+func (m *messenger) canForge(u *url.URL) bool {
+	return m.key != nil || m.token != "" || m.sender.Rules.Token != nil || u.RawQuery != ""
+}
+
 // forge makes a request that the sender would not: signed with a secret that it
 // does not have, or, where that is a private key, for other bytes. Where the
-// provider signs nothing it spoils the URL's token instead.
-func (m *messenger) forge(msg message, key *signature.Key) (*signature.Request, error) {
+// provider signs nothing it spoils the token instead.
+func (m *messenger) forge(msg message) (*signature.Request, error) {
+	scheme := m.sender.Rules.Scheme
 	switch {
-	case key == nil:
-		spoilt := *msg.url
-		query := spoilt.Query()
-		for name := range query {
-			query.Set(name, "forged-"+randomID())
-		}
-		spoilt.RawQuery = query.Encode()
-		msg.url = &spoilt
-	case m.scheme.Asymmetric():
+	case !scheme.Signed():
+		return m.spoil(msg)
+	case scheme.Asymmetric():
 		other := msg
 		other.body = append([]byte(" "), msg.body...)
-		forged, err := m.sign(other, key)
+		forged, err := m.sign(other, m.key, "")
 		if err == nil {
 			forged.Body = msg.body
 		}
 		return forged, err
-	default:
-		var err error
-		if key, err = signature.NewKey(randomID()+randomID(), "raw", ""); err != nil {
-			return nil, err
-		}
 	}
-	return m.sign(msg, key)
+	key, err := signature.NewKey(randomID()+randomID(), "raw", "")
+	if err != nil {
+		return nil, err
+	}
+	return m.sign(msg, key, "")
 }
 
-// post sends one request and prints a line about its answer.
-func post(ctx context.Context, r *signature.Request, stdout io.Writer) error {
-	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
-	defer cancel()
-	target := r.Scheme + "://" + r.Host + r.Path
-	if r.Query != "" {
-		target += "?" + r.Query
+// spoil sends another token: in the URL each value is one, as a provider may have it under
+// any name.
+func (m *messenger) spoil(msg message) (*signature.Request, error) {
+	token := "forged-" + randomID()
+	spoilt := *msg.url
+	query := spoilt.Query()
+	for name := range query {
+		query.Set(name, token)
 	}
-	req, err := http.NewRequestWithContext(ctx, r.Method, target, bytes.NewReader(r.Body))
+	spoilt.RawQuery = query.Encode()
+	msg.url = &spoilt
+	r, err := m.sign(msg, nil, token)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	req.Header = http.Header(r.Header).Clone()
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
+	if place := m.sender.Rules.Token; place != nil && place.Source.Kind == signature.SourceHeader && m.header[place.Source.Name] != nil {
+		r.Header[place.Source.Name] = []string{token}
 	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, 256))
-	if err != nil {
-		return fmt.Errorf("reading the answer: %w", err)
-	}
-	result := resp.Header.Get(webhook.ResultHeader)
-	if result == "" {
-		result = "(no guard answered)"
-	}
-	first, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
-	_, err = fmt.Fprintln(stdout, strings.TrimSpace(fmt.Sprintf("%d %s  %s", resp.StatusCode, result, first)))
-	return err
+	return r, nil
 }

@@ -14,8 +14,7 @@ import (
 
 // signOptions are what the flags of `sign` say.
 type signOptions struct {
-	secret               secretFlags
-	sender               senderFlags
+	signerFlags
 	body, id, event, url string
 	time                 string
 }
@@ -25,30 +24,32 @@ func signCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sign <provider>",
 		Short: "Prints the headers that the provider would send with a body",
+		Long: `Prints the headers that the provider would send with a body: the signature, and the
+stamp, ID and event type where those are headers.` + exitHelp,
 		Example: `  caddy webhook-guard sign struktr --secret-env STRUKTR_SECRET --body event.json
   echo -n '{}' | caddy webhook-guard sign stripe --secret-file secret.txt`,
-		Args: cobra.ExactArgs(1),
+		ValidArgsFunction: completeProviders,
+		Args:              cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			cmd.SilenceUsage = true
 			return o.run(args[0], cmd.InOrStdin(), cmd.OutOrStdout())
 		},
 	}
-	o.secret.add(cmd)
-	o.sender.add(cmd)
+	o.signerFlags.add(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&o.body, "body", "-", "the file that holds the body, - for standard input")
 	flags.StringVar(&o.id, "id", "", "the event or delivery ID, where that is sent in a header; default: a new one")
 	flags.StringVar(&o.event, "event", "", "the event's type, where that is sent in a header")
 	flags.StringVar(&o.time, "time", "", "the time to sign, RFC 3339 or unix seconds; default: now")
 	flags.StringVar(&o.url, "url", "https://localhost/", "the URL, where the provider signs that")
-	return cmd
+	_ = cmd.RegisterFlagCompletionFunc("event", completeEvents)
+	return verb(cmd)
 }
 
 func (o signOptions) run(provider string, stdin io.Reader, stdout io.Writer) error {
 	if err := oneFromStdin(o.body, o.secret.file); err != nil {
 		return err
 	}
-	m, err := newMessenger(provider, o.secret, o.sender, stdin)
+	m, err := o.messenger(provider, stdin)
 	if err != nil {
 		return err
 	}
@@ -72,7 +73,7 @@ func (o signOptions) run(provider string, stdin io.Reader, stdout io.Writer) err
 	}
 	msg.contentType = contentType(msg.body)
 	query := msg.url.RawQuery
-	signed, err := m.sign(msg, m.key)
+	signed, err := m.sign(msg, m.key, "")
 	if err != nil {
 		return err
 	}

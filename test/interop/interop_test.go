@@ -126,6 +126,11 @@ type trial struct {
 	round    string // of a request and its copies: the guard keeps their events apart
 }
 
+// likeAGuard answers as a guard does: any other answer is a failure to `send`.
+func likeAGuard(testbed.Delivery) testbed.Answer {
+	return testbed.Answer{Status: http.StatusOK, Header: http.Header{"Webhook-Guard": {"forwarded"}}}
+}
+
 func newTrial(t *testing.T, r row) *trial {
 	if r.secret == "" {
 		r.secret = plainSecret
@@ -135,7 +140,7 @@ func newTrial(t *testing.T, r row) *trial {
 	}
 	tr := &trial{
 		T: t, row: r, key: r.secret, check: r.secret,
-		app: testbed.StartApp(t, nil), receiver: testbed.StartApp(t, nil),
+		app: testbed.StartApp(t, nil), receiver: testbed.StartApp(t, likeAGuard),
 	}
 	lines := "secret {env.SECRET}\n" + r.lines
 	if r.keys != "" {

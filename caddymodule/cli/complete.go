@@ -1,0 +1,59 @@
+package cli
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/webhookguard/caddy-webhook-guard/config"
+)
+
+// completeProviders completes the first argument with the providers, those of --config
+// too.
+func completeProviders(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveDefault // a file or URL
+	}
+	return beginning(begun, completedSetup(cmd).senders.Names()), cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeEvents completes the types of a provider's sample events.
+func completeEvents(_ *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+	if len(args) == 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return beginning(begun, append(config.SampleEvents(args[0]), listEvents)), cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeScopes completes the scopes of the guards in --config, those of the provider
+// where one is given.
+func completeScopes(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+	var scopes []string
+	for _, block := range completedSetup(cmd).guards {
+		if len(args) == 0 || block.ProviderName == args[0] {
+			scopes = append(scopes, block.scope())
+		}
+	}
+	return beginning(begun, scopes), cobra.ShellCompDirectiveNoFileComp
+}
+
+// completedSetup is what --config says so far. A shell cannot show an error.
+func completedSetup(cmd *cobra.Command) setup {
+	file, _ := cmd.Flags().GetString("config")
+	adapter, _ := cmd.Flags().GetString("adapter")
+	loaded, err := configFlags{file: file, adapter: adapter}.load()
+	if err != nil {
+		return setup{senders: config.Builtin()}
+	}
+	return loaded
+}
+
+func beginning(begun string, words []string) []string {
+	var found []string
+	for _, word := range words {
+		if strings.HasPrefix(word, begun) {
+			found = append(found, word)
+		}
+	}
+	return found
+}

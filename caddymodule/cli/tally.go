@@ -1,0 +1,137 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/term"
+)
+
+// tally prints the answers, and sums them up.
+type tally struct {
+	out      io.Writer
+	secrets  []string // never printed
+	total    int
+	many     bool // more than one event: print a summary
+	progress bool // show how many are done in place of each answer
+
+	results  map[string]int
+	took     []time.Duration
+	unwanted int
+	why      error // the first answer that was not as wanted
+}
+
+func newTally(out io.Writer, secrets []string, total int, many bool) *tally {
+	t := &tally{out: out, secrets: secrets, total: total, many: many, results: make(map[string]int)}
+	if file, ok := out.(*os.File); ok && many {
+		t.progress = term.IsTerminal(int(file.Fd()))
+	}
+	return t
+}
+
+// add takes the answer to the nth copy of one event.
+func (t *tally) add(got reply, want expectation, n int) error {
+	t.took = append(t.took, got.took)
+	t.results[got.word()]++
+	err := want.check(got, n)
+	if err != nil {
+		t.unwanted++
+		if t.why == nil {
+			t.why = err
+			if got.err == nil {
+				t.why = fmt.Errorf("%w, got %d %s", err, got.status, got.word())
+			}
+		}
+	}
+	if t.progress {
+		return t.showProgress(got, err != nil)
+	}
+	return t.line(got)
+}
+
+// showProgress writes over its own line. An answer that is not as wanted stays.
+func (t *tally) showProgress(got reply, keep bool) error {
+	if keep {
+		if _, err := io.WriteString(t.out, "\r\x1b[K"); err != nil {
+			return err
+		}
+		if err := t.line(got); err != nil {
+			return err
+		}
+	}
+	_, err := fmt.Fprintf(t.out, "\r\x1b[K%d of %d", len(t.took), t.total)
+	return err
+}
+
+func (t *tally) line(got reply) error {
+	if got.err != nil {
+		return nil // it is the command's error
+	}
+	text := strings.TrimSpace(fmt.Sprintf("%d %s  %s", got.status, got.word(), t.printable(got.text)))
+	_, err := fmt.Fprintln(t.out, text)
+	return err
+}
+
+// word is the result as it is printed.
+func (r reply) word() string {
+	switch {
+	case r.err != nil:
+		return "no answer"
+	case r.result == "":
+		return "(no guard answered)"
+	}
+	return string(r.result)
+}
+
+// printable is a text of the gateway's without what must not be printed: a token that an
+// app may send back, and what a terminal takes for a command.
+func (t *tally) printable(text string) string {
+	for _, secret := range t.secrets {
+		text = strings.ReplaceAll(text, secret, "…")
+	}
+	return strings.Map(func(r rune) rune {
+		if r < ' ' && r != '\t' || r >= 0x7f && r < 0xa0 {
+			return -1
+		}
+		return r
+	}, text)
+}
+
+// end prints the summary. The error says that not every answer was as wanted.
+func (t *tally) end() error {
+	if t.progress {
+		if _, err := io.WriteString(t.out, "\r\x1b[K"); err != nil {
+			return err
+		}
+	}
+	if t.many {
+		if _, err := fmt.Fprintln(t.out, t.summary()); err != nil {
+			return err
+		}
+	}
+	switch {
+	case t.unwanted == 0:
+		return nil
+	case t.total == 1:
+		return unwanted(t.why)
+	}
+	return unwanted(fmt.Errorf("%d of %d answers are not as they should be; the first: %w", t.unwanted, len(t.took), t.why))
+}
+
+func (t *tally) summary() string {
+	var words []string
+	for _, result := range slices.Sorted(maps.Keys(t.results)) {
+		words = append(words, fmt.Sprintf("%d %s", t.results[result], result))
+	}
+	slices.Sort(t.took)
+	at := func(share float64) time.Duration {
+		d := t.took[int(share*float64(len(t.took)-1))]
+		return d.Round(max(d/100, time.Microsecond))
+	}
+	return fmt.Sprintf("%d requests: %s; median %s, 99%% %s, slowest %s", len(t.took), strings.Join(words, ", "), at(0.5), at(0.99), at(1))
+}
