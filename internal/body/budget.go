@@ -1,7 +1,6 @@
 package body
 
 import (
-	"container/list"
 	"errors"
 	"runtime"
 	"sync"
@@ -47,23 +46,13 @@ type Budget struct {
 	unverified int64 // part of held
 	leaving    int64 // part of unverified, of uploads that have been told to end
 
-	uploads      list.List // of *upload, those that can be ended, the longest without progress first
-	small, large list.List // of *waiter
-	look         *time.Timer
+	uploads uploads
+	waiters
+	look *time.Timer
 
 	garbage    int64 // bytes of buffers freed since the last collection, and not used again
 	due        int64 // part of garbage, that the collection under way frees
 	collecting bool
-}
-
-// waiter is an upload that waits for n bytes.
-type waiter struct {
-	upload *upload
-	n      int64
-	since  time.Time
-	place  *list.Element
-	queue  *list.List
-	done   chan error
 }
 
 // NewBudget makes a budget of so many bytes.
@@ -180,26 +169,6 @@ func (b *Budget) lookAgainLocked(after time.Duration) {
 	b.look.Reset(after)
 }
 
-// first is the one to be served next.
-func (b *Budget) first() *waiter {
-	for _, queue := range []*list.List{&b.small, &b.large} {
-		if e := queue.Front(); e != nil {
-			return e.Value.(*waiter)
-		}
-	}
-	return nil
-}
-
-// last is the one to be served after all others.
-func (b *Budget) last() *waiter {
-	for _, queue := range []*list.List{&b.large, &b.small} {
-		if e := queue.Back(); e != nil {
-			return e.Value.(*waiter)
-		}
-	}
-	return nil
-}
-
 // share is what unverified bodies may hold together when one of this size
 // grows.
 func (b *Budget) share(size int64) int64 {
@@ -232,37 +201,11 @@ func (b *Budget) grantLocked(u *upload, n int64, now time.Time) {
 	b.held += n
 	b.unverified += n
 	u.held += n
-	b.markLocked(u, now)
-}
-
-// markLocked notes that an upload is alive.
-func (b *Budget) markLocked(u *upload, now time.Time) {
-	u.mark = now
-	switch {
-	case u.conn == nil || u.evicted:
-	case u.place == nil:
-		u.place = b.uploads.PushBack(u)
-	default:
-		b.uploads.MoveToBack(u.place)
-	}
+	b.uploads.mark(u, now)
 }
 
 func (b *Budget) evictLocked(u *upload) {
 	u.evicted = true
 	b.leaving += u.held
-	b.unlistLocked(u)
-}
-
-func (b *Budget) unlistLocked(u *upload) {
-	if u.place != nil {
-		b.uploads.Remove(u.place)
-		u.place = nil
-	}
-}
-
-// settleLocked ends a wait.
-func (w *waiter) settleLocked(err error) {
-	w.queue.Remove(w.place)
-	w.place = nil
-	w.done <- err
+	b.uploads.unlist(u)
 }

@@ -73,7 +73,7 @@ func (u *upload) take(n int64) error {
 // the sender's fault that nothing more arrives.
 func (u *upload) queueLocked(n int64, now time.Time) *waiter {
 	b := u.budget
-	b.unlistLocked(u)
+	b.uploads.unlist(u)
 	w := &waiter{upload: u, n: n, since: now, queue: &b.large, done: make(chan error, 1)}
 	if u.held+n <= smallBody {
 		w.queue = &b.small
@@ -116,7 +116,7 @@ func (u *upload) progress(arrived int64) {
 	u.marked = arrived
 	u.budget.mu.Lock()
 	defer u.budget.mu.Unlock()
-	u.budget.markLocked(u, time.Now())
+	u.budget.uploads.mark(u, time.Now())
 }
 
 // interrupt makes the read that is under way fail, unless it is over.
@@ -141,7 +141,7 @@ func (u *upload) end(failed bool) (evicted bool) {
 	b := u.budget
 	b.update(func() {
 		evicted = u.evicted
-		b.unlistLocked(u)
+		b.uploads.unlist(u)
 		if evicted {
 			b.leaving -= u.held
 		}
