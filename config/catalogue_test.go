@@ -71,7 +71,7 @@ func TestSamplesAreOfTheAskedEventIDAndTime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{`"event": "document.uploaded"`, `"timestamp": "2026-03-01T12:00:00Z"`, `a716-feed"`} {
+	for _, want := range []string{`"event": "document.uploaded"`, `"timestamp": "2026-03-01T12:00:00Z"`, `"document_id": "` + uuidOf("feed")} {
 		if !strings.Contains(string(sample.Body), want) {
 			t.Errorf("%s does not hold %s", sample.Body, want)
 		}

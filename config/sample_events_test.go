@@ -5,6 +5,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/webhookguard/caddy-webhook-guard/signature"
 )
 
 // Every event that is listed can be had, and the first one is the default.
@@ -32,5 +36,37 @@ func TestSampleEvents(t *testing.T) {
 	}
 	if events := SampleEvents("nobody"); events != nil {
 		t.Errorf("an unknown provider has events: %q", events)
+	}
+}
+
+// Senders that many use have the ten events that are used most.
+func TestCommonSendersHaveTenSamples(t *testing.T) {
+	for _, name := range []string{
+		"stripe", "github", "shopify", "slack", "twilio", "gitlab-secret-token", "gitlab-signing-token", "meta-facebook-whatsapp-instagram",
+		"zoom", "sendgrid", "mailgun", "intercom", "hubspot-v3", "square", "linear", "paddle",
+	} {
+		if got := len(SampleEvents(name)); got < 10 {
+			t.Errorf("%s has %d sample events", name, got)
+		}
+	}
+}
+
+// A sample is of the type that it is listed under, where the body says it.
+func TestSamplesAreOfTheirType(t *testing.T) {
+	for _, name := range Builtin().Names() {
+		p := Builtin()[name]
+		if p.Event.Kind != signature.SourceBody {
+			continue
+		}
+		for _, event := range SampleEvents(name) {
+			sample, err := NewSample(name, p, event, "0123456789abcdef", time.Now())
+			if err != nil || sample.ContentType != contentJSON {
+				continue
+			}
+			want, _, _ := strings.Cut(event, "/") // Meta's objects have several kinds of changes
+			if got := gjson.GetBytes(sample.Body, p.Event.Name).String(); got != event && got != want {
+				t.Errorf("%s %s is of the type %q", name, event, got)
+			}
+		}
 	}
 }

@@ -26,15 +26,17 @@ func (s *Sample) fill(p Provider, id string, at time.Time) error {
 		}
 	}
 	if s.Event != "" {
-		f.put(p.Event, func(gjson.Result) any { return s.Event })
-	}
-	for _, source := range slices.Concat(p.ID, p.OrID, contentIDs(p.Content)) {
-		f.put(source, func(before gjson.Result) any {
-			if before.Type == gjson.String && !idLike.MatchString(lastKey(source.Name)) && !strings.ContainsAny(before.Str, "0123456789") && before.Str != "" {
-				return before.Str // a status beside the ID
+		f.put(p.Event, func(before gjson.Result) any {
+			if before.String() != "" {
+				return before.Value() // one type has several samples
 			}
-			return newID(before, id)
+			return s.Event
 		})
+	}
+	for _, sources := range [][]signature.Source{p.ID, p.OrID, contentIDs(p.Content)} {
+		for _, source := range ownIDs(sources) {
+			f.put(source, func(before gjson.Result) any { return newID(before, id) })
+		}
 	}
 	f.fillSigned(p, id)
 	return f.err

@@ -1,9 +1,11 @@
 package config
 
 import (
+	"fmt"
 	"hash/fnv"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -38,10 +40,20 @@ func (f *filler) varyField(fields []signature.Source, id string) {
 		}
 	}
 	for _, field := range free {
+		if value := gjson.GetBytes(f.sample.Body, field.Name); field.Kind == signature.SourceBody && value.IsObject() {
+			f.varyObject(field.Name, value.Raw, id)
+			return
+		}
 		if idLike.MatchString(lastKey(field.Name)) || len(free) == 1 {
 			f.put(field, func(before gjson.Result) any { return newID(before, id) })
 			return
 		}
+	}
+}
+
+func (f *filler) varyObject(path, object, id string) {
+	if object, f.err = varyJSON(object, id); f.err == nil {
+		f.sample.Body, f.err = sjson.SetRawBytes(f.sample.Body, path, []byte(object))
 	}
 }
 
@@ -88,27 +100,40 @@ func varyJSON(text, id string) (string, error) {
 
 var (
 	// idLike are the keys of IDs.
-	idLike = regexp.MustCompile(`(?:^|[._-])(?:id|uid|gid|uuid|guid|uri|sha|key|token|number|reference|after)$|[a-z](?:Id|ID|Sid|Uuid|UUID)$`)
+	idLike = regexp.MustCompile(`(?:^|[._-])(?:id|uid|gid|mid|uuid|guid|sha)$|[a-z](?:Id|ID|Sid|Uuid|UUID)$`)
 
-	// ownerLike are the keys of IDs that are the same for many events.
-	ownerLike = regexp.MustCompile(`(?i)account|user|owner|team|org|workspace|tenant|shop|store|site|app|client|merchant|customer|project|endpoint|webhook|subscription|company|business|board|sender|repository|environment|event_type|api`)
+	// nameLike are the keys of what is at least new for most events.
+	nameLike = regexp.MustCompile(`(?:^|[._-])(?:after|uri|key|token|number|reference)$`)
+
+	// ownerLike are the paths of IDs that are the same for many events.
+	ownerLike = regexp.MustCompile(`(?i)account|user|owner|team|org|workspace|tenant|shop|store|site|app|client|merchant|customer|project|endpoint|webhook|hook_id|subscription|company|business|board|sender|recipient|repository|environment|event_type|api|channel|group|server|library|location|^entry\.0\.id$`)
 )
+
+// ownIDs are the sources of a composite ID that are new for each event: not a status, a
+// time or an account beside the ID proper.
+func ownIDs(sources []signature.Source) []signature.Source {
+	own := slices.DeleteFunc(slices.Clone(sources), func(source signature.Source) bool {
+		return !idLike.MatchString(lastKey(source.Name)) || ownerLike.MatchString(source.Name)
+	})
+	if len(own) == 0 {
+		return sources
+	}
+	return own
+}
 
 // bestID chooses a place for an ID, or returns "".
 func bestID(paths []string) string {
-	second := ""
-	for _, path := range paths {
-		if !idLike.MatchString(lastKey(path)) {
-			continue
-		}
-		if !ownerLike.MatchString(path) {
-			return path
-		}
-		if second == "" {
-			second = path
+	for _, fits := range []func(path string) bool{
+		func(path string) bool { return idLike.MatchString(lastKey(path)) && !ownerLike.MatchString(path) },
+		func(path string) bool { return nameLike.MatchString(lastKey(path)) && !ownerLike.MatchString(path) },
+		func(path string) bool { return path == "ref" },
+		func(path string) bool { return idLike.MatchString(lastKey(path)) },
+	} {
+		if i := slices.IndexFunc(paths, fits); i >= 0 {
+			return paths[i]
 		}
 	}
-	return second
+	return ""
 }
 
 func lastKey(path string) string { return path[strings.LastIndexByte(path, '.')+1:] }
@@ -139,23 +164,43 @@ func leaves(value gjson.Result, path string, paths []string) []string {
 	return paths
 }
 
-// newID replaces the last part of a sample's ID with id, so that evt_123 becomes
-// evt_<id>. A number stays one.
+var (
+	uuidShape   = regexp.MustCompile(`^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+	digestShape = regexp.MustCompile(`^[0-9a-f]{20,}$`)
+	letters     = regexp.MustCompile(`^[A-Z]{2}[0-9]`)
+)
+
+// newID makes an ID of the shape that a sample's has: evt_123 becomes evt_<id>, a number
+// stays one, and so do a UUID and a digest.
 func newID(like gjson.Result, id string) any {
-	if like.Type == gjson.Number {
-		return numberOf(id)
-	}
 	text := like.String()
-	return text[:strings.LastIndexAny(text, "_-")+1] + id
+	switch {
+	case like.Type == gjson.Number:
+		return numberOf(id)
+	case uuidShape.MatchString(text):
+		return uuidOf(id)
+	case digestShape.MatchString(text) && len(id) < len(text):
+		return id + text[len(id):]
+	case letters.MatchString(text):
+		return text[:2] + id
+	}
+	return text[:strings.LastIndexAny(text, "/_-")+1] + id
+}
+
+func hashOf(id string) uint64 {
+	digest := fnv.New64a()
+	digest.Write([]byte(id))
+	return digest.Sum64()
 }
 
 // numberOf makes an ID a number that every JSON parser reads exactly.
-func numberOf(id string) uint64 {
-	digest := fnv.New64a()
-	digest.Write([]byte(id))
-	return digest.Sum64()>>16 | 1<<47
+func numberOf(id string) uint64 { return hashOf(id)>>16 | 1<<47 }
+
+func uuidOf(id string) string {
+	text := fmt.Sprintf("%016x", hashOf(id))
+	return text[:8] + "-" + text[8:12] + "-4000-8000-" + text[4:]
 }
 
 func holdsID(text, id string) bool {
-	return strings.Contains(text, id) || strings.Contains(text, strconv.FormatUint(numberOf(id), 10))
+	return strings.Contains(text, id) || strings.Contains(text, strconv.FormatUint(numberOf(id), 10)) || strings.Contains(text, uuidOf(id))
 }
