@@ -2,7 +2,6 @@ package caddymodule
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -37,7 +36,7 @@ func (g *Guard) checkHeaderNames(server *caddyhttp.Server) error {
 	if server != nil {
 		dots, underscores = server.ExpectedDotHeaders, server.ExpectedUnderscoreHeaders
 	}
-	for _, name := range g.headerNames() {
+	for _, name := range g.sender.Rules.Reads().Headers() {
 		dot, underscore := strings.Contains(name, "."), strings.Contains(name, "_")
 		var kept bool
 		option := "expected_dot_headers"
@@ -66,35 +65,4 @@ func listed(allowed []string, name string, globs bool) bool {
 		}
 		return strings.EqualFold(entry, name)
 	})
-}
-
-var headerVariable = regexp.MustCompile(`\{(?:http\.request\.)?header\.([^{}|]+)`)
-
-// headerNames lists the headers that the guard reads.
-func (g *Guard) headerNames() []string {
-	var names []string
-	for _, s := range g.Signature {
-		names = append(names, strings.TrimSuffix(s.Header, "*"))
-	}
-	if token := g.sender.Rules.Token; token != nil && token.Source.Kind == signature.SourceHeader {
-		names = append(names, token.Source.Name)
-	}
-	sources := append([]signature.Source{g.Event}, g.ID...)
-	if g.Timestamp != nil {
-		sources = append(sources, g.Timestamp.Source)
-	}
-	if g.EventTime != nil {
-		sources = append(sources, g.EventTime.Source)
-	}
-	for _, source := range sources {
-		if source.Kind == signature.SourceHeader {
-			names = append(names, source.Name)
-		}
-	}
-	for _, template := range append(slices.Clone(g.Signed), g.Content) {
-		for _, match := range headerVariable.FindAllStringSubmatch(template, -1) {
-			names = append(names, match[1])
-		}
-	}
-	return names
 }

@@ -37,8 +37,7 @@ func TestHeadersThatCaddyDropsAreRefused(t *testing.T) {
 		"a pattern longer than a name": {"X.", []string{"X.Acme*"}, nil, "expected_dot_headers"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := &Guard{sender: &webhook.Sender{Rules: new(config.Resolved)}}
-			g.Signature = []signature.SignatureSpec{{Header: tc.header}}
+			g := guardOf(t, config.Provider{Signature: []signature.SignatureSpec{{Header: tc.header}}})
 			err := g.checkHeaderNames(&caddyhttp.Server{ExpectedDotHeaders: tc.dots, ExpectedUnderscoreHeaders: tc.underscores})
 			if tc.want != "" {
 				wantText(t, err, tc.want)
@@ -49,23 +48,59 @@ func TestHeadersThatCaddyDropsAreRefused(t *testing.T) {
 	}
 }
 
-func TestHeaderNamesAreAllThatTheGuardReads(t *testing.T) {
-	token, err := config.ParseToken("header X-Token")
+// What a template reads counts, wherever the template stands, and its text does not.
+func TestHeadersInTemplatesThatCaddyDropsAreRefused(t *testing.T) {
+	signs := []signature.SignatureSpec{{Header: "X-Sig"}}
+	for name, tc := range map[string]struct {
+		p       config.Provider
+		refused bool
+	}{
+		"signed":             {config.Provider{Signature: signs, Signed: []string{"{header.X_Account}{body}"}}, true},
+		"through a function": {config.Provider{Signature: signs, Signed: []string{"{http.request.header.X_Account|lower}{body}"}}, true},
+		"text":               {config.Provider{Signature: signs, Signed: []string{`\{header.X_Account\}{body}`}}, false},
+		"content":            {config.Provider{Signature: signs, Content: "{header.X_Account}"}, true},
+		"claim": {config.Provider{
+			Signature: signs, Scheme: "jwt", Claim: []signature.Claim{{Name: "sub", Template: "{header.X_Account}"}},
+		}, true},
+		"or_id": {config.Provider{Signature: signs, ID: sourcesOf("body id"), OrID: sourcesOf("header X_Account")}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := guardOf(t, tc.p).checkHeaderNames(nil)
+			if tc.refused {
+				wantText(t, err, "expected_underscore_headers X_account")
+			} else if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// guardOf is a guard of a provider, with nothing but its rules.
+func guardOf(t *testing.T, p config.Provider) *Guard {
+	t.Helper()
+	sender, err := webhook.New("acme", p)
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &Guard{sender: &webhook.Sender{Rules: &config.Resolved{Token: &token}}}
-	g.Provider = config.Provider{
+	return &Guard{Provider: p, sender: sender}
+}
+
+func TestHeaderNamesAreAllThatTheGuardReads(t *testing.T) {
+	g := guardOf(t, config.Provider{
+		Token:     "header X-Token",
 		Signature: []signature.SignatureSpec{{Header: "X-Sig"}, {Header: "X-Sig-*"}},
 		Event:     sourcesOf("header X-Event")[0],
 		ID:        sourcesOf("header X-Id", "body id", "query id"),
 		Timestamp: &signature.StampSpec{Source: sourcesOf("header X-At")[0]},
 		EventTime: &signature.StampSpec{Source: sourcesOf("header X-Event-At")[0]},
-		Signed:    []string{"{header.X-Signed}{body}", "{http.request.header.X-Long|lower}"},
-		Content:   "{header.X-Content}",
-	}
+		Signed: []string{
+			"{header.X-Signed}{header.X-Event-At}{body}",
+			"{http.request.header.X-Long|lower}{header.X-Event-At}",
+		},
+		Content: "{header.X-Content}",
+	})
 	want := []string{"X-Sig", "X-Sig-", "X-Token", "X-Event", "X-Id", "X-At", "X-Event-At", "X-Signed", "X-Long", "X-Content"}
-	got := g.headerNames()
+	got := g.sender.Rules.Reads().Headers()
 	slices.Sort(got)
 	slices.Sort(want)
 	if !slices.Equal(got, want) {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -221,9 +220,6 @@ func (h *Handshake) AnswersAnybody() bool {
 // SignsForAnybody reports whether the reply is signed without a proof of the sender.
 func (c Check) SignsForAnybody() bool { return c.MAC != nil && c.Proof != ProofSignature }
 
-// signsBody matches a template that contains the whole body unchanged.
-var signsBody = regexp.MustCompile(`\{(http\.request\.)?body\}`)
-
 // CheckProvider refuses a handshake that would sign events for strangers. The texts
 // that it signs for anybody are no events as long as the provider signs the body
 // itself; see package webhook. A digest of the body, a header or a part of the
@@ -234,11 +230,12 @@ func (h *Handshake) CheckProvider(p Provider) error {
 	}
 	payload := h.Payload
 	sound := p.Scheme == "" && len(p.SignedFunctions) == 0 && p.Items == "" && (payload.Name == "" || len(p.Signed) > 0)
-	for _, template := range p.Signed {
+	for _, text := range p.Signed {
 		if payload.Name == "" {
-			sound = sound && signsBody.MatchString(template)
+			template, err := signature.ParseSigned(text)
+			sound = sound && (err != nil || template.Reads().RawBody) // Resolve refuses what does not parse
 		} else {
-			sound = sound && template == "{form."+payload.Name+"}"
+			sound = sound && text == "{form."+payload.Name+"}"
 		}
 	}
 	if !sound {

@@ -95,6 +95,8 @@ func TestHandshakeSignsNoEvents(t *testing.T) {
 		{"x", Provider{Signed: []string{"{body}"}, SignedFunctions: []string{"sha256"}}, true},
 		{"x", Provider{Signed: []string{"{body}"}, Items: "events"}, true},
 		{"x", Provider{Signed: []string{"{id}"}}, true},
+		{"x", Provider{Signed: []string{`\\{body}{id}`}}, false}, // a backslash, then the body
+		{"x", Provider{Signed: []string{`{query.\{body\}}`}}, true},
 		{"x", Provider{Scheme: "twilio"}, true},
 		{"linkedin", Provider{Signed: []string{"hmacsha256={body}"}}, false},
 		{"braintree", Provider{}, true},

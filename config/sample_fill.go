@@ -3,9 +3,7 @@ package config
 import (
 	"fmt"
 	"maps"
-	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -33,7 +31,7 @@ func (s *Sample) fill(p Provider, id string, at time.Time) error {
 			return s.Event
 		})
 	}
-	for _, sources := range [][]signature.Source{p.ID, p.OrID, contentIDs(p.Content)} {
+	for _, sources := range [][]signature.Source{p.ID, p.OrID, p.contentIDs()} {
 		for _, source := range ownIDs(sources) {
 			f.put(source, func(before gjson.Result) any { return newID(before, id) })
 		}
@@ -118,11 +116,13 @@ func (f *filler) fillSigned(p Provider, id string) {
 			f.put(field, keep)
 		}
 	}
-	for _, name := range p.signedHeaders() {
-		if f.sample.Header == nil {
-			f.sample.Header = make(map[string][]string)
+	for _, reads := range p.SignedReads() {
+		for _, name := range reads.Headers() {
+			if f.sample.Header == nil {
+				f.sample.Header = make(map[string][]string)
+			}
+			f.sample.Header[name] = []string{id}
 		}
-		f.sample.Header[http.CanonicalHeaderKey(name)] = []string{id}
 	}
 	if p.Scheme == "contentful" {
 		f.sample.Header = map[string][]string{
@@ -132,23 +132,6 @@ func (f *filler) fillSigned(p Provider, id string) {
 	f.vary(rules.Scheme, id)
 }
 
-var (
-	headerPlaceholder = regexp.MustCompile(`\{header\.([^}|]+)`)
-	paramPlaceholder  = regexp.MustCompile(`\{param\.([^}|]+)`)
-	fieldPlaceholder  = regexp.MustCompile(`\{((?:body|form)\.[^}|]+)`)
-)
-
-// signedHeaders returns the headers that the templates name.
-func (p Provider) signedHeaders() []string {
-	var names []string
-	for _, template := range p.Signed {
-		for _, match := range headerPlaceholder.FindAllStringSubmatch(template, -1) {
-			names = append(names, match[1])
-		}
-	}
-	return names
-}
-
 // MissingParams names the constants that only the provider's user knows: the templates
 // use them, and no param line sets them.
 func (p Provider) MissingParams() []string {
@@ -156,15 +139,11 @@ func (p Provider) MissingParams() []string {
 	for _, claim := range p.Claim {
 		templates = append(templates, claim.Template)
 	}
-	var names []string
-	for _, template := range templates {
-		for _, match := range paramPlaceholder.FindAllStringSubmatch(template, -1) {
-			if p.Param[match[1]] == "" && !slices.Contains(names, match[1]) {
-				names = append(names, match[1])
-			}
-		}
+	var all signature.Reads
+	for _, reads := range templateReads(templates) {
+		all.Add(reads)
 	}
-	return names
+	return slices.DeleteFunc(all.Params, func(name string) bool { return p.Param[name] != "" })
 }
 
 // WithParams sets each missing constant to a sample value, so that the provider
@@ -183,12 +162,15 @@ func (p Provider) WithParams() Provider {
 
 // contentIDs returns the sources of the IDs in a content template, and where it contains
 // those of a batch, of the first event's.
-func contentIDs(content string) []signature.Source {
+func (p Provider) contentIDs() []signature.Source {
 	var sources []signature.Source
-	for _, match := range fieldPlaceholder.FindAllStringSubmatch(content, -1) {
-		kind, path, _ := strings.Cut(strings.ReplaceAll(match[1], "*", "0"), ".")
-		if last := lastKey(path); strings.HasSuffix(strings.ToLower(last), "id") || last == "pspReference" {
-			sources = append(sources, signature.Source{Kind: signature.Kind(kind), Name: path})
+	reads := p.contentReads()
+	for _, source := range slices.Concat(reads.Sources, reads.Each) {
+		if source.Kind != signature.SourceBody && source.Kind != signature.SourceForm {
+			continue
+		}
+		if last := lastKey(source.Name); strings.HasSuffix(strings.ToLower(last), "id") || last == "pspReference" {
+			sources = append(sources, source)
 		}
 	}
 	return sources

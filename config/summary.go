@@ -2,7 +2,6 @@ package config
 
 import (
 	"cmp"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -239,8 +238,6 @@ func (p Provider) replay(s Summary, scheme *signature.Scheme) string {
 	return ReplayContent
 }
 
-var contentPlaceholder = regexp.MustCompile(`\{(body|form|form_json|header|query)\.([^}|]+)`)
-
 // contentSigned reports whether everything in the content key is signed, except for an
 // event type beside it.
 func (p Provider) contentSigned(scheme *signature.Scheme) bool {
@@ -250,13 +247,10 @@ func (p Provider) contentSigned(scheme *signature.Scheme) bool {
 	case "":
 		return scheme.CoversBody()
 	}
-	if strings.Contains(p.Content, "{body}") && !scheme.CoversBody() {
+	reads := p.contentReads()
+	if reads.Body && !scheme.CoversBody() {
 		return false
 	}
-	for _, match := range contentPlaceholder.FindAllStringSubmatch(p.Content, -1) {
-		if !scheme.Covers(signature.Source{Kind: signature.Kind(match[1]), Name: strings.ReplaceAll(match[2], "*", "0")}) {
-			return false
-		}
-	}
-	return true
+	unsigned := func(source signature.Source) bool { return !scheme.Covers(source) }
+	return !slices.ContainsFunc(reads.Sources, unsigned) && !slices.ContainsFunc(reads.Each, unsigned)
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -141,6 +142,9 @@ func withDefaults(specs []signature.SignatureSpec) []signature.SignatureSpec {
 	return full
 }
 
+// headerName finds the headers in the templates that are compared.
+var headerName = regexp.MustCompile(`\{header\.([^}|]+)`)
+
 // plainTemplates are the signed templates with what {timestamp} and {id} stand
 // for, so that two ways to write one template are the same.
 func plainTemplates(p Provider) []string {
@@ -160,7 +164,7 @@ func plainTemplates(p Provider) []string {
 	}
 	var plain []string
 	for _, template := range templates {
-		template = headerPlaceholder.ReplaceAllStringFunc(template, strings.ToLower)
+		template = headerName.ReplaceAllStringFunc(template, strings.ToLower)
 		plain = append(plain, strings.NewReplacer(replace...).Replace(template))
 	}
 	return plain

@@ -25,7 +25,7 @@ func (c *compiler) signed() error {
 		templates = []string{"{body}"}
 	}
 	for _, text := range templates {
-		t, err := parseTemplate(text)
+		t, err := ParseSigned(text)
 		if err != nil {
 			return fmt.Errorf("signed: %w", err)
 		}

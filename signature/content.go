@@ -10,6 +10,7 @@ type content interface {
 	hash(st *macState, r *Request, p Parts) error
 	covers(Source) bool
 	uses(variable) bool
+	reads() Reads
 }
 
 // templateContent is a template with the constants of its provider.
@@ -62,3 +63,5 @@ type claim struct {
 	name     string
 	optional bool
 }
+
+func (c *templateContent) reads() Reads { return c.Template.Reads() }

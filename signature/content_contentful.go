@@ -114,3 +114,8 @@ func (contentfulContent) covers(s Source) bool {
 }
 
 func (contentfulContent) uses(variable) bool { return false }
+
+func (contentfulContent) reads() Reads {
+	headers := []Source{{SourceHeader, contentfulTimestamp}, {SourceHeader, contentfulHeaders}}
+	return Reads{Sources: headers, URL: true, Body: true, RawBody: true}
+}

@@ -56,6 +56,8 @@ func (twilioContent) covers(s Source) bool {
 
 func (twilioContent) uses(variable) bool { return false }
 
+func (twilioContent) reads() Reads { return Reads{URL: true, Body: true} }
+
 // sortedParams writes key and value of each field, sorted by key. The values
 // of one key are sorted too, and those given twice count once.
 func sortedParams(body []byte) ([]byte, error) {

@@ -19,9 +19,6 @@ type signatureLine struct {
 	jwt       bool // a signature is a whole token
 }
 
-// wholeBody is the source of a token that is all there is in a body.
-var wholeBody = Source{Kind: SourceBody}
-
 func (l *signatureLine) isHeader() bool { return l.source.Kind == SourceHeader }
 
 // written is the place as it stands in a config line.
@@ -46,7 +43,7 @@ func (l *signatureLine) String() string {
 
 // read is the value at a place that is not a header.
 func (l *signatureLine) read(r *Request) Value {
-	if l.source == (Source{Kind: SourceBody}) {
+	if l.source == wholeBody {
 		return Value{Text: string(r.Body), Found: len(r.Body) > 0}
 	}
 	v := l.source.read(r, "")

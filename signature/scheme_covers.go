@@ -40,10 +40,10 @@ func (s *Scheme) CoversBody() bool {
 	if len(s.lines) == 0 || s.spec.Items != "" {
 		return false
 	}
-	if !slices.ContainsFunc(s.lines, func(l signatureLine) bool { return l.source != Source{Kind: SourceBody} }) {
+	if !slices.ContainsFunc(s.lines, func(l signatureLine) bool { return l.source != wholeBody }) {
 		return true // all there is in the body is a token
 	}
-	return s.Covers(Source{Kind: SourceBody})
+	return s.Covers(wholeBody)
 }
 
 // CoveredFields are the parts of the body that are signed where the whole of

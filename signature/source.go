@@ -36,6 +36,9 @@ type Source struct {
 	Name string
 }
 
+// wholeBody is the source of a token that is all there is in a body.
+var wholeBody = Source{Kind: SourceBody}
+
 // ParseSource takes one source off the front of words and returns the rest,
 // so that lines of several sources or with options can be read in turns.
 func ParseSource(words []string) (Source, []string, error) {

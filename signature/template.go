@@ -41,15 +41,15 @@ type piece struct {
 // lower, unescape_reserved, php_json and optional. What is missing in a
 // request is an error when the template is written, unless it is optional.
 func ParseTemplate(text string) (*Template, error) {
-	t, err := parseTemplate(text)
+	t, err := ParseSigned(text)
 	if err == nil && t.uses(varSecret) {
 		return nil, errors.New("{secret} can only stand in a signed template, under plain-sha1 or plain-sha256")
 	}
 	return t, err
 }
 
-// parseTemplate is for signed templates, which may hold {secret}.
-func parseTemplate(text string) (*Template, error) {
+// ParseSigned is [ParseTemplate] for a signed template, which may hold {secret}.
+func ParseSigned(text string) (*Template, error) {
 	t := &Template{}
 	var literal []byte
 	for i := 0; i < len(text); {

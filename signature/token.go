@@ -41,6 +41,8 @@ func (tokenContent) covers(s Source) bool { return s.Kind == SourceClaim }
 
 func (tokenContent) uses(variable) bool { return false }
 
+func (tokenContent) reads() Reads { return Reads{} }
+
 // readToken takes a token apart, as far as that can be done without a key. It
 // says what is wrong with it.
 func (l *signatureLine) readToken(text string) (p Parts, mac, problem string) {

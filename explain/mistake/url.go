@@ -49,14 +49,10 @@ func signsURL(p config.Provider) bool {
 	if p.Scheme != "" {
 		return true
 	}
-	for _, template := range p.Signed {
-		for _, name := range []string{"{url", "{uri", "{host", "{path", "{query", "{scheme"} {
-			if strings.Contains(template, name) {
-				return true
-			}
-		}
-	}
-	return false
+	inQuery := func(s signature.Source) bool { return s.Kind == signature.SourceQuery }
+	return slices.ContainsFunc(p.SignedReads(), func(reads signature.Reads) bool {
+		return reads.URL || slices.ContainsFunc(reads.Sources, inQuery)
+	})
 }
 
 func urlsLike(r signature.Request) []Mistake {

@@ -1,0 +1,47 @@
+package config
+
+import "github.com/webhookguard/caddy-webhook-guard/signature"
+
+// Reads returns everything that is read from a request: by the scheme, the token, the
+// event's names and the content line.
+func (r *Resolved) Reads() signature.Reads {
+	reads := r.Scheme.Reads()
+	if r.Token != nil {
+		reads.AddSources(r.Token.Source)
+	}
+	if r.Event != nil {
+		reads.AddSources(*r.Event)
+	}
+	for _, id := range r.ID {
+		reads.AddSources(id.Sources...)
+	}
+	if r.Content != nil {
+		reads.Add(r.Content.Reads())
+	}
+	return reads
+}
+
+// SignedReads returns what each signed template reads. It leaves out those that do not
+// parse, which [Provider.Resolve] refuses.
+func (p Provider) SignedReads() []signature.Reads {
+	return templateReads(p.Signed)
+}
+
+func templateReads(templates []string) []signature.Reads {
+	var all []signature.Reads
+	for _, text := range templates {
+		if template, err := signature.ParseSigned(text); err == nil {
+			all = append(all, template.Reads())
+		}
+	}
+	return all
+}
+
+// contentReads returns what the content line reads; nothing where it is a word.
+func (p Provider) contentReads() signature.Reads {
+	var reads signature.Reads
+	if template, err := signature.ParseTemplate(p.Content); err == nil {
+		reads = template.Reads()
+	}
+	return reads
+}

@@ -1,0 +1,61 @@
+package signature
+
+import "slices"
+
+// Reads is what a template or a scheme reads from a request.
+type Reads struct {
+	// Sources are the headers, query keys, form fields and body paths, each once.
+	Sources []Source
+	// Each are the body paths with a star, of which every element is read. A 0
+	// stands for the star here, so these are the sources of the first element.
+	Each []Source
+	// Params are the names of the provider's constants.
+	Params []string
+	// Body: the whole of the body or of its form, whatever is made of it.
+	Body bool
+	// RawBody: the body as it was sent.
+	RawBody bool
+	// URL: the scheme, the host, the path or the query as a whole.
+	URL bool
+}
+
+// Headers are the names of the headers among the sources.
+func (r Reads) Headers() []string {
+	var names []string
+	for _, s := range r.Sources {
+		if s.Kind == SourceHeader {
+			names = append(names, s.Name)
+		}
+	}
+	return names
+}
+
+// Add adds what something else reads.
+func (r *Reads) Add(more Reads) {
+	r.AddSources(more.Sources...)
+	r.Each = addNew(r.Each, more.Each...)
+	r.Params = addNew(r.Params, more.Params...)
+	r.Body, r.RawBody, r.URL = r.Body || more.Body, r.RawBody || more.RawBody, r.URL || more.URL
+}
+
+// AddSources adds sources. The parts of a signature are no places of a request
+// and left out.
+func (r *Reads) AddSources(sources ...Source) {
+	for _, s := range sources {
+		switch {
+		case s == wholeBody:
+			r.Body, r.RawBody = true, true
+		case s.Kind != SourceSignature && s.Kind != SourceClaim && s.Kind != "":
+			r.Sources = addNew(r.Sources, s)
+		}
+	}
+}
+
+func addNew[T comparable](list []T, more ...T) []T {
+	for _, v := range more {
+		if !slices.Contains(list, v) {
+			list = append(list, v)
+		}
+	}
+	return list
+}

@@ -1,0 +1,30 @@
+package signature
+
+import "strings"
+
+// Reads is all that the scheme reads from a request: the places of signatures,
+// stamps and ID, what is signed, and what a token's claims are compared with.
+func (s *Scheme) Reads() Reads {
+	var reads Reads
+	for i := range s.lines {
+		source := s.lines[i].source
+		if len(s.spec.Signatures) > 0 && source.Kind == SourceHeader {
+			// As it was written, since Caddy's options may want that spelling.
+			source.Name = strings.TrimSuffix(s.spec.Signatures[i].Header, "*")
+		}
+		reads.AddSources(source)
+	}
+	for _, stamp := range []*StampSpec{s.spec.Timestamp, s.spec.EventTime} {
+		if stamp != nil {
+			reads.AddSources(stamp.Source)
+		}
+	}
+	reads.AddSources(s.spec.ID...)
+	for _, c := range s.signed {
+		reads.Add(c.reads())
+	}
+	for _, c := range s.claims {
+		reads.Add(c.reads())
+	}
+	return reads
+}

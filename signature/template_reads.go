@@ -1,0 +1,51 @@
+package signature
+
+// Reads is what the template reads from a request. {timestamp}, {id} and
+// {nonce} are left out, as only a [Scheme] knows where they are.
+func (t *Template) Reads() Reads {
+	var reads Reads
+	for _, p := range t.pieces {
+		if p.placeholder != nil {
+			p.placeholder.addTo(&reads)
+		}
+	}
+	return reads
+}
+
+func (ph *placeholder) addTo(reads *Reads) {
+	switch ph.variable {
+	case varBody:
+		reads.Body = true
+		reads.RawBody = reads.RawBody || len(ph.funcs) == 0
+	case varFormSorted:
+		reads.Body = true
+	case varURL, varURI, varScheme, varHost, varPath, varQuery:
+		reads.URL = true
+	case varParam:
+		reads.Params = addNew(reads.Params, ph.name)
+	case varHeader:
+		reads.AddSources(Source{SourceHeader, ph.name})
+	case varQueryKey:
+		reads.AddSources(Source{SourceQuery, ph.name})
+	case varBodyPath:
+		if ph.each {
+			reads.Each = addNew(reads.Each, Source{SourceBody, firstPath(ph.name)})
+			break
+		}
+		fallthrough
+	case varFormField, varFormJSON:
+		field, _ := ph.field()
+		reads.AddSources(field)
+	}
+}
+
+// firstPath is a path with stars as it is for the first of all elements.
+func firstPath(path string) string {
+	segments := splitUnescaped(path, '.')
+	for i, s := range segments {
+		if s == "*" {
+			segments[i] = "0"
+		}
+	}
+	return joinPath(segments)
+}
