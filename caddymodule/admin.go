@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,7 +25,8 @@ func init() {
 // tells what the store knows of the event; DELETE makes the store forget it, so
 // that the sender's next copy is forwarded. A single `id` is the ID as logs have it: the
 // parts joined by `:`, where `%3A` is a colon inside a part and `%25` a percent sign.
-// `id` may also repeat, once for each part, which is then taken as it is.
+// `id` may also repeat, once for each part, which is then taken as it is. `key` in place of
+// `id` names the event by one of its keys, as the log of a duplicate has it; it may repeat.
 type adminEvents struct{}
 
 // CaddyModule implements caddy.Module.
@@ -41,10 +43,9 @@ func (*adminEvents) Routes() []caddy.AdminRoute {
 }
 
 func serveEvent(w http.ResponseWriter, r *http.Request) error {
-	query := r.URL.Query()
-	scope, id := query.Get("scope"), query["id"]
-	if scope == "" || len(id) == 0 || id[0] == "" {
-		return caddy.APIError{HTTPStatus: http.StatusBadRequest, Err: errors.New("name the event: ?scope=<scope>&id=<id>")}
+	asked, err := readAsked(r)
+	if err != nil {
+		return caddy.APIError{HTTPStatus: http.StatusBadRequest, Err: err}
 	}
 	app := inForce.newest()
 	if app == nil {
@@ -59,9 +60,9 @@ func serveEvent(w http.ResponseWriter, r *http.Request) error {
 	var record dedupe.Record
 	switch r.Method {
 	case http.MethodGet:
-		record, err = store.Lookup(r.Context(), webhook.IDKey(scope, partsOf(id)))
+		record, err = asked.lookUp(r.Context(), store)
 	case http.MethodDelete:
-		record, err = app.forget(r.Context(), store, scope, partsOf(id))
+		record, err = app.forget(r.Context(), store, asked)
 	default:
 		w.Header().Set("Allow", "GET, DELETE")
 		return caddy.APIError{HTTPStatus: http.StatusMethodNotAllowed, Err: fmt.Errorf("%s: use GET or DELETE", r.Method)}
@@ -72,26 +73,93 @@ func serveEvent(w http.ResponseWriter, r *http.Request) error {
 	case err != nil:
 		return caddy.APIError{HTTPStatus: http.StatusServiceUnavailable, Err: err}
 	}
-	w.Header().Set("Content-Type", "application/json")
-	return json.NewEncoder(w).Encode(adminapi.EventState{
+	state := adminapi.EventState{
 		State: record.State.String(), Status: record.Status, TTL: record.TTL.Round(time.Second).Seconds(),
-	})
+	}
+	known, byID := app.guarded.find(asked.scope)
+	state.Alone = byID && len(asked.id) > 0
+	if !known {
+		state.Scopes = app.guarded.lines()
+	}
+	w.Header().Set("Content-Type", "application/json")
+	return json.NewEncoder(w).Encode(state)
+}
+
+// askedEvent is an event that the admin API is asked about, by its ID or by its keys.
+type askedEvent struct {
+	scope string
+	id    []string
+	keys  []dedupe.Key
+}
+
+func readAsked(r *http.Request) (askedEvent, error) {
+	query := r.URL.Query()
+	asked := askedEvent{scope: query.Get("scope")}
+	id, keys := query["id"], query["key"]
+	switch {
+	case asked.scope == "", len(id)+len(keys) == 0, len(id) > 0 && (len(keys) > 0 || id[0] == ""):
+		return asked, errors.New("name the event: ?scope=<scope>&id=<id>, or ?scope=<scope>&key=<key>")
+	case len(id) > 0:
+		asked.id = partsOf(id)
+		asked.keys = []dedupe.Key{webhook.IDKey(asked.scope, asked.id)}
+		return asked, nil
+	}
+	for _, text := range keys {
+		var key dedupe.Key
+		bytes, err := base64.RawURLEncoding.DecodeString(text)
+		if err != nil || len(bytes) != len(key) {
+			return asked, errors.New("key: it is not one of the guard's: 22 characters of base64url")
+		}
+		asked.keys = append(asked.keys, dedupe.Key(bytes))
+	}
+	return asked, nil
+}
+
+// lookUp returns what the store knows of the event by the key that it knows most of.
+func (e askedEvent) lookUp(ctx context.Context, store *sharedStore) (most dedupe.Record, err error) {
+	for _, key := range e.keys {
+		record, err := store.Lookup(ctx, key)
+		if err != nil {
+			return most, err
+		}
+		if record.State > most.State {
+			most = record
+		}
+	}
+	return most, nil
 }
 
 // forget lets an event through again. Somebody will ask later why it came twice,
 // so it is logged.
-func (a *App) forget(ctx context.Context, store *sharedStore, scope string, id []string) (dedupe.Record, error) {
-	key := webhook.IDKey(scope, id)
-	record, err := store.Lookup(ctx, key)
-	if err != nil || record.State == dedupe.Absent {
-		return record, err
+func (a *App) forget(ctx context.Context, store *sharedStore, asked askedEvent) (dedupe.Record, error) {
+	var found dedupe.Record
+	for _, key := range asked.keys {
+		record, err := store.Lookup(ctx, key)
+		switch {
+		case err != nil:
+			return record, err
+		case record.State == dedupe.InFlight:
+			return record, dedupe.ErrInFlight // nothing is forgotten by halves
+		case record.State == dedupe.Done:
+			found = record
+		}
 	}
-	if record, err = store.Forget(ctx, key); err != nil {
-		return record, err
+	if found.State == dedupe.Absent {
+		return found, nil
 	}
-	a.logger.Warn("forgot an event: its next copy is forwarded",
-		zap.String("scope", scope), zap.String("id", webhook.FormatID(id)), zap.Int("status", record.Status))
-	return record, nil
+	for _, key := range asked.keys {
+		if _, err := store.Forget(ctx, key); err != nil {
+			return found, err
+		}
+	}
+	fields := []zap.Field{zap.String("scope", asked.scope), zap.Int("status", found.Status)}
+	if len(asked.id) > 0 {
+		fields = append(fields, zap.String("id", webhook.FormatID(asked.id)))
+	} else {
+		fields = append(fields, zap.Stringers("keys", asked.keys))
+	}
+	a.logger.Warn("forgot an event: its next copy is forwarded", fields...)
+	return found, nil
 }
 
 // partsOf reads the ID that a request names: its parts one by one, or all of them in one

@@ -60,6 +60,8 @@ type App struct {
 	key    string       // the reference to it that this app holds
 	ended  bool
 	scopes map[string][sha256.Size]byte
+
+	guarded guardedScopes
 }
 
 // CaddyModule implements caddy.Module.

@@ -39,8 +39,9 @@ type admission struct {
 
 // finished is how an event that is done already is answered.
 type finished struct {
-	status   int
-	conflict bool // the ID was known with other content
+	status    int
+	conflict  bool // the ID was known with other content
+	byContent bool // the content or replay key was known, not the ID
 }
 
 func admit(c *claim) admission                   { return admission{standing: claimed, claim: c} }
@@ -85,7 +86,8 @@ func (c *claiming) admission() admission {
 		}
 		if flight.answers(keys) {
 			return duplicateOf(finished{
-				status: flight.status,
+				status:    flight.status,
+				byContent: keys.ID.IsZero() || keys.ID != flight.finished.ID,
 				conflict: keys.ID == flight.event.ID && keys.Content != flight.event.Content &&
 					!keys.Content.IsZero() && !flight.event.Content.IsZero(),
 			})
@@ -121,7 +123,7 @@ func (c *claiming) lead(flight *flight) admission {
 				finishedKeys = dedupe.Event{Content: keys.Content}
 			}
 			c.x.store.flights.finish(flight, finishedKeys, found.Status)
-			return duplicateOf(finished{status: found.Status, conflict: found.Conflict})
+			return duplicateOf(finished{status: found.Status, conflict: found.Conflict, byContent: found.ByContent})
 		}
 		if !waitFor(c.wait.context(), poll) {
 			c.x.store.flights.finish(flight, dedupe.Event{}, 0)

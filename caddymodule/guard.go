@@ -161,6 +161,7 @@ func (g *Guard) provision() error {
 	default:
 		return fmt.Errorf("on_store_error: %q is neither reject nor forward", g.OnStoreError)
 	}
+	g.app.guarded.add(g.scope(), g.sender.ByIDAlone())
 	g.methods = strings.Join(g.sender.Rules.Methods, ", ")
 	g.scopeVaries = strings.Contains(g.Scope, "{")
 	if err := g.resolveSecrets(); err != nil {

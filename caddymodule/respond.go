@@ -80,6 +80,7 @@ func (x *exchange) confirm(reply *webhook.Reply) error {
 // duplicate ends a copy of an event that is finished.
 func (x *exchange) duplicate(done finished) error {
 	x.setResult(webhook.Duplicate)
+	x.logDuplicate(done)
 	if done.conflict && x.guard.sender.TellsConflicts() {
 		x.guard.metrics.idConflicts.WithLabelValues(x.guard.ProviderName).Inc()
 		x.guard.logger.Warn("a known event ID came with other content and was refused as a duplicate", x.logFields()...)
@@ -103,6 +104,7 @@ func (x *exchange) answer(out outcome) error {
 	x.setResult(out.result)
 	switch {
 	case out.err == nil:
+		x.logForwarded(out)
 		out.answer.release()
 		return nil
 	case out.answer != nil && out.answer.started:

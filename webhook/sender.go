@@ -40,6 +40,12 @@ func (s *Sender) Authenticates() bool { return s.token != nil || s.Rules.Scheme.
 // with other content.
 func (s *Sender) TellsConflicts() bool { return s.identity.tellsConflicts() }
 
+// ByIDAlone reports whether an event that has an ID has no other key: the ID tells its
+// copies apart by itself.
+func (s *Sender) ByIDAlone() bool {
+	return s.Rules.Copies == config.CopiesByID || s.Rules.IDSigned()
+}
+
 // NewKey makes a key of a secret's text, or of a public key where the sender signs with
 // a private one. Its errors never hold the text.
 func (s *Sender) NewKey(text string) (*signature.Key, error) {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -9,76 +10,136 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/adminapi"
+	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/scope"
+	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
+	"github.com/webhookguard/caddy-webhook-guard/explain/capture"
+	"github.com/webhookguard/caddy-webhook-guard/signature"
+	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
 
 const eventHelp = `
 The scope is the provider's name, unless the guard has a scope line; scope and ID
 stand in the log of the gateway. A composite ID is given as its parts, or joined by
 colons as the log has it, where %3A is a colon inside a part and %25 a percent sign.
-The running gateway is asked over its admin API.`
+The running gateway is asked over its admin API.
+
+An event without an ID, or one that was recognised by what is signed, is named by
+the captured request with --captured, in the forms that explain takes, or by the
+key that stands in the log of its duplicate with --key.`
 
 func lookupCommand() *cobra.Command {
 	return eventCommand(http.MethodGet, describe, cobra.Command{
-		Use:   "lookup <scope> <id>…",
+		Use:   "lookup <scope> [<id>…]",
 		Short: "Tells what the store knows of one event",
-		Long:  "Tells whether an event is in flight, done, or not known to the store." + eventHelp,
+		Long:  "Tells whether an event is in flight, done, or not known to the store." + eventHelp + exitHelp,
 		Example: `  caddy webhook-guard lookup docrouter ev-123
-  caddy webhook-guard lookup docintell document.completed d-1 j-1`,
+  caddy webhook-guard lookup docintell document.completed d-1 j-1
+  caddy webhook-guard lookup shopify --captured request.http --secret-env SHOPIFY_SECRET`,
 	})
 }
 
 func forgetCommand() *cobra.Command {
 	return eventCommand(http.MethodDelete, describeForgotten, cobra.Command{
-		Use:   "forget <scope> <id>…",
+		Use:   "forget <scope> [<id>…]",
 		Short: "Lets one event through again",
-		Long:  "Makes the store forget an event that is done, so that its next copy is forwarded to the app." + eventHelp,
+		Long:  "Makes the store forget an event that is done, so that its next copy is forwarded to the app." + eventHelp + exitHelp,
 		Example: `  caddy webhook-guard forget docrouter ev-123
-  caddy webhook-guard forget docintell document.completed:d-1:j-1`,
+  caddy webhook-guard forget docintell document.completed:d-1:j-1
+  caddy webhook-guard forget acme --captured request.http --config Caddyfile`,
 	})
 }
 
-// adminFlags say where the running gateway's admin API is, as for Caddy's own
-// commands.
-type adminFlags struct {
-	address, config, adapter string
+// eventOptions are what the flags of `lookup` and `forget` say.
+type eventOptions struct {
+	// address, and else config, say where the admin API is, as for Caddy's own commands.
+	// config describes the provider too.
+	address string
+	config  configFlags
+
+	captured, body, provider string
+	secret                   secretFlags
+	params                   map[string]string
+	keys                     []string
 }
 
-func eventCommand(method string, report func(adminapi.EventState) string, template cobra.Command) *cobra.Command {
-	var admin adminFlags
+func eventCommand(method string, report func(finding) string, template cobra.Command) *cobra.Command {
+	var o eventOptions
 	cmd := &template
-	cmd.Args = cobra.MinimumNArgs(2)
+	cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+		if len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return completeScopes(cmd, nil, begun)
+	}
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		switch {
+		case o.captured != "" && len(o.keys) > 0:
+			return errors.New("name the event by its ID, with --captured or with --key, not by several of them")
+		case o.captured != "" || len(o.keys) > 0:
+			return cobra.ExactArgs(1)(cmd, args)
+		}
+		return cobra.MinimumNArgs(2)(cmd, args)
+	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		state, err := admin.event(method, args[0], args[1:])
-		if err != nil {
-			return err
+		query := url.Values{"scope": {args[0]}, "id": args[1:], "key": o.keys}
+		if o.captured != "" {
+			keys, err := o.keysOf(args[0], cmd.InOrStdin())
+			if err != nil {
+				return err
+			}
+			query["key"] = keys
 		}
-		if _, err = fmt.Fprintln(cmd.OutOrStdout(), report(state)); err != nil {
-			return err
-		}
-		if state.State == dedupe.Absent.String() && len(args) == 2 && strings.Contains(args[1], ":") {
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), "A colon inside a part of the ID is written %3A, as the log has it.")
-		}
-		return err
+		return o.run(method, query, report, cmd.OutOrStdout())
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&admin.address, "address", "", "the admin API's address; default: the configuration's, or localhost:2019")
-	flags.StringVar(&admin.config, "config", "", "the configuration file that names the address")
-	flags.StringVar(&admin.adapter, "adapter", "", "the configuration's adapter")
+	flags.StringVar(&o.address, "address", "", "the admin API's address; default: the configuration's, or localhost:2019")
+	flags.StringVar(&o.config.file, "config", "", "the configuration file that names the address, and describes the provider")
+	flags.StringVar(&o.config.adapter, "adapter", "", "the configuration's adapter")
+	flags.StringVar(&o.captured, "captured", "", "the file that holds the captured request, - for standard input")
+	flags.StringVar(&o.body, "body", "", "the file that holds its body, where the capture does not")
+	flags.StringVar(&o.provider, "provider", "", "the provider that sent it; default: that of the guard in --config, or the one that the scope is called after")
+	flags.StringToStringVar(&o.params, "param", nil, "a constant that the provider signs along, name=value")
+	flags.StringArrayVar(&o.keys, "key", nil, "the event's key, as the log of its duplicate has it")
+	o.secret.add(cmd)
+	_ = cmd.RegisterFlagCompletionFunc("provider", func(cmd *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
+		return completeProviders(cmd, nil, begun)
+	})
 	return verb(cmd)
 }
 
-// event asks the running gateway.
-func (f adminFlags) event(method, scope string, id []string) (state adminapi.EventState, err error) {
-	address, err := caddycmd.DetermineAdminAPIAddress(f.address, nil, f.config, f.adapter)
+func (o eventOptions) run(method string, query url.Values, report func(finding) string, stdout io.Writer) error {
+	state, err := o.ask(method, query)
+	if err != nil {
+		return err
+	}
+	known := finding{EventState: state, captured: o.captured != "", key: len(o.keys) > 0}
+	if _, err = fmt.Fprintln(stdout, report(known)); err != nil {
+		return err
+	}
+	if id := query["id"]; state.State == dedupe.Absent.String() && len(id) == 1 && strings.Contains(id[0], ":") {
+		if _, err = fmt.Fprintln(stdout, "A colon inside a part of the ID is written %3A, as the log has it."); err != nil {
+			return err
+		}
+	}
+	if len(state.Scopes) > 0 {
+		wanted := query.Get("scope")
+		return unwanted(fmt.Errorf("no guard of the running configuration has the scope %q: %s", wanted, thereAre(wanted, state.Scopes)))
+	}
+	return nil
+}
+
+// ask asks the running gateway.
+func (o eventOptions) ask(method string, query url.Values) (state adminapi.EventState, err error) {
+	address, err := caddycmd.DetermineAdminAPIAddress(o.address, nil, o.config.file, o.config.adapter)
 	if err != nil {
 		return state, fmt.Errorf("finding the admin API: %w", err)
 	}
-	query := url.Values{"scope": {scope}, "id": id}
 	resp, err := caddycmd.AdminAPIRequest(address, method, adminapi.EventPath+"?"+query.Encode(), nil, nil)
 	if err != nil {
 		return state, unwanted(fmt.Errorf("asking the gateway at %s: %w", address, err))
@@ -91,20 +152,132 @@ func (f adminFlags) event(method, scope string, id []string) (state adminapi.Eve
 	return state, nil
 }
 
-func describe(e adminapi.EventState) string {
-	left := time.Duration(e.TTL * float64(time.Second))
-	switch e.State {
-	case dedupe.Done.String():
-		return fmt.Sprintf("done: the app answered %d; remembered for another %s", e.Status, left)
-	case dedupe.InFlight.String():
-		return fmt.Sprintf("in flight: the lease has %s left", left)
-	}
-	return "not known: its next copy is forwarded"
+// finding is what is known of an event, and how it was asked for.
+type finding struct {
+	adminapi.EventState
+	captured, key bool // else by its ID
 }
 
-func describeForgotten(e adminapi.EventState) string {
-	if e.State == dedupe.Done.String() {
-		return fmt.Sprintf("forgotten: the app had answered %d; the next copy is forwarded", e.Status)
+func describe(e finding) string {
+	left := time.Duration(e.TTL * float64(time.Second))
+	switch {
+	case e.State == dedupe.Done.String():
+		return fmt.Sprintf("done: the app answered %d; remembered for another %s", e.Status, left)
+	case e.State == dedupe.InFlight.String():
+		return fmt.Sprintf("in flight: the lease has %s left", left)
+	case len(e.Scopes) > 0:
+		return "not known"
+	case e.Alone, e.captured:
+		return "not known: its next copy is forwarded"
+	case e.key:
+		return "not known by this key; a copy may still be a duplicate by its ID"
 	}
-	return describe(e)
+	return "not known by this ID; a copy may still be a duplicate by what is signed: ask with --captured"
+}
+
+// describeForgotten promises something of the next copy only where every key is gone: an
+// ID's record names the other key, which is forgotten along with it.
+func describeForgotten(e finding) string {
+	if e.State != dedupe.Done.String() {
+		return describe(e)
+	}
+	text := fmt.Sprintf("forgotten: the app had answered %d", e.Status)
+	if len(e.Scopes) == 0 && !e.key {
+		text += "; the next copy is forwarded"
+	}
+	return text
+}
+
+// keysOf returns the keys that a guard of the scope knows a captured request by. The
+// request must verify: what is signed is read only where the signature holds.
+func (o eventOptions) keysOf(wanted string, stdin io.Reader) ([]string, error) {
+	if err := oneFromStdin(o.captured, o.body, o.secret.file); err != nil {
+		return nil, err
+	}
+	subject, err := o.subject(wanted)
+	if err != nil {
+		return nil, err
+	}
+	tenant := webhook.Fixed{Namespace: wanted}
+	sender, err := webhook.New(subject.name, subject.provider)
+	if err != nil {
+		return nil, fmt.Errorf("provider %s: %w", subject.name, err)
+	}
+	secrets, err := subject.secrets(o.secret, stdin)
+	if err != nil && (sender.Authenticates() || !errors.Is(err, errNoSecret)) {
+		return nil, fmt.Errorf("%s: %w", subject.name, err)
+	}
+	for _, secret := range secrets {
+		key, err := sender.NewKey(secret)
+		if err != nil {
+			return nil, fmt.Errorf("the secret of %s: %w", subject.name, err)
+		}
+		tenant.Keys = append(tenant.Keys, signature.Secret{Key: key})
+	}
+	request, err := readCapture(o.captured, o.body, stdin)
+	if err != nil {
+		return nil, err
+	}
+	event, refused := sender.Judge(request, request.Body, tenant, time.Now())
+	if refused != nil {
+		return nil, unwanted(fmt.Errorf("the captured request does not verify: %s: `caddy webhook-guard explain` says why", refused.Result))
+	}
+	var keys []string
+	for key := range event.Keys.Keys() {
+		keys = append(keys, key.String())
+	}
+	if len(keys) == 0 {
+		return nil, unwanted(errors.New("nothing tells such an event from others, so no copy of it is ever a duplicate"))
+	}
+	return keys, nil
+}
+
+// capturedAge is how old a captured request may be.
+const capturedAge = caddy.Duration(10 * 365 * 24 * time.Hour)
+
+// subject is the provider whose guard has the scope, with its lines. Its window is wide,
+// as a captured request is old.
+func (o eventOptions) subject(wanted string) (*subject, error) {
+	loaded, err := o.config.load()
+	if err != nil {
+		return nil, err
+	}
+	name := o.provider
+	for _, block := range loaded.guards {
+		if name == "" && scope.Matches(block.scope(), wanted) {
+			name = block.ProviderName
+		}
+	}
+	if name == "" {
+		name = wanted
+	}
+	find := o.config
+	if len(loaded.guards) > 0 {
+		find.scope = wanted
+	}
+	s, err := find.find(name)
+	if err != nil {
+		return nil, fmt.Errorf("finding the provider of the scope %s: %w; or name it with --provider", wanted, err)
+	}
+	wide := config.Provider{Param: o.params, MaxAge: capturedAge, MaxSkew: capturedAge, DedupeTTL: 2 * capturedAge}
+	s.provider = wide.Over(s.provider)
+	return s, nil
+}
+
+func readCapture(captured, body string, stdin io.Reader) (signature.Request, error) {
+	text, err := readFile(captured, stdin)
+	if err != nil {
+		return signature.Request{}, fmt.Errorf("--captured: %w", err)
+	}
+	var given []byte
+	if body != "" {
+		if given, err = readFile(body, stdin); err != nil {
+			return signature.Request{}, fmt.Errorf("--body: %w", err)
+		}
+	}
+	caught, err := capture.Parse(text, given)
+	if err != nil {
+		return signature.Request{}, fmt.Errorf("--captured: %w", err)
+	}
+	return caught.Request, nil
 }

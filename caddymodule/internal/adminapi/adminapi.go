@@ -3,7 +3,8 @@
 package adminapi
 
 // EventPath is where the admin API shows single events: GET with `scope` and `id` in
-// the query returns an [EventState], DELETE makes the store forget the event.
+// the query returns an [EventState], DELETE makes the store forget the event. `key`, once
+// for each, names the event by its keys in place of its ID.
 const EventPath = "/webhook_guard/event"
 
 // EventState is what the admin API says of one event.
@@ -16,4 +17,11 @@ type EventState struct {
 
 	// How long the store will keep it so by itself, in seconds.
 	TTL float64 `json:"ttl,omitempty"`
+
+	// The event was asked for by its ID, and a copy is recognised by nothing else.
+	Alone bool `json:"alone,omitempty"`
+
+	// The scopes of the running guards, as their lines have them, where none of them can
+	// have events in the scope asked for.
+	Scopes []string `json:"scopes,omitempty"`
 }
