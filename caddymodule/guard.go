@@ -82,8 +82,10 @@ type Guard struct {
 	fixed       []signature.Secret // those that were resolved when the configuration was loaded
 	perRequest  []string           // the others, with their placeholders
 	scopeVaries bool
-	methods     string // as the Allow header has them
-	handshake   *webhook.Handshake
+	// publicURLVaries: public_url has placeholders that only a request resolves.
+	publicURLVaries bool
+	methods         string // as the Allow header has them
+	handshake       *webhook.Handshake
 
 	now     func() time.Time
 	logger  *zap.Logger
@@ -151,6 +153,9 @@ func (g *Guard) provision() error {
 	}
 	g.Provider = g.Over(base)
 	if g.sender, err = webhook.New(g.ProviderName, g.Provider); err != nil {
+		return err
+	}
+	if err := g.resolvePublicURL(); err != nil {
 		return err
 	}
 	g.counts = g.metrics.of(g.ProviderName, g.scope())

@@ -16,8 +16,12 @@ var bodies = body.NewBudget(defaultMaxBuffered)
 func (x *exchange) judge() (*webhook.Reply, *webhook.Refusal) {
 	g := x.guard
 	now := g.now()
-	j := g.sender.Begin(g.facts(x.r), x, now)
-	refused := x.authenticate(&j, now)
+	facts, refused := g.signedURL(g.facts(x.r), x.repl)
+	if refused != nil {
+		return nil, refused
+	}
+	j := g.sender.Begin(facts, x, now)
+	refused = x.authenticate(&j, now)
 	if g.handshake != nil {
 		var reply *webhook.Reply
 		if reply, refused = g.handshake.Answer(&j, refused, x); reply != nil {

@@ -65,9 +65,10 @@ type Provider struct {
 	// as `whsec_`.
 	SecretPrefix string `json:"secret_prefix,omitempty"`
 
-	// The URL registered with the sender, where it signs that. A bare
-	// `scheme://host` keeps the request's own path and query. Default: the
-	// URL of the original request.
+	// The URL registered with the sender, where it signs that. Scheme, host and
+	// credentials are taken from it, and the path where that is more than `/`. The query
+	// is always the request's own. The default port may be written out or left out. May
+	// hold placeholders. Default: the URL of the original request.
 	PublicURL string `json:"public_url,omitempty"`
 
 	// Constants that templates use as `{param.name}`.

@@ -1,8 +1,6 @@
 package config
 
 import (
-	"errors"
-	"net/url"
 	"slices"
 	"time"
 
@@ -52,7 +50,7 @@ type Resolved struct {
 	Window    signature.Window
 	DedupeTTL time.Duration
 
-	PublicURL *url.URL // nil: the request's own
+	PublicURL *PublicURL // nil: the request's own
 
 	Methods     []string
 	MaxBody     int64
@@ -268,20 +266,6 @@ func (p Provider) compile() (*signature.Scheme, error) {
 		SecretEncoding:  p.SecretEncoding,
 		SecretPrefix:    p.SecretPrefix,
 	})
-}
-
-func (p Provider) publicURL() (*url.URL, error) {
-	if p.PublicURL == "" {
-		return nil, nil
-	}
-	u, err := url.Parse(p.PublicURL)
-	if err == nil && (u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") || u.User != nil || u.Fragment != "") {
-		err = errors.New("not a whole URL")
-	}
-	if err != nil {
-		return nil, lineError("public_url", "write the URL as it is registered with the sender, https://host/path, or only https://host")
-	}
-	return u, nil
 }
 
 // Span returns how long the sender retries one event: the delays, plus its time-out for

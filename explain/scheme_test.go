@@ -22,7 +22,6 @@ func TestMistakesWithTheURL(t *testing.T) {
 		{"http", func(r *signature.Request) { r.Scheme = "http" }, []string{"url_scheme"}},
 		{"a port", func(r *signature.Request) { r.Host += ":8443" }, []string{"url_port"}},
 		{"a slash", func(r *signature.Request) { r.Path += "/" }, []string{"url_slash"}},
-		{"upper case", func(r *signature.Request) { r.Host = "Hooks.Example.Com" }, []string{"url_host"}},
 		{"a path part more", func(r *signature.Request) { r.Path = "/proxy" + r.Path }, []string{"url_path"}},
 		{"http and a port", func(r *signature.Request) { r.Scheme, r.Host = "http", r.Host+":8080" }, []string{"url_scheme", "url_port"}},
 		{"behind a proxy", func(r *signature.Request) {
@@ -58,7 +57,7 @@ func TestSignedURLs(t *testing.T) {
 	}{
 		{"without the query", func(r *signature.Request) { r.Query = "" }, []string{"url_query"}},
 		{"with a slash", func(r *signature.Request) { r.Path += "/" }, []string{"url_slash"}},
-		{"with the default port", func(r *signature.Request) { r.Host += ":443" }, []string{"url_port"}},
+		{"with another port", func(r *signature.Request) { r.Host += ":8080" }, []string{"url_port"}},
 		{"in http, without the query", func(r *signature.Request) { r.Scheme, r.Query = "http", "" }, []string{"url_scheme", "url_query"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

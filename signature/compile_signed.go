@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// signed compiles the templates of the signed bytes.
+// signed compiles what is under the signatures.
 func (c *compiler) signed() error {
 	if named, ok, err := c.namedContents(); ok || err != nil {
 		c.scheme.signed = named
@@ -41,7 +41,7 @@ func (c *compiler) signed() error {
 	return nil
 }
 
-// noteSigned records what verification needs to know about a template.
+// noteSigned keeps what verifying has to know of a template.
 func (c *compiler) noteSigned(t *Template) {
 	s := c.scheme
 	s.fields = append(s.fields, t.signedFields()...)
@@ -56,7 +56,7 @@ func (c *compiler) namedContents() ([]content, bool, error) {
 	case "":
 		return nil, false, nil
 	case namedTwilio:
-		contents = twilioContents()
+		contents = []content{twilioContent{}}
 	case namedContentful:
 		contents = []content{contentfulContent{}}
 	case namedJWT:
@@ -84,7 +84,7 @@ func (c *compiler) checkFunctions() error {
 			return fmt.Errorf("unknown function %q after the template: there are %s", f, wholeFunctionList)
 		}
 		if i == 0 && f != "sha256" {
-			// Any other function would need a second copy of the body in memory.
+			// Anything else would need the whole of a body once more in memory.
 			return fmt.Errorf("the first function after the template has to be sha256, not %s", f)
 		}
 	}
@@ -114,7 +114,7 @@ func (c *compiler) checkSigned(t *Template) error {
 	return nil
 }
 
-// checkTemplate checks a template of a signature or a claim.
+// checkTemplate is for every template that a request is held to.
 func (c *compiler) checkTemplate(t *Template) error {
 	if t.uses(varTimestamp) && c.spec.Timestamp == nil {
 		return errors.New("{timestamp} needs a timestamp line that says where it is")
@@ -135,8 +135,9 @@ func (c *compiler) checkTemplate(t *Template) error {
 	return c.checkNotHeld(t)
 }
 
-// checkNotHeld refuses a template that includes the signature itself in the signed
-// bytes, which no sender can do. So Covers never reports the place of a signature.
+// checkNotHeld refuses a template that would write a signature into the bytes
+// under itself, which no sender can do. It also keeps Covers honest: the place
+// of a signature is never under it.
 func (c *compiler) checkNotHeld(t *Template) error {
 	for i := range c.scheme.lines {
 		l := &c.scheme.lines[i]

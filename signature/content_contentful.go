@@ -73,18 +73,17 @@ func (contentfulContent) hash(st *macState, r *Request, _ Parts) error {
 // and query with encodeURI, which escapes the escapes: a=1 is a%253D1.
 func appendContentfulPath(dst []byte, r *Request) []byte {
 	dst = append(dst, encodeURI(r.Path)...)
-	// The toolkit cuts at every question mark and keeps the first two parts.
+	// Theirs cuts at every question mark and keeps the first two parts.
 	query, _, _ := strings.Cut(r.Query, "?")
 	if query == "" {
 		return dst
 	}
-	// Go escapes what JavaScript does, except for the space and ! ' ( ) *.
+	// Go escapes what theirs does, but for the space and ! ' ( ) *.
 	escaped := strings.NewReplacer("+", "%20", "%21", "!", "%27", "'", "%28", "(", "%29", ")", "%2A", "*").Replace(url.QueryEscape(query))
 	return append(append(dst, '?'), encodeURI(escaped)...)
 }
 
-// encodeURI escapes as JavaScript's encodeURI does: everything but letters, digits and
-// the characters listed here.
+// encodeURI is JavaScript's: everything but letters, digits and these.
 func encodeURI(text string) string {
 	var b strings.Builder
 	for _, c := range []byte(text) {
@@ -103,7 +102,7 @@ func encodeURI(text string) string {
 
 const upperHex = "0123456789ABCDEF"
 
-// covers accepts, of the headers, only those that every request has to list.
+// covers: of the headers only those that every request has to list.
 func (contentfulContent) covers(s Source) bool {
 	switch s.Kind {
 	case SourceHeader:
@@ -114,7 +113,8 @@ func (contentfulContent) covers(s Source) bool {
 	return s.inBody()
 }
 
-func (contentfulContent) uses(variable) bool { return false }
+// uses: the host is signed where the request lists it.
+func (contentfulContent) uses(v variable) bool { return v == varPath || v == varHost }
 
 func (contentfulContent) reads() Reads {
 	headers := []Source{{SourceHeader, contentfulTimestamp}, {SourceHeader, contentfulHeaders}}

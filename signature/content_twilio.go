@@ -4,9 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
-	"net"
 	"slices"
-	"strings"
 )
 
 // namedTwilio is Twilio's scheme, which sorts a form and so is no template:
@@ -15,26 +13,16 @@ const namedTwilio = "twilio"
 
 var twilioSignature = SignatureSpec{Header: "X-Twilio-Signature", Algorithm: "sha1", Encoding: "base64"}
 
-// twilioContent is the URL and the sorted form, for one spelling of the host.
-// Twilio signs some URLs without the port that they were registered with, and
-// some with a port that they do not have, so its libraries try them all.
-type twilioContent struct {
-	host func(scheme, host string) string
-}
+// twilioContent is the URL and the sorted form. Twilio signs some URLs without the port
+// that they were registered with, and some with a port that they do not have, so its
+// libraries try them all, and urlUse.anyPort does.
+type twilioContent struct{}
 
-func twilioContents() []content {
-	return []content{
-		twilioContent{func(_, host string) string { return host }},
-		twilioContent{func(_, host string) string { return hostWithoutPort(host) }},
-		twilioContent{hostWithDefaultPort},
-	}
-}
-
-func (c twilioContent) hash(st *macState, r *Request, _ Parts) error {
+func (twilioContent) hash(st *macState, r *Request, _ Parts) error {
 	if r.Scheme == "" || r.Host == "" {
 		return refuse(SignatureMalformed, "the request has no {url}, which is signed")
 	}
-	st.buf = r.appendURLWithHost(st.buf[:0], c.host(r.Scheme, r.Host))
+	st.buf = r.appendURL(st.buf[:0])
 	st.hash.Write(st.buf)
 	form := isForm(r)
 	if form {
@@ -47,14 +35,14 @@ func (c twilioContent) hash(st *macState, r *Request, _ Parts) error {
 	return checkBodySHA256(r, form)
 }
 
-// covers accepts the URL, which is always signed, and the body, which is signed as a
-// form or through its digest in the URL. Nothing separates keys from values, so "a=bc"
-// and "ab=c" have the same MAC. Only Twilio could change that.
+// covers: the URL always is under the MAC, and the body either as the form or
+// through its digest in the URL. Nothing separates keys from values there, so
+// "a=bc" and "ab=c" have one MAC; that is Twilio's to mend.
 func (twilioContent) covers(s Source) bool {
 	return s.Kind == SourceQuery || s.Kind == SourceForm || s.Kind == SourceBody
 }
 
-func (twilioContent) uses(variable) bool { return false }
+func (twilioContent) uses(v variable) bool { return v == varURL }
 
 func (twilioContent) reads() Reads { return Reads{URL: true, Body: true} }
 
@@ -99,23 +87,4 @@ func checkBodySHA256(r *Request, form bool) error {
 		return refuse(SignatureInvalid, "the body is not the one of query bodySHA256")
 	}
 	return nil
-}
-
-func hostWithoutPort(host string) string {
-	name, _, err := net.SplitHostPort(host)
-	if err != nil {
-		return host
-	}
-	if strings.HasPrefix(host, "[") { // IPv6
-		return "[" + name + "]"
-	}
-	return name
-}
-
-func hostWithDefaultPort(scheme, host string) string {
-	port := ":443"
-	if scheme == "http" {
-		port = ":80"
-	}
-	return hostWithoutPort(host) + port
 }

@@ -9,13 +9,16 @@ import "net/textproto"
 // text, and a URL that was parsed and printed again is not always the same.
 type Request struct {
 	Method, Scheme, Host, Path, Query string
+	// Credentials (user:password) and Fragment are of the URL that was registered
+	// with the sender. A request has neither in its own URL.
+	Credentials, Fragment string
 	// Header has canonical keys, as net/http makes them.
 	Header map[string][]string
 	// Body is the raw body. It is only read.
 	Body []byte
 }
 
-// appendURI writes the path and the query, as in the request line.
+// uri is the path and the query, as in the request line.
 func (r *Request) appendURI(dst []byte) []byte {
 	dst = append(dst, r.Path...)
 	if r.Query != "" {
@@ -26,14 +29,23 @@ func (r *Request) appendURI(dst []byte) []byte {
 }
 
 func (r *Request) appendURL(dst []byte) []byte {
-	return r.appendURLWithHost(dst, r.Host)
-}
-
-func (r *Request) appendURLWithHost(dst []byte, host string) []byte {
 	dst = append(dst, r.Scheme...)
 	dst = append(dst, "://"...)
-	dst = append(dst, host...)
-	return r.appendURI(dst)
+	dst = r.appendURI(r.appendHost(dst))
+	if r.Fragment != "" {
+		dst = append(dst, '#')
+		dst = append(dst, r.Fragment...)
+	}
+	return dst
+}
+
+// appendHost writes the host after the credentials, where there are any.
+func (r *Request) appendHost(dst []byte) []byte {
+	if r.Credentials != "" {
+		dst = append(dst, r.Credentials...)
+		dst = append(dst, '@')
+	}
+	return append(dst, r.Host...)
 }
 
 // Parts are the texts that {timestamp}, {id} and {nonce} stand for, verbatim:
@@ -41,8 +53,8 @@ func (r *Request) appendURLWithHost(dst []byte, host string) []byte {
 // printed again is not always the same text.
 type Parts struct {
 	Timestamp, ID, Nonce string
-	// The claims of a token that is the signature, and the part of its text
-	// that it signs.
+	// Of a token that is the signature: its claims, and the part of its text
+	// that is under its own signature.
 	claims, token string
 }
 
@@ -53,14 +65,14 @@ type Value struct {
 	Text string
 	// Found is false where the source is absent, null or empty.
 	Found bool
-	// Bad means that there is a value, but not a string or a number.
+	// Bad: there is something, but it is not a string or a number.
 	Bad bool
-	// Repeated means that it was sent more than once, so it is ambiguous. Text
-	// is the first.
+	// Repeated: given more than once, so nobody can say which one is meant.
+	// Text is the first.
 	Repeated bool
 }
 
-// single returns the text of a value that is unambiguous.
+// single is the text of a value that can only mean one thing.
 func single(v Value) string {
 	if !v.Found || v.Bad || v.Repeated {
 		return ""
@@ -68,7 +80,7 @@ func single(v Value) string {
 	return v.Text
 }
 
-// canonical does not allocate for a name that is canonical already.
+// canonical is free for a name that is canonical already.
 func canonical(name string) string { return textproto.CanonicalMIMEHeaderKey(name) }
 
 // headerValue looks up a canonical name.

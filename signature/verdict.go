@@ -15,7 +15,8 @@ type Verdict struct {
 	// of what is signed, and the claims of a token, for [Source.Read].
 	Parts Parts
 
-	content int // which of the scheme's contents matched
+	content  int // which of the scheme's contents matched
+	spelling int // of the URL: 0 is as given, the others are those of Scheme.spellings
 }
 
 // Reason says in one word why a request was refused. The words are the

@@ -13,50 +13,85 @@ type matcher struct {
 	now     time.Time
 }
 
-// match finds the secret and the candidate that belong together, and sets the
-// secret and the parts of the verdict, which is undefined after an error. item
-// is what was signed: the request itself, or an element of its body.
+// match finds the secret and the candidate that belong together, and leaves in
+// the verdict which secret and which parts they are; after an error, it is of no
+// use. item is what was signed: the request itself, or an element of its body.
 func (m *matcher) match(verdict *Verdict, in *Inspection, item *Request) error {
-	var unusable error // why a MAC could not be computed at all
-	var other error    // why a request is not the one that was signed
-	// Returning at the first match reveals to a sender which of its own secrets
-	// it used, and nothing to anybody else.
-	computed, tried := false, false
+	var why mismatch
+	// Leaving at the first match tells a sender which of its own secrets it
+	// used, and nobody else anything.
+	tried := false
 	for i, secret := range m.secrets {
 		if !secret.InForce(m.now) {
 			continue
 		}
 		tried = true
 		for g := range in.groups.count {
-			parts := &verdict.Parts
-			*parts = *in.groups.at(g)
-			m.scheme.resolve(parts, m.r)
-			for n, c := range m.scheme.signed {
-				ok, err := m.matchGroup(in, g, secret.Key, c, item, parts)
-				if ok {
-					if err = checkMatched(m.scheme, item, parts); err == nil {
-						verdict.Secret, verdict.content = i, n
-						return nil
-					}
-					other = err
-				}
-				if err != nil {
-					unusable = err
-				} else {
-					computed = true
-				}
+			if m.matchURLs(verdict, in, g, secret.Key, item, &why) {
+				verdict.Secret = i
+				return nil
 			}
 		}
 	}
 	switch {
 	case !tried:
 		return refuse(SignatureInvalid, "no secret is in force")
-	case other != nil:
-		return other
-	case !computed && unusable != nil:
-		return unusable
+	case why.other != nil:
+		return why.other
+	case !why.computed && why.unusable != nil:
+		return why.unusable
 	}
 	return refuse(SignatureInvalid, "no secret matches")
+}
+
+// mismatch is why nothing has matched so far.
+type mismatch struct {
+	computed bool  // a MAC was computed
+	unusable error // why a MAC could not be computed at all
+	other    error // why a request is not the one that was signed
+}
+
+// matchURLs tries a key on one group: with the URL as given, and where the scheme signs
+// the URL with its other spellings. It sets the verdict's parts, content and spelling.
+func (m *matcher) matchURLs(verdict *Verdict, in *Inspection, group int, key *Key, item *Request, why *mismatch) bool {
+	parts := &verdict.Parts
+	*parts = *in.groups.at(group)
+	m.scheme.resolve(parts, m.r)
+	verdict.spelling = 0
+	if m.matchContents(verdict, in, group, key, item, why) {
+		return true
+	}
+	if !m.scheme.signsURL() || !why.computed && why.other == nil {
+		return false
+	}
+	for i, other := range m.scheme.spellings(item) {
+		verdict.spelling = i + 1
+		if m.matchContents(verdict, in, group, key, &other, why) {
+			return true
+		}
+	}
+	return false
+}
+
+func (m *matcher) matchContents(verdict *Verdict, in *Inspection, group int, key *Key, r *Request, why *mismatch) bool {
+	for n, c := range m.scheme.signed {
+		ok, err := m.matchGroup(in, group, key, c, r, &verdict.Parts)
+		if ok {
+			if err = checkMatched(m.scheme, r, &verdict.Parts); err == nil {
+				verdict.content = n
+				return true
+			}
+			if why.other == nil {
+				why.other = err // of the URL as it was given
+			}
+		}
+		if err != nil {
+			why.unusable = err
+		} else {
+			why.computed = true
+		}
+	}
+	return false
 }
 
 // matchGroup compares the candidates of one group with the MACs of one key
@@ -77,7 +112,7 @@ func (m *matcher) matchGroup(in *Inspection, group int, key *Key, c content, r *
 	return false, nil
 }
 
-// matchHash compares all candidates in constant time, even after a match.
+// matchHash compares all candidates, in constant time, whatever has matched.
 func (m *matcher) matchHash(in *Inspection, group int, a algorithm, key *Key, st *macState) bool {
 	mac := st.digest()
 	matched := false
@@ -91,7 +126,7 @@ func (m *matcher) matchHash(in *Inspection, group int, a algorithm, key *Key, st
 			matched = hmac.Equal(mac, c.mac[:len(mac)]) || matched
 			continue
 		}
-		// Nothing here is secret, so the first that verifies is enough.
+		// Nothing here is secret, so the first that holds is enough.
 		signature, ok := l.encoding.decode(c.text)
 		if ok && key.verifies(a, mac, signature, l.jwt) {
 			return true

@@ -104,7 +104,7 @@ func (h *Handshake) Answer(j *Judgement, refused *Refusal, body CheckBody) (*Rep
 	if !proven && !refused.Result.Unproven() {
 		return nil, refused
 	}
-	asked := j.asked()
+	asked := j.signed
 	if proven && forgeable(h.Handshake, &asked) {
 		return nil, Refuse(SignatureInvalid, "its signature is one that an answer to the endpoint check could hold")
 	}
@@ -132,14 +132,6 @@ func (h *Handshake) Answer(j *Judgement, refused *Refusal, body CheckBody) (*Rep
 		}
 	}
 	return nil, refused
-}
-
-// asked states what the sender asked for. Its query is the request's own, whatever
-// public_url says.
-func (j *Judgement) asked() signature.Request {
-	asked := j.signed
-	asked.Query = j.own.Query
-	return asked
 }
 
 // checkToken compares the token that was agreed on with the sender.

@@ -54,8 +54,7 @@ type Judgement struct {
 	tenant Tenant
 	now    time.Time
 
-	own        signature.Request // as sent
-	signed     signature.Request // with the URL that the sender signs
+	signed     signature.Request // as sent, with the URL that the sender signs
 	inspection signature.Inspection
 	secrets    []signature.Secret
 	verdict    signature.Verdict
@@ -63,14 +62,14 @@ type Judgement struct {
 
 // Begin starts to judge a request; see [Sender.Judge] for facts.
 func (s *Sender) Begin(facts signature.Request, tenant Tenant, now time.Time) Judgement {
-	return Judgement{sender: s, tenant: tenant, now: now, own: facts, signed: s.SignedURL(facts)}
+	return Judgement{sender: s, tenant: tenant, now: now, signed: s.SignedURL(facts)}
 }
 
 // Head judges what the request line and the headers alone can tell, before any of the
 // body is read.
 func (j *Judgement) Head() *Refusal {
 	s := j.sender
-	if !slices.Contains(s.Rules.Methods, j.own.Method) {
+	if !slices.Contains(s.Rules.Methods, j.signed.Method) {
 		return Refuse(MethodNotAllowed, "the provider uses %s", strings.Join(s.Rules.Methods, ", "))
 	}
 	if s.token != nil && !s.token.InBody() {
@@ -116,7 +115,7 @@ func (j *Judgement) matchToken() *Refusal {
 // Authenticate judges the whole request, of which the body is there now. A slow upload
 // does not make a stamp stale: now is when the request arrived.
 func (j *Judgement) Authenticate(data []byte) *Refusal {
-	j.own.Body, j.signed.Body = data, data
+	j.signed.Body = data
 	s := j.sender
 	if s.token != nil && s.token.InBody() {
 		if refused := j.matchToken(); refused != nil {
@@ -135,6 +134,7 @@ func (j *Judgement) Authenticate(data []byte) *Refusal {
 	if err != nil {
 		return refuseVerdict(err)
 	}
+	j.signed = scheme.AsSigned(j.signed, &j.verdict)
 	return nil
 }
 
@@ -144,7 +144,7 @@ func (j *Judgement) Identify(e *Event) *Refusal {
 	if err != nil {
 		return &Refusal{IDMalformed, err}
 	}
-	e.Provider, e.ID, e.Type, e.Header = j.sender.Name, found.id, found.event, j.own.Header
+	e.Provider, e.ID, e.Type, e.Header = j.sender.Name, found.id, found.event, j.signed.Header
 	j.Times(e)
 	scope, refused := j.tenant.Scope()
 	if refused != nil {

@@ -70,11 +70,19 @@ func (s *Sender) TTL(e *Event, now time.Time) time.Duration {
 // SignedURL puts the URL that is registered with the sender in place of the request's
 // own: senders that sign the URL sign that one.
 func (s *Sender) SignedURL(r signature.Request) signature.Request {
-	if public := s.Rules.PublicURL; public != nil {
-		r.Scheme, r.Host = public.Scheme, public.Host
-		if public.Path != "" || public.RawQuery != "" {
-			r.Path, r.Query = public.EscapedPath(), public.RawQuery
-		}
+	return AtPublicURL(r, s.Rules.PublicURL)
+}
+
+// AtPublicURL is a request to the URL that is registered with its sender. The query stays
+// the request's own, as each request may have another one. Without a public URL, so does
+// everything.
+func AtPublicURL(r signature.Request, public *config.PublicURL) signature.Request {
+	if public == nil {
+		return r
+	}
+	r.Scheme, r.Credentials, r.Host, r.Fragment = public.Scheme, public.Credentials, public.Host, public.Fragment
+	if public.Path != "" {
+		r.Path = public.Path
 	}
 	return r
 }

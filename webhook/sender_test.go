@@ -1,37 +1,46 @@
 package webhook
 
 import (
-	"net/url"
 	"testing"
 
 	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/signature"
 )
 
-// What the sender signs is the URL registered with it; everything else is read from the
-// request's own.
+// What the sender signs is the URL registered with it, with the request's own query.
 func TestThePublicURLIsWhatTheSenderSigns(t *testing.T) {
 	for name, tc := range map[string]struct{ public, want string }{
-		"none":    {"", "http://example.com/in?a=1"},
-		"bare":    {"https://hooks.example.com", "https://hooks.example.com/in?a=1"},
-		"a path":  {"https://hooks.example.com/x%2Fy", "https://hooks.example.com/x%2Fy"},
-		"a slash": {"https://hooks.example.com/", "https://hooks.example.com/"},
-		"a query": {"https://hooks.example.com/x?k=%41", "https://hooks.example.com/x?k=%41"},
-		"a port":  {"http://hooks.example.com:81", "http://hooks.example.com:81/in?a=1"},
+		"none":          {"", "http://example.com/in?a=1"},
+		"bare":          {"https://hooks.example.com", "https://hooks.example.com/in?a=1"},
+		"a path":        {"https://hooks.example.com/x%2Fy", "https://hooks.example.com/x%2Fy?a=1"},
+		"a slash":       {"https://hooks.example.com/", "https://hooks.example.com/in?a=1"},
+		"a path and /":  {"https://hooks.example.com/x/", "https://hooks.example.com/x/?a=1"},
+		"a query":       {"https://hooks.example.com/x?k=%41", "https://hooks.example.com/x?a=1"},
+		"only a query":  {"https://hooks.example.com?k=%41", "https://hooks.example.com/in?a=1"},
+		"a port":        {"http://hooks.example.com:81", "http://hooks.example.com:81/in?a=1"},
+		"a case":        {"HTTPS://Hooks.example.com", "https://Hooks.example.com/in?a=1"},
+		"credentials":   {"https://u:p%40@hooks.example.com/x", "https://u:p%40@hooks.example.com/x?a=1"},
+		"a fragment":    {"https://hooks.example.com/x#rc=2", "https://hooks.example.com/x?a=1#rc=2"},
+		"query, then #": {"https://hooks.example.com?x=/y#z?", "https://hooks.example.com/in?a=1#z?"},
+		"an @ in paths": {"https://hooks.example.com/@me", "https://hooks.example.com/@me?a=1"},
+		"IPv6":          {"https://[2001:db8::1]:8443/", "https://[2001:db8::1]:8443/in?a=1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &Sender{Rules: new(config.Resolved)}
 			if tc.public != "" {
-				s.Rules.PublicURL, _ = url.Parse(tc.public)
+				var err error
+				if s.Rules.PublicURL, err = config.ParsePublicURL(tc.public); err != nil {
+					t.Fatal(err)
+				}
 			}
-			own := signature.Request{Scheme: "http", Host: "example.com", Path: "/in", Query: "a=1"}
-			f := s.SignedURL(own)
-			got := f.Scheme + "://" + f.Host + f.Path
-			if f.Query != "" {
-				got += "?" + f.Query
+			f := s.SignedURL(signature.Request{Scheme: "http", Host: "example.com", Path: "/in", Query: "a=1"})
+			template, err := signature.ParseTemplate("{url}")
+			if err != nil {
+				t.Fatal(err)
 			}
-			if got != tc.want {
-				t.Errorf("%s, want %s", got, tc.want)
+			got, err := template.Append(nil, &f, signature.Parts{}, nil)
+			if err != nil || string(got) != tc.want {
+				t.Errorf("%s (%v), want %s", got, err, tc.want)
 			}
 		})
 	}

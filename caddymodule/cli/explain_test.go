@@ -206,7 +206,7 @@ func TestExplainUsage(t *testing.T) {
 func TestExplainPublicURLAndParams(t *testing.T) {
 	t.Setenv("EXPLAIN_SECRET", explainSecret)
 	raw := capturedBy(t, "hubspot-v3", explainSecret, explainBody)
-	moved := strings.Replace(raw, "POST "+explainPath, "POST /internal", 1)
+	moved := strings.Replace(raw, "POST /in/canary-path-31", "POST /internal", 1)
 	for publicURL, want := range map[string]int{"http://hooks.example.com" + explainPath: 0, "https://hooks.example.com" + explainPath: 1, "": 1} {
 		args := []string{"--secret-env", "EXPLAIN_SECRET", "--now", "1764000000", "hubspot-v3"}
 		if publicURL != "" {

@@ -122,7 +122,6 @@ func hostsLike(r signature.Request) []part {
 				"Say public_url, or list the proxy under trusted_proxies.")
 		}
 	}
-	add(strings.ToLower(r.Host), "url_host", "The sender signed its host in lower case.", public)
 	return list
 }
 

@@ -1,0 +1,125 @@
+package signature
+
+import (
+	"net"
+	"slices"
+	"strings"
+)
+
+// A sender signs the URL as it was registered with it. One URL can be written in several
+// ways, and the request that arrives does not say which one was registered: HTTP clients
+// leave the default port out, ask for / where there is no path, write hosts in lower
+// case, send credentials as a header, and keep the fragment to themselves.
+
+// urlUse says which parts of the URL a scheme signs.
+type urlUse struct {
+	host, path bool
+	fragment   bool // what follows the query, in {url}
+	anyPort    bool // the sender may leave out a port that is not the default one
+}
+
+// urlUse asks every content and claim, as any of them may be what was signed.
+func (s *Scheme) urlUse() urlUse {
+	var use urlUse
+	add := func(c content) {
+		whole := c.uses(varURL)
+		use.host = use.host || whole || c.uses(varHost)
+		use.path = use.path || whole || c.uses(varURI) || c.uses(varPath)
+		use.fragment = use.fragment || whole
+	}
+	for _, c := range s.signed {
+		add(c)
+	}
+	for _, c := range s.claims {
+		add(c)
+	}
+	use.anyPort = s.spec.Named == namedTwilio
+	return use
+}
+
+// spellings are the other ways to write the URL of a request, in the order in which they
+// are tried; none for a scheme that does not sign the URL.
+func (s *Scheme) spellings(r *Request) []Request {
+	list := []Request{*r}
+	if s.url.host && r.Host != "" {
+		list = respell(list, func(r *Request) []string { return otherPorts(r, s.url.anyPort) },
+			func(r *Request, host string) { r.Host = host })
+		list = respell(list, func(r *Request) []string { return []string{strings.ToLower(r.Host)} },
+			func(r *Request, host string) { r.Host = host })
+		list = respell(list, func(*Request) []string { return []string{""} },
+			func(r *Request, credentials string) { r.Credentials = credentials })
+	}
+	if s.url.path {
+		list = respell(list, otherPaths, func(r *Request, path string) { r.Path = path })
+	}
+	if s.url.fragment {
+		list = respell(list, func(*Request) []string { return []string{""} },
+			func(r *Request, fragment string) { r.Fragment = fragment })
+	}
+	return list[1:]
+}
+
+// respell adds to a list every request of it with another text for one part of its URL.
+func respell(list []Request, others func(*Request) []string, set func(*Request, string)) []Request {
+	for i := range len(list) {
+		for _, text := range others(&list[i]) {
+			other := list[i]
+			set(&other, text)
+			if !slices.ContainsFunc(list, func(r Request) bool { return sameURL(&r, &other) }) {
+				list = append(list, other)
+			}
+		}
+	}
+	return list
+}
+
+func sameURL(a, b *Request) bool {
+	return a.Host == b.Host && a.Path == b.Path && a.Credentials == b.Credentials && a.Fragment == b.Fragment
+}
+
+// otherPorts are the host with the default port of its scheme where it has none, and
+// without it where it has that one.
+func otherPorts(r *Request, anyPort bool) []string {
+	standard := "443"
+	if r.Scheme == "http" {
+		standard = "80"
+	}
+	name, port, err := net.SplitHostPort(r.Host)
+	switch {
+	case err != nil: // no port
+		return []string{r.Host + ":" + standard}
+	case port != standard && port != "" && !anyPort:
+		return nil
+	case strings.Contains(name, ":"): // IPv6
+		name = "[" + name + "]"
+	}
+	return []string{name}
+}
+
+// otherPaths are / for no path and no path for /.
+func otherPaths(r *Request) []string {
+	switch r.Path {
+	case "/":
+		return []string{""}
+	case "":
+		return []string{"/"}
+	}
+	return nil
+}
+
+// AsSigned is the request that a verdict is about, with its URL in the spelling that the
+// sender signed. Whoever sends the request again under another spelling of its URL gets
+// the same one.
+func (s *Scheme) AsSigned(r Request, verdict *Verdict) Request {
+	if verdict.spelling == 0 {
+		return r
+	}
+	if others := s.spellings(&r); verdict.spelling <= len(others) {
+		return others[verdict.spelling-1]
+	}
+	return r
+}
+
+// signsURL reports whether the sender may sign scheme, host or path of the URL that is
+// registered with it.
+func (s *Scheme) signsURL() bool { return s.url != (urlUse{}) }
