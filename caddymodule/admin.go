@@ -76,6 +76,9 @@ func serveEvent(w http.ResponseWriter, r *http.Request) error {
 	state := adminapi.EventState{
 		State: record.State.String(), Status: record.Status, TTL: record.TTL.Round(time.Second).Seconds(),
 	}
+	if !record.Content.IsZero() {
+		state.Key = record.Content.String()
+	}
 	known, byID := app.guarded.find(asked.scope)
 	state.Alone = byID && len(asked.id) > 0
 	if !known {

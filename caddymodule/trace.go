@@ -4,11 +4,18 @@ import (
 	"go.uber.org/zap"
 )
 
-// logForwarded logs at debug that the app answered an event with success.
+// logForwarded logs at debug that the app answered an event with success. Its key is that
+// of what the event says, by which the line of a duplicate under another ID is found.
 func (x *exchange) logForwarded(out outcome) {
-	if entry := x.guard.logger.Check(zap.DebugLevel, "forwarded"); entry != nil {
-		entry.Write(x.logFields(zap.Int("status", out.answer.status))...)
+	entry := x.guard.logger.Check(zap.DebugLevel, "forwarded")
+	if entry == nil {
+		return
 	}
+	fields := []zap.Field{zap.Int("status", out.answer.status)}
+	if key := x.event.Keys.Content; !key.IsZero() {
+		fields = append(fields, zap.Stringer("key", key))
+	}
+	entry.Write(x.logFields(fields...)...)
 }
 
 // logDuplicate logs at debug what a duplicate was recognised by: the ID, which is the one

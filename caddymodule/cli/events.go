@@ -162,7 +162,11 @@ func describe(e finding) string {
 	left := time.Duration(e.TTL * float64(time.Second))
 	switch {
 	case e.State == dedupe.Done.String():
-		return fmt.Sprintf("done: the app answered %d; remembered for another %s", e.Status, left)
+		text := fmt.Sprintf("done: the app answered %d; remembered for another %s", e.Status, left)
+		if e.Key != "" {
+			text += "; the key of what it says is " + e.Key
+		}
+		return text
 	case e.State == dedupe.InFlight.String():
 		return fmt.Sprintf("in flight: the lease has %s left", left)
 	case len(e.Scopes) > 0:

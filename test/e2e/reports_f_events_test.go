@@ -110,6 +110,13 @@ func TestEventsWithoutAnIDAreForgottenByTheirCapture(t *testing.T) {
 		// Under another ID it is a duplicate by what is signed, so nothing is promised.
 		post("/named", "two", "id-1", "forwarded")
 		post("/named", "two", "id-2", "duplicate")
+		g.WaitOutput(`"id":"id-2","matched":"content"`)
+		key := regexp.MustCompile(`"id":"id-2","matched":"content","key":"([\w-]{22})"`).FindStringSubmatch(g.Output())
+		if key == nil || !strings.Contains(g.Output(), `"id":"id-1","status":200,"key":"`+key[1]+`"`) {
+			t.Errorf("the log does not lead from the duplicate to the ID that it matched: %q", key)
+		} else {
+			say(0, "the key of what it says is "+key[1], "lookup", "named-acme", "id-1")
+		}
 		say(0, "not known by this ID; a copy may still be a duplicate", "lookup", "named-acme", "id-2")
 		say(0, "not known by this ID; a copy may still be a duplicate", "forget", "named-acme", "id-2")
 		c.stdin = post("/named", "two", "id-2", "duplicate")

@@ -18,6 +18,9 @@ type EventState struct {
 	// How long the store will keep it so by itself, in seconds.
 	TTL float64 `json:"ttl,omitempty"`
 
+	// The key of what the event says, where it was asked for by its ID and has such a key.
+	Key string `json:"key,omitempty"`
+
 	// The event was asked for by its ID, and a copy is recognised by nothing else.
 	Alone bool `json:"alone,omitempty"`
 
