@@ -60,3 +60,34 @@ func TestPlaceholdersOutliveTheBody(t *testing.T) {
 		t.Errorf("the placeholders are %q", got)
 	}
 }
+
+// A placeholder reads the body while the event is handled, by whatever copy of the request,
+// and nothing afterwards.
+func TestPlaceholdersReadTheBodyUntilTheEnd(t *testing.T) {
+	b := newBench(t, nil)
+	sent := event("1")
+	r := b.request(sent)
+	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	_, err := b.serve(r, func(w http.ResponseWriter, r *http.Request) error {
+		for range 2 {
+			if got := repl.ReplaceAll("{http.request.body}", ""); got != sent {
+				t.Errorf("the placeholder is %q", got)
+			}
+		}
+		if got, err := io.ReadAll(r.Body); string(got) != sent || err != nil {
+			t.Errorf("the app got %q, %v", got, err)
+		}
+		return says(http.StatusOK, "")(w, r)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	late := b.request(event("2"))
+	if _, err := b.serve(late, says(http.StatusOK, "")); err != nil {
+		t.Fatal(err)
+	}
+	repl = late.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if got := repl.ReplaceAll("{http.request.body}", ""); got != "" {
+		t.Errorf("after the end the placeholder is %q", got)
+	}
+}

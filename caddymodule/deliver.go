@@ -74,29 +74,36 @@ func (x *exchange) deliver(c *claim, to deliverer) outcome {
 type route struct {
 	x      *exchange
 	next   caddyhttp.Handler
-	reader *body.Reader // what the app reads; nil before
+	reader *body.Reader // what the app reads; nil before, and where there is no body
 }
 
 // Deliver implements deliverer.
 func (t *route) Deliver(ctx context.Context, event *webhook.Event) outcome {
 	x := t.x
 	t.prepare(event)
-	answer := newHeldAnswer(x.w, x.r.Method, x.guard.sender.Rules.Success)
-	err := t.run(answer, x.r.WithContext(ctx))
-	return t.judge(answer, err, ctx.Err())
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	once := t.reader == nil || x.r.Method == http.MethodGet
+	r := x.r.WithContext(&tries{Context: ctx, stop: stop, reader: t.reader, once: once})
+	r.Body = http.NoBody
+	if t.reader != nil {
+		r.Body = t.reader
+	}
+	answer := newHeldAnswer(x.w, r.Method, x.guard.sender.Rules.Success)
+	err := t.run(answer, r)
+	return t.judge(answer, err, context.Cause(ctx))
 }
 
-// prepare makes the request what the app is to see.
+// prepare makes the request what the app is to see. Its body is another for each copy of
+// the request: a placeholder that reads one must not leave nothing for the app.
 func (t *route) prepare(event *webhook.Event) {
 	r, data := t.x.r, event.Body()
-	t.reader = body.NewReader(data)
-	r.Body = t.reader
 	r.ContentLength = int64(len(data)) // with 0 or -1 the proxy would drop or chunk the body
 	r.TransferEncoding = nil
 	r.Trailer = nil // trailers are not signed
 	r.GetBody = nil // else the transport may send the event twice by itself
-	if len(data) == 0 {
-		r.Body = http.NoBody
+	if len(data) > 0 {
+		t.reader = body.NewReader(data)
 	}
 	t.x.guard.removeToken(r)
 	setVerified(r.Header, event, t.x.guard.sender.Authenticates())
@@ -105,7 +112,7 @@ func (t *route) prepare(event *webhook.Event) {
 // close ends what the app reads: from then on the memory is another body's.
 func (t *route) close() {
 	if t.reader != nil {
-		_ = t.reader.Close()
+		t.reader.End()
 	}
 }
 
@@ -130,19 +137,23 @@ func (t *route) run(w http.ResponseWriter, r *http.Request) (err error) {
 	return t.next.ServeHTTP(w, r)
 }
 
-// judge decides from what the app did whether the event is finished.
-func (t *route) judge(answer *heldAnswer, err, ctxErr error) outcome {
+// judge decides from what the app did, and from why its time ended early, whether the
+// event is finished.
+func (t *route) judge(answer *heldAnswer, err, ended error) outcome {
 	x := t.x
 	failed := outcome{answer: answer, result: webhook.UpstreamFailed}
 	if err == nil && answer.status != 0 && !answer.complete() {
 		err = errBroken
 	}
 	var second *webhook.Refusal // of another guard in the same route
+	var stop stopped
 	switch {
-	case (err != nil || answer.status == 0) && errors.Is(ctxErr, context.DeadlineExceeded):
+	case (err != nil || answer.status == 0) && errors.Is(ended, context.DeadlineExceeded):
 		// err is not wrapped: caddyhttp.Error would take over its status.
 		failed.err = caddyhttp.Error(http.StatusGatewayTimeout,
 			fmt.Errorf("the app worked on the event for longer than timeout, %s", x.guard.sender.Rules.Timeout))
+	case (err != nil || answer.result() != webhook.Forwarded) && errors.As(ended, &stop):
+		failed.err = caddyhttp.Error(http.StatusBadGateway, errors.New(string(stop)))
 	case errors.Is(err, errBroken):
 		failed.err = caddyhttp.Error(http.StatusBadGateway, err)
 	case errors.As(err, &second):

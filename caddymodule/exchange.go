@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/webhookguard/caddy-webhook-guard/internal/body"
 	"github.com/webhookguard/caddy-webhook-guard/signature"
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
@@ -28,6 +29,7 @@ type exchange struct {
 	event     webhook.Event
 	named     bool          // the event's names and times, to placeholders
 	age       time.Duration // of the event or request on arrival, where that is known
+	shown     *body.Reader  // what placeholders read; nil before the body is there
 	route     route
 	inApp     time.Duration // time spent in the app, or waiting for it
 
@@ -49,6 +51,7 @@ func (g *Guard) newExchange(w http.ResponseWriter, r *http.Request) *exchange {
 // end gives back what the exchange holds and counts its result.
 func (x *exchange) end() {
 	x.route.close()
+	x.closeShown()
 	x.event.Release()
 	if x.store != nil {
 		x.store.leave()
@@ -57,6 +60,14 @@ func (x *exchange) end() {
 	g := x.guard
 	g.counts.result(x.result).Inc()
 	g.counts.duration.Observe((g.now().Sub(x.begun) - x.inApp).Seconds())
+}
+
+// closeShown ends what placeholders read. What is asked for the body later, as by an
+// access log, finds it empty.
+func (x *exchange) closeShown() {
+	if x.shown != nil {
+		x.shown.End()
+	}
 }
 
 // setResult makes the result known to placeholders, metrics and access logs.

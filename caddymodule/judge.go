@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"net/http"
 	"time"
 
 	"github.com/webhookguard/caddy-webhook-guard/internal/body"
@@ -67,8 +68,19 @@ func (x *exchange) readBody(limit int64) *webhook.Refusal {
 	if err != nil {
 		return webhook.RefuseBody(err)
 	}
-	x.event.Own(read)
+	x.own(read)
 	return nil
+}
+
+// own gives the event its body, and lets placeholders read it: the server's is used up.
+func (x *exchange) own(read *body.Body) {
+	x.event.Own(read)
+	x.closeShown()
+	x.shown, x.r.Body = nil, http.NoBody
+	if data := x.event.Body(); len(data) > 0 {
+		x.shown = body.NewReader(data)
+		x.r.Body = x.shown
+	}
 }
 
 // maxCheck is how much of a body is read, of a request that proves nothing, to see

@@ -4,39 +4,117 @@ import (
 	"io"
 	"net/http"
 	"sync"
+	"time"
 )
 
-// Reader is the body that the app gets. The proxy may go on reading from it when the
-// app has answered and the memory is another body's, so it is closed with the delivery.
-// For the same reason it is no io.WriterTo: all it gives away are copies.
+// Reader is a body for those that read it: the app's proxy, and placeholders. They may
+// go on reading when the app has answered and the memory is another body's, so it is
+// ended with the exchange. For the same reason it is no io.WriterTo: all it gives away
+// are copies.
 type Reader struct {
 	mu     sync.Mutex
-	unread []byte
-	closed bool
+	data   []byte
+	read   int           // how much of it
+	from   int           // where the current try began to read
+	begun  bool          // there was a try
+	atEnd  bool          // io.EOF was returned
+	closed chan struct{} // closes with Close; nil where nothing was read
+	ended  bool
 }
 
-// NewReader reads data, which is another body's once the reader is closed.
-func NewReader(data []byte) *Reader { return &Reader{unread: data} }
+// NewReader reads data, which is another body's once the reader is ended.
+func NewReader(data []byte) *Reader { return &Reader{data: data} }
 
 // Read implements io.Reader.
 func (r *Reader) Read(p []byte) (int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
-	case r.closed:
+	case r.ended || r.isClosed():
 		return 0, http.ErrBodyReadAfterClose
-	case len(r.unread) == 0:
+	case r.read == len(r.data):
+		r.atEnd = true
 		return 0, io.EOF
 	}
-	n := copy(p, r.unread)
-	r.unread = r.unread[n:]
+	if r.closed == nil {
+		r.closed = make(chan struct{})
+	}
+	n := copy(p, r.data[r.read:])
+	r.read += n
 	return n, nil
 }
 
-// Close implements io.Closer. From then on nothing of the body is read any more.
+// Close implements io.Closer. Nothing is read any more before the next try.
 func (r *Reader) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.unread, r.closed = nil, true
+	if r.closed != nil && !r.isClosed() {
+		close(r.closed)
+	}
 	return nil
+}
+
+func (r *Reader) isClosed() bool {
+	select {
+	case <-r.closed: // never, where it is nil
+		return true
+	default:
+		return false
+	}
+}
+
+// Begin is called before each try to send the body: the body is given again, as a whole.
+// It returns false where that cannot be: where the try before goes on reading after the
+// wait, as the two could not be told apart, and where some of the body was read before the
+// first try, into a buffer that nobody fills again.
+func (r *Reader) Begin(wait time.Duration) bool {
+	closed, ready := r.begin()
+	if ready || closed == nil {
+		return ready
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-closed:
+	case <-timer.C:
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	// FastCGI reads to the end, and never closes.
+	if r.ended || !r.isClosed() && !r.atEnd {
+		return false
+	}
+	r.rewind()
+	return true
+}
+
+// begin does what needs no waiting. It returns what to wait for, if anything.
+func (r *Reader) begin() (closed <-chan struct{}, ready bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	first := !r.begun
+	r.begun = true
+	switch {
+	case r.ended:
+		return nil, false
+	case r.isClosed() && (first || r.from == 0):
+		r.rewind()
+	case first:
+		r.from = r.read
+	case r.read == r.from && !r.isClosed() && !r.atEnd: // nothing was read
+	case r.from > 0:
+		return nil, false
+	default:
+		return r.closed, false
+	}
+	return nil, true
+}
+
+func (r *Reader) rewind() { r.read, r.from, r.atEnd, r.closed = 0, 0, false, nil }
+
+// End gives the data up. From then on nothing of it is read any more.
+func (r *Reader) End() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.data, r.read, r.ended = nil, 0, true
 }

@@ -1,0 +1,107 @@
+package body
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+const text = "0123456789"
+
+// read reads n bytes and, with all, to the end.
+func read(t *testing.T, r *Reader, n int, all bool) string {
+	t.Helper()
+	got, err := io.ReadAll(io.LimitReader(r, int64(n)))
+	if err == nil && all {
+		var rest []byte
+		rest, err = io.ReadAll(r)
+		got = append(got, rest...)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(got)
+}
+
+// Each try gets the whole body, or none.
+func TestEachTryGetsTheWholeBody(t *testing.T) {
+	for name, tc := range map[string]struct {
+		before func(r *Reader) // the first try
+		try    func(r *Reader) // the try before
+		ready  bool
+		wait   time.Duration
+	}{
+		"nothing was read":              {nil, func(*Reader) {}, true, 0},
+		"nothing was read, closed":      {nil, func(r *Reader) { _ = r.Close() }, true, 0},
+		"read and closed":               {nil, func(r *Reader) { _ = read(t, r, 10, true); _ = r.Close(); _ = r.Close() }, true, 0},
+		"half read and closed":          {nil, func(r *Reader) { _ = read(t, r, 5, false); _ = r.Close() }, true, 0},
+		"half read, closed later":       {nil, func(r *Reader) { _ = read(t, r, 5, false); time.AfterFunc(time.Second/2, func() { _ = r.Close() }) }, true, time.Second / 2},
+		"half read, never closed":       {nil, func(r *Reader) { _ = read(t, r, 5, false) }, false, time.Second},
+		"read but for its end":          {nil, func(r *Reader) { _ = read(t, r, 10, false) }, false, time.Second},
+		"read to the end, never closed": {nil, func(r *Reader) { _ = read(t, r, 10, true) }, true, time.Second},
+		"ended":                         {nil, func(r *Reader) { r.End() }, false, 0},
+		"buffered as a whole":           {func(r *Reader) { _ = read(t, r, 10, true); _ = r.Close() }, func(*Reader) {}, true, 0},
+		"buffered in part, then closed": {func(r *Reader) { _ = read(t, r, 4, false) }, func(r *Reader) { _ = r.Close() }, false, 0},
+		"buffered in part, then read":   {func(r *Reader) { _ = read(t, r, 4, false) }, func(r *Reader) { _ = read(t, r, 1, false) }, false, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := NewReader([]byte(text))
+				if tc.before != nil {
+					tc.before(r)
+				}
+				if !r.Begin(time.Second) {
+					t.Fatal("there is no first try")
+				}
+				tc.try(r)
+				start := time.Now()
+				if ready := r.Begin(time.Second); ready != tc.ready {
+					t.Fatalf("ready: %t, want %t", ready, tc.ready)
+				}
+				if waited := time.Since(start); waited != tc.wait {
+					t.Errorf("waited for %v, want %v", waited, tc.wait)
+				}
+				if tc.ready {
+					if got := read(t, r, 3, true); got != text {
+						t.Errorf("the next try got %q", got)
+					}
+				}
+				time.Sleep(time.Second) // for what comes later
+			})
+		})
+	}
+}
+
+// What was buffered in part before the first try is not given again by one that failed
+// before it read anything: the buffer still has it.
+func TestABufferIsLeftAlone(t *testing.T) {
+	r := NewReader([]byte(text))
+	_ = read(t, r, 4, false)
+	for range 3 {
+		if !r.Begin(0) {
+			t.Fatal("no try")
+		}
+	}
+	if got := read(t, r, 6, true); got != text[4:] {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestNothingIsReadAfterTheEnd(t *testing.T) {
+	for name, end := range map[string]func(*Reader){
+		"closed": func(r *Reader) { _ = r.Close() },
+		"ended":  (*Reader).End,
+		"both":   func(r *Reader) { r.End(); _ = r.Close() },
+	} {
+		r := NewReader([]byte(strings.Repeat(text, 10)))
+		_ = read(t, r, 50, false)
+		end(r)
+		if n, err := r.Read(make([]byte, 10)); n > 0 || !errors.Is(err, http.ErrBodyReadAfterClose) {
+			t.Errorf("%s: read %d bytes, %v", name, n, err)
+		}
+	}
+}
