@@ -147,14 +147,17 @@ func (c comparison) times(p Provider, f senderFacts) {
 		unit = "" // recognised by the value
 	}
 	c.same("unit", stamp.Format, unit)
-	renewed := "yes or unknown"
-	if stamp.PerEvent {
+	renewed := "yes"
+	switch {
+	case slices.Contains(p.Unverified, "timestamp_renewed"):
+		renewed = "unknown"
+	case stamp.PerEvent:
 		renewed = "no"
 	}
-	if f.Timestamp.Renewed != "no" {
-		f.Timestamp.Renewed = "yes or unknown"
-	}
 	c.same("renewed", renewed, f.Timestamp.Renewed)
+	if renewed == "unknown" && !stamp.PerEvent {
+		c.t.Error("whether retries renew the stamp is not known, so late ones have to be taken: write per_event")
+	}
 }
 
 // signedness compares what is derived from the scheme with what is known.

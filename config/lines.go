@@ -49,7 +49,7 @@ func describeProvider() []line[Provider] {
 		{syntax: "in_flight wait <duration> | reject", parse: parseInFlight},
 		{syntax: "success <status>…", parse: statuses(func(p *Provider) *[]string { return &p.Success })},
 		{syntax: "answer <status> [<body>]", parse: parseAnswer},
-		{syntax: "retries <delay>…", parse: parseRetries},
+		{syntax: "retries <delay>… | none", parse: parseRetries},
 		{syntax: "retry_span <duration>", parse: duration(func(p *Provider) *caddy.Duration { return &p.RetrySpan })},
 		{syntax: "answer_within <duration>", parse: duration(func(p *Provider) *caddy.Duration { return &p.AnswerWithin })},
 		{syntax: "final <status>…", parse: statuses(func(p *Provider) *[]string { return &p.Final })},
@@ -229,11 +229,14 @@ func parseAnswer(p *Provider, args []string) error {
 }
 
 func parseRetries(p *Provider, args []string) error {
-	p.Retries = nil
+	p.Retries, p.NeverRetries = nil, len(args) == 1 && args[0] == "none"
+	if p.NeverRetries {
+		return nil
+	}
 	for _, word := range args {
 		delay, err := caddy.ParseDuration(word)
 		if err != nil || delay < 0 { // 0s is a retry at once
-			return fmt.Errorf("delay: %q is not one: write 0s, 90s, 5m or 3d", word)
+			return fmt.Errorf("delay: %q is not one: write 0s, 90s, 5m or 3d, or only none", word)
 		}
 		p.Retries = append(p.Retries, caddy.Duration(delay))
 	}

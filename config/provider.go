@@ -140,7 +140,12 @@ type Provider struct {
 	// The delays before each retry of the sender.
 	Retries []caddy.Duration `json:"retries,omitempty"`
 
-	// How long the sender retries, where the delays are not known.
+	// The sender never retries by itself: `retries none`. An event that the app did
+	// not take is lost, unless somebody redelivers it.
+	NeverRetries bool `json:"never_retries,omitempty"`
+
+	// How long the sender retries, where the delays are not known. Where it never
+	// retries by itself, how long people can redeliver an event.
 	RetrySpan caddy.Duration `json:"retry_span,omitempty"`
 
 	// The sender's own time-out: how long it waits for an answer.
@@ -204,8 +209,8 @@ func (p Provider) Over(base Provider) Provider {
 	if p.SecretEncoding != "" {
 		base.SecretPrefix = "" // both are in one line
 	}
-	if len(p.Retries) > 0 {
-		base.RetrySpan = 0
+	if len(p.Retries) > 0 || p.NeverRetries {
+		base.RetrySpan, base.Retries, base.NeverRetries = 0, nil, false
 	}
 	if p.RetrySpan > 0 {
 		base.Retries = nil

@@ -239,6 +239,9 @@ func (p Provider) checkPositive() error {
 			return lineError("retries", "%s is negative", time.Duration(d))
 		}
 	}
+	if p.NeverRetries && len(p.Retries) > 0 {
+		return lineError("retries", "write the delays or none, not both")
+	}
 	if p.MaxBody < 0 {
 		return lineError("max_body", "%d is not positive", p.MaxBody)
 	}
@@ -260,12 +263,22 @@ func (p Provider) compile() (*signature.Scheme, error) {
 		Named:           p.Scheme,
 		Claims:          p.Claim,
 		Params:          p.Param,
-		Timestamp:       p.Timestamp,
+		Timestamp:       p.stamp(),
 		EventTime:       p.EventTime,
 		ID:              p.ID,
 		SecretEncoding:  p.SecretEncoding,
 		SecretPrefix:    p.SecretPrefix,
 	})
+}
+
+// stamp is the timestamp line, with what is known of it.
+func (p Provider) stamp() *signature.StampSpec {
+	if p.Timestamp == nil {
+		return nil
+	}
+	stamp := *p.Timestamp
+	stamp.MayBeRenewed = slices.Contains(p.Unverified, "timestamp_renewed")
+	return &stamp
 }
 
 // Span returns how long the sender retries one event: the delays, plus its time-out for

@@ -244,8 +244,8 @@ func (p Provider) contentSigned(scheme *signature.Scheme) bool {
 	switch p.Content {
 	case "off":
 		return false
-	case "":
-		return scheme.CoversBody()
+	case "", "signed":
+		return true
 	}
 	reads := p.contentReads()
 	if reads.Body && !scheme.CoversBody() {

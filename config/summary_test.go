@@ -32,7 +32,7 @@ func TestSummaries(t *testing.T) {
 		{"plivo-v2", KindHMAC, "X-Plivo-Signature-V2", "sha256", "none", ReplayID},
 		{"monday", KindHMAC, "Authorization", "sha256", "none", ReplayOpen},
 		{"livekit", KindHMAC, "Authorization", "sha256", "all", ReplayStamp},
-		{"vonage", KindHMAC, "Authorization", "sha256", "all", ReplayContent},
+		{"vonage", KindHMAC, "Authorization", "sha256", "all", ReplayStamp},
 		{"contentful", KindHMAC, "x-contentful-signature", "sha256", "all", ReplayStamp},
 		{"discord", KindAsymmetric, "X-Signature-Ed25519", "ed25519", "all", ReplayStamp},
 		{"wise", KindAsymmetric, "X-Signature-SHA256", "rsa-sha256", "all", ReplayContent},

@@ -90,6 +90,9 @@ func (w *lineWriter) facts(p Provider) {
 	for _, delay := range p.Retries {
 		delays = append(delays, durationText(delay))
 	}
+	if p.NeverRetries {
+		delays = []string{"none"}
+	}
 	w.words("retries", delays)
 	w.duration("retry_span", p.RetrySpan)
 	w.duration("answer_within", p.AnswerWithin)

@@ -15,14 +15,14 @@ func (s *Scheme) HashSigned(h hash.Hash, r *Request, verdict *Verdict) error {
 	return s.hashSigned(h, r, verdict.Parts, verdict.content)
 }
 
-// HashEvent is HashSigned without what is new on each attempt: the stamp, unless it is
-// the event's, and of a token all but the claims that vouch for the request.
+// HashEvent is HashSigned without what may be new on each attempt: the stamp, unless it
+// is known to be the event's, and of a token all but the claims that vouch for the request.
 func (s *Scheme) HashEvent(h hash.Hash, r *Request, verdict *Verdict) error {
 	if s.spec.Named == namedJWT && len(s.claims) > 0 {
 		return s.hashClaims(h, r, verdict.Parts)
 	}
 	timeless, parts := *r, verdict.Parts
-	if t := s.spec.Timestamp; t != nil && !t.PerEvent {
+	if t := s.spec.Timestamp; t != nil && t.renewed() {
 		s.blankStamp(&timeless, &parts)
 	}
 	return s.hashSigned(h, &timeless, parts, verdict.content)
@@ -102,5 +102,8 @@ func (s *Scheme) FreshPerAttempt() bool {
 		return true
 	}
 	t := s.spec.Timestamp
-	return t != nil && !t.PerEvent && s.Covers(t.Source)
+	return t != nil && t.renewed() && s.Covers(t.Source)
 }
+
+// renewed reports whether a retry may have another stamp.
+func (t *StampSpec) renewed() bool { return !t.PerEvent || t.MayBeRenewed }

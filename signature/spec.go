@@ -63,6 +63,9 @@ type StampSpec struct {
 	// PerEvent: the stamp stays the same across retries. It changes nothing
 	// here; the caller's window follows it.
 	PerEvent bool `json:"per_event,omitempty"`
+	// MayBeRenewed means that PerEvent is a precaution: it is not known whether
+	// retries renew the stamp.
+	MayBeRenewed bool `json:"-"`
 }
 
 // Claim is one claim of a token and what it has to say.

@@ -2,6 +2,8 @@ package webhook
 
 import (
 	"encoding/hex"
+	"net/http"
+	"strconv"
 	"testing"
 	"time"
 
@@ -30,4 +32,89 @@ func TestOrbsStampHasNoZone(t *testing.T) {
 			t.Errorf("%s: %v", stamp, refused)
 		}
 	}
+}
+
+// Linear's retries repeat the signed body, with the time of the first one in it.
+func TestLinearsRetriesCarryTheFirstStamp(t *testing.T) {
+	s, err := New("linear", config.Builtin()["linear"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := s.NewKey(copySecret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	body := `{"action":"update","type":"Issue","webhookTimestamp":` + strconv.FormatInt(now.UnixMilli(), 10) + `}`
+	r := post(body, "Linear-Signature", hex.EncodeToString(mac256(body)), "Linear-Delivery", "d1")
+	var first Event
+	for _, after := range []time.Duration{0, time.Minute, time.Hour + time.Minute, 7*time.Hour + time.Minute} {
+		event, refused := s.Judge(r, r.Body, Fixed{[]signature.Secret{{Key: key}}, "scope"}, now.Add(after))
+		if refused != nil {
+			t.Fatalf("after %s: %v", after, refused)
+		}
+		if after == 0 {
+			first = event
+		}
+		if event.Keys != first.Keys {
+			t.Errorf("after %s it is another event", after)
+		}
+	}
+	if _, refused := s.Judge(r, r.Body, Fixed{[]signature.Secret{{Key: key}}, "scope"}, now.Add(9*time.Hour)); refused == nil {
+		t.Error("an old request passes")
+	}
+}
+
+// A sender's retries are never refused as stale: not the last of them, with the first one's
+// stamp where retries may keep it, and with a new one elsewhere. Beyond that an old request is.
+func TestNoRetryIsStale(t *testing.T) {
+	first := time.Now().Truncate(time.Second)
+	late := 0
+	for _, name := range config.Builtin().Names() {
+		p := config.Builtin()[name]
+		if p.Timestamp == nil {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			keeps := send(t, name, first)
+			judge := func(s sent, at time.Time) *Refusal {
+				if s.sender.Rules.Token != nil {
+					s.putToken(t, "s3cret")
+				}
+				_, refused := s.judge(at)
+				return refused
+			}
+			for _, after := range attempts(p) {
+				s := keeps
+				if !p.Timestamp.PerEvent {
+					s = send(t, name, first.Add(after))
+				}
+				if refused := judge(s, first.Add(after)); refused != nil {
+					t.Errorf("the retry after %s: %v", after, refused)
+				}
+				late++
+			}
+			window := keeps.sender.Rules.Window
+			refused := judge(keeps, first.Add(window.MaxAge+window.MaxSkew+time.Second))
+			if refused == nil || refused.Result.Status() != http.StatusForbidden {
+				t.Errorf("beyond the window: %v", refused)
+			}
+		})
+	}
+	if late < 150 {
+		t.Errorf("%d retries were judged", late)
+	}
+}
+
+// attempts are when a sender's attempts arrive after the first one: each later than the delays
+// say, as the attempts before took as long as the sender waits for an answer.
+func attempts(p config.Provider) []time.Duration {
+	after := []time.Duration{0}
+	for _, delay := range p.Retries {
+		after = append(after, after[len(after)-1]+time.Duration(p.AnswerWithin)+time.Duration(delay))
+	}
+	if p.RetrySpan > 0 && !p.NeverRetries {
+		after = append(after, time.Duration(p.RetrySpan)/2, time.Duration(p.RetrySpan))
+	}
+	return after
 }
