@@ -35,6 +35,9 @@ func (s *Sample) fill(p Provider, id string, at time.Time) error {
 		for _, source := range ownIDs(sources) {
 			f.put(source, func(before gjson.Result) any { return newID(before, id) })
 		}
+		for _, source := range sources { // a missing part is a missing ID
+			f.put(source, orID(id))
+		}
 	}
 	f.fillSigned(p, id)
 	return f.err
@@ -92,6 +95,16 @@ func (f *filler) inForm(field string, change func(string) (string, error)) {
 	f.sample.Body = []byte(strings.Join(pairs, "&"))
 }
 
+// orID keeps a value that is there, and makes it the ID where none is.
+func orID(id string) func(before gjson.Result) any {
+	return func(before gjson.Result) any {
+		if before.String() == "" {
+			return id
+		}
+		return before.Value()
+	}
+}
+
 // fillSigned adds what is signed and still missing. It does nothing for a provider
 // that does not resolve without its user's own lines.
 func (f *filler) fillSigned(p Provider, id string) {
@@ -99,12 +112,7 @@ func (f *filler) fillSigned(p Provider, id string) {
 	if err != nil || f.err != nil {
 		return
 	}
-	keep := func(before gjson.Result) any {
-		if before.String() == "" {
-			return id
-		}
-		return before.Value()
-	}
+	keep := orID(id)
 	for _, field := range rules.Scheme.CoveredFields() {
 		if field.Kind != signature.SourceBody {
 			continue
