@@ -5,10 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/tidwall/gjson"
+
+	"github.com/webhookguard/caddy-webhook-guard/signature"
 )
 
 //go:embed samples/*.json
@@ -23,6 +27,8 @@ type Sample struct {
 
 	// Header has the headers that the sender signs, beside stamp and ID.
 	Header map[string][]string
+
+	made bool // of the provider's lines alone
 }
 
 // NewSample makes an event such as the named provider sends. It is a documented one if
@@ -34,13 +40,32 @@ func NewSample(name string, p Provider, event, id string, at time.Time) (Sample,
 	if err != nil {
 		return Sample{}, err
 	}
-	if len(sample.Body) == 0 {
+	if sample.made = len(sample.Body) == 0; sample.made {
 		sample.Body = []byte(`{"id":"` + id + `"}`)
+		if p.readsForms() {
+			sample.Body, sample.ContentType = []byte("id="+url.QueryEscape(id)), contentForm
+		}
 	}
 	if err := sample.fill(p, id, at); err != nil {
 		return Sample{}, fmt.Errorf("sample: %w", err)
 	}
 	return sample, nil
+}
+
+// readsForms reports whether the provider's lines name the fields of a form.
+func (p Provider) readsForms() bool {
+	sources := slices.Concat(p.ID, p.OrID, []signature.Source{p.Event})
+	for _, stamp := range []*signature.StampSpec{p.Timestamp, p.EventTime} {
+		if stamp != nil {
+			sources = append(sources, stamp.Source)
+		}
+	}
+	if strings.Contains(strings.Join(p.Signed, " "), "{form") {
+		return true
+	}
+	return slices.ContainsFunc(sources, func(source signature.Source) bool {
+		return source.Kind == signature.SourceForm || source.Kind == signature.SourceFormJSON
+	})
 }
 
 const (

@@ -70,3 +70,24 @@ func TestSamplesAreOfTheirType(t *testing.T) {
 		}
 	}
 }
+
+// A sender without a sample file gets a form where its lines read one.
+func TestASampleIsMadeOfTheLines(t *testing.T) {
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for lines, want := range map[string]string{
+		"signature X-Sig": `{"id":"feed"}`,
+		"signature X-Sig\nid body event.id\nevent body type":                         `{"id":"feed","type":"paid","event":{"id":"feed"}}`,
+		"signature X-Sig\nid form event_id\nevent form type\ntimestamp form at unix": `id=feed&at=1772366400&type=paid&event_id=feed`,
+		"signature X-Sig\nsigned {form.amount}\nid header X-Id":                      `id=feed&amount=feed`,
+		"signature X-Sig\nid form_json data.id":                                      `id=feed&data=%7B%22id%22%3A%22feed%22%7D`,
+	} {
+		p, err := ParseLines("test", []byte(lines))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sample, err := NewSample("mine", p, "paid", "feed", at)
+		if err != nil || string(sample.Body) != want || (sample.ContentType == contentForm) == strings.HasPrefix(want, "{") {
+			t.Errorf("%q: %v, made %s %s, want %s", lines, err, sample.ContentType, sample.Body, want)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -64,7 +65,11 @@ func (f *filler) put(source signature.Source, value func(before gjson.Result) an
 		f.sample.Body, f.err = sjson.SetBytes(f.sample.Body, source.Name, value(before))
 	case source.Kind == signature.SourceForm && !isJSON:
 		f.inForm(source.Name, func(text string) (string, error) {
-			return fmt.Sprint(value(gjson.Result{Type: gjson.String, Str: text})), nil
+			made := value(gjson.Result{Type: gjson.String, Str: text})
+			if number, ok := made.(float64); ok {
+				return strconv.FormatFloat(number, 'f', -1, 64), nil
+			}
+			return fmt.Sprint(made), nil
 		})
 	case source.Kind == signature.SourceFormJSON && !isJSON:
 		field, path, _ := strings.Cut(source.Name, ".")
@@ -74,9 +79,14 @@ func (f *filler) put(source signature.Source, value func(before gjson.Result) an
 	}
 }
 
-// inForm changes one field of a form and leaves the others unchanged.
+// inForm changes one field of a form and leaves the others unchanged. A sample that is
+// made gets the field; a documented one has it only where its event does.
 func (f *filler) inForm(field string, change func(string) (string, error)) {
 	pairs := strings.Split(string(f.sample.Body), "&")
+	has := func(pair string) bool { return strings.HasPrefix(pair, field+"=") }
+	if f.sample.made && !slices.ContainsFunc(pairs, has) {
+		pairs = append(pairs, field+"=")
+	}
 	for i, pair := range pairs {
 		name, escaped, _ := strings.Cut(pair, "=")
 		if name != field {
@@ -114,6 +124,9 @@ func (f *filler) fillSigned(p Provider, id string) {
 	}
 	keep := orID(id)
 	for _, field := range rules.Scheme.CoveredFields() {
+		if field.Kind == signature.SourceForm && f.sample.made {
+			f.put(field, keep)
+		}
 		if field.Kind != signature.SourceBody {
 			continue
 		}

@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/internal/handbook"
@@ -61,12 +63,22 @@ func runProviders(configuration configFlags, args []string, asJSON bool, stdout 
 		return err
 	}
 	if !asJSON {
-		return handbook.WriteTable(stdout, entries)
+		return handbook.WriteTable(stdout, entries, widthOf(stdout))
 	}
 	encoder := json.NewEncoder(stdout)
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
 	return encoder.Encode(entries)
+}
+
+// widthOf is how many columns a terminal has, or what the whole table takes.
+func widthOf(stdout io.Writer) int {
+	if file, ok := stdout.(*os.File); ok {
+		if width, _, err := term.GetSize(int(file.Fd())); err == nil {
+			return width
+		}
+	}
+	return handbook.TableWidth
 }
 
 func printBlock(name string, stdout io.Writer) error {

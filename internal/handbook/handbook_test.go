@@ -95,18 +95,25 @@ func TestReplayIsHonest(t *testing.T) {
 }
 
 func TestTableFits(t *testing.T) {
+	for _, width := range []int{TableWidth, NarrowWidth} {
+		checkTable(t, width)
+	}
+}
+
+func checkTable(t *testing.T, width int) {
+	t.Helper()
 	var out strings.Builder
 	entries := all(t)
-	if err := WriteTable(&out, entries); err != nil {
+	if err := WriteTable(&out, entries, width); err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimRight(out.String(), "\n"), "\n")
-	if len(lines) != len(entries)+3 {
+	if len(lines) != len(entries)+4 {
 		t.Errorf("%d lines for %d providers", len(lines), len(entries))
 	}
 	for _, line := range lines {
-		if utf8.RuneCountInString(line) > TableWidth || strings.TrimRight(line, " ") != line {
-			t.Errorf("%q is wider than %d or ends in spaces", line, TableWidth)
+		if utf8.RuneCountInString(line) > width || strings.TrimRight(line, " ") != line {
+			t.Errorf("%q is wider than %d or ends in spaces", line, width)
 		}
 	}
 	for _, e := range entries {

@@ -10,23 +10,28 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/config"
 )
 
-// TableWidth is what the table fits.
-const TableWidth = 120
+// TableWidth is what the whole table fits, and NarrowWidth what it fits without some of
+// the columns.
+const (
+	TableWidth  = 120
+	NarrowWidth = 80
+)
 
 // columns of the table, whose widths and the spaces between add up to at most
-// TableWidth.
+// TableWidth, and those that are in a narrow table too to NarrowWidth.
 var columns = []struct {
-	title string
-	width int
-	cell  func(Entry) string
+	title  string
+	width  int
+	narrow bool
+	cell   func(Entry) string
 }{
-	{"NAME", 33, func(e Entry) string { return e.Name }},
-	{"KIND", 10, func(e Entry) string { return e.Kind }},
-	{"SIGNED", 22, howSigned},
-	{"REPLAY CLOSED BY", 20, func(e Entry) string { return replayWords[e.Replay] }},
-	{"RETRIES", 7, func(e Entry) string { return span(e.RetrySpanSeconds) }},
-	{"HANDSHAKE", 10, func(e Entry) string { return orDash(e.Handshake) }},
-	{"FACTS", 9, func(e Entry) string { return orDash(e.Confidence) }},
+	{"NAME", 33, true, func(e Entry) string { return e.Name }},
+	{"KIND", 10, true, func(e Entry) string { return e.Kind }},
+	{"SIGNED", 22, false, howSigned},
+	{"REPLAY CLOSED BY", 20, true, func(e Entry) string { return replayWords[e.Replay] }},
+	{"RETRIES", 7, true, func(e Entry) string { return span(e.RetrySpanSeconds) }},
+	{"HANDSHAKE", 10, false, func(e Entry) string { return orDash(e.Handshake) }},
+	{"FACTS", 9, false, func(e Entry) string { return orDash(e.Confidence) }},
 }
 
 // replayWords are short enough for the table.
@@ -49,20 +54,25 @@ func howSigned(e Entry) string {
 	return e.Algorithm + " " + e.Signed
 }
 
-// WriteTable writes a line for each provider.
-func WriteTable(w io.Writer, entries []Entry) error {
+// WriteTable writes a line for each provider, in at most width columns of text where that
+// is NarrowWidth or more.
+func WriteTable(w io.Writer, entries []Entry, width int) error {
 	var out strings.Builder
 	for _, c := range columns {
-		out.WriteString(fit(c.title, c.width) + " ")
+		if c.narrow || width >= TableWidth {
+			out.WriteString(fit(c.title, c.width) + " ")
+		}
 	}
 	endLine(&out)
 	for _, e := range entries {
 		for _, c := range columns {
-			out.WriteString(fit(c.cell(e), c.width) + " ")
+			if c.narrow || width >= TableWidth {
+				out.WriteString(fit(c.cell(e), c.width) + " ")
+			}
 		}
 		endLine(&out)
 	}
-	fmt.Fprintf(&out, "\n%d providers. `providers <name>` prints the lines of one, `providers --json` all that is known of each.\n", len(entries))
+	fmt.Fprintf(&out, "\n%d providers. `providers <name>` prints the lines of one,\n`providers --json` all that is known of each.\n", len(entries))
 	_, err := io.WriteString(w, out.String())
 	return err
 }
