@@ -95,7 +95,11 @@ func findSample(name, event string) (Sample, error) {
 		return true
 	})
 	if found == nil {
-		return Sample{}, fmt.Errorf("no sample of event %q: there are %s", event, strings.Join(events, ", "))
+		similar := ""
+		if names := Similar(event, events); len(names) > 0 {
+			similar = "did you mean " + strings.Join(names, ", ") + "? "
+		}
+		return Sample{}, fmt.Errorf("no sample of event %q: %sthere are %s", event, similar, strings.Join(events, ", "))
 	}
 	return *found, nil
 }

@@ -12,6 +12,9 @@ import (
 	"golang.org/x/term"
 )
 
+// progressPause is how often progress is shown at most.
+const progressPause = 100 * time.Millisecond
+
 // tally prints the answers, and sums them up.
 type tally struct {
 	out      io.Writer
@@ -20,6 +23,7 @@ type tally struct {
 	many     bool // more than one event: print a summary
 	progress bool // show how many are done in place of each answer
 
+	shown    time.Time // when the progress was
 	results  map[string]int
 	took     []time.Duration
 	unwanted int
@@ -64,6 +68,10 @@ func (t *tally) showProgress(got reply, keep bool) error {
 			return err
 		}
 	}
+	if time.Since(t.shown) < progressPause && !keep {
+		return nil
+	}
+	t.shown = time.Now()
 	_, err := fmt.Fprintf(t.out, "\r\x1b[K%d of %d", len(t.took), t.total)
 	return err
 }
