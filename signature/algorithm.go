@@ -72,11 +72,10 @@ func findAlgorithm(name string) (algorithm, error) {
 	return 0, fmt.Errorf("unknown algorithm %q: use %s", name, strings.Join(names, ", "))
 }
 
-func (a algorithm) String() string { return algorithms[a].name }
-
+func (a algorithm) String() string      { return algorithms[a].name }
 func (a algorithm) kind() algorithmKind { return algorithms[a].kind }
 
-// IsAlgorithm says whether a signature line may name this algorithm.
+// IsAlgorithm reports whether a signature line may name this algorithm.
 func IsAlgorithm(name string) bool {
 	_, err := findAlgorithm(name)
 	return err == nil
@@ -95,9 +94,6 @@ func (m *message) Write(p []byte) (int, error) {
 }
 
 func (m *message) Sum(b []byte) []byte { return append(b, m.text...) }
-
-func (m *message) Reset() { m.text = m.text[:0] }
-
-func (m *message) Size() int { return len(m.text) }
-
-func (m *message) BlockSize() int { return 1 }
+func (m *message) Reset()              { m.text = m.text[:0] }
+func (m *message) Size() int           { return len(m.text) }
+func (m *message) BlockSize() int      { return 1 }

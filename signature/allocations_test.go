@@ -7,7 +7,7 @@ package signature
 
 import "testing"
 
-// TestVerifyAllocations: a verification takes its memory from pools and from
+// TestVerifyAllocations checks that a verification takes its memory from pools and from
 // the stack, whatever the size of a body, which senders choose.
 func TestVerifyAllocations(t *testing.T) {
 	for _, c := range benchCases(t) {

@@ -1,8 +1,9 @@
 package signature
 
-// Compile checks a spec. Its errors begin with the line of a configuration
-// that they are about (signature, signed, items, claim, scheme, timestamp,
-// event_time, id, secret_encoding).
+// Compile checks a spec and makes it a Scheme, which does not change afterwards.
+// Its errors begin with the line of a configuration that they are about
+// (signature, signed, items, claim, scheme, timestamp, event_time, id,
+// secret_encoding).
 func Compile(spec Spec) (*Scheme, error) {
 	c := &compiler{spec: spec, scheme: &Scheme{spec: spec}}
 	for _, step := range []func() error{

@@ -18,7 +18,7 @@ func (c *compiler) secretEncoding() error {
 	return nil
 }
 
-// formatParts compares the parts of the formats with what reads them.
+// formatParts checks that the formats have the parts that other lines read.
 func (c *compiler) formatParts() error {
 	for i := range c.scheme.lines {
 		l := &c.scheme.lines[i]
@@ -59,7 +59,7 @@ func (c *compiler) unsigned() error {
 	case e.Source.Kind == SourceSignature:
 		return errors.New("event_time: the signature header holds no event time")
 	case len(c.scheme.lines) > 0 && !c.scheme.Covers(e.Source):
-		// Anyone could set it to now and replay.
+		// Anyone could set it to the present and replay the request.
 		return fmt.Errorf("event_time: %s is not under the signature, so it proves nothing", e.Source)
 	}
 	return nil

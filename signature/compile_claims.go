@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// claims compiles what a token has to say.
+// claims compiles the claims that a token must have.
 func (c *compiler) claims() error {
 	if c.spec.Named != namedJWT {
 		if len(c.spec.Claims) > 0 {

@@ -23,8 +23,8 @@ func (c *compiler) signatures() error {
 			c.scheme.algorithms = append(c.scheme.algorithms, l.algorithm)
 		}
 		c.scheme.inBody = c.scheme.inBody || l.source.inBody()
-		// Which of them a key is for could not be told, and a secret must not
-		// be tried where a public key belongs.
+		// It would be unclear which of them a key is for, and a secret must not
+		// be used as a public key.
 		if l.algorithm.kind() != c.scheme.lines[0].algorithm.kind() {
 			return fmt.Errorf("signature: %s and %s need keys of two kinds: describe them as two providers", c.scheme.lines[0].algorithm, l.algorithm)
 		}
@@ -56,7 +56,7 @@ func compileLine(spec SignatureSpec, jwt bool) (l signatureLine, err error) {
 	return l, err
 }
 
-// place is where the signature is, and whether that is a row of headers.
+// place returns where the signature is, and whether that is several numbered headers.
 func (spec SignatureSpec) place(jwt bool) (Source, bool, error) {
 	switch {
 	case spec.Source == Source{}:
@@ -80,7 +80,7 @@ func (spec SignatureSpec) place(jwt bool) (Source, bool, error) {
 	return spec.Source, false, spec.Source.Check()
 }
 
-// checkJWT checks what a signature line says where the signature is a token.
+// checkJWT checks a signature line whose signature is a token.
 func (l *signatureLine) checkJWT(spec SignatureSpec) error {
 	l.encoding = &tokenEncoding
 	if algorithms[l.algorithm].jwt == "" {

@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// signed compiles what is under the signatures.
+// signed compiles the templates of the signed bytes.
 func (c *compiler) signed() error {
 	if named, ok, err := c.namedContents(); ok || err != nil {
 		c.scheme.signed = named
@@ -41,7 +41,7 @@ func (c *compiler) signed() error {
 	return nil
 }
 
-// noteSigned keeps what verifying has to know of a template.
+// noteSigned records what verification needs to know about a template.
 func (c *compiler) noteSigned(t *Template) {
 	s := c.scheme
 	s.fields = append(s.fields, t.signedFields()...)
@@ -84,7 +84,7 @@ func (c *compiler) checkFunctions() error {
 			return fmt.Errorf("unknown function %q after the template: there are %s", f, wholeFunctionList)
 		}
 		if i == 0 && f != "sha256" {
-			// Anything else would need the whole of a body once more in memory.
+			// Any other function would need a second copy of the body in memory.
 			return fmt.Errorf("the first function after the template has to be sha256, not %s", f)
 		}
 	}
@@ -114,7 +114,7 @@ func (c *compiler) checkSigned(t *Template) error {
 	return nil
 }
 
-// checkTemplate is for every template that a request is held to.
+// checkTemplate checks a template of a signature or a claim.
 func (c *compiler) checkTemplate(t *Template) error {
 	if t.uses(varTimestamp) && c.spec.Timestamp == nil {
 		return errors.New("{timestamp} needs a timestamp line that says where it is")
@@ -135,9 +135,8 @@ func (c *compiler) checkTemplate(t *Template) error {
 	return c.checkNotHeld(t)
 }
 
-// checkNotHeld refuses a template that would write a signature into the bytes
-// under itself, which no sender can do. It also keeps Covers honest: the place
-// of a signature is never under it.
+// checkNotHeld refuses a template that includes the signature itself in the signed
+// bytes, which no sender can do. So Covers never reports the place of a signature.
 func (c *compiler) checkNotHeld(t *Template) error {
 	for i := range c.scheme.lines {
 		l := &c.scheme.lines[i]

@@ -1,8 +1,8 @@
 package signature
 
-// compiler makes a Scheme of a Spec, step by step. The order of the steps
-// matters: each may rely on what the ones before have checked. Once the last
-// has passed, nothing writes to the scheme any more.
+// compiler makes a Scheme of a Spec in ordered steps. Each step may rely on
+// what those before it have checked. After the last step nothing writes to the
+// scheme.
 type compiler struct {
 	spec   Spec
 	scheme *Scheme

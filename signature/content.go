@@ -19,15 +19,16 @@ type templateContent struct {
 	params map[string]string
 	// whole are functions over all of it; the first is a digest.
 	whole []string
-	// open: it is under a plain hash that could be continued after its end.
+	// open means that a plain hash is used that could be continued after its end.
 	open bool
 }
 
 func (c *templateContent) hash(st *macState, r *Request, p Parts) error {
 	if c.open && bytes.IndexByte(r.Body, 0) >= 0 {
-		// SHA-1 and SHA-256 pad with zero bytes. Who knows the hash of
-		// secret and body knows that of both with padding and more after it;
-		// a body that was continued so has a zero byte in it, always.
+		// SHA-1 and SHA-256 pad with zero bytes. Whoever knows the hash of
+		// secret and body can compute the hash of both, the padding and more
+		// (length extension). A body extended in this way always has a zero
+		// byte in it.
 		return refuse(SignatureMalformed, "the body has a zero byte, which a plain hash does not protect")
 	}
 	e := env{r: r, parts: &p, params: c.params, secret: st.secret}
@@ -52,7 +53,7 @@ func (c *templateContent) hash(st *macState, r *Request, p Parts) error {
 	return nil
 }
 
-// covers: what is lost in a function over the whole is lost for every part.
+// covers takes into account that a function over the whole applies to every part.
 func (c *templateContent) covers(s Source) bool {
 	return !slices.Contains(c.whole, "lower") && c.Template.Covers(s)
 }

@@ -73,17 +73,18 @@ func (contentfulContent) hash(st *macState, r *Request, _ Parts) error {
 // and query with encodeURI, which escapes the escapes: a=1 is a%253D1.
 func appendContentfulPath(dst []byte, r *Request) []byte {
 	dst = append(dst, encodeURI(r.Path)...)
-	// Theirs cuts at every question mark and keeps the first two parts.
+	// The toolkit cuts at every question mark and keeps the first two parts.
 	query, _, _ := strings.Cut(r.Query, "?")
 	if query == "" {
 		return dst
 	}
-	// Go escapes what theirs does, but for the space and ! ' ( ) *.
+	// Go escapes what JavaScript does, except for the space and ! ' ( ) *.
 	escaped := strings.NewReplacer("+", "%20", "%21", "!", "%27", "'", "%28", "(", "%29", ")", "%2A", "*").Replace(url.QueryEscape(query))
 	return append(append(dst, '?'), encodeURI(escaped)...)
 }
 
-// encodeURI is JavaScript's: everything but letters, digits and these.
+// encodeURI escapes as JavaScript's encodeURI does: everything but letters, digits and
+// the characters listed here.
 func encodeURI(text string) string {
 	var b strings.Builder
 	for _, c := range []byte(text) {
@@ -102,7 +103,7 @@ func encodeURI(text string) string {
 
 const upperHex = "0123456789ABCDEF"
 
-// covers: of the headers only those that every request has to list.
+// covers accepts, of the headers, only those that every request has to list.
 func (contentfulContent) covers(s Source) bool {
 	switch s.Kind {
 	case SourceHeader:

@@ -35,9 +35,9 @@ func (twilioContent) hash(st *macState, r *Request, _ Parts) error {
 	return checkBodySHA256(r, form)
 }
 
-// covers: the URL always is under the MAC, and the body either as the form or
-// through its digest in the URL. Nothing separates keys from values there, so
-// "a=bc" and "ab=c" have one MAC; that is Twilio's to mend.
+// covers accepts the URL, which is always signed, and the body, which is signed as a
+// form or through its digest in the URL. Nothing separates keys from values, so "a=bc"
+// and "ab=c" have the same MAC. Only Twilio could change that.
 func (twilioContent) covers(s Source) bool {
 	return s.Kind == SourceQuery || s.Kind == SourceForm || s.Kind == SourceBody
 }

@@ -13,7 +13,7 @@ type encoding struct {
 	// padded and bare are nil for hex. Strict refuses texts that differ only
 	// in bits that no byte holds: there must be one text for one MAC.
 	padded, bare *base64.Encoding
-	// ofHex: what is in base64 is the lower-case hex text, not the bytes.
+	// ofHex means that the base64 holds the lower-case hex text, not the bytes.
 	ofHex bool
 }
 

@@ -23,8 +23,8 @@ func (s partSet) has(v variable) bool { return s&(1<<v) != 0 }
 // pattern is the shape of one item.
 type pattern struct {
 	pieces []formatPiece
-	// positional patterns have no text that they could be known by, so they
-	// stand for the item at their place: Recurly sends <time>,<mac>,<mac>.
+	// positional patterns have no text to recognise them by, so they match
+	// the item at their position: Recurly sends <time>,<mac>,<mac>.
 	positional bool
 	parts      partSet
 }
@@ -121,8 +121,8 @@ func parsePattern(text string) (pattern, error) {
 	return p, nil
 }
 
-// check wants one {signature}, and each other part at most once: a header
-// that says twice when it was sent says nothing.
+// check requires one {signature}, and each other part at most once: two timestamps in
+// one header would be ambiguous.
 func (f *format) check() error {
 	if !f.has(varSignature) {
 		return errors.New("has no {signature}")

@@ -29,8 +29,8 @@ func (f *format) matchItem(found *item, text string, index int) bool {
 	return p.positional && p.match(found, text)
 }
 
-// match reads text into found as the pattern says. It is false where it cannot
-// read the whole of it, and found then of no use. Parts are never empty.
+// match reads text into found as the pattern says. It returns false where the
+// text does not match as a whole, and found is then undefined. Parts are never empty.
 func (p *pattern) match(found *item, text string) bool {
 	*found = item{}
 	for i := range p.pieces {
@@ -79,8 +79,7 @@ func (it *item) set(part variable, value string) {
 	}
 }
 
-// add takes over the parts of another item. It is false where one is there
-// already.
+// add copies the parts of another item. It returns false where one is set already.
 func (it *item) add(more *item) bool {
 	return addPart(&it.timestamp, more.timestamp) && addPart(&it.id, more.id) && addPart(&it.nonce, more.nonce)
 }

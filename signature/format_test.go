@@ -100,7 +100,7 @@ func TestReadHeader(t *testing.T) {
 	}
 }
 
-// TestManySignatures: sixteen are tried, one more is refused, wherever they
+// TestManySignatures checks that sixteen are tried and one more is refused, wherever they
 // stand and however wrong they are.
 func TestManySignatures(t *testing.T) {
 	one := strings.Repeat("0", 64)
@@ -126,7 +126,7 @@ func TestManySignatures(t *testing.T) {
 	}
 }
 
-// TestSeveralHeaders: any header may match, and each has its own shape.
+// TestSeveralHeaders checks that any header may match, and each has its own shape.
 func TestSeveralHeaders(t *testing.T) {
 	scheme := mustCompile(t, Spec{Signatures: []SignatureSpec{
 		{Header: "Sig", Algorithm: "sha512", Format: "SHA512={signature}"},

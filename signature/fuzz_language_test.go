@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// FuzzJWT: no token panics, none verifies under a key that did not make it,
+// FuzzJWT checks that no token panics, none verifies under a key that did not make it,
 // and what is taken as claims is one JSON object under the token's text.
 func FuzzJWT(f *testing.F) {
 	good := makeToken(goodHeader, `{"sha256":"x","exp":1764000000,"jti":"a"}`, "k")
@@ -48,7 +48,7 @@ func FuzzJWT(f *testing.F) {
 	})
 }
 
-// FuzzSignedFields: where only fields of a body are signed, the guard reads
+// FuzzSignedFields checks that, where only fields of a body are signed, the guard reads
 // what an app reads that takes the last of two keys, or refuses.
 func FuzzSignedFields(f *testing.F) {
 	for _, seed := range []string{
@@ -83,7 +83,7 @@ func FuzzSignedFields(f *testing.F) {
 	})
 }
 
-// FuzzPublicKey: no text panics, and a key that is taken can be used.
+// FuzzPublicKey checks that no text panics, and a key that is taken can be used.
 func FuzzPublicKey(f *testing.F) {
 	for _, pair := range testPairs() {
 		f.Add(toPEM("PUBLIC KEY", pair.spki))

@@ -19,7 +19,7 @@ var fuzzFormats = []SignatureSpec{
 	{Header: "Sig", Algorithm: "sha512", Encoding: "base64hex"},
 }
 
-// FuzzSignatureHeader: no header panics, none verifies under a key that did
+// FuzzSignatureHeader checks that no header panics, none verifies under a key that did
 // not make it, and what is well-formed is within its bounds.
 func FuzzSignatureHeader(f *testing.F) {
 	mac := strings.Repeat("ab", 32)
@@ -61,7 +61,7 @@ func FuzzSignatureHeader(f *testing.F) {
 	})
 }
 
-// FuzzTemplate: what parses prints to what parses to the same, and hashes the
+// FuzzTemplate checks that what parses prints to what parses to the same, and hashes the
 // bytes that it appends.
 func FuzzTemplate(f *testing.F) {
 	for _, file := range readVectorFiles(f) {
@@ -99,7 +99,7 @@ func FuzzTemplate(f *testing.F) {
 	})
 }
 
-// FuzzStamp: a stamp that is taken is a time of this calendar, and printing it
+// FuzzStamp checks that a stamp that is accepted is a time of this calendar, and printing it
 // gives a stamp for the same second.
 func FuzzStamp(f *testing.F) {
 	for _, seed := range []string{

@@ -49,8 +49,8 @@ func splitPath(path string) ([]string, error) {
 	return keys, nil
 }
 
-// plainPath says whether gjson reads the path exactly as we do. Everything
-// else has a meaning of its own there: wildcards, queries, modifiers, pipes.
+// plainPath reports whether gjson reads the path exactly as we do. All other
+// characters have a special meaning there: wildcards, queries, modifiers, pipes.
 func plainPath(path string) bool {
 	for _, c := range []byte(path) {
 		letter := c|0x20 >= 'a' && c|0x20 <= 'z'
@@ -134,8 +134,7 @@ func walkJSON(body []byte, path string) gjson.Result {
 }
 
 func isObject(body []byte) bool { return firstByte(body) == '{' }
-
-func isArray(body []byte) bool { return firstByte(body) == '[' }
+func isArray(body []byte) bool  { return firstByte(body) == '[' }
 
 func firstByte(body []byte) byte {
 	body = bytes.TrimLeft(body, " \t\r\n")
@@ -145,7 +144,7 @@ func firstByte(body []byte) byte {
 	return body[0]
 }
 
-// holdsPath: the same path, or an object around it.
+// holdsPath reports whether outer is the same path, or that of an object around it.
 func holdsPath(outer, inner string) bool {
 	o, err := splitPath(outer)
 	if err != nil {
@@ -155,7 +154,7 @@ func holdsPath(outer, inner string) bool {
 	return err == nil && len(o) <= len(i) && slices.Equal(o, i[:len(o)])
 }
 
-// uniqueJSON says whether each key of a path is there once at most.
+// uniqueJSON reports whether each key of a path is there once at most.
 func uniqueJSON(body, path string) bool {
 	keys, err := splitPath(path)
 	if err != nil {

@@ -65,7 +65,7 @@ func NewKey(text, encoding, prefix string) (*Key, error) {
 		return nil, fmt.Errorf("unknown secret encoding %q: use %s", encoding, secretEncodings)
 	}
 	if err != nil {
-		// Not wrapped: the decoders quote the character that they stumble over.
+		// Not wrapped, since the decoders quote the character that they reject.
 		return nil, fmt.Errorf("the secret is malformed: it is not %s", encoding)
 	}
 	if len(key) == 0 {
@@ -74,9 +74,9 @@ func NewKey(text, encoding, prefix string) (*Key, error) {
 	return &Key{bytes: key}, nil
 }
 
-// EqualText says whether a text is the key's bytes: for a token, where the
-// secret itself is sent. Both are digested first, so that the time tells
-// nothing of the key, not even its length. A public key equals no text.
+// EqualText reports whether a text equals the key's bytes. It is for tokens, where the
+// secret itself is sent. Both are digested first, so that the time it takes reveals
+// nothing about the key, not even its length. A public key equals no text.
 func (k *Key) EqualText(text string) bool {
 	if !k.usable() || k.public != nil {
 		return false
@@ -85,7 +85,7 @@ func (k *Key) EqualText(text string) bool {
 	return subtle.ConstantTimeCompare(want[:], got[:]) == 1
 }
 
-// Equal says whether two keys verify the same signatures. The time it takes
+// Equal reports whether two keys verify the same signatures. The time it takes
 // depends on their lengths only.
 func (k *Key) Equal(other *Key) bool {
 	if k.public != nil || other.public != nil {
@@ -135,7 +135,7 @@ func (k *Key) state(a algorithm) *macState {
 }
 
 func (k *Key) done(a algorithm, st *macState) {
-	// A request must not leave its megabyte of rendered text behind.
+	// A large request must not keep a megabyte of rendered text in the pool.
 	if cap(st.buf) > 64<<10 {
 		st.buf = nil
 	}
@@ -153,14 +153,14 @@ func (st *macState) digest() []byte {
 	return st.hash.Sum(st.sum[:0])
 }
 
-// Secret is a key and the time until which it is taken.
+// Secret is a key and the time until which it is accepted.
 type Secret struct {
 	Key *Key
 	// Until is the end of the secret's time, exclusive. Zero is never.
 	Until time.Time
 }
 
-// InForce says whether the secret is taken at this time.
+// InForce reports whether the secret is accepted at this time.
 func (s Secret) InForce(now time.Time) bool {
 	return s.Key.usable() && (s.Until.IsZero() || now.Before(s.Until))
 }

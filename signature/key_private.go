@@ -15,7 +15,7 @@ import (
 // NewPrivateKey reads a key that [Scheme.Sign] can use and that verifies as
 // its public part does: PKCS #8 in PEM, or the seed of an Ed25519 key (32
 // bytes) in base64, with a prefix whsk_ or without. It is for tests and for
-// sending samples: a guard has no use for it.
+// sending samples; a guard does not need it.
 func NewPrivateKey(text string) (*Key, error) {
 	private, err := parsePrivateKey(strings.TrimSpace(text))
 	if err != nil {
@@ -59,7 +59,7 @@ func parsePrivateKey(text string) (crypto.Signer, error) {
 	return nil, errors.New("is neither PEM nor a seed of 32 bytes")
 }
 
-// signs is the inverse of verifies. Only it uses chance, which ECDSA and PSS
+// signs is the inverse of verifies. It uses random numbers, which ECDSA and PSS
 // need in a signature; verifying never does.
 func (k *Key) signs(a algorithm, digest []byte, raw bool) ([]byte, error) {
 	if k.private == nil {

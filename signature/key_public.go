@@ -21,12 +21,12 @@ const (
 	privateKeyPrefix = "whsk_"
 )
 
-// minRSA is the shortest modulus that is taken, in bits: what is shorter has
-// not been good for signatures since 2013 (NIST SP 800-131A).
+// minRSA is the shortest modulus accepted, in bits. Shorter ones have been
+// disallowed for signatures since 2013 (NIST SP 800-131A).
 const minRSA = 2048
 
-// NewPublicKey reads the key of a sender that signs with one. What the text
-// is, is told from it: PEM (PUBLIC KEY, RSA PUBLIC KEY or CERTIFICATE), an
+// NewPublicKey reads the key of a sender that signs with one. The form is
+// detected: PEM (PUBLIC KEY, RSA PUBLIC KEY or CERTIFICATE), an
 // Ed25519 key of 32 bytes in hex or base64, or a SubjectPublicKeyInfo in
 // base64, which is a PEM without its first and last line. A prefix whpk_ is
 // stripped, and line breaks may be \n or missing, as in environment
@@ -99,7 +99,7 @@ func parsePublicDER(label string, der []byte) (public crypto.PublicKey, err erro
 	case "CERTIFICATE":
 		var cert *x509.Certificate
 		if cert, err = x509.ParseCertificate(der); err == nil {
-			// Its dates and issuer are not judged: it was put here by hand.
+			// Its dates and issuer are not checked, since the user put it here.
 			public = cert.PublicKey
 		}
 	default:
@@ -114,9 +114,8 @@ func parsePublicDER(label string, der []byte) (public crypto.PublicKey, err erro
 	return public, nil
 }
 
-// decodePEM is for PEM that went through an environment variable or a form:
-// line breaks may be the two characters \n, spaces or gone. Those encoding/pem
-// does not take.
+// decodePEM reads PEM that came through an environment variable or a form, where line
+// breaks may be the two characters \n, spaces or missing. encoding/pem refuses those.
 func decodePEM(text string) (label string, der []byte, err error) {
 	malformed := errors.New("begins as PEM does, and does not go on as one block of it")
 	rest, ok := strings.CutPrefix(text, "-----BEGIN ")
@@ -147,8 +146,8 @@ func decodeAnyBase64(text string) ([]byte, error) {
 	return base64.RawStdEncoding.DecodeString(text)
 }
 
-// smallOrder tells the few Ed25519 keys, all zeros among them, for which a
-// signature of nothing is good for every eighth text or more.
+// smallOrder recognises the few Ed25519 keys, such as all zeros, for which one
+// signature verifies for every eighth text or more.
 func smallOrder(key ed25519.PublicKey) bool {
 	forged := make([]byte, ed25519.SignatureSize)
 	forged[0] = 1 // R is the neutral point, S is zero
@@ -176,9 +175,9 @@ func (k *Key) typeName() string {
 	return "a secret"
 }
 
-// fits says whether the key can be used with the algorithm at all. It is
-// asked again for every signature: an HMAC under a public key, which everyone
-// knows, is the oldest forgery of them all.
+// fits reports whether the key can be used with the algorithm at all. It is
+// checked again for every signature: an HMAC under a public key, which everyone
+// knows, is a classic forgery.
 func (k *Key) fits(a algorithm) bool {
 	if a.kind() != asymmetric {
 		return k.public == nil
@@ -212,7 +211,7 @@ func (k *Key) verifies(a algorithm, digest, signature []byte, raw bool) bool {
 		case nameRSA512:
 			return rsa.VerifyPKCS1v15(public, crypto.SHA512, digest, signature) == nil
 		case nameRSAPSS:
-			// Senders differ in the length of the salt, and none of them is wrong.
+			// Senders use salts of different lengths, and all are valid.
 			return rsa.VerifyPSS(public, crypto.SHA512, digest, signature, nil) == nil
 		}
 	}

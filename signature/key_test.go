@@ -54,7 +54,7 @@ func TestNewKeyErrors(t *testing.T) {
 	}
 }
 
-// TestKeyNeverPrints: whatever a log does with a key, its bytes stay in.
+// TestKeyNeverPrints checks that no way of printing a key shows its bytes.
 func TestKeyNeverPrints(t *testing.T) {
 	key := testKey(t, "canary")
 	printed := fmt.Sprint(key, Secret{Key: key}, []*Key{key}) +
@@ -106,7 +106,7 @@ func TestSecretUntil(t *testing.T) {
 	}
 }
 
-// TestKeyConcurrently: one key serves all requests of a route at once, with
+// TestKeyConcurrently checks that one key serves all requests of a route at once, with
 // several algorithms. Run it with -race.
 func TestKeyConcurrently(t *testing.T) {
 	key := testKey(t, "k")

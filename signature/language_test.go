@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestSignatureElsewhere: what Inspect says before the body is there, and what
-// Authenticate says then.
+// TestSignatureElsewhere checks what Inspect reports before the body is read, and what
+// Authenticate reports afterwards.
 func TestSignatureElsewhere(t *testing.T) {
 	key := testKey(t, "k")
 	for _, test := range []struct{ source, signed, body string }{
@@ -163,7 +163,7 @@ func TestSecretEncodings(t *testing.T) {
 	}
 }
 
-// TestPHPJSON: as json_encode(json_decode($text)) prints it in PHP 8.
+// TestPHPJSON compares with what json_encode(json_decode($text)) prints in PHP 8.
 func TestPHPJSON(t *testing.T) {
 	template := mustTemplate(t, "{body.p|php_json}")
 	for text, want := range map[string]string{
@@ -265,7 +265,7 @@ func TestFormBodies(t *testing.T) {
 	}
 }
 
-// TestCoveredFields: what a document about a provider says of its signature.
+// TestCoveredFields checks which fields are reported as signed.
 func TestCoveredFields(t *testing.T) {
 	inBody := []SignatureSpec{{Source: Source{"body", "s"}}}
 	for _, test := range []struct {
@@ -292,7 +292,7 @@ func TestCoveredFields(t *testing.T) {
 	}
 }
 
-// TestItemsSecrets: one secret has to hold for all elements.
+// TestItemsSecrets checks that one secret must verify all elements.
 func TestItemsSecrets(t *testing.T) {
 	scheme := mustCompile(t, Spec{Signatures: []SignatureSpec{{Source: Source{"body", "s"}}}, Signed: []string{"{body.a}"}, Items: "l"})
 	keys := []*Key{testKey(t, "one"), testKey(t, "two")}

@@ -21,7 +21,7 @@ type signatureLine struct {
 
 func (l *signatureLine) isHeader() bool { return l.source.Kind == SourceHeader }
 
-// written is the place as it stands in a config line.
+// written returns the place as in a config line.
 func (l *signatureLine) written() string {
 	name, header := strings.CutPrefix(l.String(), string(SourceHeader)+" ")
 	if header {
@@ -41,7 +41,7 @@ func (l *signatureLine) String() string {
 	return l.source.String()
 }
 
-// read is the value at a place that is not a header.
+// read returns the value at a place that is not a header.
 func (l *signatureLine) read(r *Request) Value {
 	if l.source == wholeBody {
 		return Value{Text: string(r.Body), Found: len(r.Body) > 0}
@@ -53,8 +53,8 @@ func (l *signatureLine) read(r *Request) Value {
 	return v
 }
 
-// names are the headers that a numbered line reads in one request: those with a
-// number in place of the star (DocuSign X-DocuSign-Signature-1 and on).
+// names returns the headers that a numbered line reads in one request: those with a
+// number in place of the star (DocuSign X-DocuSign-Signature-1, -2 and so on).
 func (l *signatureLine) names(r *Request) []string {
 	var names []string
 	for name := range r.Header {

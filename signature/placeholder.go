@@ -112,7 +112,7 @@ func (ph *placeholder) checkName() error {
 		}
 		ph.name = canonical(ph.name)
 	case varBodyPath:
-		// Stays as it was written: the path has escapes of its own.
+		// Kept as written, since the path has escapes of its own.
 		ph.each = slices.Contains(splitUnescaped(ph.name, '.'), "*")
 		_, err := splitPath(ph.name)
 		return err

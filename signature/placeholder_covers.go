@@ -5,22 +5,23 @@ import (
 	"strings"
 )
 
-// covers says whether changing what s reads must change what the placeholder
-// writes. {timestamp} and {id} are the scheme's to judge.
+// covers reports whether changing what s reads must change what the placeholder
+// writes. The scheme decides about
+// {timestamp} and {id}.
 func (ph placeholder) covers(s Source) bool {
-	// Lower case makes two values one: an ID in other letters would be a new
-	// ID under the same MAC.
+	// Lower case makes two values equal: an ID in other case would be a new ID
+	// under the same MAC.
 	return !slices.Contains(ph.funcs, "lower") && ph.holds(s)
 }
 
-// holds says whether what s reads goes into what the placeholder writes. A
+// holds reports whether what s reads goes into what the placeholder writes. A
 // body without a path is the whole of it.
 func (ph placeholder) holds(s Source) bool {
 	switch s.Kind {
 	case SourceHeader:
 		return ph.variable == varHeader && strings.EqualFold(ph.name, s.Name)
 	case SourceQuery:
-		// unescape_reserved is no loss here: a query value is read decoded.
+		// unescape_reserved loses nothing here, since a query value is read decoded.
 		switch ph.variable {
 		case varQuery, varURI, varURL:
 			return true
@@ -47,7 +48,7 @@ func (ph placeholder) holds(s Source) bool {
 	return false
 }
 
-// field is the part of the body that the placeholder writes.
+// field returns the part of the body that the placeholder writes.
 func (ph placeholder) field() (Source, bool) {
 	switch ph.variable {
 	case varBodyPath:
@@ -60,7 +61,7 @@ func (ph placeholder) field() (Source, bool) {
 	return Source{}, false
 }
 
-// decodes: what is written can hold a zero byte that the request does not.
+// decodes reports whether what is written can hold a zero byte that the request does not.
 func (ph placeholder) decodes() bool {
 	switch ph.variable {
 	case varBodyPath, varFormField, varFormJSON, varFormSorted, varQueryKey:

@@ -14,7 +14,7 @@ import (
 )
 
 // optional is a function that changes nothing in a value, but allows it to be
-// absent: Adyen signs an empty text for a field that its event does not have.
+// absent. Adyen signs an empty text for a field that its event does not have.
 const optional = "optional"
 
 // functions work on the end of dst, from start on.
@@ -48,8 +48,8 @@ func appendBase64(dst []byte, start int) []byte {
 	return moveDown(base64.StdEncoding.AppendEncode(dst, dst[start:]), start, len(dst))
 }
 
-// moveDown puts what is from middle on in the place of what is from start on: no
-// encoder promises to work in place, and a copy costs less than an allocation.
+// moveDown replaces dst[start:] by dst[middle:]. No encoder promises to work in place,
+// and a copy costs less than an allocation.
 func moveDown(dst []byte, start, middle int) []byte {
 	return append(dst[:start], dst[middle:]...)
 }

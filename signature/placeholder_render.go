@@ -22,7 +22,7 @@ func (ph *placeholder) append(dst []byte, e *env) ([]byte, error) {
 	start := len(dst)
 	funcs := ph.funcs
 	if ph.variable == varBody && len(funcs) > 0 && funcs[0] == "sha256" {
-		// The usual case for big bodies: hash it where it is.
+		// The usual case for large bodies: hash without a copy.
 		sum := sha256.Sum256(e.r.Body)
 		dst, funcs = append(dst, sum[:]...), funcs[1:]
 	} else {
@@ -40,9 +40,9 @@ func (ph *placeholder) append(dst []byte, e *env) ([]byte, error) {
 	return dst, nil
 }
 
-// mayBeEmpty: a request without a body or a query is a whole request. An
-// empty header or field is not told from a missing one, and a sender that
-// signs one is told from an attacker that dropped it only by "optional".
+// mayBeEmpty reports whether an empty value is accepted. A request without a body or a
+// query is complete. An empty header or field is treated as missing, since an attacker
+// may have removed it, unless the template calls it "optional".
 func (ph *placeholder) mayBeEmpty() bool {
 	switch ph.variable {
 	case varBody, varPath, varQuery, varURI, varFormSorted:
@@ -57,8 +57,8 @@ func (ph *placeholder) appendValue(dst []byte, e *env) ([]byte, error) {
 	case varBody:
 		return append(dst, r.Body...), nil
 	case varTimestamp:
-		// Never the parsed number: "01700000000" and "1700000000" are one
-		// time and two texts, and the sender signed one of them.
+		// Never the parsed number: "01700000000" and "1700000000" are the same
+		// time in two texts, and the sender signed one of the texts.
 		return append(dst, e.parts.Timestamp...), nil
 	case varID:
 		return append(dst, e.parts.ID...), nil
@@ -93,9 +93,8 @@ func (ph *placeholder) appendValue(dst []byte, e *env) ([]byte, error) {
 	return ph.appendSource(dst, r)
 }
 
-// appendJSON renders a value of the body. Objects and booleans too, as they
-// were written: Exact Online signs a member of the body, Paymob signs true and
-// false.
+// appendJSON renders a value of the body, objects and booleans as they were sent.
+// Exact Online signs a member of the body, Paymob signs true and false.
 func (ph *placeholder) appendJSON(dst []byte, r *Request) ([]byte, error) {
 	body, path := r.Body, ph.name
 	if ph.variable == varFormJSON {
@@ -164,8 +163,8 @@ func (ph placeholder) appendEach(dst, body []byte, path []string) ([]byte, error
 	return dst, nil
 }
 
-// appendSource renders what can be there several times. The sender meant one
-// of them, and the app might read the other.
+// appendSource renders what may be sent more than once. That is refused, since the
+// sender signed one of them and the app might read the other.
 func (ph *placeholder) appendSource(dst []byte, r *Request) ([]byte, error) {
 	s := Source{Kind: SourceHeader, Name: ph.name}
 	switch ph.variable {

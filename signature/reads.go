@@ -11,11 +11,11 @@ type Reads struct {
 	Each []Source
 	// Params are the names of the provider's constants.
 	Params []string
-	// Body: the whole of the body or of its form, whatever is made of it.
+	// Body means that the whole body or form is read, through whatever functions.
 	Body bool
-	// RawBody: the body as it was sent.
+	// RawBody means that the body is read as it was sent.
 	RawBody bool
-	// URL: the scheme, the host, the path or the query as a whole.
+	// URL means that the scheme, the host, the path or the whole query is read.
 	URL bool
 }
 
@@ -38,8 +38,8 @@ func (r *Reads) Add(more Reads) {
 	r.Body, r.RawBody, r.URL = r.Body || more.Body, r.RawBody || more.RawBody, r.URL || more.URL
 }
 
-// AddSources adds sources. The parts of a signature are no places of a request
-// and left out.
+// AddSources adds sources. It leaves out the parts of a signature, as they are not
+// places in a request.
 func (r *Reads) AddSources(sources ...Source) {
 	for _, s := range sources {
 		switch {

@@ -18,7 +18,7 @@ type Request struct {
 	Body []byte
 }
 
-// uri is the path and the query, as in the request line.
+// appendURI writes the path and the query, as in the request line.
 func (r *Request) appendURI(dst []byte) []byte {
 	dst = append(dst, r.Path...)
 	if r.Query != "" {
@@ -53,8 +53,8 @@ func (r *Request) appendHost(dst []byte) []byte {
 // printed again is not always the same text.
 type Parts struct {
 	Timestamp, ID, Nonce string
-	// Of a token that is the signature: its claims, and the part of its text
-	// that is under its own signature.
+	// The claims of a token that is the signature, and the part of its text
+	// that it signs.
 	claims, token string
 }
 
@@ -65,14 +65,14 @@ type Value struct {
 	Text string
 	// Found is false where the source is absent, null or empty.
 	Found bool
-	// Bad: there is something, but it is not a string or a number.
+	// Bad means that there is a value, but not a string or a number.
 	Bad bool
-	// Repeated: given more than once, so nobody can say which one is meant.
-	// Text is the first.
+	// Repeated means that it was sent more than once, so it is ambiguous. Text
+	// is the first.
 	Repeated bool
 }
 
-// single is the text of a value that can only mean one thing.
+// single returns the text of a value that is unambiguous.
 func single(v Value) string {
 	if !v.Found || v.Bad || v.Repeated {
 		return ""
@@ -80,7 +80,7 @@ func single(v Value) string {
 	return v.Text
 }
 
-// canonical is free for a name that is canonical already.
+// canonical does not allocate for a name that is canonical already.
 func canonical(name string) string { return textproto.CanonicalMIMEHeaderKey(name) }
 
 // headerValue looks up a canonical name.

@@ -10,23 +10,24 @@ type Scheme struct {
 	signed     []content
 	claims     []*claim
 	fields     []Source // of the body, signed without the whole of it
-	// Some signatures can only be read once the body is there.
+	// inBody means that some signatures are in the body.
 	inBody bool
-	// What any of the contents uses, and so has to be read for the MAC.
+	// Whether any of the contents uses the timestamp or the ID, which then have
+	// to be read for the MAC.
 	signsTimestamp, signsID bool
-	// What of the URL any of the contents or claims uses.
+	// url is what any of the contents or claims uses of the URL.
 	url urlUse
-	// Of the spec, as they are read.
+	// The canonical sources of the spec.
 	stampSource, eventSource, idSource Source
 }
 
 // Spec returns what the scheme was compiled from.
 func (s *Scheme) Spec() Spec { return s.spec }
 
-// Signed says whether there are signatures to check at all.
+// Signed reports whether there are signatures to check at all.
 func (s *Scheme) Signed() bool { return len(s.lines) > 0 }
 
-// Asymmetric says whether the sender signs with a private key, so that the
+// Asymmetric reports whether the sender signs with a private key, so that the
 // guard needs its public key and no secret.
 func (s *Scheme) Asymmetric() bool {
 	return len(s.lines) > 0 && s.lines[0].algorithm.kind() == asymmetric
@@ -45,7 +46,7 @@ func (s *Scheme) NewKey(text string) (*Key, error) {
 	return key, s.CheckKey(key)
 }
 
-// CheckKey says what is wrong with using a key in this scheme: a secret where
+// CheckKey returns what is wrong with using a key in this scheme: a secret where
 // a public key is needed, or a key of another type than the algorithm's.
 func (s *Scheme) CheckKey(key *Key) error {
 	if key == nil || !key.usable() {

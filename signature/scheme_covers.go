@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Covers says whether what s reads is under the MAC, whichever of the signed
+// Covers reports whether what s reads is under the MAC, whichever of the signed
 // templates matched. It is derived from the templates and never declared. A
 // scheme without signatures covers nothing.
 func (s *Scheme) Covers(source Source) bool {
@@ -25,29 +25,29 @@ func (s *Scheme) Covers(source Source) bool {
 			return false
 		}
 	}
-	// A token vouches for its claims, and they for the request: all of them
-	// have to hold, so one that covers the source is enough.
+	// A token signs its claims, which are compared with the request. All of them
+	// must match, so one that covers the source is enough.
 	if slices.ContainsFunc(s.claims, func(c *claim) bool { return !c.optional && s.coveredBy(c, source) }) {
 		return true
 	}
 	return !slices.ContainsFunc(s.signed, func(c content) bool { return !s.coveredBy(c, source) })
 }
 
-// CoversBody says whether the whole body is under the signature. Where it is
-// not, a captured signature vouches for any event that its fields are copied
-// into, and nothing but [Scheme.Covers] says which fields those are.
+// CoversBody reports whether the whole body is under the signature. Where it is
+// not, a captured signature is valid for any event that has the same signed
+// fields. [Scheme.Covers] reports which fields those are.
 func (s *Scheme) CoversBody() bool {
 	if len(s.lines) == 0 || s.spec.Items != "" {
 		return false
 	}
 	if !slices.ContainsFunc(s.lines, func(l signatureLine) bool { return l.source != wholeBody }) {
-		return true // all there is in the body is a token
+		return true // the whole body is a token
 	}
 	return s.Covers(wholeBody)
 }
 
-// CoveredFields are the parts of the body that are signed where the whole of
-// it is not, as sources; empty where no part is. With items, they begin at the
+// CoveredFields returns the parts of the body that are signed where the whole
+// is not; none where no part is. With items, they begin at the
 // element.
 func (s *Scheme) CoveredFields() []Source {
 	var fields []Source
@@ -92,7 +92,7 @@ func (s *Scheme) coveredBy(c content, source Source) bool {
 	stamp := s.spec.Timestamp != nil && sameSource(s.spec.Timestamp.Source, source)
 	id := len(s.spec.ID) == 1 && sameSource(s.spec.ID[0], source)
 	// The source signature is the stamp, the ID or both, and a scheme in
-	// which only one of them is signed must not vouch for the other.
+	// which only one of them is signed must not count the other as signed.
 	return (stamp || id) && (!stamp || c.uses(varTimestamp)) && (!id || c.uses(varID))
 }
 
@@ -103,8 +103,7 @@ func sameSource(a, b Source) bool {
 	return a == b
 }
 
-// inItem is a path of the whole body as it is called in the element it leads
-// into.
+// inItem returns a path of the whole body as it is within its element.
 func inItem(items, path string) (string, bool) {
 	outer, err := splitPath(items)
 	if err != nil {

@@ -2,7 +2,7 @@ package signature
 
 import "strings"
 
-// Reads is all that the scheme reads from a request: the places of signatures,
+// Reads returns everything that the scheme reads from a request: the places of signatures,
 // stamps and ID, what is signed, and what a token's claims are compared with.
 func (s *Scheme) Reads() Reads {
 	var reads Reads

@@ -73,7 +73,7 @@ func (sg *signer) signLines(r *Request) error {
 	set := make(map[Source]bool)
 	for i := range sg.scheme.lines {
 		l := &sg.scheme.lines[i]
-		// Two lines for one place are two shapes to read; a sender writes one.
+		// Two lines for one place are two formats to read; a sender writes one.
 		if set[l.source] {
 			continue
 		}
@@ -97,8 +97,8 @@ func signedParts(s *Scheme, r *Request, at time.Time, id string) (Parts, error) 
 	} else {
 		p.Timestamp = FormatStamp(at, formatUnix)
 	}
-	// A random nonce would need a source of chance, and nothing here depends
-	// on its being random: verifiers of these senders only sign it along.
+	// The nonce need not be random: verifiers of these senders only include it
+	// in the signed bytes.
 	p.Nonce = id
 	if p.Nonce == "" {
 		p.Nonce = FormatStamp(at, formatUnixMS)

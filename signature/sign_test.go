@@ -62,7 +62,7 @@ func checkSignThenVerify(t *testing.T, name string, scheme *Scheme) {
 	wantReason(t, err, TimestampStale)
 }
 
-// TestSignVectors: for each provider with published numbers, signing its
+// TestSignVectors checks that, for each provider with published numbers, signing its
 // request again gives the sender's own header values.
 func TestSignVectors(t *testing.T) {
 	for _, file := range readVectorFiles(t) {
@@ -138,7 +138,7 @@ func TestSignErrors(t *testing.T) {
 	}
 }
 
-// TestSignKeepsTheID: an empty ID leaves what the request has.
+// TestSignKeepsTheID checks that an empty ID leaves what the request has.
 func TestSignKeepsTheID(t *testing.T) {
 	scheme := mustCompile(t, Spec{Signatures: []SignatureSpec{{Header: "Sig"}}, Signed: []string{"{id}.{body}"}, ID: []Source{{SourceHeader, "x-id"}}})
 	r := testRequest("POST", "https://example.com/", "body")

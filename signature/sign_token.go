@@ -7,7 +7,7 @@ import (
 	"github.com/tidwall/sjson"
 )
 
-// tokenLife is how long a token made by Sign is good for.
+// tokenLife is how long a token made by Sign is valid.
 const tokenLife = 5 * time.Minute
 
 // newToken makes the text that a token's signature is over: the claims of the
@@ -33,8 +33,8 @@ func newToken(s *Scheme, l *signatureLine, r *Request, p Parts) (Parts, error) {
 			claims, err = sjson.SetRawBytes(claims, name, []byte(value))
 		}
 	}
-	// Verifiers of some senders demand an issuer and a token ID, whatever they
-	// are; a claim line below takes their place.
+	// Verifiers of some senders require an issuer and a token ID with any value.
+	// A claim line below overrides them.
 	set("iss", "webhook-guard")
 	set("jti", p.Nonce)
 	setNumber("iat", FormatStamp(issued, formatUnix))

@@ -36,7 +36,7 @@ type Source struct {
 	Name string
 }
 
-// wholeBody is the source of a token that is all there is in a body.
+// wholeBody is the source of a token that is the whole body.
 var wholeBody = Source{Kind: SourceBody}
 
 // ParseSource takes one source off the front of words and returns the rest,
@@ -62,7 +62,7 @@ func ParseSource(words []string) (Source, []string, error) {
 	return s.canonical(), words[2:], nil
 }
 
-// Check says whether the source can be read at all. [Compile] checks those of
+// Check reports whether the source can be read at all. [Compile] checks those of
 // its spec.
 func (s Source) Check() error {
 	switch s.Kind {
@@ -100,15 +100,15 @@ func checkHeaderName(name string) error {
 			return fmt.Errorf("%q cannot be a header name", name)
 		}
 	}
-	// Go keeps the Host header apart from the others, so it would never be found.
+	// Go keeps the Host header separately, so it would never be found.
 	if strings.EqualFold(name, "Host") {
 		return errors.New("the Host header is not among the headers: use {host}")
 	}
 	return nil
 }
 
-// canonical is the source as it is read. JSON configuration may write the name
-// of a header in any case, and to convert it costs more than to look it up.
+// canonical returns the source with a canonical header name. Go code may write it in
+// any case, and converting it costs more than looking it up.
 func (s Source) canonical() Source {
 	if s.Kind == SourceHeader {
 		s.Name = canonical(s.Name)
@@ -117,8 +117,8 @@ func (s Source) canonical() Source {
 }
 
 // Read returns what the source holds in r. The source signature stands for
-// the {id} of the signature that matched, so it reads p.ID; a claim is one of
-// the token that matched, which p knows too.
+// the {id} of the signature that matched, so it reads p.ID; a claim is read
+// from the token that matched, which p holds too.
 func (s Source) Read(r *Request, p Parts) Value {
 	s = s.canonical()
 	return s.readPart(r, &p, p.ID)
@@ -153,7 +153,7 @@ func (s Source) read(r *Request, part string) Value {
 	return Value{}
 }
 
-// inBody says whether the source can only be read once the body is there.
+// inBody reports whether the source can only be read once the body is there.
 func (s Source) inBody() bool {
 	return s.Kind == SourceBody || s.Kind == SourceForm || s.Kind == SourceFormJSON
 }

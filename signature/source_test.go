@@ -152,7 +152,7 @@ func TestSourceReadOtherBodies(t *testing.T) {
 	}
 }
 
-// TestReadDoesNotAlias: bodies are pooled by the caller and used again.
+// TestReadDoesNotAlias checks that values survive the body, which callers pool and reuse.
 func TestReadDoesNotAlias(t *testing.T) {
 	for _, source := range []Source{{SourceBody, "id"}, {SourceBody, `a\.b.c`}, {SourceForm, "id"}} {
 		r := &Request{Body: []byte(`{"id":"before","a.b":{"c":"before"}}`)}

@@ -18,8 +18,7 @@ func (s Source) String() string {
 func (s Source) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // UnmarshalText reads what [Source.MarshalText] writes, without loss for any
-// name. An empty text is no source. It does not judge the source, see
-// [Source.Check].
+// name. An empty text is no source. [Source.Check] checks the result.
 func (s *Source) UnmarshalText(text []byte) error {
 	kind, name := strings.TrimSpace(string(text)), ""
 	if i := strings.IndexFunc(kind, unicode.IsSpace); i >= 0 {

@@ -34,7 +34,7 @@ func TestSourceText(t *testing.T) {
 	}
 }
 
-// FuzzSourceText: a source comes back from its text and from JSON as it was.
+// FuzzSourceText checks that a source survives its text and JSON unchanged.
 func FuzzSourceText(f *testing.F) {
 	for _, name := range []string{"id", `a"b`, `"a"`, "a`b", "`", `a b\`, `\"`, "\\\" `", `\\" b\`, "{a}", "#", "a\u00a0b", "\n", " a "} {
 		f.Add(string(SourceQuery), name)

@@ -3,7 +3,7 @@ package signature
 // Spec describes a provider's scheme.
 type Spec struct {
 	// Signatures are the places to look at; any that is present may match.
-	// None: the provider does not sign, and only the stamps can be checked.
+	// With none, the provider does not sign and only the stamps can be checked.
 	Signatures []SignatureSpec `json:"signatures,omitempty"`
 	// Signed are templates of the bytes under the MAC; each is tried.
 	// Default: {body}.
@@ -18,7 +18,7 @@ type Spec struct {
 	// Named is a scheme that templates cannot describe: twilio, contentful or
 	// jwt. It replaces Signed.
 	Named string `json:"named,omitempty"`
-	// Claims are what a token of the scheme jwt has to say.
+	// Claims are those that a token of the scheme jwt must have.
 	Claims []Claim `json:"claims,omitempty"`
 	// Timestamp is when the request was sent, EventTime when the event
 	// happened. EventTime is not checked where a request has none.
@@ -38,8 +38,8 @@ type SignatureSpec struct {
 	// Header is its name. A star at the end stands for a number.
 	Header string `json:"header,omitempty"`
 	// Source is where the signature is instead of in a header: query <key>,
-	// body <path>, form <field> or form_json <field>.<path>. The word body
-	// alone is a body that is a token.
+	// body <path>, form <field> or form_json <field>.<path>. Without a path,
+	// body is a whole body that is a token.
 	Source Source `json:"source,omitzero"`
 	// Algorithm is sha1, sha256, sha384 or sha512, as an HMAC; plain-sha1 or
 	// plain-sha256, as a hash of a text that holds the secret; or ed25519,
@@ -58,24 +58,24 @@ type SignatureSpec struct {
 // StampSpec is where a time is and how it is written.
 type StampSpec struct {
 	Source Source `json:"source"`
-	// Format is unix, unix_ms or rfc3339. Default: told from the value.
+	// Format is unix, unix_ms or rfc3339. Default: detected from the value.
 	Format string `json:"format,omitempty"`
-	// PerEvent: the stamp stays the same across retries. It changes nothing
-	// here; the caller's window follows it.
+	// PerEvent means that the stamp stays the same across retries. The caller chooses
+	// its window accordingly.
 	PerEvent bool `json:"per_event,omitempty"`
 	// MayBeRenewed means that PerEvent is a precaution: it is not known whether
 	// retries renew the stamp.
 	MayBeRenewed bool `json:"-"`
 }
 
-// Claim is one claim of a token and what it has to say.
+// Claim is one claim of a token and the value that it must have.
 type Claim struct {
-	// Name is the claim's; one inside another is written as a body path is.
+	// Name is the claim's name. A nested one is written like a body path.
 	Name string `json:"name,omitempty"`
-	// Template is what the claim has to be equal to.
+	// Template is the value that the claim must equal.
 	Template string `json:"template,omitempty"`
-	// Optional: a token without the claim is as good. Nothing counts as signed
-	// then for its sake.
+	// Optional means that a token without the claim is accepted too. Such a
+	// claim does not make anything count as signed.
 	Optional bool `json:"optional,omitempty"`
 }
 

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// The formats of a stamp. An empty format is told from the value.
+// The formats of a stamp. An empty format is detected from the value.
 const (
 	formatUnix    = "unix"
 	formatUnixMS  = "unix_ms"
@@ -29,7 +29,7 @@ func checkStampFormat(format string) error {
 	case "", formatUnix, formatUnixMS, formatRFC3339:
 		return nil
 	}
-	return fmt.Errorf("unknown format %q: use unix, unix_ms or rfc3339, or none to tell it from the value", format)
+	return fmt.Errorf("unknown format %q: use unix, unix_ms or rfc3339, or none to detect it from the value", format)
 }
 
 // ParseStamp reads a stamp: digits with an optional fraction (seconds for
@@ -86,7 +86,7 @@ func guessFormat(text string) string {
 	n, err := strconv.ParseUint(whole, 10, 63)
 	switch {
 	case err != nil:
-		return formatRFC3339 // or nothing, which that will tell
+		return formatRFC3339 // or no time at all, which the parser reports
 	case n >= msFrom:
 		return formatUnixMS
 	}

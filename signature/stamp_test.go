@@ -85,7 +85,7 @@ func TestFormatStamp(t *testing.T) {
 	}
 }
 
-// TestWindow: just at a bound passes, a nanosecond more does not, and no
+// TestWindow checks that a time just at a bound passes, a nanosecond more does not, and no
 // distance overflows into freshness.
 func TestWindow(t *testing.T) {
 	now := time.Unix(1764000000, 0)

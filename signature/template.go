@@ -108,14 +108,14 @@ func (t *Template) String() string {
 	return b.String()
 }
 
-// Covers says whether changing what s reads must change the template's bytes.
+// Covers reports whether changing what s reads must change the template's bytes.
 // {timestamp} and {id} count for nothing here, as only a [Scheme] knows what
 // they stand for.
 func (t *Template) Covers(s Source) bool {
 	return t.hasPlaceholder(func(ph placeholder) bool { return ph.covers(s) })
 }
 
-// Uses says whether the template has the placeholder of this name, which is
+// Uses reports whether the template has the placeholder of this name, which is
 // written as in a template and without braces: timestamp, header.X-Topic.
 func (t *Template) Uses(name string) bool {
 	want, err := parsePlaceholder(name)
@@ -166,7 +166,7 @@ func (t *Template) signedFields() []Source {
 
 // Append appends the template's bytes for one request to dst. params are the
 // constants of {param.NAME}. The error is an [*Error] that says what the
-// request lacks; dst is then of no use.
+// request lacks; dst is then undefined.
 func (t *Template) Append(dst []byte, r *Request, p Parts, params map[string]string) ([]byte, error) {
 	e := env{r: r, parts: &p, params: params}
 	for _, piece := range t.pieces {
@@ -191,7 +191,7 @@ func (t *Template) Hash(h hash.Hash, r *Request, p Parts, params map[string]stri
 
 // hash is Hash with a scratch buffer to reuse.
 func (t *Template) hash(h hash.Hash, buf []byte, e *env) ([]byte, error) {
-	// Small parts are gathered: each write to a hash costs as much as some of them.
+	// Small parts are collected first, since each write to a hash has a fixed cost.
 	buf = buf[:0]
 	for i := range t.pieces {
 		ph := t.pieces[i].placeholder
@@ -199,7 +199,7 @@ func (t *Template) hash(h hash.Hash, buf []byte, e *env) ([]byte, error) {
 		case ph == nil:
 			buf = append(buf, t.pieces[i].text...)
 		case ph.variable == varBody && len(ph.funcs) == 0:
-			// The one part that can be megabytes goes in as it is.
+			// The body can be megabytes, so it is not copied.
 			if len(buf) > 0 {
 				h.Write(buf)
 				buf = buf[:0]

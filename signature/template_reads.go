@@ -1,6 +1,6 @@
 package signature
 
-// Reads is what the template reads from a request. {timestamp}, {id} and
+// Reads returns what the template reads from a request. {timestamp}, {id} and
 // {nonce} are left out, as only a [Scheme] knows where they are.
 func (t *Template) Reads() Reads {
 	var reads Reads
@@ -39,7 +39,7 @@ func (ph *placeholder) addTo(reads *Reads) {
 	}
 }
 
-// firstPath is a path with stars as it is for the first of all elements.
+// firstPath replaces the stars of a path by the index of the first element.
 func firstPath(path string) string {
 	segments := splitUnescaped(path, '.')
 	for i, s := range segments {

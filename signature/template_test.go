@@ -133,7 +133,7 @@ func TestTemplateBodyDigest(t *testing.T) {
 	}
 }
 
-// TestTemplateMissing: what is missing is refused, never signed as nothing.
+// TestTemplateMissing checks that what is missing is refused, never signed as nothing.
 func TestTemplateMissing(t *testing.T) {
 	r := templateRequest()
 	for _, text := range []string{

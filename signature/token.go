@@ -14,11 +14,11 @@ import (
 // (RFC 7519, signed as RFC 7515 section 7.1 says) with claims about the
 // request.
 //
-// It is read here and not by a library: there is one algorithm, which the
-// configuration says and never the token, one key, which no header of the
-// token finds, and there are three claims to judge. What the libraries add to
-// that is what tokens were forged with: alg none, a public key as the secret
-// of an HMAC, keys that came along in the token.
+// No library is used to read it. There is one algorithm, which comes from the
+// configuration and never from the token. There is one key, which no header of
+// the token selects, and there are three claims to check. What libraries add to
+// that is what tokens have been forged with: alg none, a public key as the
+// secret of an HMAC, keys that come with the token.
 const namedJWT = "jwt"
 
 // maxToken bounds a token outside of the body. Servers take headers of a
@@ -38,13 +38,11 @@ func (tokenContent) hash(st *macState, _ *Request, p Parts) error {
 }
 
 func (tokenContent) covers(s Source) bool { return s.Kind == SourceClaim }
+func (tokenContent) uses(variable) bool   { return false }
+func (tokenContent) reads() Reads         { return Reads{} }
 
-func (tokenContent) uses(variable) bool { return false }
-
-func (tokenContent) reads() Reads { return Reads{} }
-
-// readToken takes a token apart, as far as that can be done without a key. It
-// says what is wrong with it.
+// readToken splits a token and decodes what can be decoded without a key. It returns
+// what is wrong with it.
 func (l *signatureLine) readToken(text string) (p Parts, mac, problem string) {
 	if len(text) > maxToken && !l.source.inBody() {
 		return p, "", fmt.Sprintf("holds a token of more than %d KiB", maxToken>>10)
@@ -70,8 +68,8 @@ func (l *signatureLine) readToken(text string) (p Parts, mac, problem string) {
 	return p, mac, ""
 }
 
-// checkTokenHeader: the token may say which algorithm it has, it may not
-// choose. What it says of keys (kid, jku, jwk, x5u, x5c) is never looked at.
+// checkTokenHeader compares the token's algorithm with the configured one, which the
+// token cannot choose. What it says about keys (kid, jku, jwk, x5u, x5c) is ignored.
 func (l *signatureLine) checkTokenHeader(header []byte) (problem string) {
 	alg := gjson.GetBytes(header, "alg")
 	typ := gjson.GetBytes(header, "typ")
@@ -79,7 +77,7 @@ func (l *signatureLine) checkTokenHeader(header []byte) (problem string) {
 	case alg.Type != gjson.String || alg.Str != algorithms[l.algorithm].jwt:
 		return fmt.Sprintf("holds a token of another algorithm than %s", algorithms[l.algorithm].jwt)
 	case typ.Exists() && (typ.Type != gjson.String || !strings.EqualFold(typ.Str, "JWT")):
-		// Such as an access token, which is for something else.
+		// An access token, for example, has another purpose.
 		return "holds a token of another type than JWT"
 	case gjson.GetBytes(header, "crit").Exists():
 		// RFC 7515 section 4.1.11: what is critical and not understood is refused.
@@ -88,8 +86,8 @@ func (l *signatureLine) checkTokenHeader(header []byte) (problem string) {
 	return ""
 }
 
-// decodeTokenPart wants one object in which no name is there twice: else the
-// guard and the app could each take another one.
+// decodeTokenPart decodes one JSON object. It refuses a name that appears twice, since
+// the guard and the app could each read a different one.
 func decodeTokenPart(text string) (part []byte, problem string) {
 	if text == "" || strings.ContainsAny(text, "\r\n") {
 		return nil, "is not base64url"

@@ -259,8 +259,8 @@ func testStamp(tb testing.TB, text string) *StampSpec {
 	return stamp
 }
 
-// TestVectorsOneByteChanged: a byte of the body that changes must cost every
-// valid vector its verdict, and so must a wrong secret.
+// TestVectorsOneByteChanged checks that no valid vector verifies with one changed byte in
+// the body, or with a wrong secret.
 func TestVectorsOneByteChanged(t *testing.T) {
 	for _, file := range readVectorFiles(t) {
 		scheme := file.compile(t)

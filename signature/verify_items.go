@@ -38,8 +38,8 @@ func elements(r *Request, path string) ([]Request, error) {
 	return requests, nil
 }
 
-// matchItems wants one secret under which every element holds: one that does
-// not would be an event that nobody signed.
+// matchItems requires one secret that verifies every element. An element that does not
+// verify would be an event that nobody signed.
 func (m *matcher) matchItems(verdict *Verdict) error {
 	requests, err := elements(m.r, m.scheme.spec.Items)
 	if err != nil {

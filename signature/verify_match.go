@@ -13,13 +13,13 @@ type matcher struct {
 	now     time.Time
 }
 
-// match finds the secret and the candidate that belong together, and leaves in
-// the verdict which secret and which parts they are; after an error, it is of no
-// use. item is what was signed: the request itself, or an element of its body.
+// match finds the secret and the candidate that belong together, and sets the
+// secret and the parts of the verdict, which is undefined after an error. item
+// is what was signed: the request itself, or an element of its body.
 func (m *matcher) match(verdict *Verdict, in *Inspection, item *Request) error {
 	var why mismatch
-	// Leaving at the first match tells a sender which of its own secrets it
-	// used, and nobody else anything.
+	// Returning at the first match reveals to a sender which of its own secrets
+	// it used, and nothing to anybody else.
 	tried := false
 	for i, secret := range m.secrets {
 		if !secret.InForce(m.now) {
@@ -112,7 +112,7 @@ func (m *matcher) matchGroup(in *Inspection, group int, key *Key, c content, r *
 	return false, nil
 }
 
-// matchHash compares all candidates, in constant time, whatever has matched.
+// matchHash compares all candidates in constant time, even after a match.
 func (m *matcher) matchHash(in *Inspection, group int, a algorithm, key *Key, st *macState) bool {
 	mac := st.digest()
 	matched := false
@@ -126,7 +126,7 @@ func (m *matcher) matchHash(in *Inspection, group int, a algorithm, key *Key, st
 			matched = hmac.Equal(mac, c.mac[:len(mac)]) || matched
 			continue
 		}
-		// Nothing here is secret, so the first that holds is enough.
+		// Nothing here is secret, so the first that verifies is enough.
 		signature, ok := l.encoding.decode(c.text)
 		if ok && key.verifies(a, mac, signature, l.jwt) {
 			return true

@@ -4,14 +4,14 @@ import "strings"
 
 // reader takes the signatures out of one request and adds the well-formed ones
 // to an inspection. Malformed ones are passed over as long as there is a
-// well-formed one. The inspection is no field: beside an error, which outlives
-// the call, it would have to be allocated.
+// well-formed one. The inspection is not a field: the compiler would then
+// allocate it on the heap, together with the error that is returned.
 type reader struct {
 	r *Request
 	// line is the one that is being read, l what it says.
 	line int
 	l    *signatureLine
-	// present: some place holds something; malformed is the first fault.
+	// present means that some place holds something. malformed is the first fault.
 	present   bool
 	malformed *Error
 }
@@ -99,7 +99,7 @@ func (rd *reader) readValue(in *Inspection, value string) {
 	}
 }
 
-// readGroups says what is wrong with a value, if no candidate came of it.
+// readGroups returns what is wrong with a value that has no well-formed signature.
 func (rd *reader) readGroups(in *Inspection, value string) (problem string) {
 	if value == "" {
 		return "is empty"
@@ -152,8 +152,8 @@ func (rd *reader) readGroup(in *Inspection, text string) (problem string) {
 			continue
 		}
 		if !group.add(&found) {
-			// Where the last t= wins, a replayer adds a fresh one; where the
-			// first does, in front. So neither does.
+			// If the last t= counted, an attacker would append a fresh one; if
+			// the first did, prepend it. So neither is accepted.
 			in.seen++
 			return "has a part twice that may be there once"
 		}
@@ -172,8 +172,8 @@ func (rd *reader) readGroup(in *Inspection, text string) (problem string) {
 // keepGroup adds the well-formed signatures of a group to the candidates.
 func (rd *reader) keepGroup(in *Inspection, group *item, macs ...string) (problem string) {
 	l := rd.l
-	// A group without a signature counts as one, so that no header can hold
-	// an endless row of them.
+	// A group without a signature counts as one, so that their number is
+	// bounded too.
 	in.seen += max(len(macs), 1)
 	switch {
 	case in.seen > maxCandidates:

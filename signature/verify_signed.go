@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 )
 
-// checkMatched asks what can only be asked of bytes that the sender signed.
+// checkMatched checks what requires that the sender signed the bytes.
 func checkMatched(s *Scheme, r *Request, p *Parts) error {
 	if err := checkClaims(s.claims, r, p); err != nil {
 		return err
@@ -19,8 +19,8 @@ func checkClaims(claims []*claim, r *Request, p *Parts) error {
 	for _, c := range claims {
 		text, kind := readJSON([]byte(p.claims), c.name)
 		if kind == jsonMissing {
-			// MessageBird leaves the digest of an empty body out. With a body
-			// there has to be one.
+			// MessageBird omits the digest of an empty body. With a body it is
+			// required.
 			if c.optional || len(r.Body) == 0 && c.readsBody() {
 				continue
 			}
@@ -37,9 +37,9 @@ func checkClaims(claims []*claim, r *Request, p *Parts) error {
 	return nil
 }
 
-// checkFields is for requests of which only some fields are signed, and is
-// asked once they are known to be: a second "id", or JSON that parsers read
-// in different ways, would show the app something that the guard did not see.
+// checkFields checks a request of which only some fields are signed, once they are
+// verified. With a second "id", or JSON that parsers read in different ways, the app
+// could read something that the guard did not see.
 func checkFields(fields []Source, r *Request) error {
 	body := ""
 	for _, f := range fields {

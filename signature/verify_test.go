@@ -8,7 +8,7 @@ import (
 
 var testNow = time.Unix(1764000000, 0)
 
-// TestInspectWithoutBody: what headers can tell is told before a body is read.
+// TestInspectWithoutBody checks that the headers are judged before a body is read.
 func TestInspectWithoutBody(t *testing.T) {
 	scheme := mustCompile(t, Spec{
 		Signatures: []SignatureSpec{{Header: "Sig", Format: "sha256={signature}"}},
@@ -51,8 +51,8 @@ func TestInspectWithoutBody(t *testing.T) {
 	}
 }
 
-// TestInspectThenAuthenticate: the two steps are the one, and a body stamp
-// waits for the second.
+// TestInspectThenAuthenticate checks that the two steps give the verdict of Verify, and that
+// a stamp in the body is judged in the second.
 func TestInspectThenAuthenticate(t *testing.T) {
 	scheme := mustCompile(t, Spec{
 		Signatures: []SignatureSpec{{Header: "Sig"}},
@@ -133,7 +133,7 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
-// TestNoSignatures: a scheme that has none to check never says yes by itself.
+// TestNoSignatures checks that a scheme without signatures never accepts by itself.
 func TestNoSignatures(t *testing.T) {
 	scheme := mustCompile(t, Spec{Timestamp: testStamp(t, "header X-Time"), EventTime: testStamp(t, "body at")})
 	r := testRequest("POST", "https://example.com/", `{"at":1764000000}`)
@@ -188,7 +188,7 @@ func TestCheckStamps(t *testing.T) {
 	}
 }
 
-// TestAlternativesThatLack: a template that the request cannot fill does not
+// TestAlternativesThatLack checks that a template that the request cannot fill does not
 // spoil another that matches, and one that fits no template is malformed.
 func TestAlternativesThatLack(t *testing.T) {
 	scheme := mustCompile(t, Spec{Signatures: []SignatureSpec{{Header: "Sig"}}, Signed: []string{"{header.X-New}.{body}", "{body}"}})
@@ -208,7 +208,7 @@ func TestAlternativesThatLack(t *testing.T) {
 	wantReason(t, err, SignatureMalformed)
 }
 
-// TestErrorsHoldNothing: a refusal goes to logs and error pages.
+// TestErrorsHoldNothing checks that a refusal, which goes to logs, holds no secret.
 func TestErrorsHoldNothing(t *testing.T) {
 	for _, c := range benchCases(t) {
 		r, secrets, now := c.request(t, []byte(`{"canary":1}`))
@@ -228,7 +228,7 @@ func TestErrorsHoldNothing(t *testing.T) {
 	}
 }
 
-// TestHeaderNamesInAnyCase: JSON configuration need not write canonical names.
+// TestHeaderNamesInAnyCase checks that names need not be canonical.
 func TestHeaderNamesInAnyCase(t *testing.T) {
 	scheme := mustCompile(t, Spec{
 		Signatures: []SignatureSpec{{Header: "x-sig"}},

@@ -2,7 +2,7 @@ package signature
 
 import "time"
 
-// clock judges the times of one request.
+// clock checks the times of one request.
 type clock struct {
 	scheme *Scheme
 	r      *Request
@@ -10,9 +10,9 @@ type clock struct {
 	now    time.Time
 }
 
-// inspect judges what can be judged before the body is there. Each group of a
+// inspect checks what can be checked before the body is read. Each group of a
 // Persona header has its own timestamp, and so has each token. One that is
-// fresh is enough here, and the one that matches is judged again.
+// fresh is enough here, and the one that matches is checked again.
 func (c *clock) inspect(in *Inspection) error {
 	t := c.scheme.spec.Timestamp
 	early := t != nil && !t.Source.inBody()
@@ -45,9 +45,9 @@ func (c *clock) inspectUnread() error {
 	return c.stamp(&readTime{}, &Parts{})
 }
 
-// matched judges the times that belong to the signature that matched, and
-// leaves them in the verdict: a fresh time next to another signature proves
-// nothing about this one. known is a stamp that was read before.
+// matched checks the times that belong to the signature that matched and stores them in
+// the verdict. A fresh time next to another signature proves nothing about this one.
+// known is a stamp that was read before.
 func (c *clock) matched(verdict *Verdict, known readTime) error {
 	p := &verdict.Parts
 	if c.scheme.spec.Timestamp != nil {
@@ -77,8 +77,7 @@ func (c *clock) stamp(known *readTime, p *Parts) error {
 	return c.judge(known, c.scheme.stampSource.readPart(c.r, p, p.Timestamp))
 }
 
-// judge leaves in known what it read. What was there before counts where the
-// text is the same, which then is not parsed again.
+// judge sets known to what it read. It does not parse a text again that known has.
 func (c *clock) judge(known *readTime, v Value) error {
 	t := c.scheme.spec.Timestamp
 	if !v.Found && !v.Bad && !v.Repeated {

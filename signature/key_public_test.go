@@ -120,7 +120,7 @@ func checkAsymmetric(t *testing.T, scheme *Scheme, pair string) {
 	wantReason(t, err, SignatureInvalid)
 }
 
-// TestNewPublicKey: every way in which a sender prints one key is one key.
+// TestNewPublicKey checks that every form in which a sender prints a key gives the same key.
 func TestNewPublicKey(t *testing.T) {
 	for name, pair := range testPairs() {
 		want, err := NewPublicKey(toPEM("PUBLIC KEY", pair.spki))
@@ -220,7 +220,7 @@ func TestNewPrivateKey(t *testing.T) {
 	}
 }
 
-// TestCheckKey: a key of the wrong kind is an error when it is loaded, and
+// TestCheckKey checks that a key of the wrong kind is an error when it is loaded, and
 // verifies nothing where it slips through all the same.
 func TestCheckKey(t *testing.T) {
 	pairs := testPairs()

@@ -106,7 +106,7 @@ func TestToken(t *testing.T) {
 	}
 }
 
-// TestTokenText: a token is one text, and there is no second one for it.
+// TestTokenText checks that a token is one text, and there is no second one for it.
 func TestTokenText(t *testing.T) {
 	scheme := tokenScheme(t, "sha256")
 	good := makeToken(goodHeader, `{"a":1}`, "k")
@@ -144,7 +144,7 @@ func TestTokenText(t *testing.T) {
 	wantReason(t, err, SignatureMalformed)
 }
 
-// TestTokenKeyConfusion: the oldest forgery is an HMAC whose secret is the
+// TestTokenKeyConfusion checks against a classic forgery: an HMAC whose secret is the
 // public key, which everyone has.
 func TestTokenKeyConfusion(t *testing.T) {
 	pair := testPairs()["rsa"]
@@ -168,7 +168,7 @@ func TestTokenKeyConfusion(t *testing.T) {
 	}
 }
 
-// TestTokenAlgorithms: what is signed verifies, with claims, stamp and ID.
+// TestTokenAlgorithms checks that what is signed verifies, with claims, stamp and ID.
 func TestTokenAlgorithms(t *testing.T) {
 	for _, algorithm := range append([]string{"sha256", "sha384", "sha512"}, asymmetricNames...) {
 		t.Run(algorithm, func(t *testing.T) {
@@ -203,7 +203,7 @@ func TestTokenAlgorithms(t *testing.T) {
 	}
 }
 
-// TestTokenRFC: the tokens of RFC 7515, appendix A.1 and A.3.
+// TestTokenRFC verifies the tokens of RFC 7515, appendix A.1 and A.3.
 func TestTokenRFC(t *testing.T) {
 	at := time.Unix(1300819380, 0)
 	verify := func(algorithm, token string, key *Key) error {
@@ -243,8 +243,8 @@ func TestTokenRFC(t *testing.T) {
 	}
 }
 
-// TestTokenCovers: a token vouches for what its claims have to say, and for
-// nothing beside.
+// TestTokenCovers checks that a token covers what its claims name, and
+// nothing else.
 func TestTokenCovers(t *testing.T) {
 	body, query := Source{SourceBody, "id"}, Source{SourceQuery, "q"}
 	url := Claim{Name: "u", Template: "{url|sha256|hex}"}
@@ -273,7 +273,7 @@ func TestTokenCovers(t *testing.T) {
 	wantReason(t, verifyToken(t, scheme, makeToken(goodHeader, `{"sha256":"x"}`, "k"), "{}", testKey(t, "k")), SignatureInvalid)
 }
 
-// TestTokenBody: a body that is a token, whole.
+// TestTokenBody verifies a token that is the whole body.
 func TestTokenBody(t *testing.T) {
 	scheme := mustCompile(t, Spec{
 		Named: "jwt", Signatures: []SignatureSpec{{Source: Source{Kind: "body"}, Algorithm: "rsa-sha256"}},
