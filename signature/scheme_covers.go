@@ -27,10 +27,10 @@ func (s *Scheme) Covers(source Source) bool {
 	}
 	// A token signs its claims, which are compared with the request. All of them
 	// must match, so one that covers the source is enough.
-	if slices.ContainsFunc(s.claims, func(c *claim) bool { return !c.optional && s.coveredBy(c, source) }) {
+	if slices.ContainsFunc(s.claims, func(c *claim) bool { return !c.optional && coveredBy(s, c, source) }) {
 		return true
 	}
-	return !slices.ContainsFunc(s.signed, func(c content) bool { return !s.coveredBy(c, source) })
+	return !slices.ContainsFunc(s.signed, func(c content) bool { return !coveredBy(s, c, source) })
 }
 
 // CoversBody reports whether the whole body is under the signature. Where it is
@@ -85,7 +85,7 @@ func (s *Scheme) CoveredFields() []Source {
 	return slices.DeleteFunc(fields, func(f Source) bool { return s.spec.Items == "" && !s.Covers(f) })
 }
 
-func (s *Scheme) coveredBy(c content, source Source) bool {
+func coveredBy(s *Scheme, c content, source Source) bool {
 	if c.covers(source) {
 		return true
 	}

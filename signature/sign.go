@@ -110,7 +110,7 @@ func signedParts(s *Scheme, r *Request, at time.Time, id string) (Parts, error) 
 		return p, fmt.Errorf("the request has no %s for the timestamp", t.Source)
 	}
 	resolved := p
-	s.resolve(&resolved, r)
+	resolve(s, &resolved, r)
 	if t := s.spec.Timestamp; t != nil && t.Source.Kind == SourceClaim {
 		resolved.Timestamp = p.Timestamp // the token is yet to be made
 	}

@@ -12,26 +12,26 @@ import (
 // canonical form that was put under the MAC: whoever sends the request again cannot
 // change it, however body, headers or URL are written anew. verdict is the one of r.
 func (s *Scheme) HashSigned(h hash.Hash, r *Request, verdict *Verdict) error {
-	return s.hashSigned(h, r, verdict.Parts, verdict.content)
+	return hashSigned(s, h, r, verdict.Parts, verdict.content)
 }
 
 // HashEvent is HashSigned without what may be new on each attempt: the stamp, unless it
 // is known to be the event's, and of a token all but the claims that vouch for the request.
 func (s *Scheme) HashEvent(h hash.Hash, r *Request, verdict *Verdict) error {
 	if s.spec.Named == namedJWT && len(s.claims) > 0 {
-		return s.hashClaims(h, r, verdict.Parts)
+		return hashClaims(s, h, r, verdict.Parts)
 	}
 	timeless, parts := *r, verdict.Parts
 	if t := s.spec.Timestamp; t != nil && t.renewed() {
-		s.blankStamp(&timeless, &parts)
+		blankStamp(s, &timeless, &parts)
 	}
-	return s.hashSigned(h, &timeless, parts, verdict.content)
+	return hashSigned(s, h, &timeless, parts, verdict.content)
 }
 
 // blank takes the place of what is left out: what is signed may not be empty.
 const blank = "-"
 
-func (s *Scheme) hashSigned(h hash.Hash, r *Request, parts Parts, content int) error {
+func hashSigned(s *Scheme, h hash.Hash, r *Request, parts Parts, content int) error {
 	c := s.signed[content]
 	if s.spec.Items == "" {
 		return c.hash(&macState{hash: h, secret: []byte(blank)}, r, parts)
@@ -54,7 +54,7 @@ func (s *Scheme) hashSigned(h hash.Hash, r *Request, parts Parts, content int) e
 }
 
 // hashClaims writes what the claims of a token say of the request, each after its length.
-func (s *Scheme) hashClaims(h hash.Hash, r *Request, parts Parts) error {
+func hashClaims(s *Scheme, h hash.Hash, r *Request, parts Parts) error {
 	for _, c := range s.claims {
 		text, err := c.Append(nil, r, parts, c.params)
 		if err != nil && !c.optional {
@@ -69,7 +69,7 @@ func (s *Scheme) hashClaims(h hash.Hash, r *Request, parts Parts) error {
 }
 
 // blankStamp takes the stamp out of a request, wherever a template may read it.
-func (s *Scheme) blankStamp(r *Request, parts *Parts) {
+func blankStamp(s *Scheme, r *Request, parts *Parts) {
 	parts.Timestamp = blank
 	switch source := s.stampSource; source.Kind {
 	case SourceHeader:

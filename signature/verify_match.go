@@ -56,7 +56,7 @@ type mismatch struct {
 func (m *matcher) matchURLs(verdict *Verdict, in *Inspection, group int, key *Key, item *Request, why *mismatch) bool {
 	parts := &verdict.Parts
 	*parts = *in.groups.at(group)
-	m.scheme.resolve(parts, m.r)
+	resolve(m.scheme, parts, m.r)
 	verdict.spelling = 0
 	if m.matchContents(verdict, in, group, key, item, why) {
 		return true
@@ -147,7 +147,7 @@ func (m *matcher) hasCandidate(in *Inspection, group int, a algorithm) bool {
 
 // resolve puts the texts that {timestamp} and {id} stand for into the parts
 // of a group. What is missing stays empty, and is refused where it is signed.
-func (s *Scheme) resolve(p *Parts, r *Request) {
+func resolve(s *Scheme, p *Parts, r *Request) {
 	// Only what is signed: a body is not parsed before its MAC has matched.
 	if s.signsTimestamp {
 		p.Timestamp = single(s.stampSource.readPart(r, p, p.Timestamp))
