@@ -179,13 +179,15 @@ func TestShellsCompleteProvidersAndEvents(t *testing.T) {
 	}
 }
 
-// What is sent is right for an app that is not ready, too: the command fails.
+// The command fails where the app does, where the token is another one, and where there is
+// no gateway. The token is not printed.
 func TestSendFailsWhereTheAppDoes(t *testing.T) {
 	t.Parallel()
 	app := testbed.StartApp(t, func(testbed.Delivery) testbed.Answer { return testbed.Answer{Status: http.StatusInternalServerError} })
 	g := setup{store: "memory", app: app}.start(t)
-	c := cli{env: []string{"TOKEN=canary-wrong-token"}}
-	out := c.wantRun(t, 1, "401 token_invalid", "send", "okrapdf", g.URL("/okrapdf?token=canary-wrong-token"))
+	c := cli{env: []string{"STRUKTR=" + testbed.Struktr().Secret}}
+	c.wantRun(t, 1, "500 upstream_failed", "send", "struktr", g.URL("/webhooks/struktr"), "--secret-env", "STRUKTR")
+	out := c.wantRun(t, 1, "401 token_invalid", "send", "okrapdf", g.URL("/webhooks/okrapdf?token=canary-wrong-token"))
 	out += c.wantRun(t, 1, "no such host", "send", "okrapdf", "http://nobody.invalid/okrapdf?token=canary-wrong-token")
 	if strings.Contains(out, "canary") {
 		t.Errorf("the token is printed:\n%s", out)
