@@ -40,7 +40,7 @@ func refusalError(w http.ResponseWriter, refused *webhook.Refusal, methods strin
 func (x *exchange) refuse(refused *webhook.Refusal) error {
 	x.setResult(refused.Result)
 	if !x.bodyAsked {
-		body.BoundRest(x.w, time.Now().Add(x.guard.sender.Rules.BodyTimeout))
+		body.BoundRest(x.w, x.r, time.Now().Add(x.guard.sender.Rules.BodyTimeout))
 	}
 	level := zap.InfoLevel
 	switch refused.Result {

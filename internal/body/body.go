@@ -33,19 +33,20 @@ func Read(w http.ResponseWriter, r *http.Request, limit int64, timeout time.Dura
 	until := time.Now().Add(timeout)
 	conn := readDeadliner(w)
 	if r.ContentLength > limit {
-		boundRest(conn, until)
+		boundRest(conn, r, until, false)
 		return nil, failed(TooLarge, "the body has %d bytes, more than max_body, %d", r.ContentLength, limit)
 	}
 	b := &Body{upload: budget.begin(conn, until), users: 1}
 	up := b.upload
 	err := b.read(r.Body, r.ContentLength, limit)
+	asked := len(b.data) > 0 || !errors.Is(err, errOverBudget)
 	if err != nil {
 		b.free()
 	}
 	evicted := up.end(err != nil)
 	if err != nil {
 		if !up.interrupted {
-			boundRest(conn, until)
+			boundRest(conn, r, until, asked)
 		}
 		if evicted && errors.Is(err, os.ErrDeadlineExceeded) {
 			err = errEvicted
@@ -83,14 +84,39 @@ func readDeadliner(w http.ResponseWriter) deadliner {
 	}
 }
 
-// BoundRest is for requests that are answered before all of their body has come:
-// the server first reads the rest of a short one, until the given time at most.
-func BoundRest(w http.ResponseWriter, until time.Time) { boundRest(readDeadliner(w), until) }
+// BoundRest is for requests that are answered before any of their body was read: the
+// server first reads the rest of a short one, until the given time at most.
+func BoundRest(w http.ResponseWriter, r *http.Request, until time.Time) {
+	boundRest(readDeadliner(w), r, until, false)
+}
 
-func boundRest(conn deadliner, until time.Time) {
-	if conn != nil {
-		_ = conn.SetReadDeadline(until)
+// boundRest also ends the wait for a sender that sends its body only when it is asked to,
+// unless somebody, such as an error route, still asks.
+func boundRest(conn deadliner, r *http.Request, until time.Time, asked bool) {
+	if conn == nil {
+		return
 	}
+	if !asked && r.ProtoMajor == 1 && r.ContentLength != 0 && r.Header.Get("Expect") != "" {
+		r.Body = &unasked{ReadCloser: r.Body, conn: conn, until: until}
+		until = time.Now()
+	}
+	_ = conn.SetReadDeadline(until)
+}
+
+// unasked is a body that its sender has not been asked for.
+type unasked struct {
+	io.ReadCloser
+	conn  deadliner
+	until time.Time
+	asked bool
+}
+
+func (u *unasked) Read(p []byte) (int, error) {
+	if !u.asked {
+		u.asked = true
+		_ = u.conn.SetReadDeadline(u.until)
+	}
+	return u.ReadCloser.Read(p)
 }
 
 // read fills b. Its buffer grows with what has arrived, so that a sender who
