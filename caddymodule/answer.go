@@ -1,7 +1,10 @@
 package caddymodule
 
 import (
+	"bufio"
+	"fmt"
 	"maps"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -32,6 +35,8 @@ type heldAnswer struct {
 	held    []byte
 	written int64 // bytes of the answer's body, held or not
 	started bool  // something has gone out
+
+	switching bool // the app tried to switch protocols
 }
 
 func newHeldAnswer(w http.ResponseWriter, method string, success config.Statuses) *heldAnswer {
@@ -43,6 +48,9 @@ func (a *heldAnswer) Header() http.Header { return a.header }
 
 // WriteHeader implements http.ResponseWriter. Informational answers are dropped.
 func (a *heldAnswer) WriteHeader(status int) {
+	if status == http.StatusSwitchingProtocols {
+		a.switching = true
+	}
 	if a.status != 0 || status < 200 {
 		return
 	}
@@ -67,14 +75,49 @@ func (a *heldAnswer) Write(p []byte) (int, error) {
 // the event is settled.
 func (a *heldAnswer) FlushError() error { return nil }
 
+// Hijack implements http.Hijacker, to know of the attempt: an event is answered.
+func (a *heldAnswer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	a.switching = true
+	return nil, nil, fmt.Errorf("webhook_guard holds the answer: %w", http.ErrNotSupported)
+}
+
 // complete reports whether the body is as long as its headers say.
 func (a *heldAnswer) complete() bool {
 	length := a.sent.Get("Content-Length")
-	if length == "" || a.noBody || a.status == http.StatusNotModified {
+	if length == "" || a.bodiless() {
 		return true
 	}
 	n, err := strconv.ParseInt(length, 10, 64)
 	return err == nil && n == a.written
+}
+
+// bodiless reports whether the answer has no body by definition, whatever its headers say.
+func (a *heldAnswer) bodiless() bool {
+	return a.noBody && a.status != 0 || a.status == http.StatusNotModified || a.emptied()
+}
+
+// emptied reports whether the answer's status forbids a length, too.
+func (a *heldAnswer) emptied() bool {
+	return a.status == http.StatusNoContent || a.status == http.StatusResetContent
+}
+
+// besideError has the headers that a handler set before it returned an error. Those that
+// describe a body go, and where an answer was begun, all of them are that answer's.
+func (a *heldAnswer) besideError() http.Header {
+	if a.status != 0 {
+		return nil
+	}
+	for name := range a.header {
+		switch name {
+		case "Content-Length", "Content-Encoding", "Content-Range", "Transfer-Encoding", "Trailer":
+			delete(a.header, name)
+		default:
+			if isOwnHeader(name) || strings.HasPrefix(name, http.TrailerPrefix) {
+				delete(a.header, name)
+			}
+		}
+	}
+	return a.header
 }
 
 // result names what the answer's status means for the event.
@@ -93,6 +136,9 @@ func (a *heldAnswer) start() {
 	header := a.w.Header()
 	clear(header)
 	maps.Copy(header, a.sent)
+	if a.emptied() {
+		header.Del("Content-Length")
+	}
 	// Known this early they make the server send chunks, as trailers need them.
 	a.copyUnannounced(header)
 	setResult(header, a.result())

@@ -27,7 +27,8 @@ type outcome struct {
 	// event. A nil error alone says nothing.
 	success bool
 	result  webhook.Result
-	err     error // what to hand to Caddy instead of the app's answer
+	err     error       // what to hand to Caddy instead of the app's answer
+	header  http.Header // what goes with err; nil for what was there before
 }
 
 // guardedKey marks a request that a guard has forwarded.
@@ -142,6 +143,9 @@ func (t *route) run(w http.ResponseWriter, r *http.Request) (err error) {
 func (t *route) judge(answer *heldAnswer, err, ended error) outcome {
 	x := t.x
 	failed := outcome{answer: answer, result: webhook.UpstreamFailed}
+	if errors.Is(err, errBroken) && answer.bodiless() {
+		err = nil // the proxy missed a body that there cannot be
+	}
 	if err == nil && answer.status != 0 && !answer.complete() {
 		err = errBroken
 	}
@@ -157,10 +161,13 @@ func (t *route) judge(answer *heldAnswer, err, ended error) outcome {
 	case errors.Is(err, errBroken):
 		failed.err = caddyhttp.Error(http.StatusBadGateway, err)
 	case errors.As(err, &second):
-		// Its headers went into the answer that is not sent.
 		failed.result, failed.err = second.Result, refusalError(x.w, second, "")
 	case err != nil:
-		failed.err = err
+		failed.err = failure(err)
+		failed.header = answer.besideError()
+	case answer.status == 0 && t.switched(answer):
+		failed.err = caddyhttp.Error(http.StatusBadGateway,
+			errors.New("the app answered 101 or took the connection over: an event is answered with a status, so let the app answer without switching protocols"))
 	case answer.status == 0:
 		x.guard.logger.Error("nothing behind the guard answered: put a reverse_proxy after webhook_guard in the same route", x.logFields()...)
 		refused := webhook.Refuse(webhook.Misconfigured, "nothing behind the guard answered")
@@ -173,4 +180,24 @@ func (t *route) judge(answer *heldAnswer, err, ended error) outcome {
 			fmt.Errorf("the app answered %d, which the success line does not list", answer.status))
 	}
 	return failed
+}
+
+// failure is a handler's error as Caddy is to answer it. An error is never a success: not
+// by its status, not as the 200 that net/http makes of a 1xx, and not as the one that an
+// error route answers where there is no status.
+func failure(err error) error {
+	handler := caddyhttp.Error(http.StatusInternalServerError, err)
+	if 300 <= handler.StatusCode && handler.StatusCode <= 999 {
+		return handler
+	}
+	// Not wrapped: caddyhttp.Error would take over its status.
+	return caddyhttp.Error(http.StatusBadGateway,
+		fmt.Errorf("behind the guard came an error with the status %d, which is not one of a failure: %v", handler.StatusCode, handler.Err))
+}
+
+// switched reports whether the app tried to answer with another protocol. The proxy says
+// nothing where it was not asked for one.
+func (t *route) switched(answer *heldAnswer) bool {
+	status, _ := t.x.repl.Get("http.reverse_proxy.status_code")
+	return answer.switching || status == http.StatusSwitchingProtocols
 }

@@ -42,7 +42,27 @@ func TestOnlyAWholeAnswerWithASuccessIsOne(t *testing.T) {
 		"a body alone":     {nil, func(w http.ResponseWriter, _ *http.Request) error { _, err := w.Write([]byte("x")); return err }, webhook.Forwarded, 200, false, 1},
 		"nothing":          {nil, func(http.ResponseWriter, *http.Request) error { return nil }, webhook.Misconfigured, 503, true, 0},
 		"only a 1xx":       {nil, func(w http.ResponseWriter, _ *http.Request) error { w.WriteHeader(http.StatusEarlyHints); return nil }, webhook.Misconfigured, 503, true, 0},
-		"an error":         {nil, failing(0, errRefused), webhook.UpstreamFailed, 0, true, 0},
+		"an error":         {nil, failing(0, errRefused), webhook.UpstreamFailed, 500, true, 0},
+		"a wrapped error":  {nil, failing(0, fmt.Errorf("wrapped: %w", caddyhttp.Error(429, errRefused))), webhook.UpstreamFailed, 429, true, 0},
+		"a 200 as error":   {nil, failing(0, caddyhttp.Error(200, errRefused)), webhook.UpstreamFailed, 502, true, 0},
+		"a wrapped 202":    {nil, failing(0, fmt.Errorf("wrapped: %w", caddyhttp.Error(202, errRefused))), webhook.UpstreamFailed, 502, true, 0},
+		"a 101 as error":   {nil, failing(0, caddyhttp.Error(101, errRefused)), webhook.UpstreamFailed, 502, true, 0},
+		"no status at all": {nil, failing(0, caddyhttp.HandlerError{Err: errRefused}), webhook.UpstreamFailed, 500, true, 0},
+		"a 1000 as error":  {nil, failing(0, caddyhttp.Error(1000, errRefused)), webhook.UpstreamFailed, 502, true, 0},
+		"a 101": {nil, func(w http.ResponseWriter, _ *http.Request) error {
+			w.WriteHeader(http.StatusSwitchingProtocols)
+			return nil
+		}, webhook.UpstreamFailed, 502, true, 0},
+		"a hijack": {nil, func(w http.ResponseWriter, _ *http.Request) error {
+			if _, _, err := http.NewResponseController(w).Hijack(); !errors.Is(err, http.ErrNotSupported) {
+				panic(err)
+			}
+			return nil
+		}, webhook.UpstreamFailed, 502, true, 0},
+		"a refused hijack, answered": {nil, func(w http.ResponseWriter, r *http.Request) error {
+			_, _, _ = w.(http.Hijacker).Hijack()
+			return says(200, "ok")(w, r)
+		}, webhook.Forwarded, 200, false, 1},
 		"a Caddy error":    {nil, failing(0, caddyhttp.Error(502, errRefused)), webhook.UpstreamFailed, 502, true, 0},
 		"200 and an error": {nil, failing(200, caddyhttp.Error(502, errRefused)), webhook.UpstreamFailed, 502, true, 0},
 		"short": {nil, func(w http.ResponseWriter, r *http.Request) error {

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"maps"
 	"net/http"
 	"strconv"
 	"time"
@@ -111,6 +112,11 @@ func (x *exchange) answer(out outcome) error {
 		// Part of the answer is out: only a broken connection tells the sender
 		// that the rest will not come.
 		panic(http.ErrAbortHandler)
+	}
+	if out.header != nil {
+		header := x.w.Header()
+		clear(header)
+		maps.Copy(header, out.header)
 	}
 	setResult(x.w.Header(), out.result)
 	// An app behind an error route is not told that what it gets is verified: the body is

@@ -222,18 +222,3 @@ func TestAnEventGoesToAnUpstreamThatCanBeReached(t *testing.T) {
 		}
 	}
 }
-
-// startH2C starts a server that speaks HTTP/2 without TLS.
-func startH2C(t *testing.T, handler http.HandlerFunc) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	protocols := new(http.Protocols)
-	protocols.SetUnencryptedHTTP2(true)
-	server := &http.Server{Handler: handler, Protocols: protocols}
-	t.Cleanup(func() { _ = server.Close() })
-	go func() { _ = server.Serve(listener) }()
-	return listener.Addr().String()
-}
