@@ -26,10 +26,10 @@ func Explain(in Input) (*Report, error) {
 		return nil, fmt.Errorf("provider %s: %w", in.Name, err)
 	}
 	signed := sender.Rules.Scheme.Signed()
-	if signed && in.Secret == "" {
+	w := newWalk(in, sender)
+	if signed && in.Secret == "" && !ofSignature(w.judge.head(&w.search.given.Reading)) {
 		return nil, ErrNoSecret
 	}
-	w := newWalk(in, sender)
 	w.method()
 	w.size()
 	if signed {

@@ -31,7 +31,7 @@ func TestSteps(t *testing.T) {
 	}{
 		{"method", func(in *Input) { in.Request.Method = "PUT" }, "method", "method_not_allowed", nil},
 		{"size", func(in *Input) { in.Provider.MaxBody = 10 }, "size", "body_too_large", nil},
-		{"no signature", func(in *Input) { delete(in.Request.Header, "X-Docrouter-Signature") }, "headers", "signature_missing", nil},
+		{"no signature", func(in *Input) { delete(in.Request.Header, "X-Docrouter-Signature") }, "headers", "signature_missing", []string{"no_signature"}},
 		{"a malformed one", func(in *Input) { in.Request.Header["X-Docrouter-Signature"] = []string{"sha256=xyz"} }, "headers", "signature_malformed", nil},
 		{"no stamp", func(in *Input) { delete(in.Request.Header, "X-Docrouter-Timestamp") }, "stamp", "timestamp_missing", []string{"stamp_missing"}},
 		{"no time", func(in *Input) { in.Request.Header["X-Docrouter-Timestamp"] = []string{"soon"} }, "stamp", "timestamp_malformed", []string{"stamp_malformed"}},
@@ -157,7 +157,8 @@ func TestWrongToken(t *testing.T) {
 }
 
 func TestNeedsASecret(t *testing.T) {
-	_, err := Explain(Input{Name: "stripe", Provider: builtin(t, "stripe"), Request: aRequest(aBody), Now: now})
+	stripe := builtin(t, "stripe")
+	_, err := Explain(Input{Name: "stripe", Provider: stripe, Request: signedBy(t, stripe, canarySecret, aRequest(aBody)), Now: now})
 	if !errors.Is(err, ErrNoSecret) {
 		t.Errorf("got %v", err)
 	}

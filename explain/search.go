@@ -68,7 +68,7 @@ func (s *search) run() finding {
 		}
 	}
 	if len(senders) > 0 {
-		return finding{causes: []mistake.Cause{otherSender(senders)}, senders: senders}
+		return finding{causes: []mistake.Cause{s.others.cause(senders)}, senders: senders}
 	}
 	if result := s.otherAndSecret(found[0]); result.causes != nil {
 		return result
@@ -88,7 +88,7 @@ func (s *search) otherAndSecret(secrets []candidate) finding {
 			continue // another encoding: the others have their own
 		}
 		if senders := s.others.signing(r.Secret); len(senders) > 0 {
-			return finding{causes: append(slices.Clone(m.Causes), otherSender(senders)), senders: senders}
+			return finding{causes: append(slices.Clone(m.Causes), s.others.cause(senders)), senders: senders}
 		}
 	}
 	return finding{}

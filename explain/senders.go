@@ -1,7 +1,6 @@
 package explain
 
 import (
-	"net/textproto"
 	"slices"
 	"strings"
 
@@ -37,14 +36,17 @@ func newOthers(j *judge, named string, all config.Catalogue, r signature.Request
 // carries reports whether a request may have a provider's signature, by the names of
 // its headers alone. It rules out most senders before their lines are compiled.
 func carries(r signature.Request, p config.Provider) bool {
+	if token, err := config.ParseToken(p.Token); err == nil {
+		return token.Source.Kind != signature.SourceHeader || hasHeader(r, token.Source.Name)
+	}
 	return slices.ContainsFunc(p.Signature, func(s signature.SignatureSpec) bool {
-		return s.Header == "" || strings.HasSuffix(s.Header, "*") || len(r.Header[textproto.CanonicalMIMEHeaderKey(s.Header)]) > 0
+		return s.Header == "" || strings.HasSuffix(s.Header, "*") || hasHeader(r, s.Header)
 	})
 }
 
-// signing names the senders whose signature matches.
+// signing names the senders whose signature matches, the likeliest first.
 func (o *others) signing(secret string) []string {
-	var names []string
+	var list []likeness
 	for _, name := range o.names {
 		o.tried++
 		if o.absent[name] {
@@ -53,26 +55,34 @@ func (o *others) signing(secret string) []string {
 		refused := o.judge.reading(&mistake.Reading{Provider: o.all[name], Lines: "sender " + name, Secret: secret, Request: o.request})
 		switch {
 		case refused == nil:
-			names = append(names, name)
-		case refused.Result == webhook.SignatureMissing, refused.Result == webhook.SignatureMalformed:
+			list = append(list, like(name, o.all[name], o.request))
+		case refused.Result == webhook.SignatureMissing, refused.Result == webhook.SignatureMalformed, refused.Result == webhook.TokenMissing:
 			o.absent[name] = true
 		}
 	}
-	return names
+	return namesOf(ranked(list))
 }
 
 // maxSenders is how many senders are named: many sign alike.
 const maxSenders = 5
 
-func otherSender(names []string) mistake.Cause {
-	list := names[0]
-	if len(names) > 1 {
-		also := names[1:min(len(names), maxSenders)]
-		list += " (as do " + strings.Join(also, ", ")
-		if len(names) > maxSenders {
-			list += " and others"
-		}
-		list += ")"
+// cause names the senders that the request verifies as.
+func (o *others) cause(names []string) mistake.Cause {
+	why := "The request is signed as " + listed(names, "as do") + " signs."
+	if o.all[names[0]].Token != "" {
+		why = "The request has the token of " + listed(names, "or of") + "."
 	}
-	return mistake.Cause{Code: "other_sender", Why: "The request is signed as " + list + " signs.", Do: "Guard this route with `webhook_guard " + names[0] + "`."}
+	return mistake.Cause{Code: "other_sender", Why: why, Do: "Guard this route with `webhook_guard " + names[0] + "`."}
+}
+
+// listed writes the first name, and the others in brackets.
+func listed(names []string, also string) string {
+	if len(names) == 1 {
+		return names[0]
+	}
+	list := names[0] + " (" + also + " " + strings.Join(names[1:min(len(names), maxSenders)], ", ")
+	if len(names) > maxSenders {
+		list += " and others"
+	}
+	return list + ")"
 }

@@ -35,7 +35,9 @@ func (w *walk) signature() {
 		w.report.refuse("headers", refused)
 		w.report.skip(stepStamp, unseen)
 		w.report.skip("signature", unseen)
-		w.find()
+		if !w.unsigned(refused) {
+			w.find()
+		}
 		return
 	}
 	w.report.pass("headers", "%s", w.signatureHeaders())
@@ -48,7 +50,9 @@ func (w *walk) signature() {
 	w.stamp()
 	if refused := w.match(); refused != nil {
 		w.report.refuse("signature", refused)
-		w.find()
+		if refused.Result != webhook.SignatureMissing || !w.unsigned(refused) {
+			w.find()
+		}
 		return
 	}
 	w.report.pass("signature", "the secret matches")

@@ -1,6 +1,8 @@
 package explain
 
 import (
+	"strings"
+
 	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/explain/mistake"
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
@@ -35,7 +37,7 @@ func (w *walk) token() {
 			}
 		}
 	}
-	w.tokenElsewhere()
+	w.tokenElsewhere(refused.Result == webhook.TokenMissing)
 }
 
 // tokenAt is the request as a provider would send it that has its secret at a place and
@@ -46,16 +48,22 @@ func (w *walk) tokenAt(place string) mistake.Case {
 	}}
 }
 
-// tokenElsewhere looks for the secret everywhere in the request.
-func (w *walk) tokenElsewhere() {
-	if place := w.findSecret(); place != "" {
+// tokenElsewhere looks for the secret everywhere in the request. missing reports that there
+// is no token at its own place.
+func (w *walk) tokenElsewhere(missing bool) {
+	place := w.findSecret()
+	// A header of a sender's own says who sent it.
+	if strings.HasPrefix(place, "header ") && place != "header Authorization" && w.otherSenders() {
+		return
+	}
+	if place != "" {
 		w.report.cause(mistake.Cause{Code: "token_place", Why: "The secret is in the request, but as `" + place + "`.", Do: "Say `token " + place + "`."})
 		return
 	}
-	if senders := w.search.others.signing(w.in.Secret); len(senders) > 0 {
-		w.report.Senders = senders
-		w.report.cause(otherSender(senders))
+	if w.otherSenders() || !missing {
+		return
 	}
+	w.report.cause(mistake.Cause{Code: "no_token", Why: "The request has no token where the provider sends it.", Do: noSecretThere})
 }
 
 func (w *walk) tokenAnywhere() {

@@ -8,6 +8,16 @@ import (
 // likeSignature are parts of the names that headers with signatures have.
 var likeSignature = []string{"sig", "hmac", "hash", "digest", "auth", "token", "mac", "verif"}
 
+// MayBeSigned reports whether a header has a name that headers with signatures have.
+func MayBeSigned(header map[string][]string) bool {
+	return slices.ContainsFunc(headerNames(header), likesSignature)
+}
+
+func likesSignature(name string) bool {
+	lower := strings.ToLower(name)
+	return slices.ContainsFunc(likeSignature, func(s string) bool { return strings.Contains(lower, s) })
+}
+
 // Header lists a signature in a header of another name, sent twice, or in another
 // spelling.
 func Header(c Case) []Mistake {
@@ -23,8 +33,7 @@ func Header(c Case) []Mistake {
 		list = append(list, repeated(c, name)...)
 		list = append(list, respelled(c, name)...)
 		for _, other := range headerNames(c.Request.Header) {
-			lower := strings.ToLower(other)
-			if other == name || !slices.ContainsFunc(likeSignature, func(s string) bool { return strings.Contains(lower, s) }) {
+			if other == name || !likesSignature(other) {
 				continue
 			}
 			value := c.Request.Header[other][0]
