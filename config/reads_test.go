@@ -21,22 +21,22 @@ func TestMissingParamsAreThoseThatTemplatesUse(t *testing.T) {
 }
 
 // What a content line reads has to be signed, whatever is made of it.
-func TestReplayOfAContentLine(t *testing.T) {
+func TestAContentLineOfWhatIsNotSignedStaysOpen(t *testing.T) {
 	const partly = "signature X-Sig\nsigned {body.id}\ncontent "
-	for content, want := range map[string]string{
-		"{body.id}":         ReplayContent,
-		"{body.id|sha256}":  ReplayContent,
-		"{body}":            ReplayOpen,
-		"{body|sha256|hex}": ReplayOpen,
-		"{body.type}":       ReplayOpen,
-		`\{body\}{body.id}`: ReplayContent,
+	for content, open := range map[string]bool{
+		"{body.id}":         false,
+		"{body.id|sha256}":  false,
+		"{body}":            true,
+		"{body|sha256|hex}": true,
+		"{body.type}":       true,
+		`\{body\}{body.id}`: false,
 	} {
 		summary, err := parse(t, partly+content).Summarize("x")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if summary.Replay != want {
-			t.Errorf("%s: replay %q, want %q", content, summary.Replay, want)
+		if got := len(summary.Opening.Under) > 0; got != open {
+			t.Errorf("%s: %q", content, summary.StaysOpen)
 		}
 	}
 }

@@ -43,9 +43,11 @@ type Summary struct {
 	Event       string `json:"event,omitempty"`
 	EventSigned bool   `json:"event_signed"`
 
-	// Replay is how the guard recognises a captured request that is sent again.
-	Replay string `json:"replay"`
+	Recognition
 
+	// NeverRetries means that the sender does not retry by itself. RetrySpanSeconds is
+	// then how long people can redeliver an event.
+	NeverRetries     bool  `json:"never_retries"`
 	RetrySpanSeconds int64 `json:"retry_span_seconds"`
 	DedupeTTLSeconds int64 `json:"dedupe_ttl_seconds"`
 
@@ -64,16 +66,6 @@ const (
 	KindToken      = "token"
 	KindAsymmetric = "asymmetric"
 	KindUnsigned   = "unsigned"
-)
-
-// The values of [Summary.Replay].
-const (
-	ReplayStamp       = "signed stamp"
-	ReplayIDTime      = "signed ID and event time"
-	ReplayID          = "signed ID within the TTL only"
-	ReplayContentTime = "content key and event time"
-	ReplayContent     = "content key within the TTL only"
-	ReplayOpen        = "not closed"
 )
 
 // Summarize describes a provider of the catalogue. For an unknown name the summary has
@@ -109,6 +101,7 @@ func (p Provider) Summarize(name string) (Summary, error) {
 		Content:          p.Content,
 		Event:            p.Event.String(),
 		EventSigned:      scheme.Covers(p.Event),
+		NeverRetries:     p.NeverRetries,
 		RetrySpanSeconds: seconds(p.Span()),
 		DedupeTTLSeconds: seconds(rules.DedupeTTL),
 		Handshake:        strings.Join(p.Handshake, " "),
@@ -124,7 +117,7 @@ func (p Provider) Summarize(name string) (Summary, error) {
 	if p.EventTime != nil {
 		s.EventTime = p.EventTime.Source.String()
 	}
-	s.Replay = p.replay(s, scheme)
+	s.Recognition = rules.Recognition()
 	return s, nil
 }
 
@@ -215,42 +208,4 @@ func bodySigned(scheme *signature.Scheme) string {
 		return "part"
 	}
 	return "none"
-}
-
-// replay derives what the guard does with a copy of a captured request. An old stamp is
-// refused. Otherwise a signed key is found for as long as it is remembered, and after
-// that an old event is refused.
-func (p Provider) replay(s Summary, scheme *signature.Scheme) string {
-	switch {
-	case !scheme.Signed():
-		return ReplayOpen
-	case s.TimestampSigned:
-		return ReplayStamp
-	case s.IDSigned && s.EventTime != "":
-		return ReplayIDTime
-	case s.IDSigned:
-		return ReplayID
-	case !p.contentSigned(scheme):
-		return ReplayOpen
-	case s.EventTime != "":
-		return ReplayContentTime
-	}
-	return ReplayContent
-}
-
-// contentSigned reports whether everything in the content key is signed, except for an
-// event type beside it.
-func (p Provider) contentSigned(scheme *signature.Scheme) bool {
-	switch p.Content {
-	case "off":
-		return false
-	case "", "signed":
-		return true
-	}
-	reads := p.contentReads()
-	if reads.Body && !scheme.CoversBody() {
-		return false
-	}
-	unsigned := func(source signature.Source) bool { return !scheme.Covers(source) }
-	return !slices.ContainsFunc(reads.Sources, unsigned) && !slices.ContainsFunc(reads.Each, unsigned)
 }

@@ -6,43 +6,43 @@ import (
 )
 
 func TestSummaries(t *testing.T) {
-	for _, tt := range []struct{ name, kind, place, algorithm, body, replay string }{
-		{"stripe", KindHMAC, "Stripe-Signature", "sha256", "all", ReplayStamp},
-		{"slack", KindHMAC, "X-Slack-Signature", "sha256", "all", ReplayStamp},
-		{"linear", KindHMAC, "Linear-Signature", "sha256", "all", ReplayStamp},
-		{"recharge", KindHMAC, "X-Recharge-Webhook-Signature", "sha256", "all", ReplayStamp},
-		{"github", KindHMAC, "X-Hub-Signature-256", "sha256", "all", ReplayContent},
-		{"struktr", KindHMAC, "X-Struktr-Signature", "sha256", "all", ReplayContentTime},
-		{"docintell", KindHMAC, "X-DocIntell-Signature", "sha256", "all", ReplayIDTime},
-		{"notion", KindHMAC, "X-Notion-Signature", "sha256", "all", ReplayID},
-		{"line", KindHMAC, "x-line-signature", "sha256", "all", ReplayContent},
-		{"dropbox", KindHMAC, "X-Dropbox-Signature", "sha256", "all", ReplayOpen},
-		{"box", KindHMAC, "BOX-SIGNATURE-PRIMARY, BOX-SIGNATURE-SECONDARY", "sha256", "all", ReplayStamp},
-		{"hubspot-v1", KindHMAC, "X-HubSpot-Signature", "plain-sha256", "all", ReplayContent},
-		{"cloudinary", KindHMAC, "X-Cld-Signature", "plain-sha1, plain-sha256", "all", ReplayStamp},
-		{"mailgun", KindHMAC, "body signature.signature", "sha256", "part", ReplayIDTime},
-		{"adyen-standard", KindHMAC, "body NotificationRequestItem.additionalData.hmacSignature", "sha256", "part", ReplayContent},
-		{"dropbox-sign", KindHMAC, "form_json json.event.event_hash", "sha256", "part", ReplayOpen},
-		{"exact-online", KindHMAC, "body HashCode", "sha256", "part", ReplayContent},
-		{"treezor", KindHMAC, "body object_payload_signature", "sha256", "part", ReplayContent},
-		{"paymob", KindHMAC, "query hmac", "sha512", "part", ReplayContent},
-		{"braintree", KindHMAC, "form bt_signature", "sha1", "part", ReplayContent},
-		{"usps", KindHMAC, "X-HMAC", "sha256", "part", ReplayStamp},
-		{"favro", KindHMAC, "X-Favro-Webhook", "sha1", "part", ReplayID},
-		{"plivo-v2", KindHMAC, "X-Plivo-Signature-V2", "sha256", "none", ReplayID},
-		{"monday", KindHMAC, "Authorization", "sha256", "none", ReplayOpen},
-		{"livekit", KindHMAC, "Authorization", "sha256", "all", ReplayStamp},
-		{"vonage", KindHMAC, "Authorization", "sha256", "all", ReplayStamp},
-		{"contentful", KindHMAC, "x-contentful-signature", "sha256", "all", ReplayStamp},
-		{"discord", KindAsymmetric, "X-Signature-Ed25519", "ed25519", "all", ReplayStamp},
-		{"wise", KindAsymmetric, "X-Signature-SHA256", "rsa-sha256", "all", ReplayContent},
-		{"wix", KindAsymmetric, "body", "rsa-sha256", "all", ReplayContent},
-		{"telegram-bot", KindToken, "", "", "none", ReplayOpen},
-		{"okrapdf", KindUnsigned, "", "", "none", ReplayOpen},
+	for _, tt := range []struct{ name, kind, place, algorithm, body, open string }{
+		{"stripe", KindHMAC, "Stripe-Signature", "sha256", "all", "nothing"},
+		{"slack", KindHMAC, "X-Slack-Signature", "sha256", "all", "nothing"},
+		{"linear", KindHMAC, "Linear-Signature", "sha256", "all", "nothing"},
+		{"recharge", KindHMAC, "X-Recharge-Webhook-Signature", "sha256", "all", "nothing"},
+		{"github", KindHMAC, "X-Hub-Signature-256", "sha256", "all", "a captured request after 96h"},
+		{"struktr", KindHMAC, "X-Struktr-Signature", "sha256", "all", "nothing"},
+		{"docintell", KindHMAC, "X-DocIntell-Signature", "sha256", "all", "nothing"},
+		{"notion", KindHMAC, "X-Notion-Signature", "sha256", "all", "a captured request after 72h"},
+		{"line", KindHMAC, "x-line-signature", "sha256", "all", "a captured request after 72h"},
+		{"dropbox", KindHMAC, "X-Dropbox-Signature", "sha256", "all", "a captured request"},
+		{"box", KindHMAC, "BOX-SIGNATURE-PRIMARY, BOX-SIGNATURE-SECONDARY", "sha256", "all", "nothing"},
+		{"hubspot-v1", KindHMAC, "X-HubSpot-Signature", "plain-sha256", "all", "a captured request after 72h"},
+		{"cloudinary", KindHMAC, "X-Cld-Signature", "plain-sha1, plain-sha256", "all", "nothing"},
+		{"mailgun", KindHMAC, "body signature.signature", "sha256", "part", "nothing"},
+		{"adyen-standard", KindHMAC, "body NotificationRequestItem.additionalData.hmacSignature", "sha256", "part", "captured elements in another batch"},
+		{"dropbox-sign", KindHMAC, "form_json json.event.event_hash", "sha256", "part", "a captured request with another form json, for 72h"},
+		{"exact-online", KindHMAC, "body HashCode", "sha256", "part", "a captured request after 72h"},
+		{"treezor", KindHMAC, "body object_payload_signature", "sha256", "part", "a captured request after 72h"},
+		{"paymob", KindHMAC, "query hmac", "sha512", "part", "a captured request after 72h"},
+		{"braintree", KindHMAC, "form bt_signature", "sha1", "part", "a captured request after 72h"},
+		{"usps", KindHMAC, "X-HMAC", "sha256", "part", "nothing"},
+		{"favro", KindHMAC, "X-Favro-Webhook", "sha1", "part", "a captured request after 72h"},
+		{"plivo-v2", KindHMAC, "X-Plivo-Signature-V2", "sha256", "none", "a captured request after 72h"},
+		{"monday", KindHMAC, "Authorization", "sha256", "none", "a captured request under another ID"},
+		{"livekit", KindHMAC, "Authorization", "sha256", "all", "nothing"},
+		{"vonage", KindHMAC, "Authorization", "sha256", "all", "nothing"},
+		{"contentful", KindHMAC, "x-contentful-signature", "sha256", "all", "nothing"},
+		{"discord", KindAsymmetric, "X-Signature-Ed25519", "ed25519", "all", "nothing"},
+		{"wise", KindAsymmetric, "X-Signature-SHA256", "rsa-sha256", "all", "a captured request after 394h9m10s"},
+		{"wix", KindAsymmetric, "body", "rsa-sha256", "all", "a captured request after 72h"},
+		{"telegram-bot", KindToken, "", "", "none", "whoever has the token can send anything"},
+		{"okrapdf", KindUnsigned, "", "", "none", "anyone can send anything"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := Summarize(tt.name)
-			if got := []string{s.Kind, s.SignatureHeader, s.Algorithm, s.BodySigned, s.Replay}; !slices.Equal(got, []string{tt.kind, tt.place, tt.algorithm, tt.body, tt.replay}) {
+			if got := []string{s.Kind, s.SignatureHeader, s.Algorithm, s.BodySigned, s.StaysOpen}; !slices.Equal(got, []string{tt.kind, tt.place, tt.algorithm, tt.body, tt.open}) {
 				t.Errorf("got %q", got)
 			}
 		})
@@ -74,7 +74,7 @@ func TestEveryEntryHasASummary(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		kinds[s.Kind]++
-		if s.Replay == "" || s.Kind == KindHMAC && (s.SignatureHeader == "" || s.Signed == "") {
+		if s.Retry == "" || s.Recognition.Replay == "" || s.StaysOpen == "" || s.Kind == KindHMAC && (s.SignatureHeader == "" || s.Signed == "") {
 			t.Errorf("%s: %+v", name, s)
 		}
 	}

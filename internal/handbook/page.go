@@ -34,6 +34,7 @@ func Page(catalogue config.Catalogue) (string, error) {
 	var out strings.Builder
 	out.WriteString(pageHead)
 	writeOverview(&out, entries)
+	writeNeverRetry(&out, entries)
 	writeUnsupported(&out)
 	out.WriteString("\n## One by one\n")
 	for _, e := range entries {
@@ -53,18 +54,38 @@ const pageHead = `# Providers
 Every sender that is built in. Each row is derived from the lines in ` + "`config/providers/<name>.caddyfile`" + `, which
 ` + "`caddy webhook-guard providers <name>`" + ` prints, ready to be pasted and changed.
 
-**Replay** states how the guard treats a captured request that is sent again:
+**Retry** is what makes a request a retry of an event that is known, and **stays open** is what passes although somebody captured it before:
 
-- *signed stamp*: it is refused once it is older than ` + "`max_age`" + `, and recognised as a copy until then.
-- *content key and event time*, *signed ID and event time*: it is recognised as a copy until it is forgotten, and refused from then on,
-  since the event's own time is signed.
-- *content key within the TTL only*, *signed ID within the TTL only*: it is recognised as a copy for ` + "`dedupe_ttl`" + `, and forwarded after that.
-- *not closed*: the attacker can change whatever identifies a copy, since it is not signed.
+- *nothing*: a captured request is a duplicate, and once it would be forgotten its signed stamp or time is too old.
+- *after 72h*: the same, but nothing says how old it is, so it passes when ` + "`dedupe_ttl`" + ` is over.
+- *under another ID*: only the ID tells events apart, and it is not signed.
+- *with another* part: that part is not signed, and one body is sent with several of it.
+- *whoever has the token*, *anyone*: nothing of the request is signed.
 
 **Facts** names the source of the entry: the sender's official documentation, its SDK, or a secondary source. An entry with a secondary source, and
 what is listed as unverified, should be tried with a real event before it is relied on: ` + "`caddy webhook-guard explain`" + ` says why one does not verify.
 
 `
+
+func writeNeverRetry(out *strings.Builder, entries []Entry) {
+	out.WriteString("\n## Never retry\n\n" + NeverRetry(entries) + " never retry by themselves. For them every failure is a lost event: see\n" +
+		"[what to do about it](operations.md#receive-from-senders-that-never-retry).\n")
+}
+
+// NeverRetry lists the senders that never retry by themselves, each once.
+func NeverRetry(entries []Entry) string {
+	var names []string
+	for _, e := range entries {
+		name, _, _ := strings.Cut(cmp.Or(e.Title, e.Name), " (")
+		if e.NeverRetries && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	if last := len(names) - 1; last > 0 {
+		return strings.Join(names[:last], ", ") + " and " + names[last]
+	}
+	return strings.Join(names, "")
+}
 
 func writeUnsupported(out *strings.Builder) {
 	out.WriteString("\n## Not supported\n\nA `public_key` line is not enough for these senders:\n\n")
@@ -74,8 +95,8 @@ func writeUnsupported(out *strings.Builder) {
 }
 
 func writeOverview(out *strings.Builder, entries []Entry) {
-	out.WriteString("## Overview\n\n| provider | sender | kind | signature | signed | stamp | ID | replay | retries | handshake | facts |\n" +
-		"|---|---|---|---|---|---|---|---|---|---|---|\n")
+	out.WriteString("## Overview\n\n| provider | sender | kind | signature | signed | stamp | ID | retry | stays open | retries | handshake | facts |\n" +
+		"|---|---|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, e := range entries {
 		facts := e.Confidence
 		if e.uncertain() {
@@ -83,7 +104,7 @@ func writeOverview(out *strings.Builder, entries []Entry) {
 		}
 		row := []string{
 			"[" + e.Name + "](#" + e.Name + ")", escape(cmp.Or(e.Title, e.Name)), e.Kind, e.headerCell(), e.signedCell(), signedMark(e.Timestamp, e.TimestampSigned),
-			signedMark(e.ID, e.IDSigned), e.Replay, span(e.RetrySpanSeconds), orDash(escape(e.Handshake)), facts,
+			signedMark(e.ID, e.IDSigned), escape(e.Retry), escape(e.StaysOpen), retries(e), orDash(escape(e.Handshake)), facts,
 		}
 		out.WriteString("| " + strings.Join(row, " | ") + " |\n")
 	}
@@ -176,10 +197,18 @@ func (e Entry) notCovered() []string {
 }
 
 func (e Entry) facts() []string {
-	facts := []string{"Replay: " + e.Replay + "."}
-	if e.RetrySpanSeconds > 0 {
+	facts := []string{
+		"A retry is recognised by " + escape(e.Retry) + ".", "A replay is recognised by " + escape(e.Recognition.Replay) + ".",
+		"Stays open: " + escape(e.StaysOpen) + ".",
+	}
+	switch {
+	case e.NeverRetries && e.RetrySpanSeconds > 0:
+		facts = append(facts, "**It never retries by itself**; people can redeliver an event for "+span(e.RetrySpanSeconds)+". Events are remembered for "+span(e.DedupeTTLSeconds)+".")
+	case e.NeverRetries:
+		facts = append(facts, "**It never retries by itself.** Events are remembered for "+span(e.DedupeTTLSeconds)+".")
+	case e.RetrySpanSeconds > 0:
 		facts = append(facts, "Retries go on for "+span(e.RetrySpanSeconds)+"; events are remembered for "+span(e.DedupeTTLSeconds)+".")
-	} else {
+	default:
 		facts = append(facts, "How long retries go on is not known; events are remembered for "+span(e.DedupeTTLSeconds)+".")
 	}
 	if e.Handshake != "" {

@@ -27,21 +27,53 @@ var columns = []struct {
 }{
 	{"NAME", 33, true, func(e Entry) string { return e.Name }},
 	{"KIND", 10, true, func(e Entry) string { return e.Kind }},
-	{"SIGNED", 22, false, howSigned},
-	{"REPLAY CLOSED BY", 20, true, func(e Entry) string { return replayWords[e.Replay] }},
-	{"RETRIES", 7, true, func(e Entry) string { return span(e.RetrySpanSeconds) }},
+	{"SIGNED", 19, false, howSigned},
+	{"RETRY BY", 8, true, retryWord},
+	{"STAYS OPEN", 14, true, openWord},
+	{"RETRIES", 7, true, retries},
 	{"HANDSHAKE", 10, false, func(e Entry) string { return orDash(e.Handshake) }},
 	{"FACTS", 9, false, func(e Entry) string { return orDash(e.Confidence) }},
 }
 
-// replayWords are short enough for the table.
-var replayWords = map[string]string{
-	config.ReplayStamp:       "signed stamp",
-	config.ReplayContentTime: "content, event time",
-	config.ReplayIDTime:      "signed ID, its time",
-	config.ReplayID:          "signed ID, TTL only",
-	config.ReplayContent:     "content, TTL only",
-	config.ReplayOpen:        "NOT CLOSED",
+// retryWord is short enough for the table.
+func retryWord(e Entry) string {
+	switch word, _, _ := strings.Cut(e.Retry, ","); {
+	case strings.HasPrefix(word, "nothing"):
+		return "nothing"
+	case word == "its ID":
+		return "ID"
+	case strings.HasPrefix(word, "what is signed"):
+		return "signed"
+	}
+	return "content"
+}
+
+// openWord is short enough for the table.
+func openWord(e Entry) string {
+	switch o := e.Opening; {
+	case o.Forged && e.Token != "":
+		return "to the token"
+	case o.Forged:
+		return "TO ANYONE"
+	case o.AsItIs:
+		return "any copy"
+	case len(o.Under) > 0 && e.Content == "off":
+		return "another ID"
+	case len(o.Under) > 0:
+		return "other " + o.Under[len(o.Under)-1].Name
+	case o.Items:
+		return "another batch"
+	case o.After > 0:
+		return "after " + span(int64(o.After.Seconds()))
+	}
+	return "nothing"
+}
+
+func retries(e Entry) string {
+	if e.NeverRetries {
+		return "never"
+	}
+	return span(e.RetrySpanSeconds)
 }
 
 func howSigned(e Entry) string {

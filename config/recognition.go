@@ -1,0 +1,207 @@
+package config
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/webhookguard/caddy-webhook-guard/signature"
+)
+
+// Recognition says how a sender's retries and replays are recognised, and what is not. All
+// of it is derived from the rules.
+type Recognition struct {
+	// Retry is what makes a request a retry of an event that is known.
+	Retry string `json:"retry"`
+
+	// Replay is what makes a request a captured one that is sent again.
+	Replay string `json:"replay"`
+
+	// StaysOpen is what passes all the same: `nothing` where nothing does.
+	StaysOpen string `json:"stays_open"`
+
+	Opening Opening `json:"-"`
+}
+
+// Opening is what lets a captured request through.
+type Opening struct {
+	// Forged means that whoever has the token, or anyone where there is none, can send
+	// any request at all.
+	Forged bool
+
+	// AsItIs means that the captured request passes as it was sent.
+	AsItIs bool
+
+	// Under are the unsigned parts that a captured request passes with once they are
+	// changed, together with the ID where that is not signed either.
+	Under []signature.Source
+
+	// Without is the signed ID that closes it for the requests that have that.
+	Without []signature.Source
+
+	// Items means that a batch passes with its elements put together anew.
+	Items bool
+
+	// For is how long it passes after it was sent: zero is without an end.
+	For time.Duration
+
+	// After is when a captured request is forgotten and passes, if nothing else lets it
+	// through; zero is never.
+	After time.Duration
+}
+
+// Recognition derives how the sender's copies are recognised.
+func (r *Resolved) Recognition() Recognition {
+	rec := Recognition{Opening: r.opening()}
+	rec.Retry, rec.Replay = r.retry(), r.replay()
+	rec.StaysOpen = rec.Opening.words(r)
+	return rec
+}
+
+func (r *Resolved) retry() string {
+	var by []string
+	if len(r.ID) > 0 {
+		by = append(by, "its ID")
+	}
+	switch {
+	case r.Copies == CopiesByTemplate:
+		by = append(by, "the text of its content line")
+	case r.Copies == CopiesByEvent:
+		by = append(by, r.signedText(true))
+	case len(by) > 0:
+	case r.Copies == CopiesByID:
+		return "nothing: each copy reaches the app"
+	case r.Scheme.FreshPerAttempt():
+		return "what is signed, the stamp included: a retry with a new stamp reaches the app again"
+	default:
+		by = append(by, r.signedText(false))
+	}
+	return strings.Join(by, ", or ")
+}
+
+func (r *Resolved) replay() string {
+	switch {
+	case !r.Scheme.Signed():
+		return "nothing"
+	case r.IDSigned():
+		return "its ID"
+	case r.Copies == CopiesByTemplate:
+		return "the text of its content line"
+	case r.Copies == CopiesByEvent:
+		return r.signedText(true)
+	case r.Copies == CopiesBySigned:
+		return r.signedText(false)
+	case len(r.ID) > 0:
+		return "its ID, unless that is changed"
+	}
+	return "nothing"
+}
+
+// signedText names what is signed. timeless leaves the attempt's stamp out.
+func (r *Resolved) signedText(timeless bool) string {
+	if timeless && r.stampSigned() && r.Scheme.FreshPerAttempt() {
+		return "what is signed but the stamp"
+	}
+	return "what is signed"
+}
+
+func (r *Resolved) stampSigned() bool {
+	stamp := r.Scheme.Spec().Timestamp
+	return stamp != nil && r.Scheme.Covers(stamp.Source)
+}
+
+func (r *Resolved) opening() Opening {
+	if !r.Scheme.Signed() {
+		return Opening{Forged: true}
+	}
+	o := Opening{Items: r.Scheme.Spec().Items != ""}
+	switch {
+	case r.IDSigned():
+	case r.Copies == CopiesByTemplate:
+		o.Under = r.unsigned()
+	case r.Copies == CopiesByID:
+		o.AsItIs = len(r.ID) == 0
+		for _, id := range r.ID {
+			if id.Signed {
+				o.Without = append(o.Without, id.Sources...)
+			} else {
+				o.Under = append(o.Under, id.Sources...)
+			}
+		}
+	}
+	switch {
+	case r.stampSigned():
+		o.For = r.Window.MaxAge
+	case r.Scheme.Spec().EventTime != nil:
+		o.For = r.DedupeTTL
+	case !o.open():
+		o.After = r.DedupeTTL
+	}
+	return o
+}
+
+// unsigned are the parts of the content line's text that are not signed.
+func (r *Resolved) unsigned() []signature.Source {
+	reads := r.Content.Reads()
+	parts := slices.Concat(reads.Sources, reads.Each)
+	if reads.Body {
+		parts = append(parts, signature.Source{Kind: signature.SourceBody})
+	}
+	return slices.DeleteFunc(parts, func(part signature.Source) bool {
+		if part == (signature.Source{Kind: signature.SourceBody}) {
+			return r.Scheme.CoversBody()
+		}
+		return r.Scheme.Covers(part)
+	})
+}
+
+// open reports whether anything but time lets a captured request through.
+func (o Opening) open() bool { return o.Forged || o.AsItIs || len(o.Under) > 0 || o.Items }
+
+func (o Opening) words(r *Resolved) string {
+	switch {
+	case o.Forged && r.Token != nil:
+		return "whoever has the token can send anything"
+	case o.Forged:
+		return "anyone can send anything"
+	case !o.open() && o.After > 0:
+		return "a captured request after " + durationText(caddy.Duration(o.After))
+	case !o.open():
+		return "nothing"
+	}
+	var with []string
+	switch {
+	case o.AsItIs:
+		with = append(with, "a captured request")
+	case len(o.Under) > 0 && r.Copies == CopiesByID:
+		with = append(with, "a captured request under another ID")
+	case len(o.Under) > 0:
+		with = append(with, "a captured request with another "+shortSources(o.Under))
+	}
+	if o.Items {
+		with = append(with, "captured elements in another batch")
+	}
+	text := strings.Join(with, ", and ")
+	if len(o.Without) > 0 {
+		text += ", where it has no " + shortSources(o.Without)
+	}
+	if o.For > 0 {
+		text += ", for " + durationText(caddy.Duration(o.For))
+	}
+	return text
+}
+
+// shortSources names sources without their kind where it is a header.
+func shortSources(sources []signature.Source) string {
+	var words []string
+	for _, source := range sources {
+		word := source.String()
+		if source.Kind == signature.SourceHeader {
+			word = source.Name
+		}
+		words = append(words, word)
+	}
+	return strings.Join(words, " and ")
+}

@@ -1,0 +1,140 @@
+package webhook
+
+import (
+	"maps"
+	"net/url"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/tidwall/gjson"
+	"github.com/tidwall/sjson"
+
+	"github.com/webhookguard/caddy-webhook-guard/config"
+	"github.com/webhookguard/caddy-webhook-guard/signature"
+)
+
+// A captured request passes where the catalogue says so, and nowhere else: as it was sent, and
+// with all changed that is not signed, but for the parts that are said to let it through.
+func TestWhatStaysOpenIsWhatPasses(t *testing.T) {
+	now := time.Now()
+	passed, closed := 0, 0
+	for _, name := range config.Builtin().Names() {
+		if s := send(t, name, now); s.sender.Rules.Scheme.Signed() {
+			t.Run(name, func(t *testing.T) {
+				opening := s.sender.Rules.Recognition().Opening
+				first, refused := s.judge(now)
+				if refused != nil {
+					t.Fatal(refused)
+				}
+				passes := func(what string, r signature.Request) bool {
+					copied, refused := s.sender.Judge(r, r.Body, Fixed{s.secrets, "scope"}, now)
+					if refused != nil {
+						t.Fatalf("%s is not signed, and yet: %v", what, refused)
+					}
+					return !shareAKey(first, copied)
+				}
+				if got := passes("the request itself", *s.request); got != opening.AsItIs {
+					t.Errorf("a captured request passes: %t, want %t", got, opening.AsItIs)
+				}
+				all := unsignedParts(s.sender.Rules)
+				closing := slices.DeleteFunc(slices.Clone(all), func(part signature.Source) bool { return slices.Contains(opening.Under, part) })
+				if passes("what is said to be closed", changed(t, *s.request, closing)) && !opening.AsItIs {
+					t.Errorf("a captured request passes with other %v", closing)
+				}
+				want := opening.AsItIs || len(opening.Under) > 0 && len(opening.Without) == 0
+				if got := passes("all that is not signed", changed(t, *s.request, all)); got != want {
+					t.Errorf("a captured request passes with other %v: %t, want %t", all, got, want)
+				}
+				if want {
+					passed++
+				} else {
+					closed++
+				}
+			})
+		}
+	}
+	if passed < 10 || closed < 150 {
+		t.Errorf("%d pass and %d do not", passed, closed)
+	}
+}
+
+func shareAKey(a, b Event) bool {
+	return !a.Keys.ID.IsZero() && a.Keys.ID == b.Keys.ID || !a.Keys.Content.IsZero() && a.Keys.Content == b.Keys.Content
+}
+
+// unsignedParts are the parts that the rules read and the signature does not cover.
+func unsignedParts(rules *config.Resolved) []signature.Source {
+	reads := rules.Reads()
+	return slices.DeleteFunc(reads.Sources, func(part signature.Source) bool {
+		scheme := rules.Scheme
+		return scheme.Covers(part) || isSignature(scheme, part) || scheme.Spec().Timestamp != nil && scheme.Spec().Timestamp.Source == part
+	})
+}
+
+func isSignature(scheme *signature.Scheme, part signature.Source) bool {
+	return slices.ContainsFunc(scheme.Spec().Signatures, func(line signature.SignatureSpec) bool {
+		return line.Source == part || part.Kind == signature.SourceHeader && line.Header == part.Name
+	})
+}
+
+// changed writes another value into parts of a request.
+func changed(t *testing.T, r signature.Request, parts []signature.Source) signature.Request {
+	t.Helper()
+	r.Header, r.Body = maps.Clone(r.Header), slices.Clone(r.Body)
+	for _, part := range parts {
+		switch part.Kind {
+		case signature.SourceHeader:
+			r.Header[part.Name] = []string{"changed"}
+		case signature.SourceBody:
+			if !gjson.GetBytes(r.Body, part.Name).Exists() {
+				continue
+			}
+			var err error
+			if r.Body, err = sjson.SetBytes(r.Body, part.Name, "changed"); err != nil {
+				t.Fatal(err)
+			}
+		case signature.SourceForm:
+			form, err := url.ParseQuery(string(r.Body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, err := sjson.Set(form.Get(part.Name), "changed", true) // the signature is in it
+			if err != nil {
+				t.Fatal(err)
+			}
+			form.Set(part.Name, text)
+			r.Body = []byte(form.Encode())
+		}
+	}
+	return r
+}
+
+// Where each element of a batch has its own signature, a captured one can be sent again in
+// another batch, as the catalogue says.
+func TestCapturedElementsPassInAnotherBatch(t *testing.T) {
+	now := time.Now()
+	for _, name := range config.Builtin().Names() {
+		s := send(t, name, now)
+		items := s.provider.Items
+		if got := s.sender.Rules.Recognition().Opening.Items; got != (items != "") {
+			t.Errorf("%s: items %q, and said to be open: %t", name, items, got)
+		}
+		if items == "" {
+			continue
+		}
+		first, refused := s.judge(now)
+		if refused != nil {
+			t.Fatal(refused)
+		}
+		body, err := sjson.SetRawBytes(s.request.Body, items+".-1", []byte(gjson.GetBytes(s.request.Body, items+".0").Raw))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.request.Body = body
+		again, refused := s.judge(now)
+		if refused != nil || shareAKey(first, again) {
+			t.Errorf("%s: %v, %+v", name, refused, again.Keys)
+		}
+	}
+}
