@@ -161,7 +161,7 @@ func (a *App) forget(ctx context.Context, store *sharedStore, asked askedEvent) 
 	} else {
 		fields = append(fields, zap.Stringers("keys", asked.keys))
 	}
-	a.logger.Warn("forgot an event: its next copy is forwarded", fields...)
+	a.logger.Warn("forgot an event on request", fields...)
 	return found, nil
 }
 

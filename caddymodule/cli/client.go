@@ -144,10 +144,15 @@ func withoutURL(err error) error {
 	return err
 }
 
-// secretsOf are the texts that no output may hold: what the URL's query and its user
-// information say, and the token.
-func secretsOf(u *url.URL, token string) []string {
-	texts := []string{token}
+// secretsOf are the texts that no output may hold: what the URL's query, its user
+// information and the headers given say, and the token.
+func secretsOf(u *url.URL, m *messenger) []string {
+	texts := []string{m.token}
+	for _, values := range m.header {
+		for _, value := range values {
+			texts = append(append(texts, value), strings.Fields(value)...)
+		}
+	}
 	for pair := range strings.SplitSeq(u.RawQuery, "&") {
 		_, value, _ := strings.Cut(pair, "=")
 		decoded, _ := url.QueryUnescape(value)

@@ -26,7 +26,11 @@ where the command is used wrongly.`
 func verb(cmd *cobra.Command) *cobra.Command {
 	args, run := cmd.Args, cmd.RunE
 	cmd.Args = func(cmd *cobra.Command, given []string) error {
-		return exitWith(cmd, exitUsage, args(cmd, given))
+		err := args(cmd, given)
+		if err == nil {
+			err = cmd.ValidateFlagGroups()
+		}
+		return exitWith(cmd, exitUsage, err)
 	}
 	cmd.RunE = func(cmd *cobra.Command, given []string) error {
 		err := run(cmd, given)

@@ -115,7 +115,7 @@ func (o sendOptions) run(ctx context.Context, provider, target string, stdin io.
 			return fmt.Errorf("--body: %w", err)
 		}
 	}
-	c := campaign{sendOptions: o, m: m, client: client, tally: newTally(stdout, secretsOf(u, m.token), o.count*o.repeat, o.count > 1)}
+	c := campaign{sendOptions: o, m: m, client: client, tally: newTally(stdout, secretsOf(u, m), o.count*o.repeat, o.count > 1)}
 	for range o.count {
 		if err := c.event(ctx, u, given); err != nil {
 			return err

@@ -155,6 +155,7 @@ func TestWrongUsageExitsWithTwo(t *testing.T) {
 	for _, args := range [][]string{
 		{"provders"}, {"providers", "nobody"}, {"providers", "a", "b"}, {"providers", "--nonsense"},
 		{"sign"}, {"sign", "github"}, {"sign", "github", "--secret-env", "UNSET"},
+		{"sign", "github", "--secret-env", "A", "--secret-file", "B"},
 		{"send", "github"}, {"send", "github", "localhost:8080"}, {"send", "github", "http://127.0.0.1:1"}, {"send", "github", "http://127.0.0.1:1", "--count", "0"},
 		{"explain"}, {"lookup", "github"}, {"forget", "github"}, {"lookup", "github", "x", "--nonsense"}, {"forget", "--config", "/nonexistent", "a", "b"},
 	} {
