@@ -92,6 +92,23 @@ func TestTheNextUpstreamGetsTheWholeEventWithBuffers(t *testing.T) {
 	}
 }
 
+// A proxy behind a proxy is another try, too.
+func TestAProxyForTheAnswersOfAnotherGetsTheWholeEvent(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"answers 503", "answers 503 before it reads"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			first, app := startWire(t, upstreams[name]), testbed.StartApp(t, nil)
+			g := site{store: "memory", guards: anyMethod, routes: plainRoute(fmt.Sprintf(
+				"reverse_proxy %s {\n@bad status 5xx\nhandle_response @bad {\nreverse_proxy %s\n}\n}", first.addr, app.Addr()))}.start(t)
+			for n, size := range []int{1, 1000, 100_000, 9_000_000} {
+				want(t, testbed.Do(t, plainRequest(t, g, "POST", fmt.Sprint(size), pattern(size))), 200, "forwarded")
+				wantDelivered(t, app, n+1, pattern(size))
+			}
+		})
+	}
+}
+
 func TestTheNextUpstreamOfFastCGIGetsTheWholeEvent(t *testing.T) {
 	t.Parallel()
 	got := make(chan []byte, 10)
