@@ -45,3 +45,21 @@ func TestThePublicURLIsWhatTheSenderSigns(t *testing.T) {
 		})
 	}
 }
+
+// An event that has an ID has no other key where the ID is signed, and where the sender's
+// lines ask for none.
+func TestByIDAlone(t *testing.T) {
+	for lines, want := range map[string]bool{
+		"signature X-Sig\nid body id":                              true,
+		"signature X-Sig\nid header X-Id\ncontent off":             true,
+		"token bearer\nid header X-Id":                             true,
+		"signature X-Sig\nid header X-Id":                          false,
+		"signature X-Sig\nid body id or header X-Id":               false,
+		"signature X-Sig":                                          false,
+		"signature X-Sig\nid header X-Id\ncontent {body.document}": false,
+	} {
+		if got := newSender(t, lines).ByIDAlone(); got != want {
+			t.Errorf("%q: %t, want %t", lines, got, want)
+		}
+	}
+}
