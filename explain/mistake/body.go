@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"crypto/sha256"
+	"encoding/json"
 	"io"
 	"unicode/utf8"
 )
@@ -56,9 +57,23 @@ func BodyText(c Case) []Mistake {
 	if plain := gunzip(body); plain != nil {
 		b.add(plain, "body_compressed", "The signature is of the body before it was compressed.", "Decompress before the guard, or have the sender sign what it sends.")
 	}
+	b.formBodies(c.Request)
+	b.quoted(body)
 	b.add([]byte{}, "body_not_signed", "The signature is of an empty body.",
 		"Something signed before the body was there, or this capture is not of the request that the signature came with.")
 	return b.list
+}
+
+// quoted adds a body that was written as the text of a string: as JSON, or as logs and
+// shells escape it.
+func (b *bodies) quoted(body []byte) {
+	const why = "The body was escaped: when it was signed, it was the text that this one writes as a string."
+	for _, text := range []string{string(body), `"` + string(body) + `"`} {
+		var plain string
+		if json.Unmarshal([]byte(text), &plain) == nil {
+			b.add([]byte(plain), "body_escaped", why, keepRaw)
+		}
+	}
 }
 
 // BodyEnds lists mistakes at a body's ends. They work on what another mistake has made
@@ -77,6 +92,9 @@ func BodyEnds(c Case) []Mistake {
 	}
 	add("body_newline_added", "The body ends in a newline that was not signed: an editor, echo or a log added it.", func(body []byte) []byte {
 		return bytes.TrimSuffix(bytes.TrimSuffix(body, []byte("\n")), []byte("\r"))
+	})
+	add("body_newline_added", `The body ends in a backslash and an n that were not signed: something printed a newline as \n.`, func(body []byte) []byte {
+		return bytes.TrimSuffix(bytes.TrimSuffix(body, []byte(`\n`)), []byte(`\r`))
 	})
 	add("body_space", "The body has spaces or line breaks around it that were not signed.", bytes.TrimSpace)
 	for _, end := range []string{"\n", "\r\n"} {

@@ -2,10 +2,12 @@ package mistake
 
 import (
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/hex"
 	"net/url"
 	"slices"
 	"strings"
+	"unicode/utf16"
 
 	"github.com/webhookguard/caddy-webhook-guard/config"
 )
@@ -24,7 +26,20 @@ func SecretText(c Case) []Mistake {
 			list = append(list, Mistake{Causes: []Cause{{code, why, do}}, apply: func(r *Reading) { r.Secret = text }})
 		}
 	}
-	trimmed := strings.TrimSpace(secret)
+	if fixed := testSecrets[p.Docs]; fixed != "" {
+		add(fixed, "secret_test", "The request is a test, which the sender signs with a fixed secret that its documentation prints.",
+			"Nothing has to be done: events are signed with the webhook's own secret. The guard must not take the fixed one, as everybody knows it.")
+	}
+	bare := withoutMark(secret)
+	if bare != secret {
+		add(strings.TrimSpace(bare), "secret_bom", "The secret has a byte order mark before it, or is UTF-16: an editor wrote it along.",
+			"Store it as UTF-8 without a byte order mark.")
+	}
+	for _, text := range unescapedLines(secret) {
+		add(text, "secret_escapes", `The secret has a backslash and an n in it where a line break is meant, or nothing.`,
+			"Store it with real line breaks, or without them: printf, and not echo.")
+	}
+	trimmed := strings.TrimSpace(bare)
 	add(trimmed, "secret_space", "The secret has a newline or space before or after it that does not belong to it.",
 		"Store it without: printf instead of echo, or an environment variable without the line break.")
 	for _, quote := range []string{`"`, `'`, "`"} {
@@ -32,8 +47,8 @@ func SecretText(c Case) []Mistake {
 			add(strings.TrimSuffix(inner, quote), "secret_quoted", "The secret is stored with quotes around it.", "Store it without the quotes.")
 		}
 	}
-	if name, value, ok := strings.Cut(trimmed, "="); ok && isEnvName(name) {
-		add(value, "secret_assignment", "The secret is stored as a whole line, NAME=value.", "Store what follows the equals sign.")
+	for _, value := range assigned(trimmed) {
+		add(value, "secret_assignment", "The secret is stored as a whole line, NAME=value.", "Store what follows the name.")
 	}
 	known := prefixes
 	if p.SecretPrefix != "" && !slices.Contains(known, p.SecretPrefix) {
@@ -63,6 +78,59 @@ func SecretText(c Case) []Mistake {
 	return list
 }
 
+// testSecrets are the secrets that senders sign their tests with, by the documentation
+// that prints them.
+var testSecrets = map[string]string{
+	"https://developer.zendesk.com/documentation/webhooks/verifying/": "dGhpc19zZWNyZXRfaXNfZm9yX3Rlc3Rpbmdfb25seQ==",
+}
+
+// withoutMark takes a byte order mark off a text, and decodes UTF-16, which comes with one.
+func withoutMark(text string) string {
+	for _, mark := range []struct {
+		bytes string
+		order binary.ByteOrder
+	}{{"\xff\xfe", binary.LittleEndian}, {"\xfe\xff", binary.BigEndian}} {
+		rest, ok := strings.CutPrefix(text, mark.bytes)
+		if !ok || len(rest)%2 != 0 {
+			continue
+		}
+		var units []uint16
+		for i := 0; i < len(rest); i += 2 {
+			units = append(units, mark.order.Uint16([]byte(rest[i:])))
+		}
+		return string(utf16.Decode(units))
+	}
+	return strings.TrimPrefix(text, "\xef\xbb\xbf")
+}
+
+// unescapedLines are a text without the \n and \r that were written as two characters:
+// at its ends, and everywhere as the line breaks that they stand for.
+func unescapedLines(text string) []string {
+	if !strings.Contains(text, `\n`) && !strings.Contains(text, `\r`) {
+		return nil
+	}
+	cut := strings.TrimSpace(text)
+	for _, end := range []string{`\n`, `\r`, `\n`} {
+		cut = strings.TrimSuffix(cut, end)
+	}
+	return []string{cut, strings.NewReplacer(`\r`, "\r", `\n`, "\n").Replace(text)}
+}
+
+// assigned are the values of a line that sets a variable, as shells and .env, YAML and
+// JSON files have them: as they are, and without their quotes.
+func assigned(line string) []string {
+	for _, word := range []string{"export ", "set ", "setx ", "ENV ", "declare -x ", "$env:", "-e "} {
+		line = strings.TrimSpace(strings.TrimPrefix(line, word))
+	}
+	at := strings.IndexAny(line, "=:")
+	if at < 0 || !isEnvName(strings.Trim(strings.TrimSpace(line[:at]), `"'`)) {
+		return nil
+	}
+	value := strings.TrimSuffix(strings.TrimSpace(line[at+1:]), ";")
+	return []string{value, strings.Trim(strings.TrimSuffix(value, ","), "\"'`")}
+}
+
+// isEnvName takes no name in lower case: base64 can begin like one.
 func isEnvName(name string) bool {
 	return name != "" && strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == ""
 }
