@@ -41,6 +41,10 @@ type Opening struct {
 	// Without is the signed ID that closes it for the requests that have that.
 	Without []signature.Source
 
+	// Body means that the signature of an event that has not arrived yet can stand beside
+	// another body.
+	Body bool
+
 	// Items means that a batch passes with its elements put together anew.
 	Items bool
 
@@ -116,7 +120,7 @@ func (r *Resolved) opening() Opening {
 	if !r.Scheme.Signed() {
 		return Opening{Forged: true}
 	}
-	o := Opening{Items: r.Scheme.Spec().Items != ""}
+	o := Opening{Items: r.Scheme.Spec().Items != "", Body: !r.Scheme.CoversBody()}
 	switch {
 	case r.IDSigned():
 	case r.Copies == CopiesByTemplate:
@@ -166,13 +170,11 @@ func (o Opening) words(r *Resolved) string {
 		return "whoever has the token can send anything"
 	case o.Forged:
 		return "anyone can send anything"
-	case !o.open() && o.After > 0:
-		return "a captured request after " + durationText(caddy.Duration(o.After))
-	case !o.open():
-		return "nothing"
 	}
 	var with []string
 	switch {
+	case o.After > 0:
+		with = append(with, "a captured request after "+durationText(caddy.Duration(o.After)))
 	case o.AsItIs:
 		with = append(with, "a captured request")
 	case len(o.Under) > 0 && r.Copies == CopiesByID:
@@ -187,11 +189,21 @@ func (o Opening) words(r *Resolved) string {
 	if len(o.Without) > 0 {
 		text += ", where it has no " + shortSources(o.Without)
 	}
-	if o.For > 0 {
+	if o.For > 0 && len(with) > 0 {
 		text += ", for " + durationText(caddy.Duration(o.For))
+	}
+	switch {
+	case o.Body && text != "":
+		return text + "; " + otherBody
+	case o.Body:
+		return otherBody
+	case text == "":
+		return "nothing"
 	}
 	return text
 }
+
+const otherBody = "another body beside a signature that has not arrived yet"
 
 // shortSources names sources without their kind where it is a header.
 func shortSources(sources []signature.Source) string {

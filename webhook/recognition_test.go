@@ -37,6 +37,9 @@ func TestWhatStaysOpenIsWhatPasses(t *testing.T) {
 				if got := passes("the request itself", *s.request); got != opening.AsItIs {
 					t.Errorf("a captured request passes: %t, want %t", got, opening.AsItIs)
 				}
+				if opening.Body == s.sender.Rules.Scheme.CoversBody() {
+					t.Errorf("said to take another body: %t", opening.Body)
+				}
 				all := unsignedParts(s.sender.Rules)
 				closing := slices.DeleteFunc(slices.Clone(all), func(part signature.Source) bool { return slices.Contains(opening.Under, part) })
 				if passes("what is said to be closed", changed(t, *s.request, closing)) && !opening.AsItIs {

@@ -60,6 +60,7 @@ Every sender that is built in. Each row is derived from the lines in ` + "`confi
 - *after 72h*: the same, but nothing says how old it is, so it passes when ` + "`dedupe_ttl`" + ` is over.
 - *under another ID*: only the ID tells events apart, and it is not signed.
 - *with another* part: that part is not signed, and one body is sent with several of it.
+- *another body*: the signature does not cover the whole body. Once the event has arrived, its signature is a duplicate's.
 - *whoever has the token*, *anyone*: nothing of the request is signed.
 
 **Facts** names the source of the entry: the sender's official documentation, its SDK, or a secondary source. An entry with a secondary source, and

@@ -63,6 +63,8 @@ func openWord(e Entry) string {
 		return "other " + o.Under[len(o.Under)-1].Name
 	case o.Items:
 		return "another batch"
+	case o.Body:
+		return "another body"
 	case o.After > 0:
 		return "after " + span(int64(o.After.Seconds()))
 	}
