@@ -75,6 +75,17 @@ func (c *checkpointer) read(look func(records) error) error {
 	return nil
 }
 
+// write changes what is in the database.
+func (c *checkpointer) write(change func(records) error) error {
+	err := guarded(func() error {
+		return c.db.Update(func(tx *bolt.Tx) error { return change(recordsOf(tx, c.clock.now())) })
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.path, err)
+	}
+	return nil
+}
+
 // latest returns the newest record of k, whether or not its time is over. It needs mu,
 // or the writer's goroutine.
 func (c *checkpointer) latest(r records, k dedupe.Key) (finished, error) {
@@ -145,6 +156,13 @@ func (c *checkpointer) damaged() error {
 // isDamaged reports whether the database must not be touched any more.
 func (c *checkpointer) isDamaged() bool { return c.damaged() != nil }
 
+// take notes what an error says of damage.
+func (c *checkpointer) take(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.noteDamage(err)
+}
+
 // noteDamage keeps everybody from a database that has turned out to make no sense: the
 // library may have been left in any state. It needs mu.
 func (c *checkpointer) noteDamage(err error) {
@@ -211,22 +229,19 @@ func (c *checkpointer) run(from map[dedupe.Key]finished, upTo uint64) error {
 	for {
 		some := keys[:min(len(keys), checkpointBatch)]
 		keys = keys[len(some):]
-		err := guarded(func() error {
-			return c.db.Update(func(tx *bolt.Tx) error {
-				r := recordsOf(tx, c.clock.now())
-				if err := r.put(some, from); err != nil {
+		err := c.write(func(r records) error {
+			if err := r.put(some, from); err != nil {
+				return err
+			}
+			if len(keys) == 0 {
+				if err := r.setMoved(upTo); err != nil {
 					return err
 				}
-				if len(keys) == 0 {
-					if err := r.setMoved(upTo); err != nil {
-						return err
-					}
-				}
-				return r.reclaim(max(reclaimBatch, 2*len(some)))
-			})
+			}
+			return r.reclaim(max(reclaimBatch, 2*len(some)))
 		})
 		if err != nil {
-			return fmt.Errorf("%s: %w", c.path, err)
+			return err
 		}
 		if len(keys) == 0 {
 			return nil

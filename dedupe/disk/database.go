@@ -28,26 +28,38 @@ func boltOptions() *bolt.Options {
 	return &bolt.Options{Timeout: lockTimeout, NoFreelistSync: true, FreelistType: bolt.FreelistMapType, NoStatistics: true}
 }
 
-// openDatabase opens the database of the store in dir, and makes both where they are
-// missing.
-func openDatabase(dir string) (path string, db *bolt.DB, err error) {
+// openDatabase opens the database of the store in dir, and makes both where there is
+// nothing of a store.
+func openDatabase(dir string) (d *directory, path string, db *bolt.DB, err error) {
 	if dir, err = filepath.Abs(dir); err != nil {
-		return "", nil, err
+		return nil, "", nil, err
 	}
 	path = filepath.Join(dir, databaseName)
-	if err = makeDatabase(dir, path); err != nil {
-		return "", nil, fmt.Errorf("%s: %w: the user that this process runs as must be able to write there; else %s", dir, err, elsewhere)
+	err = makeDir(dir)
+	if err == nil {
+		if err := checkDirectory(dir); err != nil {
+			return nil, "", nil, err
+		}
+		err = makeDatabase(dir, path)
 	}
-	if db, err = openBolt(path); err != nil {
-		return "", nil, explain(dir, path, err)
+	if err != nil {
+		return nil, "", nil, explain(dir, path, err)
 	}
-	return path, db, nil
+	if d, err = openDirectory(dir); err != nil {
+		return nil, "", nil, explain(dir, path, err)
+	}
+	if db, err = openBolt(path, func(f *os.File) error { return d.add(path, f, false) }); err != nil {
+		return nil, "", nil, errors.Join(explain(dir, path, err), d.close())
+	}
+	return d, path, db, nil
 }
 
 // explain says what to do about a database that does not open.
 func explain(dir, path string, err error) error {
 	var system *fs.PathError
 	switch {
+	case errors.As(err, new(refusal)):
+		return err
 	case errors.Is(err, bolterrors.ErrTimeout):
 		return fmt.Errorf("%s is in use by another process, or by requests of this one from before a reload: %s", dir, elsewhere)
 	case errors.As(err, &system):
@@ -57,13 +69,26 @@ func explain(dir, path string, err error) error {
 }
 
 // makeDatabase puts an empty store into dir where it has none. The file gets its name when
-// it is complete, so that a crash leaves no half of one behind.
+// it is complete, so that a crash leaves no half of one behind. Log files without a
+// database are no new store. They are looked for first: another process that makes them
+// has made the database before.
 func makeDatabase(dir, path string) error {
-	if _, err := os.Stat(path); err == nil || !errors.Is(err, fs.ErrNotExist) {
+	var left string
+	for _, name := range logNames {
+		log := filepath.Join(dir, name)
+		switch _, err := os.Lstat(log); {
+		case err == nil:
+			left = log
+		case !errors.Is(err, fs.ErrNotExist):
+			return err
+		}
+	}
+	if _, err := os.Lstat(path); err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := makeDir(dir); err != nil {
-		return err
+	if left != "" {
+		return refuse("%s is missing, and %s is there: put a copy of the whole directory back, "+
+			"or move %s away to begin with an empty one, which has forgotten every event; else %s", path, left, dir, elsewhere)
 	}
 	unnamed, err := os.CreateTemp(dir, databaseName+".new-") // 0600
 	if err != nil {
@@ -73,11 +98,11 @@ func makeDatabase(dir, path string) error {
 	if err := unnamed.Close(); err != nil {
 		return err
 	}
-	db, err := openBolt(unnamed.Name())
+	db, err := bolt.Open(unnamed.Name(), 0o600, boltOptions())
 	if err != nil {
 		return err
 	}
-	if err := db.Close(); err != nil {
+	if err := errors.Join(db.Update(makeBuckets), db.Close()); err != nil {
 		return err
 	}
 	// Unlike Rename, Link never takes the place of what another process has made.
@@ -116,28 +141,46 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// openBolt opens a database that is empty or a store.
-func openBolt(path string) (*bolt.DB, error) {
-	if info, err := os.Stat(path); err == nil && info.Size() > 0 {
-		if err := verify(path, info.Size()); err != nil {
+// openBolt opens the database of a store, which opened gets to see.
+func openBolt(path string, opened func(*os.File) error) (*bolt.DB, error) {
+	info, err := checkFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() == 0 {
+		return nil, fmt.Errorf("%w: it is empty", errDamaged)
+	}
+	if err := verify(path, info.Size()); err != nil {
+		return nil, err
+	}
+	options := boltOptions()
+	options.OpenFile = func(path string, flag int, _ fs.FileMode) (*os.File, error) {
+		f, err := openFile(path, flag)
+		if err != nil {
 			return nil, err
 		}
+		if err := opened(f); err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+		return f, nil
 	}
 	var db *bolt.DB
-	err := guarded(func() (err error) {
-		if db, err = bolt.Open(path, 0o600, boltOptions()); err != nil {
-			return err
-		}
-		return db.Update(makeBuckets)
+	err = guarded(func() (err error) {
+		db, err = bolt.Open(path, 0o600, options)
+		return err
 	})
-	if err == nil {
-		return db, nil
+	if err != nil {
+		return nil, err
 	}
-	if db != nil && !errors.Is(err, errDamaged) {
-		err = errors.Join(err, db.Close())
-	}
-	return nil, err
+	return db, nil
 }
+
+// refusal is an error that says what to do already.
+type refusal struct{ error }
+
+func (r refusal) Unwrap() error { return r.error }
+
+func refuse(format string, args ...any) error { return refusal{fmt.Errorf(format, args...)} }
 
 // verify reads the whole of a database that exists. The library does so as well when it
 // looks for free pages, but in a goroutine of its own, where a page that makes no sense
@@ -145,6 +188,7 @@ func openBolt(path string) (*bolt.DB, error) {
 func verify(path string, size int64) error {
 	options := boltOptions()
 	options.ReadOnly = true
+	options.OpenFile = func(path string, flag int, _ fs.FileMode) (*os.File, error) { return openFile(path, flag) }
 	var db *bolt.DB
 	return guarded(func() (err error) {
 		if db, err = bolt.Open(path, 0o600, options); err != nil {

@@ -38,6 +38,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	syscall.Umask(0o022) // directories that the group may write to are refused
 	os.Exit(m.Run())
 }
 

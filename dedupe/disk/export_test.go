@@ -101,11 +101,24 @@ func (s *Store) AwaitCheckpoint() {
 	}
 }
 
-// ForgetMoved makes a database say that nothing has been moved into it.
+// ForgetMoved makes a database say that nothing has been moved into it, as it does until
+// the last transaction of a move.
 func ForgetMoved(path string) error {
 	db, err := bolt.Open(path, 0o600, boltOptions())
 	if err != nil {
 		return err
 	}
-	return errors.Join(db.Update(func(tx *bolt.Tx) error { return tx.Bucket(bucketFormat).Delete(keyMoved) }), db.Close())
+	return errors.Join(db.Update(func(tx *bolt.Tx) error { return recordsOf(tx, time.Now()).setMoved(0) }), db.Close())
+}
+
+// Unbegin makes a database one whose log files have yet to be made.
+func Unbegin(path string) error {
+	db, err := bolt.Open(path, 0o600, boltOptions())
+	if err != nil {
+		return err
+	}
+	return errors.Join(db.Update(func(tx *bolt.Tx) error {
+		about := tx.Bucket(bucketFormat)
+		return errors.Join(about.Delete(keyMoved), about.Delete(keyClosed))
+	}), db.Close())
 }

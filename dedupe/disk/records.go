@@ -2,6 +2,7 @@ package disk
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -15,7 +16,10 @@ import (
 
 // The database has three buckets, all numbers in them big-endian:
 //
-//	webhook_guard  "format" → "1", "moved" → number of the last batch of the log that is in here (8 bytes)
+//	webhook_guard  "format" → "1"
+//	               "moved"  → number of the last batch of the log that is in here (8 bytes)
+//	               "store"  → what the log files of this store have in their first page (16 bytes)
+//	               "closed" → "moved", as a clean end left it; else not there (8 bytes)
 //	done           key → expiry (unix ms, 8 bytes), status (2), content key (16, IDs that have one)
 //	expiry         expiry (unix ms, 8 bytes), key → nothing; so the first is the next to expire
 var (
@@ -25,6 +29,8 @@ var (
 
 	keyFormat = []byte("format")
 	keyMoved  = []byte("moved")
+	keyStore  = []byte("store")
+	keyClosed = []byte("closed")
 	format    = []byte("1")
 )
 
@@ -48,14 +54,12 @@ func makeBuckets(tx *bolt.Tx) error {
 			return err
 		}
 	}
-	return tx.Bucket(bucketFormat).Put(keyFormat, format)
+	about, id := tx.Bucket(bucketFormat), newStoreID()
+	return errors.Join(about.Put(keyFormat, format), about.Put(keyStore, id[:]))
 }
 
 // verifyBuckets refuses a database that is no store, and reads all of one that is.
 func verifyBuckets(tx *bolt.Tx) error {
-	if name, _ := tx.Cursor().First(); name == nil {
-		return nil // it was about to be made
-	}
 	about, done, expiry := tx.Bucket(bucketFormat), tx.Bucket(bucketDone), tx.Bucket(bucketExpiry)
 	if about == nil || done == nil || expiry == nil || string(about.Get(keyFormat)) != string(format) {
 		return errNotOurs
@@ -210,13 +214,41 @@ func expiryKey(expires int64, k dedupe.Key) []byte {
 	return append(binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(k)), uint64(expires)), k[:]...)
 }
 
-// moved returns the number of the last batch of the log that is in the database. It is not
-// known where the database has never had a log.
-func (r records) moved() (number uint64, known bool) {
+// storeID is what a database and the log files that belong to it have in common. It is
+// zero in what an earlier version made.
+type storeID [16]byte
+
+func newStoreID() (id storeID) {
+	rand.Read(id[:]) // documented to never return an error
+	return id
+}
+
+// origin is what a database says about the log files that belong to it.
+type origin struct {
+	store  storeID
+	moved  uint64 // number of the last batch of the log that is in the database
+	begun  bool   // there are log files: moved is known
+	closed bool   // the database has everything, so the log files may be missing
+}
+
+func (r records) origin() (o origin) {
+	copy(o.store[:], r.about.Get(keyStore))
 	if value := r.about.Get(keyMoved); len(value) == 8 {
-		return binary.BigEndian.Uint64(value), true
+		o.moved, o.begun = binary.BigEndian.Uint64(value), true
+		o.closed = bytes.Equal(r.about.Get(keyClosed), value)
 	}
-	return 0, false
+	return o
+}
+
+// setOpen says that log files of this store are there, and may get more than the database
+// has.
+func (r records) setOpen(o origin) error {
+	return errors.Join(r.about.Delete(keyClosed), r.about.Put(keyStore, o.store[:]), r.setMoved(o.moved))
+}
+
+// setClosed says that the database has everything.
+func (r records) setClosed(moved uint64) error {
+	return r.about.Put(keyClosed, binary.BigEndian.AppendUint64(nil, moved))
 }
 
 func (r records) setMoved(to uint64) error {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -15,10 +16,14 @@ import (
 // logNames are the names of the log files, beside the database. They are part of format 1.
 var logNames = [2]string{"journal-a", "journal-b"}
 
-// openWAL opens the log beside the database, and makes it where there is none yet. Batches
-// that the database lacks are left to the checkpointer, as flushing. The database is
-// locked, so no other process touches the files.
-func openWAL(dir string, cp *checkpointer, o Options) (*wal, error) {
+// giveUpName is the name of a file by which a user gives up the log files: their damage,
+// or their loss, is no reason any more to refuse the store. It goes once that is done.
+const giveUpName = "give-up-journals"
+
+// openWAL opens the log beside the database, and makes it for a new one. Batches that the
+// database lacks are left to the checkpointer, as flushing. The database is locked, so no
+// other process touches the files.
+func openWAL(dir *directory, cp *checkpointer, o Options) (*wal, error) {
 	if o.logSize == 0 {
 		o.logSize = logSize
 	}
@@ -30,44 +35,81 @@ func openWAL(dir string, cp *checkpointer, o Options) (*wal, error) {
 }
 
 func (w *wal) recover(cp *checkpointer, o Options) error {
-	known := false
+	var from origin
 	err := cp.read(func(r records) error {
-		cp.done, known = r.moved()
+		from = r.origin()
 		return nil
 	})
 	if err != nil {
-		return explain(w.dir, cp.path, err)
+		return explain(w.dir.path, cp.path, err)
 	}
-	runs, missing, err := w.openFiles(cp.done, o)
+	givenUp, err := w.giveUp()
+	if err != nil {
+		return explainLog(w.dir.path, err)
+	}
+	cp.done = from.moved
+	runs, missing, err := w.openFiles(from, o)
 	switch {
 	case err != nil:
 		return err
-	case len(runs) > 0 && missing != "": // both are there before anything is written to one
-		return explainLog(missing, errors.New("the file is missing, and the other journal is in use"))
+	case len(runs) > 0 && !from.begun:
+		return explainLog(w.dir.path, fmt.Errorf("a journal has events, and %s is new", databaseName))
+	case missing != "" && from.begun && !from.closed && !givenUp,
+		len(runs) > 0 && missing != "": // both are there before anything is written to one
+		return explainLog(missing, errors.New("the file is missing, and may have had events that nothing else has"))
 	case len(runs) > 0:
-		if !known { // a database that was begun anew, beside log files that were left
-			cp.done = runs[0][0].number - 1
-		}
 		w.files[0].at = w.files[0].size // nothing is written before all of it is moved
-		w.next, err = cp.replay(w.dir, runs)
+		if w.next, err = cp.replay(w.dir.path, runs); err != nil {
+			return err
+		}
+	default:
+		w.next = cp.done + 1
+	}
+	if from.store == (storeID{}) {
+		from.store = newStoreID()
+		if err := w.mark(from.store); err != nil {
+			return err
+		}
+	}
+	if err := w.makeFiles(from, o); err != nil {
 		return err
 	}
-	w.next = cp.done + 1
-	if !known {
-		// From now on a log file that lacks its beginning is noticed.
-		if err := cp.run(nil, 0); err != nil {
-			return explain(w.dir, cp.path, err)
+	// From now on it is noticed where a log file is missing.
+	if err := cp.write(func(r records) error { return r.setOpen(from) }); err != nil {
+		return explain(w.dir.path, cp.path, err)
+	}
+	if givenUp {
+		err := errors.Join(os.Remove(filepath.Join(w.dir.path, giveUpName)), syncDir(w.dir.path))
+		if err != nil {
+			return explainLog(w.dir.path, err)
 		}
 	}
-	return w.makeFiles(cp.done, o)
+	return nil
+}
+
+// giveUp moves the log files out of the way, if the user has asked for it.
+func (w *wal) giveUp() (asked bool, err error) {
+	if _, err := os.Lstat(filepath.Join(w.dir.path, giveUpName)); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+		return false, err
+	}
+	for _, name := range logNames {
+		path := filepath.Join(w.dir.path, name)
+		if err := os.Rename(path, path+".given-up"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // openFiles opens the log files that are there. It returns the batches of each file that
 // has some to move, by their numbers, and the path of a file that is missing.
-func (w *wal) openFiles(done uint64, o Options) (runs [][]batch, missing string, err error) {
+func (w *wal) openFiles(from origin, o Options) (runs [][]batch, missing string, err error) {
 	for i, name := range logNames {
-		path := filepath.Join(w.dir, name)
-		f, run, err := openSegment(path, done, o)
+		path := filepath.Join(w.dir.path, name)
+		f, run, err := w.openSegment(path, from, o)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			missing = path
@@ -76,7 +118,7 @@ func (w *wal) openFiles(done uint64, o Options) (runs [][]batch, missing string,
 			return nil, "", explainLog(path, err)
 		}
 		w.files[i] = f
-		if len(run) > 0 && run[len(run)-1].number > done {
+		if len(run) > 0 && run[len(run)-1].number > from.moved {
 			runs = append(runs, run)
 		}
 	}
@@ -84,19 +126,36 @@ func (w *wal) openFiles(done uint64, o Options) (runs [][]batch, missing string,
 	return runs, missing, nil
 }
 
+// mark makes the log files that an earlier version made part of this store.
+func (w *wal) mark(store storeID) error {
+	for i, f := range w.files {
+		if f == nil {
+			continue
+		}
+		_, err := f.file.WriteAt(store[:], int64(storeAt))
+		if err == nil {
+			err = f.file.SyncData()
+		}
+		if err != nil {
+			return explainLog(filepath.Join(w.dir.path, logNames[i]), err)
+		}
+	}
+	return nil
+}
+
 // makeFiles makes the log files that are missing.
-func (w *wal) makeFiles(done uint64, o Options) error {
+func (w *wal) makeFiles(from origin, o Options) error {
 	made := false
 	for i, name := range logNames {
 		if w.files[i] != nil {
 			continue
 		}
-		path := filepath.Join(w.dir, name)
-		if err := makeSegment(path, o.logSize); err != nil {
+		path := filepath.Join(w.dir.path, name)
+		if err := makeSegment(path, o.logSize, from.store); err != nil {
 			return explainLog(path, err)
 		}
 		var err error
-		if w.files[i], _, err = openSegment(path, done, o); err != nil {
+		if w.files[i], _, err = w.openSegment(path, from, o); err != nil {
 			return explainLog(path, err)
 		}
 		made = true
@@ -104,7 +163,7 @@ func (w *wal) makeFiles(done uint64, o Options) error {
 	if !made {
 		return nil
 	}
-	return syncDir(w.dir)
+	return syncDir(w.dir.path)
 }
 
 // replay makes known what the log holds, and returns the number of the next batch. The
@@ -144,8 +203,8 @@ func (c *checkpointer) replay(dir string, runs [][]batch) (next uint64, err erro
 }
 
 // openSegment opens a log file that is there, and reads it.
-func openSegment(path string, done uint64, o Options) (*segment, []batch, error) {
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
+func (w *wal) openSegment(path string, from origin, o Options) (*segment, []batch, error) {
+	f, err := openFile(path, os.O_RDWR)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -153,14 +212,20 @@ func openSegment(path string, done uint64, o Options) (*segment, []batch, error)
 	if o.wrapLog != nil {
 		s.file = o.wrapLog(s.file)
 	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, nil, errors.Join(err, s.file.Close())
+	data, err := io.ReadAll(f)
+	var run []batch
+	if err == nil {
+		run, err = readLog(data, from.moved)
 	}
-	run, err := readLog(data, done)
+	if err == nil && from.store != (storeID{}) && from.store != storeID(data[storeAt:]) {
+		err = errors.New("the journal is another store's")
+	}
 	if err == nil && len(run) > 0 {
 		// What was read may be on its way to the disk only, and is relied on from now on.
 		err = s.file.SyncData()
+	}
+	if err == nil {
+		err = w.dir.add(path, f, true)
 	}
 	if err != nil {
 		return nil, nil, errors.Join(err, s.file.Close())
@@ -171,14 +236,17 @@ func openSegment(path string, done uint64, o Options) (*segment, []batch, error)
 
 // makeSegment makes an empty log file. It is written in full, so that later syncs find
 // nothing to write but the data, and gets its name when it is complete.
-func makeSegment(path string, size int64) error {
+func makeSegment(path string, size int64, store storeID) error {
 	unnamed := path + ".new"
-	f, err := os.OpenFile(unnamed, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err := os.Remove(unnamed); err != nil && !errors.Is(err, fs.ErrNotExist) { // of a crash
+		return err
+	}
+	f, err := os.OpenFile(unnamed, os.O_CREATE|os.O_EXCL|os.O_WRONLY|noFollow, 0o600)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.Remove(unnamed) }()
-	whole := append(logPage(size), make([]byte, size-logStart)...)
+	whole := append(logPage(size, store), make([]byte, size-logStart)...)
 	if _, err := f.Write(whole); err != nil {
 		return errors.Join(err, f.Close())
 	}
@@ -191,9 +259,12 @@ func makeSegment(path string, size int64) error {
 // explainLog says what to do about log files that do not open.
 func explainLog(path string, err error) error {
 	var system *fs.PathError
-	if errors.As(err, &system) {
+	switch {
+	case errors.As(err, new(refusal)):
+		return err
+	case errors.As(err, &system):
 		return fmt.Errorf("%w: the user that this process runs as must be able to write there, and find room; else %s", err, elsewhere)
 	}
-	return fmt.Errorf("%s: %w: put a copy of the whole directory back, or move %s and %s away, which forgets the newest events; else %s",
-		path, err, logNames[0], logNames[1], elsewhere)
+	return fmt.Errorf("%s: %w: put a copy of the whole directory back; or make an empty file %s beside %s, which gives up %s and %s and forgets the newest events; else %s",
+		path, err, giveUpName, databaseName, logNames[0], logNames[1], elsewhere)
 }

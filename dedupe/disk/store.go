@@ -13,7 +13,6 @@ package disk
 import (
 	"context"
 	"errors"
-	"path/filepath"
 	"time"
 
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
@@ -46,7 +45,9 @@ type Options struct {
 // while no process runs.
 //
 // While the disk takes no writes, Commit fails, and Claim does too: events that are let
-// through then could not be remembered. The store retries in the background.
+// through then could not be remembered. The store retries in the background. It is the
+// same where its directory or files are removed or replaced, which is noticed within a
+// second or two.
 type Store struct {
 	claims       *claims
 	checkpointer *checkpointer
@@ -54,18 +55,18 @@ type Store struct {
 	writer       *writer
 }
 
-// Open opens the store in a directory, and makes it first where there is none. Its
-// errors name the directory and the fix.
+// Open opens the store in a directory, and makes it first where there is nothing of one.
+// What is neither new nor whole is refused. Its errors name the directory and the fix.
 func Open(o Options) (*Store, error) {
 	clock := newClock(o.Now)
-	path, db, err := openDatabase(o.Dir)
+	dir, path, db, err := openDatabase(o.Dir)
 	if err != nil {
 		return nil, err
 	}
 	cp := newCheckpointer(path, db, clock)
-	log, err := openWAL(filepath.Dir(path), cp, o)
+	log, err := openWAL(dir, cp, o)
 	if err != nil {
-		return nil, errors.Join(err, db.Close())
+		return nil, errors.Join(err, db.Close(), dir.close())
 	}
 	s := &Store{
 		claims:       &claims{clock: clock, table: table.New()},
@@ -186,7 +187,7 @@ func (s *Store) Close() error {
 	if !first {
 		return nil
 	}
-	return errors.Join(s.writer.endErr, s.log.close(), s.checkpointer.db.Close())
+	return errors.Join(s.writer.endErr, s.log.close(), s.checkpointer.db.Close(), s.log.dir.close())
 }
 
 var _ dedupe.Store = (*Store)(nil)

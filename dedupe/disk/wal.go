@@ -17,7 +17,7 @@ import (
 // changes. The names and marks on the disk still say "journal", as format 1 has them. All
 // numbers are big-endian:
 //
-//	page    "webhook_guard journal 1\n", size of the file (8), zeros
+//	page    "webhook_guard journal 1\n", size of the file (8), store (16; an earlier version: zeros), zeros
 //	batch   "wgb1", CRC-32C of what follows (4), length of the changes (4), number (8), time (unix ms, 8), changes
 //	change  content key (16), ID key (16), expiry (unix ms, 8), status (2; 0: forgotten)
 //
@@ -26,6 +26,8 @@ import (
 const (
 	logMagic = "webhook_guard journal 1\n"
 	logStart = 4096
+	// storeAt is where the first page says which store the file belongs to.
+	storeAt = len(logMagic) + 8
 	// logSize has room for 49,000 events in batches, or 28,000 that come alone.
 	logSize = logStart + 2<<20
 
@@ -103,7 +105,7 @@ func parseBatch(data []byte) (b batch, ok bool) {
 // wal is the write-ahead log: two files that take turns. After openWAL the writer's
 // goroutine alone uses it, so it needs no lock.
 type wal struct {
-	dir    string
+	dir    *directory
 	files  [2]*segment   // the active one comes first
 	next   uint64        // number of the next batch
 	since  time.Duration // when the active file got its first batch, by the store's clock
@@ -170,9 +172,10 @@ func (w *wal) close() (err error) {
 }
 
 // logPage is the first page of a log file.
-func logPage(size int64) []byte {
+func logPage(size int64, store storeID) []byte {
 	page := append(make([]byte, 0, logStart), logMagic...)
-	return binary.BigEndian.AppendUint64(page, uint64(size))[:logStart]
+	page = binary.BigEndian.AppendUint64(page, uint64(size))
+	return append(page, store[:]...)[:logStart]
 }
 
 // readLog returns the batches that a log file holds, in the order of their numbers. Those

@@ -164,23 +164,21 @@ func TestDiskLogWithAGapIsRefused(t *testing.T) {
 			t.Errorf("%s: it opens", name)
 			closeDisk(t, d)
 		}
-		testkit.WantWords(t, err, dir, "put a copy of the whole directory back", "move journal-a and journal-b away")
-		// And that helps.
-		for _, name := range []string{"journal-a", "journal-b"} {
-			if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
-				t.Fatal(err)
-			}
-		}
+		testkit.WantWords(t, err, dir, "put a copy of the whole directory back", "give-up-journals")
+		// And that helps, once.
+		giveUp(t, dir)
 		closeDisk(t, openDisk(t, dir, c))
+		if _, err := os.Lstat(filepath.Join(dir, "give-up-journals")); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: what was asked for once holds on: %v", name, err)
+		}
 	}
-	// With nothing missing, all of them are there, from both, and the file is begun anew.
-	whole := image(t, dir)
-	if err := os.Remove(filepath.Join(whole, "events.db")); err != nil {
+}
+
+// giveUp does what an error names as the fix.
+func giveUp(t *testing.T, dir string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, "give-up-journals"), nil, 0o600); err != nil {
 		t.Fatal(err)
-	}
-	e := openDisk(t, whole, c)
-	for n := range 7 {
-		testkit.WantState(t, e, testkit.Numbered(n).ID, dedupe.Done)
 	}
 }
 

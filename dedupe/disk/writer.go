@@ -2,6 +2,7 @@ package disk
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -23,7 +24,7 @@ const (
 // writes that have come in during the one before, so that they share a sync and a lone
 // one waits for no other.
 type writer struct {
-	dir        string
+	dir        *directory
 	clock      clock
 	waitBudget time.Duration
 
@@ -39,6 +40,7 @@ type writer struct {
 	pending map[dedupe.Key]finished // the records of the batch that is being written
 	batch   batch
 	taken   []*write
+	lost    error // why what is written would be lost; else nil
 
 	// mu guards what follows. No other lock is taken under it.
 	mu      sync.Mutex
@@ -139,7 +141,7 @@ func (w *writer) wait(ctx context.Context, c *write) (finished bool, err error) 
 	case <-ctx.Done():
 		return false, ctx.Err()
 	case <-c.late.C:
-		err := fmt.Errorf("%s: the disk has not taken a write for %s", w.dir, w.waitBudget)
+		err := fmt.Errorf("%s: the disk has not taken a write for %s", w.dir.path, w.waitBudget)
 		w.mu.Lock()
 		w.failure = err // until a write succeeds
 		w.mu.Unlock()
@@ -187,6 +189,9 @@ func (w *writer) run() {
 			_ = w.checkpointer.finish(err) // a checkpoint that failed is run again
 			continue
 		}
+		if due {
+			w.checkDirectory()
+		}
 		queued, closed, retry := w.take(due)
 		for first := true; len(queued) > 0 || retry && first; first = false {
 			some := queued[:min(len(queued), maxBatch)]
@@ -204,6 +209,18 @@ func (w *writer) run() {
 		if due {
 			w.maintain()
 		}
+	}
+}
+
+// checkDirectory takes note of whether the files are still there. Where they are not, a
+// write would reach nobody, so all of them fail until the files are back.
+func (w *writer) checkDirectory() {
+	w.lost = w.dir.check()
+	w.checkpointer.take(w.lost)
+	if w.lost != nil {
+		w.mu.Lock()
+		w.failure = w.lost
+		w.mu.Unlock()
 	}
 }
 
@@ -225,6 +242,9 @@ func (w *writer) take(due bool) (queued []*write, closed, retry bool) {
 func (w *writer) save(some []*write) error {
 	if err := w.checkpointer.damaged(); err != nil {
 		return err
+	}
+	if w.lost != nil {
+		return w.lost
 	}
 	clear(w.pending)
 	b := batch{number: w.log.next, time: w.clock.now().UnixMilli(), changes: w.batch.changes[:0]}
@@ -256,7 +276,7 @@ func (w *writer) save(some []*write) error {
 		err = w.append(&b)
 	}
 	if err != nil {
-		return fmt.Errorf("%s cannot be written, and events are refused until it can: %w", w.dir, err)
+		return fmt.Errorf("%s cannot be written, and events are refused until it can: %w", w.dir.path, err)
 	}
 	return nil
 }
@@ -341,7 +361,7 @@ func (w *writer) finish(some []*write, err error) {
 func (w *writer) maintain() {
 	cp := w.checkpointer
 	switch {
-	case cp.running != nil || cp.isDamaged():
+	case cp.running != nil || cp.isDamaged() || w.lost != nil:
 	case cp.flushing != nil:
 		cp.start() // it has failed before
 	case w.log.last() > cp.done && w.clock.elapsed()-w.log.since >= checkpointEvery:
@@ -354,11 +374,17 @@ func (w *writer) maintain() {
 // end leaves everything in the database. What cannot be moved stays in the log until the
 // store is opened again.
 func (w *writer) end() error {
+	if !w.checkpointer.isDamaged() {
+		w.checkDirectory()
+	}
 	if w.checkpointer.isDamaged() {
 		return nil
 	}
 	if err := w.rotate(); err != nil {
 		return err
 	}
-	return w.checkpointer.wait()
+	if err := w.checkpointer.wait(); err != nil {
+		return err
+	}
+	return errors.Join(w.lost, w.checkpointer.write(func(r records) error { return r.setClosed(w.checkpointer.done) }))
 }
