@@ -20,13 +20,13 @@ func providersCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "providers [<name>]",
 		Short: "Lists the providers, or prints the lines of one",
-		Long: `Lists the built-in providers: what they sign, how replay is closed, how long
-they retry, and where the facts are from.
+		Long: `Lists the built-in providers: what they sign, what is a retry, what stays
+open, how long they retry, and where the facts are from.
 
 With a name it prints that provider's own lines, as a block to be pasted into the
 global webhook_guard option and changed there.`,
 		Example: `  caddy webhook-guard providers
-  caddy webhook-guard providers --json | jq '.[] | select(.replay == "not closed") | .name'
+  caddy webhook-guard providers --json | jq '.[] | select(.stays_open == "nothing") | .name'
   caddy webhook-guard providers struktr`,
 		ValidArgsFunction: completeProviders,
 		Args:              cobra.MaximumNArgs(1),
@@ -92,6 +92,10 @@ func printBlock(name string, stdout io.Writer) error {
 
 // printSubject prints the lines of a provider that the configuration describes.
 func printSubject(s *subject, stdout io.Writer) error {
-	_, err := fmt.Fprintf(stdout, "provider %s {\n%s}\n", s.name, s.provider.Lines("\t"))
+	entry, err := handbook.Sum(s.name, s.provider)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(stdout, "%sprovider %s {\n%s}\n", entry.Comment(), s.name, s.provider.Lines("\t"))
 	return err
 }

@@ -16,10 +16,18 @@ func Block(name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	entry, err := Sum(name, config.Builtin()[name])
+	if err != nil {
+		return "", err
+	}
 	var out strings.Builder
 	for line := range strings.Lines(comment) {
 		out.WriteString(strings.TrimSpace("# "+line) + "\n")
 	}
+	if comment != "" {
+		out.WriteString("#\n")
+	}
+	out.WriteString(entry.Comment())
 	out.WriteString("provider " + name + customSuffix + " {\n")
 	for line := range strings.Lines(lines) {
 		out.WriteString("\t" + line)
@@ -29,6 +37,15 @@ func Block(name string) (string, error) {
 	}
 	out.WriteString("}\n")
 	return out.String(), nil
+}
+
+// Comment says in lines of comments what is a retry, what is a replay and what stays open.
+func (e Entry) Comment() string {
+	text := "# Retry: " + e.Retry + ".\n# Replay: " + e.Recognition.Replay + ".\n# Stays open: " + e.StaysOpen + ".\n"
+	if e.NeverRetries {
+		text += "# It never retries by itself.\n"
+	}
+	return text
 }
 
 // Site is how a route is guarded with the provider.

@@ -253,3 +253,21 @@ func line(text, start string) string {
 	rest, _, _ = strings.Cut(rest, "\n")
 	return start + rest
 }
+
+// A printed block says what stays open, and that a sender never retries.
+func TestBlockSaysWhatStaysOpen(t *testing.T) {
+	for _, e := range all(t) {
+		block, err := Block(e.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{"# Retry: " + e.Retry + ".\n", "# Replay: " + e.Recognition.Replay + ".\n", "# Stays open: " + e.StaysOpen + ".\n"} {
+			if !strings.Contains(block, want) {
+				t.Errorf("%s: the block has not %q", e.Name, want)
+			}
+		}
+		if strings.Contains(block, "never retries by itself.\nprovider") != e.NeverRetries {
+			t.Errorf("%s: never retries: %t", e.Name, e.NeverRetries)
+		}
+	}
+}
