@@ -58,8 +58,9 @@ func (x *exchange) deliver(c *claim, to deliverer) outcome {
 		return outcome{result: refused.Result, err: refusalError(x.w, refused, "")}
 	}
 	x.result = webhook.Forwarded // unless the app fails
-	ctx, cancel := context.WithTimeout(detached{x.r.Context()}, g.sender.Rules.Timeout)
-	defer cancel()
+	var ctx context.Context
+	ctx, x.cancel = context.WithTimeout(detached{x.r.Context()}, g.sender.Rules.Timeout)
+	defer x.cancel()
 	c.startRenewing()
 	defer c.stopRenewing()
 
@@ -75,24 +76,25 @@ func (x *exchange) deliver(c *claim, to deliverer) outcome {
 type route struct {
 	x      *exchange
 	next   caddyhttp.Handler
-	reader *body.Reader // what the app reads; nil before, and where there is no body
+	reader body.Reader // what the app reads, where there is a body
+	tries  tries
 }
 
 // Deliver implements deliverer.
 func (t *route) Deliver(ctx context.Context, event *webhook.Event) outcome {
 	x := t.x
 	t.prepare(event)
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	once := t.reader == nil || x.r.Method == http.MethodGet
-	r := x.r.WithContext(&tries{Context: ctx, stop: stop, reader: t.reader, once: once})
+	empty := x.r.ContentLength == 0
+	t.tries.Context, t.tries.cancel = ctx, x.cancel
+	t.tries.once = empty || x.r.Method == http.MethodGet
+	r := x.r.WithContext(&t.tries)
 	r.Body = http.NoBody
-	if t.reader != nil {
-		r.Body = t.reader
+	if !empty {
+		t.tries.reader, r.Body = &t.reader, &t.reader
 	}
 	answer := newHeldAnswer(x.w, r.Method, x.guard.sender.Rules.Success)
 	err := t.run(answer, r)
-	return t.judge(answer, err, context.Cause(ctx))
+	return t.judge(answer, err, t.tries.ended())
 }
 
 // prepare makes the request what the app is to see. Its body is another for each copy of
@@ -104,17 +106,10 @@ func (t *route) prepare(event *webhook.Event) {
 	r.Trailer = nil // trailers are not signed
 	r.GetBody = nil // else the transport may send the event twice by itself
 	if len(data) > 0 {
-		t.reader = body.NewReader(data)
+		t.reader.Open(data)
 	}
 	t.x.guard.removeToken(r)
 	setVerified(r.Header, event, t.x.guard.sender.Authenticates())
-}
-
-// close ends what the app reads: from then on the memory is another body's.
-func (t *route) close() {
-	if t.reader != nil {
-		t.reader.End()
-	}
 }
 
 // errBroken is an answer that the app did not finish.
@@ -150,14 +145,13 @@ func (t *route) judge(answer *heldAnswer, err, ended error) outcome {
 		err = errBroken
 	}
 	var second *webhook.Refusal // of another guard in the same route
-	var stop stopped
 	switch {
 	case (err != nil || answer.status == 0) && errors.Is(ended, context.DeadlineExceeded):
 		// err is not wrapped: caddyhttp.Error would take over its status.
 		failed.err = caddyhttp.Error(http.StatusGatewayTimeout,
 			fmt.Errorf("the app worked on the event for longer than timeout, %s", x.guard.sender.Rules.Timeout))
-	case (err != nil || answer.result() != webhook.Forwarded) && errors.As(ended, &stop):
-		failed.err = caddyhttp.Error(http.StatusBadGateway, errors.New(string(stop)))
+	case (err != nil || answer.result() != webhook.Forwarded) && (errors.Is(ended, errSentOnce) || errors.Is(ended, errBodyUsed)):
+		failed.err = caddyhttp.Error(http.StatusBadGateway, ended)
 	case errors.Is(err, errBroken):
 		failed.err = caddyhttp.Error(http.StatusBadGateway, err)
 	case errors.As(err, &second):

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 	"strings"
@@ -27,9 +28,10 @@ type exchange struct {
 
 	bodyAsked bool // whether any of the body was read, or tried to
 	event     webhook.Event
-	named     bool          // the event's names and times, to placeholders
-	age       time.Duration // of the event or request on arrival, where that is known
-	shown     *body.Reader  // what placeholders read; nil before the body is there
+	named     bool               // the event's names and times, to placeholders
+	age       time.Duration      // of the event or request on arrival, where that is known
+	shown     body.Reader        // what placeholders read, where there is a body
+	cancel    context.CancelFunc // of what is delivered
 	route     route
 	inApp     time.Duration // time spent in the app, or waiting for it
 
@@ -50,8 +52,10 @@ func (g *Guard) newExchange(w http.ResponseWriter, r *http.Request) *exchange {
 
 // end gives back what the exchange holds and counts its result.
 func (x *exchange) end() {
-	x.route.close()
-	x.closeShown()
+	// From then on the memory is another body's. What is asked for the body later, as by an
+	// access log, finds it empty.
+	x.route.reader.End()
+	x.shown.End()
 	x.event.Release()
 	if x.store != nil {
 		x.store.leave()
@@ -60,14 +64,6 @@ func (x *exchange) end() {
 	g := x.guard
 	g.counts.result(x.result).Inc()
 	g.counts.duration.Observe((g.now().Sub(x.begun) - x.inApp).Seconds())
-}
-
-// closeShown ends what placeholders read. What is asked for the body later, as by an
-// access log, finds it empty.
-func (x *exchange) closeShown() {
-	if x.shown != nil {
-		x.shown.End()
-	}
 }
 
 // setResult makes the result known to placeholders, metrics and access logs.

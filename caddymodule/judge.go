@@ -75,11 +75,10 @@ func (x *exchange) readBody(limit int64) *webhook.Refusal {
 // own gives the event its body, and lets placeholders read it: the server's is used up.
 func (x *exchange) own(read *body.Body) {
 	x.event.Own(read)
-	x.closeShown()
-	x.shown, x.r.Body = nil, http.NoBody
+	x.r.Body = http.NoBody
 	if data := x.event.Body(); len(data) > 0 {
-		x.shown = body.NewReader(data)
-		x.r.Body = x.shown
+		x.shown.Open(data)
+		x.r.Body = &x.shown
 	}
 }
 

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"context"
+	"errors"
 	"net/http/httptrace"
 	"sync/atomic"
 	"time"
@@ -18,23 +19,17 @@ import (
 // is sent once. The app may have handled it before the connection broke.
 type tries struct {
 	context.Context
-	stop   context.CancelCauseFunc
+	cancel context.CancelFunc
 	reader *body.Reader // nil where the event has no body
 	once   bool
 
-	http1, unanswered atomic.Bool // of what was sent
+	http1, unanswered atomic.Bool           // of what was sent
+	stopped           atomic.Pointer[error] // why no further try is made
 }
 
-// stopped is why no further try is made. To a proxy it is a request that was cancelled,
-// which ends its tries and says nothing of the upstream's health.
-type stopped string
-
-func (s stopped) Error() string      { return string(s) }
-func (stopped) Is(target error) bool { return target == context.Canceled } //nolint:errorlint // what Is is for
-
-const (
-	errSentOnce = stopped("the connection to the app broke after the event was sent: the app may have handled it, so it is not sent again before the sender's retry")
-	errBodyUsed = stopped("the event was sent to one upstream in part, and the next one could not be given the whole of it")
+var (
+	errSentOnce = errors.New("the connection to the app broke after the event was sent: the app may have handled it, so it is not sent again before the sender's retry")
+	errBodyUsed = errors.New("the event was sent to one upstream in part, and the next one could not be given the whole of it")
 )
 
 // bodyWait is how long a try waits until the one before has closed the body. It does so
@@ -65,6 +60,21 @@ func (t *tries) Value(key any) any {
 		return t.begin()
 	}
 	return t.Context.Value(key)
+}
+
+// stop ends the request. To a proxy it was cancelled, which ends its tries and says nothing
+// of the upstream's health.
+func (t *tries) stop(why error) {
+	t.stopped.Store(&why)
+	t.cancel()
+}
+
+// ended is why the request ended before its time; nil where it did not.
+func (t *tries) ended() error {
+	if why := t.stopped.Load(); why != nil {
+		return *why
+	}
+	return t.Err()
 }
 
 // begin is the start of a try.

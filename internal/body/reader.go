@@ -13,31 +13,33 @@ import (
 // are copies.
 type Reader struct {
 	mu     sync.Mutex
-	data   []byte
+	data   []byte        // nil before Open and after End
 	read   int           // how much of it
 	from   int           // where the current try began to read
 	begun  bool          // there was a try
 	atEnd  bool          // io.EOF was returned
-	closed chan struct{} // closes with Close; nil where nothing was read
-	ended  bool
+	closed bool          // after something was read
+	wait   chan struct{} // closes with Close, where Begin waits for that
 }
 
-// NewReader reads data, which is another body's once the reader is ended.
-func NewReader(data []byte) *Reader { return &Reader{data: data} }
+// Open lets data be read, which is not empty, and which is another body's after End.
+func (r *Reader) Open(data []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.data, r.begun = data, false
+	r.rewind()
+}
 
 // Read implements io.Reader.
 func (r *Reader) Read(p []byte) (int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
-	case r.ended || r.isClosed():
+	case r.data == nil || r.closed:
 		return 0, http.ErrBodyReadAfterClose
 	case r.read == len(r.data):
 		r.atEnd = true
 		return 0, io.EOF
-	}
-	if r.closed == nil {
-		r.closed = make(chan struct{})
 	}
 	n := copy(p, r.data[r.read:])
 	r.read += n
@@ -48,19 +50,12 @@ func (r *Reader) Read(p []byte) (int, error) {
 func (r *Reader) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed != nil && !r.isClosed() {
-		close(r.closed)
+	r.closed = r.read > 0
+	if r.closed && r.wait != nil {
+		close(r.wait)
+		r.wait = nil
 	}
 	return nil
-}
-
-func (r *Reader) isClosed() bool {
-	select {
-	case <-r.closed: // never, where it is nil
-		return true
-	default:
-		return false
-	}
 }
 
 // Begin is called before each try to send the body: the body is given again, as a whole.
@@ -69,7 +64,7 @@ func (r *Reader) isClosed() bool {
 // first try, into a buffer that nobody fills again.
 func (r *Reader) Begin(wait time.Duration) bool {
 	closed, ready := r.begin()
-	if ready || closed == nil {
+	if closed == nil {
 		return ready
 	}
 	timer := time.NewTimer(wait)
@@ -81,7 +76,7 @@ func (r *Reader) Begin(wait time.Duration) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	// FastCGI reads to the end, and never closes.
-	if r.ended || !r.isClosed() && !r.atEnd {
+	if r.data == nil || !r.closed && !r.atEnd {
 		return false
 	}
 	r.rewind()
@@ -95,26 +90,29 @@ func (r *Reader) begin() (closed <-chan struct{}, ready bool) {
 	first := !r.begun
 	r.begun = true
 	switch {
-	case r.ended:
+	case r.data == nil:
 		return nil, false
-	case r.isClosed() && (first || r.from == 0):
+	case r.closed && (first || r.from == 0):
 		r.rewind()
 	case first:
 		r.from = r.read
-	case r.read == r.from && !r.isClosed() && !r.atEnd: // nothing was read
+	case r.read == r.from && !r.closed && !r.atEnd: // nothing was read
 	case r.from > 0:
 		return nil, false
 	default:
-		return r.closed, false
+		if r.wait == nil {
+			r.wait = make(chan struct{})
+		}
+		return r.wait, false
 	}
 	return nil, true
 }
 
-func (r *Reader) rewind() { r.read, r.from, r.atEnd, r.closed = 0, 0, false, nil }
+func (r *Reader) rewind() { r.read, r.from, r.atEnd, r.closed = 0, 0, false, false }
 
 // End gives the data up. From then on nothing of it is read any more.
 func (r *Reader) End() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.data, r.read, r.ended = nil, 0, true
+	r.data = nil
 }

@@ -12,6 +12,12 @@ import (
 
 const text = "0123456789"
 
+func open(data string) *Reader {
+	r := new(Reader)
+	r.Open([]byte(data))
+	return r
+}
+
 // read reads n bytes and, with all, to the end.
 func read(t *testing.T, r *Reader, n int, all bool) string {
 	t.Helper()
@@ -50,7 +56,7 @@ func TestEachTryGetsTheWholeBody(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := NewReader([]byte(text))
+				r := open(text)
 				if tc.before != nil {
 					tc.before(r)
 				}
@@ -79,7 +85,7 @@ func TestEachTryGetsTheWholeBody(t *testing.T) {
 // What was buffered in part before the first try is not given again by one that failed
 // before it read anything: the buffer still has it.
 func TestABufferIsLeftAlone(t *testing.T) {
-	r := NewReader([]byte(text))
+	r := open(text)
 	_ = read(t, r, 4, false)
 	for range 3 {
 		if !r.Begin(0) {
@@ -97,7 +103,7 @@ func TestNothingIsReadAfterTheEnd(t *testing.T) {
 		"ended":  (*Reader).End,
 		"both":   func(r *Reader) { r.End(); _ = r.Close() },
 	} {
-		r := NewReader([]byte(strings.Repeat(text, 10)))
+		r := open(strings.Repeat(text, 10))
 		_ = read(t, r, 50, false)
 		end(r)
 		if n, err := r.Read(make([]byte, 10)); n > 0 || !errors.Is(err, http.ErrBodyReadAfterClose) {
