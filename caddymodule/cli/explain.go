@@ -31,8 +31,9 @@ func explainCommand() *cobra.Command {
 		Short: "Says why a captured request verifies or does not",
 		Long: `Takes a captured request through the guard's checks, and where the signature
 does not hold tries the usual mistakes. The capture is a file, or - for standard
-input: a raw HTTP request, a curl command line, or a line of Caddy's access log,
-or its headers alone, with the body in a file of its own.
+input: a raw HTTP request, a curl command line, or a line of Caddy's access log
+with the body that log_append put there. Where the capture has headers alone, the
+body is in a file of its own.
 
 It never prints a secret, a signature that was expected, or the body.
 
@@ -129,8 +130,8 @@ func (o explainOptions) read(provider, captured string, stdin io.Reader) (in exp
 		return in, nil, nil, err
 	}
 	in.Request, in.Unstripped = caught.Request, caught.Unstripped
-	if caught.Form == capture.FormLog && o.body == "" {
-		caught.Notes = append(caught.Notes, "an access log holds no bodies, so the body is taken to be empty: give it with --body")
+	if caught.NoBody {
+		caught.Notes = append(caught.Notes, "the capture holds no body, so it is taken to be empty: give it with --body, or log it with `log_append <body {http.request.body}`")
 	}
 	if !caught.At.IsZero() {
 		in.Now = caught.At

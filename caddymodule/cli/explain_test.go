@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -165,7 +166,8 @@ func TestExplainForms(t *testing.T) {
 		"curl":              {"curl -X POST \\\n " + strings.Join(headers, " \\\n ") + " --data-raw '" + body + "' http://hooks.example.com/in", []string{"--now", "1764000000"}},
 		"access log": {`{"ts":1764000000.5,"request":{"method":"POST","host":"hooks.example.com","uri":"/in","headers":` + object + `}}`,
 			[]string{"--body", bodyFile}},
-		"headers": {object, []string{"--body", bodyFile, "--now", "1764000000"}},
+		"access log with the body": {`{"ts":1764000000.5,"request":{"method":"POST","host":"hooks.example.com","uri":"/in","headers":` + object + `},"body":` + strconv.Quote(body) + `}`, nil},
+		"headers":                  {object, []string{"--body", bodyFile, "--now", "1764000000"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, out := runExplain(t, c.capture, append(c.args, "--secret-env", "EXPLAIN_SECRET", "struktr")...)

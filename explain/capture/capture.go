@@ -32,6 +32,9 @@ type Capture struct {
 	// At is when the request arrived; zero where the capture does not say.
 	At time.Time
 
+	// NoBody reports that the capture is of a form without bodies, and has none.
+	NoBody bool
+
 	// Unstripped is the body before curl's -d removed its line breaks; nil where it
 	// removed none.
 	Unstripped []byte
@@ -46,8 +49,8 @@ var ErrUnknown = errors.New("this is no capture: give a raw HTTP request, a curl
 
 var requestLine = regexp.MustCompile(`^[A-Za-z]+ [^ ]+ HTTP/[0-9.]+\r?$`)
 
-// Parse reads a capture of any form. A non-nil body replaces that of the capture; an
-// access log has none.
+// Parse reads a capture of any form. A non-nil body replaces that of the capture. An access
+// log has one where log_append put it there.
 func Parse(text, body []byte) (*Capture, error) {
 	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
 	start := bytes.TrimLeft(text, " \t\r\n")
@@ -72,7 +75,7 @@ func Parse(text, body []byte) (*Capture, error) {
 		return nil, err
 	}
 	if body != nil && c.Form != FormCurl {
-		c.Request.Body = body
+		c.Request.Body, c.NoBody = body, false
 	}
 	return c, nil
 }

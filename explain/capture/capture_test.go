@@ -257,3 +257,33 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// The body is where log_append puts it, as text or in base64.
+func TestLoggedBodies(t *testing.T) {
+	const head = `{"ts":1764000000.5,"msg":"handled request","request":{"method":"POST","uri":"/in","headers":{"Content-Length":["7"]}},"status":401`
+	for _, c := range []struct {
+		fields, body string
+		none         bool
+		notes        int
+	}{
+		{`,"body":"{\"a\":1}"`, `{"a":1}`, false, 0},
+		{`,"request_body":"{\"a\":1}"`, `{"a":1}`, false, 0},
+		{`,"body":"eyJhIjoxfQ=="`, `{"a":1}`, false, 0},
+		{`,"body_base64":"eyJhIjoxfQ=="`, `{"a":1}`, false, 0},
+		{`,"body_base64":"ZQ=="`, "e", false, 0},
+		{`,"body":"ZQ=="`, "ZQ==", false, 0}, // not as long as the request says
+		{`,"body":"{\"a\":1}","body":""`, `{"a":1}`, false, 0},
+		{`,"body":""`, "", false, 0},
+		{`,"body":"a\ufffdb"`, "a\ufffdb", false, 1},
+		{`,"body":{"a":1}`, "", true, 0},
+		{"", "", true, 0},
+	} {
+		got := parse(t, head+c.fields+"}", nil)
+		if string(got.Request.Body) != c.body || got.NoBody != c.none || len(got.Notes) != c.notes {
+			t.Errorf("%s: %q, none %v, notes %q", c.fields, got.Request.Body, got.NoBody, got.Notes)
+		}
+	}
+	if got := parse(t, head+"}", []byte("given")); got.NoBody || string(got.Request.Body) != "given" {
+		t.Errorf("a body that is given: %+v", got)
+	}
+}

@@ -2,10 +2,16 @@ package capture
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"math"
+	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
+
+	"github.com/tidwall/gjson"
 )
 
 // logLine is an entry of Caddy's access log.
@@ -41,6 +47,7 @@ func parseLog(text []byte) (*Capture, error) {
 		return nil, errors.New("there are several entries: keep the one to explain")
 	}
 	c := newCapture(FormLog)
+	c.NoBody = true
 	var line logLine
 	if json.Unmarshal(raw, &line) != nil {
 		line.Request = nil // a header may be named Request or Ts
@@ -66,7 +73,37 @@ func parseLog(text []byte) (*Capture, error) {
 	if line.Request.Host != "" {
 		c.Request.Host = line.Request.Host
 	}
+	c.loggedBody(raw)
 	return c, nil
+}
+
+// bodyFields are the names that people give log_append for a body.
+var bodyFields = []string{"body", "request_body", "req_body", "body_base64", "request_body_base64", "req_body_base64"}
+
+// loggedBody takes the body from where `log_append <body {http.request.body}` puts it, or
+// body_base64. Of two fields of one name the first counts: without the < Caddy adds the
+// field once more after the handlers have read the body.
+func (c *Capture) loggedBody(raw []byte) {
+	for _, name := range bodyFields {
+		field := gjson.GetBytes(raw, name)
+		if field.Type != gjson.String {
+			continue
+		}
+		c.NoBody, c.Request.Body = false, []byte(field.Str)
+		decoded, err := base64.StdEncoding.DecodeString(field.Str)
+		if err == nil && (strings.HasSuffix(name, "base64") || c.isLong(len(decoded)) && !c.isLong(len(field.Str))) {
+			c.Request.Body = decoded
+		}
+		if bytes.ContainsRune(c.Request.Body, utf8.RuneError) {
+			c.note("the body in the log has characters in place of bytes that are not UTF-8: log {http.request.body_base64} instead")
+		}
+		return
+	}
+}
+
+// isLong reports whether the request states this length of its body.
+func (c *Capture) isLong(length int) bool {
+	return c.header("Content-Length") == strconv.Itoa(length)
 }
 
 func (c *Capture) bareHeaders(raw json.RawMessage) error {
