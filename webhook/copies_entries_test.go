@@ -64,6 +64,22 @@ func basic(body string, headers ...string) signature.Request {
 	return post(body, append(headers, "Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(copySecret)))...)
 }
 
+func gocardless(body string) signature.Request {
+	return post(body, "Webhook-Signature", hex.EncodeToString(mac256(body)))
+}
+
+func fastspring(body string) signature.Request {
+	return post(body, "X-FS-Signature", base64.StdEncoding.EncodeToString(mac256(body)))
+}
+
+func xero(body string) signature.Request {
+	return post(body, "x-xero-signature", base64.StdEncoding.EncodeToString(mac256(body)))
+}
+
+func docusign(body string) signature.Request {
+	return post(body, "X-DocuSign-Signature-1", base64.StdEncoding.EncodeToString(mac256(body)))
+}
+
 // What the entries say of single senders, by requests that are signed here.
 func TestWhatEntriesTakeForOneEvent(t *testing.T) {
 	now := time.Now().Truncate(time.Second)
@@ -96,6 +112,14 @@ func TestWhatEntriesTakeForOneEvent(t *testing.T) {
 		"another change of one deal":                  {"pipedrive", pipedrive(v2), pipedrive(v2[:len(v2)-2] + `8Z"`), false},
 		"a bounce's retry":                            {"postmark", basic(`{"RecordType":"Open"}`, "X-PM-Webhook-Trace-Id", "t1"), basic(`{"RecordType":"Open"}`, "X-PM-Webhook-Trace-Id", "t1"), true},
 		"a message that is opened twice":              {"postmark", basic(`{"RecordType":"Open"}`, "X-PM-Webhook-Trace-Id", "t1"), basic(`{"RecordType":"Open"}`, "X-PM-Webhook-Trace-Id", "t2"), false},
+		"a batch of other bytes with the same IDs":    {"gocardless", gocardless(`{"events":[{"id":"E1"}],"n":1}`), gocardless(`{"events":[{"id":"E1"}],"n":2}`), true},
+		"batches with an element without an ID":       {"gocardless", gocardless(`{"events":[{"id":"E1"},{"x":1}]}`), gocardless(`{"events":[{"id":"E1"},{"x":2}]}`), false},
+		"such a batch captured":                       {"gocardless", gocardless(`{"events":[{"id":"E1"},{"x":1}]}`), gocardless(`{"events":[{"id":"E1"},{"x":1}]}`), true},
+		"another batch with an element without one":   {"fastspring", fastspring(`{"events":[{"type":"a"}]}`), fastspring(`{"events":[{"type":"b"}]}`), false},
+		"a batch beside another random text":          {"xero", xero(`{"events":[{"resourceId":"r","eventDateUtc":"t"}],"entropy":"a"}`), xero(`{"events":[{"resourceId":"r","eventDateUtc":"t"}],"entropy":"b"}`), true},
+		"a batch without a list":                      {"xero", xero(`{"n":1}`), xero(`{"n":2}`), false},
+		"two XML messages":                            {"docusign", docusign(`<a>1</a>`), docusign(`<a>2</a>`), false},
+		"an XML message's retry":                      {"docusign", docusign(`<a>1</a>`), docusign(`<a>1</a>`), true},
 		"a token sender without an ID repeats itself": {"ethoca", basic(`{"a":1}`), basic(`{"a":1}`), false},
 	} {
 		t.Run(name, func(t *testing.T) {
