@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/placeholder"
 	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/explain"
 	"github.com/webhookguard/caddy-webhook-guard/explain/capture"
@@ -104,10 +103,8 @@ func (o explainOptions) read(provider, captured string, stdin io.Reader) (in exp
 	}
 	in = explain.Input{Name: provider, Now: time.Now(), Senders: subject.senders}
 	in.Provider = config.Provider{PublicURL: o.publicURL, Param: o.params}.Over(subject.provider)
-	if strings.Contains(in.Provider.PublicURL, "{") {
-		if in.Provider.PublicURL, err = placeholder.Resolve(in.Provider.PublicURL); err != nil {
-			return in, nil, nil, fmt.Errorf("public_url has no value here: give the URL itself with --public-url: %w", err)
-		}
+	if err := resolvePublicURL(&in.Provider); err != nil {
+		return in, nil, nil, fmt.Errorf("%w: give the URL itself with --public-url", err)
 	}
 	if err := oneFromStdin(captured, o.body, o.secret.file); err != nil {
 		return in, nil, nil, err

@@ -43,6 +43,9 @@ func (o *signerFlags) messenger(name string, stdin io.Reader) (*messenger, error
 		maps.Copy(params, o.sender.params)
 	}
 	subject.provider.Param = params
+	if err := resolvePublicURL(&subject.provider); err != nil {
+		return nil, err
+	}
 	m := &messenger{subject: subject}
 	if m.sender, err = webhook.New(name, m.provider); err != nil {
 		return nil, fmt.Errorf("provider %s: %w", name, err)

@@ -211,6 +211,19 @@ func (f configFlags) find(name string) (*subject, error) {
 	return s, nil
 }
 
+// resolvePublicURL resolves the placeholders of a provider's public_url.
+func resolvePublicURL(p *config.Provider) error {
+	if !strings.Contains(p.PublicURL, "{") {
+		return nil
+	}
+	text, err := placeholder.Resolve(p.PublicURL)
+	if err != nil {
+		return fmt.Errorf("public_url has no value here: %w", err)
+	}
+	p.PublicURL = text
+	return nil
+}
+
 // secrets returns the secret that the flags name, or else those of the guard that are in
 // force, in its order. No error holds any of them.
 func (s *subject) secrets(flags secretFlags, stdin io.Reader) ([]string, error) {

@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -143,6 +145,29 @@ func TestURLsAreSignedAsTheyWereRegistered(t *testing.T) {
 		if resp := tc.hook.send(t, g); resp.Guard != tc.result {
 			t.Errorf("%s: %d %s, want %s", tc.name, resp.Status, resp.Guard, tc.result)
 		}
+	}
+}
+
+// The command line signs and judges what the guard's public_url says.
+func TestTheCommandLineSignsThePublicURL(t *testing.T) {
+	t.Parallel()
+	app := testbed.StartApp(t, nil)
+	config := site{store: "memory", routes: fmt.Sprintf(
+		"\thandle /in {\n\t\twebhook_guard square {\n\t\t\tsecret %s\n\t\t\tpublic_url https://user:canary@{env.REPORT_HOST}/hooks/in\n\t\t}\n\t\t%s\n\t}\n", reportSecret, proxy(app))}.caddyfile()
+	g := testbed.StartGateway(t, config, testbed.WithEnv("REPORT_HOST=hooks.example.com"))
+	file := filepath.Join(t.TempDir(), "Caddyfile")
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := cli{env: []string{"REPORT_HOST=hooks.example.com", "PORT=1", "ADMIN=2"}}
+	out := c.wantRun(t, 0, "200 forwarded", "send", "square", g.URL("/in?order=1"), "--config", file)
+	h := squareEvent("https://user:canary@hooks.example.com/hooks/in?order=1", "e1")
+	c.stdin = "POST /in?order=1 HTTP/1.1\nHost: 10.0.0.1\n" + h.signature + "\n\n" + h.body
+	out += c.wantRun(t, 0, "The request verifies.", "explain", "square", "--config", file, "-")
+	c.stdin = strings.Replace(c.stdin, "order=1", "order=2", 1)
+	out += c.wantRun(t, 1, "does not verify", "explain", "square", "--config", file, "-")
+	if strings.Contains(out, "canary") {
+		t.Errorf("the password of the URL is printed:\n%s", out)
 	}
 }
 
