@@ -138,7 +138,7 @@ func (t *route) run(w http.ResponseWriter, r *http.Request) (err error) {
 func (t *route) judge(answer *heldAnswer, err, ended error) outcome {
 	x := t.x
 	failed := outcome{answer: answer, result: webhook.UpstreamFailed}
-	if errors.Is(err, errBroken) && answer.bodiless() {
+	if err == errBroken && answer.bodiless() { //nolint:errorlint // a panic wraps it, and is none
 		err = nil // the proxy missed a body that there cannot be
 	}
 	if err == nil && answer.status != 0 && !answer.complete() {

@@ -77,6 +77,8 @@ func TestOnlyAWholeAnswerWithASuccessIsOne(t *testing.T) {
 		"broken off after a 200": {nil, func(w http.ResponseWriter, r *http.Request) error { _ = says(200, "ok")(w, r); return aborts(w, r) }, webhook.UpstreamFailed, 502, true, 0},
 		"a panic":                {nil, func(http.ResponseWriter, *http.Request) error { panic("bug") }, webhook.UpstreamFailed, 502, true, 0},
 		"a panic with an error":  {nil, func(http.ResponseWriter, *http.Request) error { panic(errRefused) }, webhook.UpstreamFailed, 502, true, 0},
+		"broken off after a 204": {nil, func(w http.ResponseWriter, r *http.Request) error { _ = says(204, "")(w, r); return aborts(w, r) }, webhook.Forwarded, 204, false, 1},
+		"a panic after a 204":    {nil, func(w http.ResponseWriter, r *http.Request) error { _ = says(204, "")(w, r); panic("bug") }, webhook.UpstreamFailed, 502, true, 0},
 		"a panic after a 200":    {nil, func(w http.ResponseWriter, r *http.Request) error { _ = says(200, "ok")(w, r); panic("bug") }, webhook.UpstreamFailed, 502, true, 0},
 	} {
 		t.Run(name, func(t *testing.T) {

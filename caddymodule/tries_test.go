@@ -1,0 +1,71 @@
+package caddymodule
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http/httptrace"
+	"testing"
+
+	"github.com/webhookguard/caddy-webhook-guard/internal/body"
+)
+
+func newTries(t *testing.T, data string, once bool) *tries {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(cancel)
+	x := &tries{Context: ctx, cancel: cancel, once: once}
+	if data != "" {
+		x.reader = new(body.Reader)
+		x.reader.Open([]byte(data))
+	}
+	return x
+}
+
+// begins asks for a trace, as the proxy does before each try.
+func begins(x *tries) (*httptrace.ClientTrace, error) {
+	own := new(httptrace.ClientTrace)
+	ctx := httptrace.WithClientTrace(context.WithValue(x, guardedKey{}, true), own)
+	return httptrace.ContextClientTrace(ctx), ctx.Err()
+}
+
+func TestATryBeginsWhereItsTraceIsMade(t *testing.T) {
+	x := newTries(t, "event", false)
+	for range 3 {
+		if trace, err := begins(x); err != nil || trace.WroteHeaders != nil {
+			t.Fatalf("%v, %v", trace, err)
+		}
+		if got, err := io.ReadAll(x.reader); string(got) != "event" || err != nil {
+			t.Errorf("the try got %q, %v", got, err)
+		}
+		_ = x.reader.Close()
+	}
+	x.reader.End()
+	if _, err := begins(x); !errors.Is(err, context.Canceled) || !errors.Is(x.ended(), errBodyUsed) {
+		t.Errorf("a try without the body began: %v, %v", err, x.ended())
+	}
+}
+
+// What was sent and not answered is not sent again; what could not be sent, or was answered,
+// is followed by the next try.
+func TestWhatIsSentOnce(t *testing.T) {
+	for _, data := range []string{"", "event"} {
+		x := newTries(t, data, true)
+		trace, err := begins(x)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if trace, err = begins(x); err != nil {
+			t.Fatalf("nothing was sent: %v", err)
+		}
+		trace.WroteHeaders()
+		trace.GotFirstResponseByte()
+		if trace, err = begins(x); err != nil {
+			t.Fatalf("the other one was answered: %v", err)
+		}
+		trace.WroteHeaders()
+		if _, err := begins(x); !errors.Is(err, context.Canceled) || !errors.Is(x.ended(), errSentOnce) {
+			t.Errorf("sent again: %v, %v", err, x.ended())
+		}
+	}
+}
