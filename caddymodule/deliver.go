@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
+	"strconv"
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -184,9 +185,13 @@ func failure(err error) error {
 	if 300 <= handler.StatusCode && handler.StatusCode <= 999 {
 		return handler
 	}
+	text := ""
+	if handler.Err != nil {
+		text = handler.Err.Error()
+	}
 	// Not wrapped: caddyhttp.Error would take over its status.
 	return caddyhttp.Error(http.StatusBadGateway,
-		fmt.Errorf("behind the guard came an error with the status %d, which is not one of a failure: %v", handler.StatusCode, handler.Err))
+		errors.New("behind the guard came an error with the status "+strconv.Itoa(handler.StatusCode)+", which is not one of a failure: "+text))
 }
 
 // switched reports whether the app tried to answer with another protocol. The proxy says

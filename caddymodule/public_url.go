@@ -18,8 +18,8 @@ func (g *Guard) resolvePublicURL() error {
 	if !strings.Contains(g.PublicURL, "{") {
 		return nil
 	}
-	if _, err := caddy.NewReplacer().ReplaceOrErr(g.PublicURL, false, true); err != nil {
-		g.publicURLVaries = true
+	_, err := caddy.NewReplacer().ReplaceOrErr(g.PublicURL, false, true)
+	if g.publicURLVaries = err != nil; g.publicURLVaries {
 		return nil
 	}
 	text, err := placeholder.Resolve(g.PublicURL)

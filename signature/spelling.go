@@ -61,7 +61,7 @@ func (s *Scheme) spellings(r *Request) []Request {
 
 // respell adds to a list every request of it with another text for one part of its URL.
 func respell(list []Request, others func(*Request) []string, set func(*Request, string)) []Request {
-	for i := range len(list) {
+	for i := range list {
 		for _, text := range others(&list[i]) {
 			other := list[i]
 			set(&other, text)

@@ -110,8 +110,8 @@ type signerFlags struct {
 	config configFlags
 }
 
-func (f *signerFlags) add(cmd *cobra.Command) {
-	f.secret.add(cmd)
-	f.sender.add(cmd)
-	f.config.add(cmd)
+func (o *signerFlags) add(cmd *cobra.Command) {
+	o.secret.add(cmd)
+	o.sender.add(cmd)
+	o.config.add(cmd)
 }

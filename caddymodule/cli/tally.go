@@ -76,12 +76,11 @@ func (t *tally) showProgress(got reply, keep bool) error {
 	return err
 }
 
-func (t *tally) line(got reply) error {
-	if got.err != nil {
-		return nil // it is the command's error
+func (t *tally) line(got reply) (err error) {
+	if got.err == nil { // otherwise it is the command's error
+		text := strings.TrimSpace(fmt.Sprintf("%d %s  %s", got.status, got.word(), t.printable(got.text)))
+		_, err = fmt.Fprintln(t.out, text)
 	}
-	text := strings.TrimSpace(fmt.Sprintf("%d %s  %s", got.status, got.word(), t.printable(got.text)))
-	_, err := fmt.Fprintln(t.out, text)
 	return err
 }
 

@@ -118,9 +118,9 @@ func TestTheNextUpstreamOfFastCGIGetsTheWholeEvent(t *testing.T) {
 			t.Error(err)
 		}
 		got <- body
-		w.WriteHeader(200)
+		w.WriteHeader(http.StatusOK)
 	})
-	broken := startFastCGI(t, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(503) })
+	broken := startFastCGI(t, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
 	for name, first := range map[string]string{
 		"drops the connection": startWire(t, nil).addr,
 		"answers 503":          broken,
