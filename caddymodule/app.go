@@ -2,9 +2,7 @@ package caddymodule
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -59,7 +57,7 @@ type App struct {
 	store  *sharedStore // nil until it is opened
 	key    string       // the reference to it that this app holds
 	ended  bool
-	scopes map[string][sha256.Size]byte
+	scopes []scopeClaim
 
 	guarded guardedScopes
 }
@@ -75,7 +73,6 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // Provision implements caddy.Provisioner. It opens nothing.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.logger = ctx, ctx.Logger()
-	a.scopes = make(map[string][sha256.Size]byte)
 	var err error
 	if a.metrics, err = registerMetrics(ctx.GetMetricsRegistry()); err != nil {
 		return err
@@ -111,19 +108,6 @@ func (a *App) provider(name string) (config.Provider, error) {
 		return p, nil
 	}
 	return config.Builtin().Get(name)
-}
-
-// claimScope makes sure that guards which share a provider's default scope mean
-// the same sender. With other secrets behind one scope, one of two tenants could
-// use up the event IDs of the other.
-func (a *App) claimScope(scope string, fingerprint [sha256.Size]byte) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if other, taken := a.scopes[scope]; taken && other != fingerprint {
-		return errors.New("another webhook_guard of this provider has other secrets, signed bytes or id: give each one a scope of its own, scope <name>")
-	}
-	a.scopes[scope] = fingerprint
-	return nil
 }
 
 // Start implements caddy.App.

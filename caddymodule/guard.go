@@ -12,14 +12,15 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/placeholder"
 	"github.com/webhookguard/caddy-webhook-guard/config"
-	"github.com/webhookguard/caddy-webhook-guard/signature"
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
 
@@ -66,8 +67,9 @@ type Guard struct {
 	InsecureUnsigned bool `json:"insecure_unsigned,omitempty"`
 
 	// The namespace of event IDs. Tenants must never share one: with it, a
-	// tenant could use up another's event ID. May hold placeholders. Default:
-	// the provider's name.
+	// tenant could use up another's event ID. May hold placeholders. Guards that
+	// share one on purpose all say so. Default: the provider's name, for one guard
+	// of the provider only.
 	Scope string `json:"scope,omitempty"`
 
 	// What to do when the store cannot answer: `reject` with 503, or `forward`
@@ -77,15 +79,18 @@ type Guard struct {
 	// Everything that a provider has, laid over the provider's own.
 	config.Provider
 
-	app         *App
-	sender      *webhook.Sender
-	fixed       []signature.Secret // those that were resolved when the configuration was loaded
-	perRequest  []string           // the others, with their placeholders
-	scopeVaries bool
+	app        *App
+	sender     *webhook.Sender
+	fixed      keyring            // those that were resolved when the configuration was loaded
+	perRequest []placeholder.Text // the others
+	scopeText  placeholder.Text
+	methods    string // as the Allow header has them
+	handshake  atomic.Pointer[webhook.Handshake]
+	files      follower // those that hold the secrets, or the handshake's argument
+	place      string   // where the guard stands, as far as that is known
+
 	// publicURLVaries: public_url has placeholders that only a request resolves.
 	publicURLVaries bool
-	methods         string // as the Allow header has them
-	handshake       *webhook.Handshake
 
 	now     func() time.Time
 	logger  *zap.Logger
@@ -96,7 +101,9 @@ type Guard struct {
 // Secret is one of a guard's shared secrets, or public keys.
 type Secret struct {
 	// The secret. Placeholders such as `{env.X}` and `{file./path}` are resolved
-	// when the configuration is loaded; the result is never written back.
+	// when the configuration is loaded; the result is never written back. A file is
+	// looked at again, at most once a second, so that its new content is in force
+	// without a reload.
 	Value string `json:"value"`
 
 	// The secret is not taken any more from this time on. Default: always taken.
@@ -132,6 +139,7 @@ func (g *Guard) Provision(ctx caddy.Context) error {
 	}
 	g.app = app.(*App)
 	g.metrics = g.app.metrics
+	g.place = placeOf(ctx)
 	if err := g.provision(); err != nil {
 		return fmt.Errorf("webhook_guard: provider %q, scope %q: %w", g.ProviderName, g.scope(), err)
 	}
@@ -168,38 +176,17 @@ func (g *Guard) provision() error {
 	}
 	g.app.guarded.add(g.scope(), g.sender.ByIDAlone())
 	g.methods = strings.Join(g.sender.Rules.Methods, ", ")
-	g.scopeVaries = strings.Contains(g.Scope, "{")
+	g.scopeText = placeholder.Parse(g.Scope)
 	if err := g.resolveSecrets(); err != nil {
 		return err
 	}
 	if err := g.provisionHandshake(); err != nil {
 		return err
 	}
-	if g.Scope == "" {
-		return g.app.claimScope(g.ProviderName, g.fingerprint())
+	if err := g.checkScope(); err != nil {
+		return err
 	}
-	return nil
-}
-
-// scope is the configured text of the namespace of event IDs.
-func (g *Guard) scope() string {
-	if g.Scope == "" {
-		return g.ProviderName
-	}
-	return g.Scope
-}
-
-// scopeFor is the namespace of one request's event.
-func (g *Guard) scopeFor(repl *caddy.Replacer) (string, *webhook.Refusal) {
-	if !g.scopeVaries {
-		return g.scope(), nil
-	}
-	scope := repl.ReplaceKnown(g.Scope, "")
-	if scope == "" || strings.Contains(scope, "{") {
-		return g.Scope, webhook.Refuse(webhook.Misconfigured,
-			"the scope %s has no value for this request: give its map a default, or guard only what it knows", g.Scope)
-	}
-	return scope, nil
+	return g.app.claimScope(g.claimOfScope())
 }
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.

@@ -25,25 +25,56 @@ func (g *Guard) provisionHandshake() error {
 	if err := parsed.CheckProvider(g.Provider); err != nil {
 		return err
 	}
-	argument := ""
-	if parsed.Argument != "" {
-		if argument, err = placeholder.Resolve(parsed.Argument); err != nil {
-			return fmt.Errorf("handshake: %w", err)
-		}
+	if parsed.Argument == "" {
+		err = g.useHandshake(parsed, "")
+	} else {
+		err = g.followArgument(parsed)
 	}
+	if err == nil {
+		g.warnOfCheckLogs(parsed)
+	}
+	return err
+}
+
+// followArgument uses the argument, which may be in a file that changes.
+func (g *Guard) followArgument(parsed *config.Handshake) error {
+	err := placeholder.ConfiguredSlip(parsed.Argument)
+	if err != nil {
+		return fmt.Errorf("handshake: %w", err)
+	}
+	text, err := placeholder.Load(parsed.Argument)
+	if err != nil {
+		return fmt.Errorf("handshake: %w", err)
+	}
+	var unusable error // names the line already
+	err = g.follow("handshake", text, func(argument string) error {
+		if err := placeholder.Slip(argument); err != nil {
+			return err
+		}
+		unusable = g.useHandshake(parsed, argument)
+		return unusable
+	})
+	if err != nil && unusable == nil {
+		return fmt.Errorf("handshake: %w", err)
+	}
+	return err
+}
+
+// useHandshake puts a handshake in force.
+func (g *Guard) useHandshake(parsed *config.Handshake, argument string) error {
 	handshake, err := webhook.NewHandshake(parsed, argument)
 	if err != nil {
 		return err
 	}
-	if handshake.Signs() && (len(g.fixed)+len(g.perRequest) == 0 || g.sender.Rules.Token != nil) {
+	secrets := g.fixed.secrets()
+	if handshake.Signs() && (len(secrets)+len(g.perRequest) == 0 || g.sender.Rules.Token != nil) {
 		return fmt.Errorf("handshake: %s signs its answer: %w", parsed.Kind,
 			errors.New("the provider has no secret to sign with: write handshake off"))
 	}
-	if err := handshake.Try(g.fixed, g.now()); err != nil {
+	if err := handshake.Try(secrets, g.now()); err != nil {
 		return err
 	}
-	g.warnOfCheckLogs(parsed)
-	g.handshake = handshake
+	g.handshake.Store(handshake)
 	return nil
 }
 

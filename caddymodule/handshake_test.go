@@ -55,7 +55,7 @@ func newCheckBench(words string, edit func(*Guard)) (*checkBench, error) {
 		now:          time.Now,
 	}}
 	g := b.guard
-	g.app = &App{metrics: g.metrics, scopes: make(map[string][sha256.Size]byte), Providers: map[string]config.Provider{"acme": {
+	g.app = &App{metrics: g.metrics, Providers: map[string]config.Provider{"acme": {
 		Signature: []signature.SignatureSpec{{Header: "X-Sig"}},
 		ID:        sourcesOf("body id"),
 	}}}

@@ -2,7 +2,6 @@ package caddymodule
 
 import (
 	"context"
-	"crypto/sha256"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -135,7 +134,7 @@ func newBench(t *testing.T, edit func(*Guard)) *bench {
 
 func newGuard() *Guard {
 	return &Guard{
-		app:     &App{metrics: sharedMetrics(), scopes: make(map[string][sha256.Size]byte)},
+		app:     &App{metrics: sharedMetrics()},
 		metrics: sharedMetrics(),
 		logger:  zap.NewNop(),
 		now:     time.Now,

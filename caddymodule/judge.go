@@ -17,15 +17,16 @@ var bodies = body.NewBudget(defaultMaxBuffered)
 func (x *exchange) judge() (*webhook.Reply, *webhook.Refusal) {
 	g := x.guard
 	now := g.now()
+	g.files.look(now)
 	facts, refused := g.signedURL(g.facts(x.r), x.repl)
 	if refused != nil {
 		return nil, refused
 	}
 	j := g.sender.Begin(facts, x, now)
 	refused = x.authenticate(&j, now)
-	if g.handshake != nil {
+	if handshake := g.handshake.Load(); handshake != nil {
 		var reply *webhook.Reply
-		if reply, refused = g.handshake.Answer(&j, refused, x); reply != nil {
+		if reply, refused = handshake.Answer(&j, refused, x); reply != nil {
 			return reply, nil
 		}
 	}

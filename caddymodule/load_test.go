@@ -121,7 +121,7 @@ func TestATokenThatLogsWouldShowIsWarnedOf(t *testing.T) {
 		core, logs := observer.New(zap.DebugLevel)
 		g := newGuard()
 		g.logger = zap.New(core)
-		g.ProviderName, g.Secret, g.Token = "struktr", []Secret{{Value: "c4n4ry"}}, token
+		g.ProviderName, g.Secret, g.Token = "struktr", []Secret{{Value: "c4n4ry-c4n4ry-c4n4ry"}}, token
 		if err := g.provision(); err != nil {
 			t.Fatal(err)
 		}

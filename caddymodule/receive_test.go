@@ -189,7 +189,7 @@ func TestRemoveTokenTakesOutWhatWasCompared(t *testing.T) {
 }
 
 func TestAScopeNeedsAValue(t *testing.T) {
-	for value, want := range map[any]string{"acme": "t-acme", "": "t-", nil: "", "{not.mapped}": ""} {
+	for value, want := range map[any]string{"acme": "t-acme", "": "t-", nil: "", "{not.mapped}": "t-{not.mapped}"} {
 		g := newGuard()
 		g.ProviderName, g.Scope, g.Secret = "struktr", "t-{tenant}", []Secret{{Value: "x"}}
 		if err := g.provision(); err != nil {

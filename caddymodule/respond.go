@@ -60,7 +60,7 @@ func (x *exchange) refuse(refused *webhook.Refusal) error {
 func (x *exchange) confirm(reply *webhook.Reply) error {
 	x.setResult(webhook.HandshakeAnswered)
 	x.guard.logger.Info("answered the sender's check of the endpoint",
-		x.logFields(zap.String("result", string(webhook.HandshakeAnswered)), zap.String("kind", x.guard.handshake.Kind))...)
+		x.logFields(zap.String("result", string(webhook.HandshakeAnswered)), zap.String("kind", x.guard.handshake.Load().Kind))...)
 	header := x.w.Header()
 	setResult(header, webhook.HandshakeAnswered)
 	if reply.Header != "" {

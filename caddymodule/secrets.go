@@ -1,8 +1,6 @@
 package caddymodule
 
 import (
-	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,19 +8,31 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
 
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/placeholder"
 	"github.com/webhookguard/caddy-webhook-guard/signature"
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
 
-// newSecret makes a secret of its resolved text. An error never holds the text.
-func (g *Guard) newSecret(text string, until time.Time) (signature.Secret, error) {
+// newSecrets makes the secrets of a line's resolved text: one, or each of a list. An
+// error never holds the text.
+func (g *Guard) newSecrets(text string, until time.Time) ([]signature.Secret, error) {
 	if text == "" {
-		return signature.Secret{}, errors.New("it is empty")
+		return nil, errors.New("it is empty")
 	}
-	key, err := g.sender.NewKey(text)
-	return signature.Secret{Key: key, Until: until}, err
+	if err := placeholder.Slip(text); err != nil {
+		return nil, err
+	}
+	keys, err := g.sender.NewKeys(text)
+	if err != nil {
+		return nil, err
+	}
+	made := make([]signature.Secret, len(keys))
+	for i, key := range keys {
+		made[i] = signature.Secret{Key: key, Until: until}
+	}
+	return made, nil
 }
 
 // resolveSecrets makes the fixed secrets and checks the others as far as that
@@ -34,9 +44,10 @@ func (g *Guard) resolveSecrets() error {
 	line, secrets := g.secretLines()
 	past := 0
 	for i, secret := range secrets {
-		over, err := g.resolve(secret)
+		name := fmt.Sprintf("%s %d", line, i+1)
+		over, err := g.resolve(name, secret)
 		if err != nil {
-			return fmt.Errorf("%s %d: %w", line, i+1, err)
+			return fmt.Errorf("%s: %w", name, err)
 		}
 		if over {
 			past++
@@ -57,11 +68,14 @@ func (g *Guard) secretLines() (string, []Secret) {
 }
 
 // resolve adds one secret and reports whether it is past its end.
-func (g *Guard) resolve(secret Secret) (past bool, err error) {
+func (g *Guard) resolve(name string, secret Secret) (past bool, err error) {
+	if err := placeholder.ConfiguredSlip(secret.Value); err != nil {
+		return false, err
+	}
 	if secret.PerRequest {
 		return false, g.addPerRequest(secret)
 	}
-	text, err := placeholder.Resolve(secret.Value)
+	text, err := placeholder.Load(secret.Value)
 	if err != nil {
 		return false, err
 	}
@@ -70,11 +84,37 @@ func (g *Guard) resolve(secret Secret) (past bool, err error) {
 		until = *secret.Until
 		past = !g.now().Before(until)
 	}
-	made, err := g.newSecret(text, until)
-	if err == nil {
-		g.fixed = append(g.fixed, made)
+	set := g.fixed.add()
+	return past, g.follow(name, text, func(value string) error {
+		made, err := g.newSecrets(value, until)
+		if err != nil {
+			return err
+		}
+		g.warnOfSecret(name, value, made)
+		set(made)
+		return nil
+	})
+}
+
+// shortSecret is the length, in bytes, under which a secret can be guessed by trying.
+const shortSecret = 16
+
+// warnOfSecret says what is odd about a secret that is taken all the same.
+func (g *Guard) warnOfSecret(name, text string, made []signature.Secret) {
+	warn := func(message string) {
+		g.logger.Warn(message, zap.String("provider", g.ProviderName), zap.String("scope", g.scope()), zap.String("line", name))
 	}
-	return past, err
+	if g.sender.Rules.Scheme.Asymmetric() {
+		return // its text is read as a whole, and is no secret
+	}
+	if trimmed := strings.TrimSpace(text); trimmed != text {
+		warn("the secret has white space at its ends: is that a part of it?")
+	} else if n := len(text); n > 1 && text[0] == text[n-1] && strings.ContainsRune("\"'`", rune(text[0])) {
+		warn("the secret has quotes around it: are they a part of it?")
+	}
+	if slices.ContainsFunc(made, func(s signature.Secret) bool { return s.Key.Size() < shortSecret }) {
+		warn(fmt.Sprintf("the secret is shorter than %d bytes, and a short one can be guessed: let the sender make a longer one", shortSecret))
+	}
 }
 
 // checkAuthentication refuses a guard that would let strangers in.
@@ -116,62 +156,47 @@ func (g *Guard) checkSecretLines() error {
 }
 
 // senderChosen are the placeholders that hold what the sender sent.
-var senderChosen = []string{"{http.request.", "{http.regexp."}
+var senderChosen = []string{"http.request.", "http.regexp."}
 
 // addPerRequest keeps a secret whose placeholders are resolved for each request.
 func (g *Guard) addPerRequest(secret Secret) error {
-	if !strings.Contains(secret.Value, "{") {
+	text := placeholder.Parse(secret.Value)
+	if !text.Varies() {
 		return errors.New("per_request without a placeholder: leave the word out")
 	}
 	for _, prefix := range senderChosen {
-		if strings.Contains(secret.Value, prefix) {
-			return fmt.Errorf("%s…} is chosen by the sender, who must not choose the key: use the output of a map", prefix)
+		if slices.ContainsFunc(text.Names(), func(name string) bool { return strings.HasPrefix(name, prefix) }) {
+			return fmt.Errorf("{%s…} is chosen by the sender, who must not choose the key: use the output of a map", prefix)
 		}
 	}
 	if secret.Until != nil {
 		return errors.New("per_request and until do not go together: let the map end the old secret")
 	}
-	if !g.scopeVaries {
+	if !g.scopeText.Varies() {
 		return errors.New("per_request needs a scope with a placeholder, such as scope {tenant}: tenants that share one could use up each other's event IDs")
 	}
-	g.perRequest = append(g.perRequest, secret.Value)
+	g.perRequest = append(g.perRequest, text)
 	return nil
 }
 
 // secretsFor returns the secrets that may match one request.
 func (g *Guard) secretsFor(repl *caddy.Replacer) ([]signature.Secret, *webhook.Refusal) {
+	fixed := g.fixed.secrets()
 	if len(g.perRequest) == 0 {
-		return g.fixed, nil
+		return fixed, nil
 	}
 	// The fixed ones come first and keep their index, as metrics name it.
-	set := slices.Clone(g.fixed)
-	for _, value := range g.perRequest {
-		text := repl.ReplaceKnown(value, "")
-		if text == "" || strings.Contains(text, "{") {
-			return set, webhook.Refuse(webhook.SecretUnavailable, "a per_request secret has no value for this request: give its map a default, or guard only what it knows")
+	set := slices.Clone(fixed)
+	for _, text := range g.perRequest {
+		value, err := text.Resolve(repl.Get)
+		if err != nil {
+			return set, webhook.Refuse(webhook.SecretUnavailable, "a per_request secret has no value for this request: %w: give its map a default, or guard only what it knows", err)
 		}
-		secret, err := g.newSecret(text, time.Time{})
+		made, err := g.newSecrets(value, time.Time{})
 		if err != nil {
 			return set, webhook.Refuse(webhook.SecretUnavailable, "a per_request secret cannot be used: %w", err)
 		}
-		set = append(set, secret)
+		set = append(set, made...)
 	}
 	return set, nil
-}
-
-// fingerprint digests what must not differ between guards that share a scope:
-// the secrets, what is signed, and what the ID is.
-func (g *Guard) fingerprint() [sha256.Size]byte {
-	var values []string
-	for _, s := range slices.Concat(g.Secret, g.PublicKey) {
-		// Resolved once more, because two placeholders may hold one secret.
-		text := s.Value
-		if !s.PerRequest {
-			text, _ = placeholder.Resolve(text)
-		}
-		values = append(values, text)
-	}
-	slices.Sort(values)                                                                       // their order means nothing
-	encoded, _ := json.Marshal([]any{values, g.Token, g.Signature, g.Signed, g.Scheme, g.ID}) // strings only: cannot fail
-	return sha256.Sum256(encoded)
 }

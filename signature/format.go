@@ -11,8 +11,10 @@ type format struct {
 	// separators, outer first: none, one between items, or one between
 	// groups and one between the items of a group.
 	separators []string
-	patterns   []pattern
-	parts      partSet // of all patterns
+	// listed: values may also be joined by a comma and a space.
+	listed   bool
+	patterns []pattern
+	parts    partSet // of all patterns
 }
 
 // partSet says which parts there are.
@@ -70,6 +72,7 @@ func parseFormat(text string, separators []string) (*format, error) {
 	if err := f.check(); err != nil {
 		return nil, fmt.Errorf("format %q %w", text, err)
 	}
+	f.listed = f.findListed()
 	return f, nil
 }
 
@@ -134,6 +137,41 @@ func (f *format) check() error {
 		}
 	}
 	return nil
+}
+
+// rejoin undoes what joins several values into one: a proxy, or a library, that puts a
+// comma and a space between them (RFC 9110 section 5.3) where the sender has a separator
+// of its own. A format without items has one value, and is left as it is.
+func (f *format) rejoin(value string) string {
+	if !f.listed || !strings.Contains(value, ", ") {
+		return value
+	}
+	return strings.ReplaceAll(value, ", ", f.separators[0])
+}
+
+// trim takes off an item what stands around it: white space, and the commas of a list.
+func (f *format) trim(item string) string {
+	if f.listed {
+		return strings.Trim(item, ", \t")
+	}
+	return strings.TrimSpace(item)
+}
+
+// findListed tells whether a comma between values can be told from the format's own text:
+// where no separator is one, and no item has it at its ends or before a space.
+func (f *format) findListed() bool {
+	if len(f.separators) == 0 || strings.TrimSpace(f.separators[0]) == "," {
+		return false
+	}
+	for _, p := range f.patterns {
+		for i, piece := range p.pieces {
+			first, last := i == 0 && strings.HasPrefix(piece.text, ","), i == len(p.pieces)-1 && strings.HasSuffix(piece.text, ",")
+			if first || last || strings.Contains(piece.text, ", ") {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 func (f *format) count(v variable) int {

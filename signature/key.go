@@ -39,7 +39,13 @@ const secretEncodings = "raw, base64, hex, sha1 or nfkd"
 // text in Unicode's compatibility form, as EasyPost does. An empty encoding is
 // raw. Errors name the encoding and never hold the text. A key of no bytes is
 // an error: anyone could sign with it.
+//
+// Around base64 and hex, white space and the v1, with which some dashboards
+// show a secret of Standard Webhooks are taken off: neither is a part of them.
 func NewKey(text, encoding, prefix string) (*Key, error) {
+	if encoding == "base64" || encoding == "hex" {
+		text = strings.TrimPrefix(strings.TrimSpace(text), secretVersion)
+	}
 	text = strings.TrimPrefix(text, prefix)
 	var key []byte
 	var err error
@@ -68,11 +74,39 @@ func NewKey(text, encoding, prefix string) (*Key, error) {
 		// Not wrapped, since the decoders quote the character that they reject.
 		return nil, fmt.Errorf("the secret is malformed: it is not %s", encoding)
 	}
-	if len(key) == 0 {
+	switch {
+	case len(key) == 0:
 		return nil, errors.New("the secret is empty")
+	case len(bytes.Trim(key, "\x00 \t\r\n\v\f")) == 0:
+		return nil, errors.New("the secret is empty but for white space or zero bytes, so that anyone could sign with it")
 	}
 	return &Key{bytes: key}, nil
 }
+
+// secretVersion and publicKeyVersion are put before secrets and public keys by senders
+// that show them as they write signatures: v1,whsec_… (Supabase does).
+const (
+	secretVersion    = "v1,"
+	publicKeyVersion = "v1a,"
+)
+
+// splitSecrets takes a list of secrets apart, a|b, as the same senders show them
+// while one is changed. It must not be asked of raw secrets: theirs may hold a |.
+func splitSecrets(text string) []string {
+	var each []string
+	for one := range strings.SplitSeq(text, "|") {
+		if one = strings.TrimSpace(one); one != "" {
+			each = append(each, one)
+		}
+	}
+	if len(each) == 0 {
+		return []string{text}
+	}
+	return each
+}
+
+// Size is how many bytes a secret's key has, and 0 for a public key.
+func (k *Key) Size() int { return len(k.bytes) }
 
 // EqualText reports whether a text equals the key's bytes. It is for tokens, where the
 // secret itself is sent. Both are digested first, so that the time it takes reveals

@@ -29,7 +29,7 @@ const minRSA = 2048
 // detected: PEM (PUBLIC KEY, RSA PUBLIC KEY or CERTIFICATE), an
 // Ed25519 key of 32 bytes in hex or base64, or a SubjectPublicKeyInfo in
 // base64, which is a PEM without its first and last line. A prefix whpk_ is
-// stripped, and line breaks may be \n or missing, as in environment
+// stripped, with v1a, before it or not, and line breaks may be \n or missing, as in environment
 // variables. Errors never hold the text.
 func NewPublicKey(text string) (*Key, error) {
 	public, err := parsePublicKey(strings.TrimSpace(text))
@@ -61,7 +61,7 @@ func publicKeyOf(public crypto.PublicKey) (*Key, error) {
 }
 
 func parsePublicKey(text string) (crypto.PublicKey, error) {
-	text = strings.TrimPrefix(text, publicKeyPrefix)
+	text = strings.TrimPrefix(strings.TrimPrefix(text, publicKeyVersion), publicKeyPrefix)
 	switch {
 	case text == "":
 		return nil, errors.New("is empty")

@@ -33,6 +33,24 @@ func (s *Scheme) Asymmetric() bool {
 	return len(s.lines) > 0 && s.lines[0].algorithm.kind() == asymmetric
 }
 
+// NewKeys makes the keys of a text that may be a list, a|b: of public keys, or of
+// secrets in base64 or hex, in which no | can be.
+func (s *Scheme) NewKeys(text string) ([]*Key, error) {
+	texts := []string{text}
+	if s.Asymmetric() || s.spec.SecretEncoding == "base64" || s.spec.SecretEncoding == "hex" {
+		texts = splitSecrets(text)
+	}
+	var keys []*Key
+	for _, one := range texts {
+		key, err := s.NewKey(one)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, key)
+	}
+	return keys, nil
+}
+
 // NewKey makes a key the way the scheme's secrets are written, or of a public
 // key where the sender signs with one.
 func (s *Scheme) NewKey(text string) (*Key, error) {

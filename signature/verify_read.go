@@ -105,6 +105,7 @@ func (rd *reader) readGroups(in *Inspection, value string) (problem string) {
 		return "is empty"
 	}
 	separators := rd.l.format.separators
+	value = rd.l.format.rejoin(value)
 	if len(separators) < 2 {
 		return rd.readGroup(in, value)
 	}
@@ -148,7 +149,7 @@ func (rd *reader) readGroup(in *Inspection, text string) (problem string) {
 	for index, more := 0, true; more; index++ {
 		var part string
 		part, text, more = strings.Cut(text, separator)
-		if !f.matchItem(&found, strings.TrimSpace(part), index) {
+		if !f.matchItem(&found, f.trim(part), index) {
 			continue
 		}
 		if !group.add(&found) {

@@ -50,9 +50,19 @@ func (s *Sender) ByIDAlone() bool {
 // a private one. Its errors never hold the text.
 func (s *Sender) NewKey(text string) (*signature.Key, error) {
 	if s.token != nil {
-		return signature.NewKey(text, "raw", "") // the text itself is sent
+		return signature.NewKey(s.token.pasted(text), "raw", "") // the text itself is sent
 	}
 	return s.Rules.Scheme.NewKey(text)
+}
+
+// NewKeys is NewKey for a text that may be a list, as some senders show theirs while
+// one secret takes the place of another.
+func (s *Sender) NewKeys(text string) ([]*signature.Key, error) {
+	if s.token == nil {
+		return s.Rules.Scheme.NewKeys(text)
+	}
+	key, err := s.NewKey(text)
+	return []*signature.Key{key}, err
 }
 
 // TTL is how long an event is to be remembered from now on: dedupe_ttl beyond the

@@ -30,6 +30,26 @@ func (t *token) match(r *signature.Request, secrets []signature.Secret, now time
 	return 0, Refuse(TokenInvalid, "no secret in force matches the token")
 }
 
+// pasted is the token in a text as senders show it: the value of the header, with the
+// scheme before it. Bearer tokens hold no space, and what is after Basic is in base64.
+func (t *token) pasted(text string) string {
+	if t.Scheme == "" {
+		return text
+	}
+	scheme, credentials, ok := strings.Cut(strings.TrimSpace(text), " ")
+	if !ok || !strings.EqualFold(scheme, t.Scheme) {
+		return text
+	}
+	credentials = strings.TrimSpace(credentials)
+	if t.Scheme != config.BasicScheme {
+		return credentials
+	}
+	if userPass, err := base64.StdEncoding.DecodeString(credentials); err == nil && strings.Contains(string(userPass), ":") {
+		return string(userPass)
+	}
+	return text
+}
+
 // read finds the token in a request. Malformed means that it is there more than once,
 // or not in the form that it should have.
 func (t *token) read(r *signature.Request) (text string, found, malformed bool) {

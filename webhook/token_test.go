@@ -37,3 +37,24 @@ func TestTokens(t *testing.T) {
 		})
 	}
 }
+
+func TestATokenMayBePastedWithItsScheme(t *testing.T) {
+	for _, tt := range []struct{ token, text, want string }{
+		{"bearer", "k", "k"},
+		{"bearer", "Bearer k", "k"},
+		{"bearer", " bearer  k\n", "k"},
+		{"basic", "user:pass", "user:pass"},
+		{"basic", "Basic dXNlcjpwYXNz", "user:pass"},
+		{"basic", "Basic user:pass word", "Basic user:pass word"},
+		{"basic", "Basic Zm9v", "Basic Zm9v"}, // foo, and no user:password
+		{"header X-Key", "Bearer k", "Bearer k"},
+	} {
+		parsed, err := config.ParseToken(tt.token)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := (&token{parsed}).pasted(tt.text); got != tt.want {
+			t.Errorf("%s %q: %q", tt.token, tt.text, got)
+		}
+	}
+}

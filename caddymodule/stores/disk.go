@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/lines"
+	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/placeholder"
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
 	"github.com/webhookguard/caddy-webhook-guard/dedupe/disk"
 )
@@ -42,12 +43,13 @@ func (*Disk) CaddyModule() caddy.ModuleInfo {
 // Provision implements caddy.Provisioner. It touches no file: `caddy validate`
 // runs while another process has the store open.
 func (s *Disk) Provision(caddy.Context) error {
-	dir, err := caddy.NewReplacer().ReplaceOrErr(s.Dir, true, true)
-	if err != nil {
-		return fmt.Errorf("disk: dir: %w", err)
-	}
-	if s.Dir == "" { // not expanded: braces in the name of a home directory are literal
-		dir = filepath.Join(caddy.AppDataDir(), "webhook_guard")
+	var err error
+	// Not expanded: braces in the name of a home directory are literal.
+	dir := filepath.Join(caddy.AppDataDir(), "webhook_guard")
+	if s.Dir != "" {
+		if dir, err = placeholder.Resolve(s.Dir); err != nil {
+			return fmt.Errorf("disk: dir: %w", err)
+		}
 	}
 	if s.dir, err = filepath.Abs(dir); err != nil {
 		return fmt.Errorf("disk: dir: %w", err)

@@ -66,6 +66,9 @@ func (s setup) guards(b *strings.Builder, prefix, lines string) {
 		if sender.SignatureHeader == "" {
 			secret += "\n\t\t\ttoken query token"
 		}
+		if !strings.Contains(lines, "scope ") {
+			secret += "\n\t\t\tscope " + sender.Name // there may be others under another prefix
+		}
 		fmt.Fprintf(b, "\thandle %s/webhooks/%s {\n\t\twebhook_guard %s {\n\t\t\t%s\n\t\t\t%s\n\t\t}\n\t\treverse_proxy %s\n\t}\n",
 			prefix, sender.Name, sender.Name, secret, lines, s.app.Addr())
 	}

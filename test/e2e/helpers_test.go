@@ -38,8 +38,12 @@ func (s site) caddyfile() string {
 		s.global, s.store, s.guards, s.routes)
 }
 
-// route is a guard and what stands behind it, at <prefix>/webhooks/<provider>.
+// route is a guard and what stands behind it, at <prefix>/webhooks/<provider>. Guards of
+// one provider share its default scope, unless the lines name another one.
 func route(prefix, provider, behind string, lines ...string) string {
+	if !slices.ContainsFunc(lines, func(line string) bool { return strings.HasPrefix(line, "scope ") }) {
+		lines = append(slices.Clone(lines), "scope "+provider)
+	}
 	return fmt.Sprintf("\thandle %s/webhooks/%s {\n\t\twebhook_guard %s {\n\t\t\t%s\n\t\t}\n\t\t%s\n\t}\n",
 		prefix, provider, provider, strings.Join(lines, "\n\t\t\t"), behind)
 }

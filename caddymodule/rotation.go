@@ -1,0 +1,143 @@
+package caddymodule
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/placeholder"
+	"github.com/webhookguard/caddy-webhook-guard/signature"
+)
+
+// keyring holds the secrets that are the same for every request. Its lines may change
+// one by one, while requests read it.
+type keyring struct {
+	lines [][]signature.Secret // of each line; changed by the follower only
+	all   atomic.Pointer[[]signature.Secret]
+}
+
+// add makes room for one more line and returns how to set it.
+func (k *keyring) add() (set func([]signature.Secret)) {
+	i := len(k.lines)
+	k.lines = append(k.lines, nil)
+	return func(keys []signature.Secret) {
+		k.lines[i] = keys
+		all := slices.Concat(k.lines...)
+		k.all.Store(&all)
+	}
+}
+
+// secrets are those of all lines, in their order. Nobody may change them.
+func (k *keyring) secrets() []signature.Secret {
+	if all := k.all.Load(); all != nil {
+		return *all
+	}
+	return nil
+}
+
+func (k *keyring) empty() bool { return len(k.secrets()) == 0 }
+
+// lookEvery is how often files are looked at, where requests come that often.
+const lookEvery = time.Second
+
+// follower sees to it that what was read out of files follows them. It looks when it is
+// asked, so that a gateway without requests does nothing.
+type follower struct {
+	next  atomic.Int64 // when to look again, in nanoseconds
+	mu    sync.Mutex
+	texts []*followed
+}
+
+// followed is a text that reads files, and what is made of it.
+type followed struct {
+	text    placeholder.Text
+	value   string // in force
+	use     func(value string) error
+	states  []placeholder.State // of the files, when they were last read
+	settled bool                // a later change of them will show
+	failed  string              // why the last look brought nothing
+	logger  *zap.Logger
+}
+
+// follow resolves a text and uses the value, now and whenever its files change. name is
+// the line's, for the log.
+func (g *Guard) follow(name string, text placeholder.Text, use func(value string) error) error {
+	f := &followed{text: text, use: use, logger: g.logger.With(
+		zap.String("provider", g.ProviderName), zap.String("scope", g.scope()), zap.String("line", name), zap.Strings("files", text.Files()))}
+	f.glance(g.now())
+	value, err := text.Loaded()
+	if err == nil {
+		err = use(value)
+	}
+	if err != nil {
+		return err
+	}
+	f.value = value
+	if len(text.Files()) > 0 {
+		g.files.texts = append(g.files.texts, f)
+	}
+	return nil
+}
+
+// look takes over what has changed in the files since they were last looked at. Between
+// two looks it costs one comparison.
+func (f *follower) look(now time.Time) {
+	if len(f.texts) == 0 || f.early(now) {
+		return
+	}
+	// Whoever comes meanwhile waits, as its request may need the new secret.
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.early(now) {
+		return
+	}
+	for _, text := range f.texts {
+		text.look(now)
+	}
+	f.next.Store(now.Add(lookEvery).UnixNano())
+}
+
+// early reports whether it is not yet time. A clock that was set back makes no long wait.
+func (f *follower) early(now time.Time) bool {
+	wait := f.next.Load() - now.UnixNano()
+	return wait > 0 && wait <= int64(lookEvery)
+}
+
+// glance notes what the files look like and reports whether they have to be read.
+func (f *followed) glance(now time.Time) (changed bool) {
+	states := f.text.States()
+	changed = !f.settled || f.failed != "" || !slices.EqualFunc(states, f.states, placeholder.State.Same)
+	f.states = states
+	f.settled = !slices.ContainsFunc(states, func(s placeholder.State) bool { return !s.Settled(now) })
+	return changed
+}
+
+// look reads the files again if they have changed. While they cannot be read, or hold
+// nothing of use, what was in force stays so.
+func (f *followed) look(now time.Time) {
+	if !f.glance(now) {
+		return
+	}
+	value, err := f.text.Loaded()
+	changed := value != f.value
+	if err == nil && changed {
+		err = f.use(value)
+	}
+	switch {
+	case err != nil:
+		if f.failed != err.Error() { // once for each thing that is wrong
+			f.logger.Error("a file with a secret has changed and cannot be used: the secret before it stays in force", zap.Error(err))
+		}
+		f.failed = err.Error()
+		return
+	case changed:
+		f.value = value
+		f.logger.Info("a file with a secret has changed: the new one is in force")
+	case f.failed != "":
+		f.logger.Info("a file with a secret is as it was before")
+	}
+	f.failed = ""
+}
