@@ -122,7 +122,7 @@ func TestTokens(t *testing.T) {
 		{"bearer", "bearer", canarySecret, header("Authorization", "Bearer "+canarySecret), nil},
 		{"a newline", "header X-Token", canarySecret + "\n", header("X-Token", canarySecret), []string{"secret_space"}},
 		{"quotes", "query token", `"` + canarySecret + `"`, query, []string{"secret_quoted"}},
-		{"the scheme's name", "bearer", "Bearer " + canarySecret, header("Authorization", "Bearer "+canarySecret), []string{"secret_prefix_left_on"}},
+		{"the scheme's name", "bearer", "Bearer " + canarySecret, header("Authorization", "Bearer "+canarySecret), nil}, // the guard takes it off too
 		{"elsewhere", "header X-Token", canarySecret, query, []string{"token_place"}},
 		{"another header", "header X-Token", canarySecret, header("X-Other", canarySecret), []string{"token_place"}},
 		{"not bearer", "bearer", canarySecret, header("Authorization", canarySecret), []string{"token_place"}},
@@ -168,8 +168,8 @@ func TestNeedsASecret(t *testing.T) {
 func TestMalformedSecret(t *testing.T) {
 	p := builtin(t, "standard-webhooks")
 	r := signedBy(t, p, secretFor(p), aRequest(aBody))
-	report := explain(t, Input{Name: "standard-webhooks", Provider: p, Secret: "whsec_" + secretFor(p) + " ", Request: r})
-	wantCauses(t, report, "secret_space")
+	report := explain(t, Input{Name: "standard-webhooks", Provider: p, Secret: "'whsec_" + secretFor(p) + "'", Request: r})
+	wantCauses(t, report, "secret_quoted")
 	if state(report, "secret") != Failed {
 		t.Errorf("%+v", report)
 	}
