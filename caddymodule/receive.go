@@ -36,7 +36,7 @@ func (g *Guard) facts(r *http.Request) signature.Request {
 		facts.Path, facts.Query = original.URL.EscapedPath(), original.URL.RawQuery
 	}
 	if trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool); trusted {
-		facts.Scheme = firstOf(r.Header.Get("X-Forwarded-Proto"), facts.Scheme)
+		facts.Scheme = strings.ToLower(firstOf(r.Header.Get("X-Forwarded-Proto"), facts.Scheme))
 		facts.Host = firstOf(r.Header.Get("X-Forwarded-Host"), facts.Host)
 	}
 	return facts

@@ -11,12 +11,13 @@ import (
 )
 
 // common are the senders that most requests come from, the likeliest first. The generic
-// entries are the first of all: many senders send what they describe.
+// entries are the first of all: many senders send what they describe. Gitea comes before
+// GitHub, as it sends GitHub's headers beside its own, and Gogs'.
 var common = []string{
-	"standard-webhooks", "svix",
+	"standard-webhooks", "svix", "gitea-forgejo",
 	"github", "stripe", "shopify", "slack", "twilio", "meta-facebook-whatsapp-instagram",
 	"gitlab-signing-token", "gitlab-secret-token", "telegram-bot", "discord", "square", "sendgrid", "mailgun", "hubspot-v3", "zoom",
-	"linear", "woocommerce", "intercom", "typeform", "calendly", "gitea-forgejo", "bitbucket-cloud", "jira-cloud", "zendesk",
+	"linear", "woocommerce", "intercom", "typeform", "calendly", "bitbucket-cloud", "jira-cloud", "zendesk",
 	"docusign", "trello", "notion", "paddle", "line", "clerk", "openai", "postmark", "mandrill", "paystack", "razorpay", "sentry",
 	"pagerduty", "twitch", "vercel", "contentful", "sanity", "asana", "monday", "dropbox", "box", "xero", "lemonsqueezy", "resend",
 }

@@ -34,6 +34,7 @@ func TestMistakesWithStoredSecrets(t *testing.T) {
 		{"secret_assignment", `HOOK_SECRET: ` + text},
 		{"secret_assignment", `"HOOK_SECRET": "` + text + `",`},
 		{"secret_assignment", `set HOOK_SECRET=` + text},
+		{"secret_assignment", "PORT=80\nHOOK_SECRET=" + text + "\n"},
 		{"secret_assignment", `$env:HOOK_SECRET = "` + text + `"`},
 	} {
 		for _, name := range []string{"struktr", "stripe", "github", "shopify"} {

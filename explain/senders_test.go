@@ -89,6 +89,36 @@ func TestGenericEntriesAreNamedFirst(t *testing.T) {
 	}
 }
 
+// Gitea sends the headers of GitHub and Gogs beside its own.
+func TestGiteaIsNotTakenForGitHub(t *testing.T) {
+	r := sentBy(t, "gitea-forgejo", canarySecret)
+	mac := r.Header["X-Gitea-Signature"][0]
+	for name, value := range map[string]string{
+		"X-Github-Delivery": "x1", "X-Github-Event": "push", "X-Gogs-Delivery": "x1", "X-Gogs-Event": "push", "X-Gogs-Signature": mac,
+		"X-Hub-Signature-256": "sha256=" + mac, "X-Hub-Signature": "sha1=" + mac[:40],
+	} {
+		r.Header[name] = []string{value}
+	}
+	for _, secret := range []string{canarySecret, "another-secret-01"} {
+		report := explain(t, Input{Name: "stripe", Provider: builtin(t, "stripe"), Secret: secret, Request: r})
+		if len(report.Causes) != 1 || !strings.Contains(report.Causes[0].Do, "webhook_guard gitea-forgejo`") {
+			t.Errorf("%+v", report.Causes)
+		}
+	}
+}
+
+// Headers with names like a signature's do not make a request signed.
+func TestNoSignatureBesideOtherHeaders(t *testing.T) {
+	for header, value := range map[string]string{
+		"Authorization": "Basic dXNlcjpwYXNzd29yZA==", "X-Csrf-Token": "abc", "X-Machine-Id": "7", "Content-Digest": "sha-256=:abc:",
+	} {
+		p := builtin(t, "stripe")
+		r := aRequest(aBody)
+		r.Header = map[string][]string{"Content-Type": {"application/json"}, header: {value}}
+		wantCauses(t, explain(t, Input{Name: "stripe", Provider: p, Secret: canarySecret, Request: r}), "no_signature")
+	}
+}
+
 // A request without a signature is told from one with the wrong signature, before
 // anything is tried.
 func TestNoSignatureAtAll(t *testing.T) {

@@ -37,6 +37,7 @@ func (w *walk) signature() {
 		w.report.skip("signature", unseen)
 		if !w.unsigned(refused) {
 			w.find()
+			w.stillUnsigned(refused)
 		}
 		return
 	}

@@ -8,9 +8,13 @@ import (
 // likeSignature are parts of the names that headers with signatures have.
 var likeSignature = []string{"sig", "hmac", "hash", "digest", "auth", "token", "mac", "verif"}
 
-// MayBeSigned reports whether a header has a name that headers with signatures have.
+// MayBeSigned reports whether a header has a name that headers with signatures have. Basic
+// authorization is the user name and password of the URL.
 func MayBeSigned(header map[string][]string) bool {
-	return slices.ContainsFunc(headerNames(header), likesSignature)
+	return slices.ContainsFunc(headerNames(header), func(name string) bool {
+		scheme, _, _ := strings.Cut(header[name][0], " ")
+		return likesSignature(name) && !(name == "Authorization" && strings.EqualFold(scheme, "basic"))
+	})
 }
 
 func likesSignature(name string) bool {

@@ -116,18 +116,23 @@ func unescapedLines(text string) []string {
 	return []string{cut, strings.NewReplacer(`\r`, "\r", `\n`, "\n").Replace(text)}
 }
 
-// assigned are the values of a line that sets a variable, as shells and .env, YAML and
-// JSON files have them: as they are, and without their quotes.
-func assigned(line string) []string {
-	for _, word := range []string{"export ", "set ", "setx ", "ENV ", "declare -x ", "$env:", "-e "} {
-		line = strings.TrimSpace(strings.TrimPrefix(line, word))
+// assigned are the values of lines that set variables, as shells and .env, YAML and JSON
+// files have them: as they are, and without their quotes.
+func assigned(text string) []string {
+	var values []string
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		for _, word := range []string{"export ", "set ", "setx ", "ENV ", "declare -x ", "$env:", "-e "} {
+			line = strings.TrimSpace(strings.TrimPrefix(line, word))
+		}
+		at := strings.IndexAny(line, "=:")
+		if at < 0 || !isEnvName(strings.Trim(strings.TrimSpace(line[:at]), `"'`)) {
+			continue
+		}
+		value := strings.TrimRight(strings.TrimSpace(line[at+1:]), ";,")
+		values = append(values, value, strings.Trim(value, "\"'`"))
 	}
-	at := strings.IndexAny(line, "=:")
-	if at < 0 || !isEnvName(strings.Trim(strings.TrimSpace(line[:at]), `"'`)) {
-		return nil
-	}
-	value := strings.TrimSuffix(strings.TrimSpace(line[at+1:]), ";")
-	return []string{value, strings.Trim(strings.TrimSuffix(value, ","), "\"'`")}
+	return values
 }
 
 // isEnvName takes no name in lower case: base64 can begin like one.

@@ -36,7 +36,7 @@ func (h hook) send(t *testing.T, g *testbed.Gateway) testbed.Response {
 	}
 	if h.forwardedHost != "" {
 		req.Header.Set("X-Forwarded-Host", h.forwardedHost)
-		req.Header.Set("X-Forwarded-Proto", "https")
+		req.Header.Set("X-Forwarded-Proto", "HTTPS")
 	}
 	req.Header.Set("Content-Type", h.contentType)
 	for _, line := range strings.Split(h.signature, "\n") {
