@@ -11,7 +11,6 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
-	"github.com/webhookguard/caddy-webhook-guard/internal/body"
 	"github.com/webhookguard/caddy-webhook-guard/signature"
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
@@ -28,9 +27,9 @@ type exchange struct {
 
 	bodyAsked bool // whether any of the body was read, or tried to
 	event     webhook.Event
-	named     bool               // the event's names and times, to placeholders
-	age       time.Duration      // of the event or request on arrival, where that is known
-	shown     body.Reader        // what placeholders read, where there is a body
+	named     bool          // the event's names and times, to placeholders
+	age       time.Duration // of the event or request on arrival, where that is known
+	shown     shown
 	cancel    context.CancelFunc // of what is delivered
 	route     route
 	inApp     time.Duration // time spent in the app, or waiting for it
@@ -52,10 +51,8 @@ func (g *Guard) newExchange(w http.ResponseWriter, r *http.Request) *exchange {
 
 // end gives back what the exchange holds and counts its result.
 func (x *exchange) end() {
-	// From then on the memory is another body's. What is asked for the body later, as by an
-	// access log, finds it empty.
 	x.route.reader.End()
-	x.shown.End()
+	x.hideBody()
 	x.event.Release()
 	if x.store != nil {
 		x.store.leave()

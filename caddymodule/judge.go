@@ -1,7 +1,6 @@
 package caddymodule
 
 import (
-	"net/http"
 	"time"
 
 	"github.com/webhookguard/caddy-webhook-guard/internal/body"
@@ -71,16 +70,6 @@ func (x *exchange) readBody(limit int64) *webhook.Refusal {
 	}
 	x.own(read)
 	return nil
-}
-
-// own gives the event its body, and lets placeholders read it: the server's is used up.
-func (x *exchange) own(read *body.Body) {
-	x.event.Own(read)
-	x.r.Body = http.NoBody
-	if data := x.event.Body(); len(data) > 0 {
-		x.shown.Open(data)
-		x.r.Body = &x.shown
-	}
 }
 
 // maxCheck is how much of a body is read, of a request that proves nothing, to see

@@ -41,6 +41,8 @@ func TestPlaceholdersReadTheBodyAndTheAppGetsIt(t *testing.T) {
 			"per_request", proxy(app), "",
 		},
 		"handle_response": {"", "", proxy(app) + " {\n@ok status 200\nhandle_response @ok {\nheader X-Copy {http.request.body}\ncopy_response\n}\n}", ""},
+		"tracing":         {"tracing {\nspan hooks\n}", "", "@is expression `{http.request.body}.contains('event_id')`\nreverse_proxy @is " + app.Addr(), ""},
+		"tracing, base64": {"tracing {\nspan hooks\n}", "", "request_header X-Copy {http.request.body_base64}\n" + proxy(app), "base64"},
 		"vars":            {"", "", "vars copy {http.request.body}\n" + proxy(app) + " {\nheader_up X-Copy {vars.copy}\n}", "body"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -48,8 +50,8 @@ func TestPlaceholdersReadTheBodyAndTheAppGetsIt(t *testing.T) {
 			if c.guard != "" {
 				secret, scope = "secret {key} per_request", "scope {tenant}"
 			}
-			g := site{store: "memory", routes: "\tlog\n\t" + c.site + "\n" +
-				route("", s.Name, "route {\n"+c.behind+"\n}", secret, scope)}.start(t)
+			g := testbed.StartGateway(t, site{store: "memory", routes: "\tlog\n\t" + c.site + "\n" +
+				route("", s.Name, "route {\n"+c.behind+"\n}", secret, scope)}.caddyfile(), testbed.WithEnv("OTEL_TRACES_EXPORTER=none"))
 			calls := app.Count()
 			e := testbed.Event{}.Fill()
 			body := s.Body(e)
