@@ -200,6 +200,22 @@ func TestAHandshakeFollowsTheFileOfItsArgument(t *testing.T) {
 	}
 }
 
+func TestAHandshakeTakesItsArgumentAsItIs(t *testing.T) {
+	for value, refused := range map[string]bool{"ver{ify}-me": false, "{ver": true, "a{env.HOME}": false, "$VERIFY_TOKEN": true, "{env.VERIFY}": true} {
+		t.Setenv("GUARD_TEST_VERIFY", value)
+		g := newGuard()
+		g.ProviderName, g.Secret = "meta-facebook-whatsapp-instagram", []Secret{{Value: "a-secret-that-stays-as-it-is"}}
+		g.Handshake = []string{"meta", "{env.GUARD_TEST_VERIFY}"}
+		err := g.provision()
+		if (err != nil) != refused {
+			t.Errorf("%s: %v", value, err)
+		}
+		if err != nil && (!strings.HasPrefix(err.Error(), "handshake: it ") || strings.Contains(err.Error(), value)) {
+			t.Errorf("%s: %v", value, err)
+		}
+	}
+}
+
 func TestOddSecretsAreWarnedOfWithoutShowingThem(t *testing.T) {
 	for text, want := range map[string]string{
 		"a-secret-of-sixteen-bytes-and-more": "",

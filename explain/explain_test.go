@@ -164,6 +164,16 @@ func TestNeedsASecret(t *testing.T) {
 	}
 }
 
+// A list of secrets, as some dashboards show it, is explained as the guard takes it.
+func TestAListOfSecrets(t *testing.T) {
+	p := builtin(t, "standard-webhooks")
+	r := signedBy(t, p, secretFor(p), aRequest(aBody))
+	report := explain(t, Input{Name: "standard-webhooks", Provider: p, Secret: "v1,whsec_b3RoZXItb3RoZXItb3RoZXI=|v1," + secretFor(p), Request: r})
+	if !report.Verified {
+		t.Errorf("%+v", report)
+	}
+}
+
 // A secret that cannot be a key is a step of its own, and is still explained.
 func TestMalformedSecret(t *testing.T) {
 	p := builtin(t, "standard-webhooks")

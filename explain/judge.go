@@ -14,12 +14,12 @@ import (
 // times, so a judge compiles each set of lines once and makes each key once.
 type judge struct {
 	now     time.Time
-	senders map[string]*webhook.Sender // by Reading.Lines; nil where lines do not compile
-	keys    map[keyID]*signature.Key   // nil where the text cannot be a key
+	senders map[string]*webhook.Sender   // by Reading.Lines; nil where lines do not compile
+	keys    map[keyID][]signature.Secret // none where the text cannot be a key
 }
 
 func newJudge(now time.Time) *judge {
-	return &judge{now: now, senders: make(map[string]*webhook.Sender), keys: make(map[keyID]*signature.Key)}
+	return &judge{now: now, senders: make(map[string]*webhook.Sender), keys: make(map[keyID][]signature.Secret)}
 }
 
 // errNoSender refuses a reading whose lines contradict each other.
@@ -114,8 +114,8 @@ func (t tenant) Secrets() ([]signature.Secret, *webhook.Refusal) {
 	if !t.sender.Authenticates() {
 		return nil, nil
 	}
-	if key := t.judge.key(t.sender, t.text); key != nil {
-		return []signature.Secret{{Key: key}}, nil
+	if secrets := t.judge.secrets(t.sender, t.text); len(secrets) > 0 {
+		return secrets, nil
 	}
 	return nil, errNoKey
 }
@@ -132,6 +132,7 @@ func newKeyID(rules *config.Resolved, text string) keyID {
 	id, spec := keyID{text: text}, rules.Scheme.Spec()
 	switch {
 	case rules.Token != nil: // the text itself is sent
+		id.encoding = rules.Token.Scheme
 	case rules.Scheme.Asymmetric():
 		for _, line := range spec.Signatures {
 			id.algorithms += line.Algorithm + " "
@@ -142,15 +143,18 @@ func newKeyID(rules *config.Resolved, text string) keyID {
 	return id
 }
 
-// key makes a key of a secret; nil where the text cannot be one.
-func (j *judge) key(s *webhook.Sender, text string) *signature.Key {
+// secrets makes the keys of a secret, which may be a list; none where the text cannot be
+// one.
+func (j *judge) secrets(s *webhook.Sender, text string) []signature.Secret {
 	id := newKeyID(s.Rules, text)
-	key, known := j.keys[id]
+	secrets, known := j.keys[id]
 	if !known {
-		if made, err := s.NewKey(text); err == nil {
-			key = made
+		if keys, err := s.NewKeys(text); err == nil {
+			for _, key := range keys {
+				secrets = append(secrets, signature.Secret{Key: key})
+			}
 		}
-		j.keys[id] = key
+		j.keys[id] = secrets
 	}
-	return key
+	return secrets
 }

@@ -42,7 +42,7 @@ func (w *walk) signature() {
 		return
 	}
 	w.report.pass("headers", "%s", w.signatureHeaders())
-	if _, err := w.sender.NewKey(w.in.Secret); err != nil {
+	if _, err := w.sender.NewKeys(w.in.Secret); err != nil {
 		w.report.fail("secret", "", "%s", err)
 		w.report.skip("signature", unseen)
 		w.find()

@@ -50,9 +50,18 @@ func (s *Sender) ByIDAlone() bool {
 // a private one. Its errors never hold the text.
 func (s *Sender) NewKey(text string) (*signature.Key, error) {
 	if s.token != nil {
-		return signature.NewKey(s.token.pasted(text), "raw", "") // the text itself is sent
+		return signature.NewKey(s.TokenOf(text), "raw", "") // the text itself is sent
 	}
 	return s.Rules.Scheme.NewKey(text)
+}
+
+// TokenOf is the token in a secret's text, which may have been pasted with the scheme that
+// stands before it in the header.
+func (s *Sender) TokenOf(text string) string {
+	if s.token == nil {
+		return text
+	}
+	return s.token.pasted(text)
 }
 
 // NewKeys is NewKey for a text that may be a list, as some senders show theirs while

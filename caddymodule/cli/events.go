@@ -212,11 +212,13 @@ func (o eventOptions) keysOf(wanted string, stdin io.Reader) ([]string, error) {
 		return nil, fmt.Errorf("%s: %w", subject.name, err)
 	}
 	for _, secret := range secrets {
-		key, err := sender.NewKey(secret)
+		keys, err := sender.NewKeys(secret)
 		if err != nil {
 			return nil, fmt.Errorf("the secret of %s: %w", subject.name, err)
 		}
-		tenant.Keys = append(tenant.Keys, signature.Secret{Key: key})
+		for _, key := range keys {
+			tenant.Keys = append(tenant.Keys, signature.Secret{Key: key})
+		}
 	}
 	request, err := readCapture(o.captured, o.body, stdin)
 	if err != nil {

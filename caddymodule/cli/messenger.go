@@ -69,10 +69,16 @@ func (m *messenger) readSecret(flags secretFlags, stdin io.Reader) error {
 		return err
 	}
 	if !scheme.Signed() {
-		m.token = secrets[0]
+		m.token = m.sender.TokenOf(secrets[0])
 		return nil
 	}
-	newKey := scheme.NewKey
+	newKey := func(text string) (*signature.Key, error) {
+		keys, err := scheme.NewKeys(text)
+		if err != nil {
+			return nil, err
+		}
+		return keys[0], nil // of a list, the first
+	}
 	if scheme.Asymmetric() {
 		newKey = signature.NewPrivateKey // to sign with, as the sender does
 	}
