@@ -3,7 +3,6 @@ package caddymodule
 import (
 	"net/http"
 	"net/textproto"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -144,25 +143,12 @@ func (g *Guard) removeToken(r *http.Request) {
 	case signature.SourceHeader:
 		r.Header.Del(source.Name)
 	case signature.SourceQuery:
-		r.URL.RawQuery = withoutKey(r.URL.RawQuery, source.Name)
+		r.URL.RawQuery = signature.WithoutQueryKey(r.URL.RawQuery, source.Name)
 		if path, query, ok := strings.Cut(r.RequestURI, "?"); ok {
-			if query = withoutKey(query, source.Name); query != "" {
+			if query = signature.WithoutQueryKey(query, source.Name); query != "" {
 				path += "?" + query
 			}
 			r.RequestURI = path
 		}
 	}
-}
-
-// withoutKey cuts a key out of a query and leaves the rest as it is, to the byte.
-func withoutKey(query, key string) string {
-	var kept []string
-	for pair := range strings.SplitSeq(query, "&") {
-		name, _, _ := strings.Cut(pair, "=")
-		if decoded, err := url.QueryUnescape(name); err == nil && decoded == key {
-			continue
-		}
-		kept = append(kept, pair)
-	}
-	return strings.Join(kept, "&")
 }

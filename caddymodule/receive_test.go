@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/webhookguard/caddy-webhook-guard/config"
+	"github.com/webhookguard/caddy-webhook-guard/signature"
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
 
@@ -137,11 +138,11 @@ func TestWithoutKeyLeavesTheRestToTheByte(t *testing.T) {
 		"a=token=x":                  "a=token=x",
 		"z=1&y=2&x=%41":              "z=1&y=2&x=%41",
 	} {
-		if got := withoutKey(query, "token"); got != want {
+		if got := signature.WithoutQueryKey(query, "token"); got != want {
 			t.Errorf("%q became %q, want %q", query, got, want)
 		}
 	}
-	if got := withoutKey("my+key=1&my%20key=2&my_key=3", "my key"); got != "my_key=3" {
+	if got := signature.WithoutQueryKey("my+key=1&my%20key=2&my_key=3", "my key"); got != "my_key=3" {
 		t.Errorf("a key with a space: %q", got)
 	}
 }

@@ -78,12 +78,12 @@ func blankStamp(s *Scheme, r *Request, parts *Parts) {
 			r.Header[source.Name] = []string{blank}
 		}
 	case SourceQuery:
-		r.Query = withoutQueryKey(r.Query, source.Name)
+		r.Query = WithoutQueryKey(r.Query, source.Name)
 	}
 }
 
-// withoutQueryKey cuts a key out of a query and leaves the rest as it is.
-func withoutQueryKey(query, key string) string {
+// WithoutQueryKey cuts a key out of a query and leaves the rest as it is.
+func WithoutQueryKey(query, key string) string {
 	var kept []string
 	for pair := range strings.SplitSeq(query, "&") {
 		name, _, _ := strings.Cut(pair, "=")
