@@ -39,7 +39,7 @@ type admission struct {
 
 // finished is how an event that is done already is answered.
 type finished struct {
-	status    int
+	success   dedupe.Success
 	conflict  bool // the ID was known with other content
 	byContent bool // the content or replay key was known, not the ID
 }
@@ -86,7 +86,7 @@ func (c *claiming) admission() admission {
 		}
 		if flight.answers(keys) {
 			return duplicateOf(finished{
-				status:    flight.status,
+				success:   flight.success,
 				byContent: keys.ID.IsZero() || keys.ID != flight.finished.ID,
 				conflict: keys.ID == flight.event.ID && keys.Content != flight.event.Content &&
 					!keys.Content.IsZero() && !flight.event.Content.IsZero(),
@@ -122,11 +122,12 @@ func (c *claiming) lead(flight *flight) admission {
 			if found.ByContent {
 				finishedKeys = dedupe.Event{Content: keys.Content}
 			}
-			c.x.store.flights.finish(flight, finishedKeys, found.Status)
-			return duplicateOf(finished{status: found.Status, conflict: found.Conflict, byContent: found.ByContent})
+			success := dedupe.Success{Status: found.Status, Reply: found.Reply}
+			c.x.store.flights.finish(flight, finishedKeys, success)
+			return duplicateOf(finished{success: success, conflict: found.Conflict, byContent: found.ByContent})
 		}
 		if !waitFor(c.wait.context(), poll) {
-			c.x.store.flights.finish(flight, dedupe.Event{}, 0)
+			c.x.store.flights.finish(flight, dedupe.Event{}, dedupe.Success{})
 			return cannotClaim(errInFlight())
 		}
 	}
@@ -141,7 +142,7 @@ func (c *claiming) withoutStore(held *claim, err error) admission {
 		c.x.guard.logger.Warn("forwarding without dedupe: the store does not answer", c.x.logFields(zap.Error(err))...)
 		return admit(held)
 	}
-	c.x.store.flights.finish(held.flight, dedupe.Event{}, 0)
+	c.x.store.flights.finish(held.flight, dedupe.Event{}, dedupe.Success{})
 	if !full {
 		c.x.store.background(func(ctx context.Context) { _ = c.x.store.Release(ctx, held.keys, held.token) })
 	}

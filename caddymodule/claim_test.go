@@ -290,6 +290,6 @@ func TestACopyWithoutAPlaceToWaitIsInFlightAtOnce(t *testing.T) {
 			t.Errorf("counted %v times", n)
 		}
 		first.store.flights.waiting = 0
-		first.store.flights.finish(flight, dedupe.Event{}, 0)
+		first.store.flights.finish(flight, dedupe.Event{}, dedupe.Success{})
 	})
 }

@@ -35,7 +35,7 @@ type flight struct {
 	done      chan struct{} // closed then; made for the first that waits
 
 	finished dedupe.Event // the keys that turned out to be finished, if any
-	status   int          // of the app's success
+	success  dedupe.Success
 }
 
 // answers reports whether the flight's outcome is also that of an event with
@@ -71,21 +71,21 @@ func (fs *flights) join(event dedupe.Event, held *body.Body) (f *flight, lead bo
 
 // finish ends a flight that the caller leads: it wakes the followers and makes
 // room for another attempt. finished has the keys that are finished by now, and
-// status is that of the app's success. A follower whose event is not among them
+// success is the app's. A follower whose event is not among them
 // takes over.
-func (fs *flights) finish(f *flight, finished dedupe.Event, status int) {
+func (fs *flights) finish(f *flight, finished dedupe.Event, success dedupe.Success) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	fs.concludeLocked(f, finished, status)
+	fs.concludeLocked(f, finished, success)
 	fs.removeLocked(f)
 }
 
 // conclude makes the outcome known but leaves the flight where copies find it,
 // for as long as the store does not know of the success.
-func (fs *flights) conclude(f *flight, finished dedupe.Event, status int) {
+func (fs *flights) conclude(f *flight, finished dedupe.Event, success dedupe.Success) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	fs.concludeLocked(f, finished, status)
+	fs.concludeLocked(f, finished, success)
 }
 
 // remove ends a flight that has been concluded.
@@ -95,8 +95,8 @@ func (fs *flights) remove(f *flight) {
 	fs.removeLocked(f)
 }
 
-func (fs *flights) concludeLocked(f *flight, finished dedupe.Event, status int) {
-	f.finished, f.status = finished, status
+func (fs *flights) concludeLocked(f *flight, finished dedupe.Event, success dedupe.Success) {
+	f.finished, f.success = finished, success
 	f.body = nil
 	f.concluded = true
 	if f.done != nil {

@@ -79,8 +79,8 @@ func TestAnOutcomeAnswersOnlyForFinishedKeys(t *testing.T) {
 
 func TestFollowersGetTheOutcome(t *testing.T) {
 	for name, end := range map[string]func(*flights, *flight, dedupe.Event){
-		"landed":    func(fs *flights, f *flight, event dedupe.Event) { fs.finish(f, event, 202) },
-		"concluded": func(fs *flights, f *flight, event dedupe.Event) { fs.conclude(f, event, 202) },
+		"landed":    func(fs *flights, f *flight, event dedupe.Event) { fs.finish(f, event, dedupe.Success{Status: 202}) },
+		"concluded": func(fs *flights, f *flight, event dedupe.Event) { fs.conclude(f, event, dedupe.Success{Status: 202}) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -91,8 +91,8 @@ func TestFollowersGetTheOutcome(t *testing.T) {
 				for range 100 {
 					go func() {
 						other, lead := fs.join(event, nil)
-						if err := fs.follow(t.Context(), other); err != nil || lead || !other.answers(event) || other.status != 202 {
-							t.Errorf("lead %v, status %d, %v", lead, other.status, err)
+						if err := fs.follow(t.Context(), other); err != nil || lead || !other.answers(event) || other.success.Status != 202 {
+							t.Errorf("lead %v, status %d, %v", lead, other.success.Status, err)
 						}
 						woken.Add(1)
 					}()
@@ -115,7 +115,7 @@ func TestAConcludedFlightStaysUntilItIsRemoved(t *testing.T) {
 	var fs flights
 	event := both("a", "1")
 	f, _ := fs.join(event, nil)
-	fs.conclude(f, event, 200)
+	fs.conclude(f, event, dedupe.Success{Status: 200})
 	if other, lead := fs.join(contentOnly("a"), nil); lead || other != f || fs.follow(t.Context(), other) != nil {
 		t.Error("a copy did not meet the outcome")
 	}
@@ -128,7 +128,7 @@ func TestAConcludedFlightStaysUntilItIsRemoved(t *testing.T) {
 	if other, lead := fs.join(event, nil); lead || other != next {
 		t.Error("removing a flight twice removed its successor")
 	}
-	fs.finish(next, dedupe.Event{}, 0)
+	fs.finish(next, dedupe.Event{}, dedupe.Success{})
 	if len(fs.byKey) != 0 {
 		t.Errorf("%d keys are left behind", len(fs.byKey))
 	}
@@ -154,10 +154,10 @@ func TestAfterAFailureExactlyOneTakesOver(t *testing.T) {
 					}
 					inside.Add(-1)
 					if finished == event {
-						fs.conclude(f, finished, 200) // stays: so every copy meets it
+						fs.conclude(f, finished, dedupe.Success{Status: 200}) // stays: so every copy meets it
 						return
 					}
-					fs.finish(f, finished, 0)
+					fs.finish(f, finished, dedupe.Success{})
 					continue
 				}
 				if err := fs.follow(t.Context(), f); err != nil {
@@ -218,7 +218,7 @@ func TestOverlappingKeysNeverFlyTogether(t *testing.T) {
 				}
 				set(event, true)
 				set(event, false)
-				fs.finish(f, dedupe.Event{}, 0)
+				fs.finish(f, dedupe.Event{}, dedupe.Success{})
 			}
 		})
 	}
@@ -253,7 +253,7 @@ func TestWaitingCopiesAreBounded(t *testing.T) {
 func TestAKnownOutcomeIsMetWithoutWaiting(t *testing.T) {
 	var fs flights
 	f, _ := fs.join(idOnly("1"), nil)
-	fs.conclude(f, f.event, 200)
+	fs.conclude(f, f.event, dedupe.Success{Status: 200})
 	fs.waiting = maxWaiting
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -323,7 +323,7 @@ func TestAFinishedFlightLendsNoBody(t *testing.T) {
 	if got := fs.sameBody(f, leaders); got != leaders {
 		t.Error("the leader's own body was exchanged")
 	}
-	fs.conclude(f, dedupe.Event{}, 0)
+	fs.conclude(f, dedupe.Event{}, dedupe.Success{})
 	leaders.Drop()
 	wantHeld(t, budget, 0) // it was not shared with itself
 	own := newBody(t, budget, "12345")
@@ -351,7 +351,7 @@ func TestSharingRacesWithFinishing(t *testing.T) {
 			})
 		}
 		wg.Go(func() {
-			fs.finish(f, dedupe.Event{}, 0)
+			fs.finish(f, dedupe.Event{}, dedupe.Success{})
 			leaders.Drop()
 		})
 		wg.Wait()

@@ -78,14 +78,14 @@ func (s *fakeStore) Renew(ctx context.Context, event dedupe.Event, token dedupe.
 	return s.Store.Renew(ctx, event, token, lease)
 }
 
-func (s *fakeStore) Commit(ctx context.Context, event dedupe.Event, status int, ttl time.Duration) error {
+func (s *fakeStore) Commit(ctx context.Context, event dedupe.Event, success dedupe.Success, ttl time.Duration) error {
 	s.called("commit")
 	if s.commit != nil {
-		if err := s.commit(status, ttl); err != nil {
+		if err := s.commit(success.Status, ttl); err != nil {
 			return err
 		}
 	}
-	return s.Store.Commit(ctx, event, status, ttl)
+	return s.Store.Commit(ctx, event, success, ttl)
 }
 
 func (s *fakeStore) Release(ctx context.Context, event dedupe.Event, token dedupe.Token) error {

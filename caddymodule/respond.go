@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/webhookguard/caddy-webhook-guard/dedupe"
 	"github.com/webhookguard/caddy-webhook-guard/internal/body"
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
@@ -88,15 +89,22 @@ func (x *exchange) duplicate(done finished) error {
 	}
 	header := x.w.Header()
 	setResult(header, webhook.Duplicate)
-	status, text := done.status, ""
-	if fixed := x.guard.sender.Rules.Answer; fixed != nil {
-		status, text = fixed.Status, fixed.Body
+	again := dedupe.Success{Status: done.success.Status}
+	switch rule := x.guard.sender.Rules.Answer; {
+	case rule == nil:
+	case rule.Remember > 0:
+		again = done.success
+	default:
+		again = dedupe.Success{Status: rule.Status}
+		if rule.Body != "" {
+			again.Reply = dedupe.Reply{ContentType: "text/plain; charset=utf-8", Body: rule.Body}
+		}
 	}
-	if text != "" {
-		header.Set("Content-Type", "text/plain; charset=utf-8")
+	if again.Reply.ContentType != "" {
+		header.Set("Content-Type", again.Reply.ContentType)
 	}
-	x.w.WriteHeader(status)
-	_, _ = x.w.Write([]byte(text)) // the sender may have gone
+	x.w.WriteHeader(again.Status)
+	_, _ = x.w.Write([]byte(again.Reply.Body)) // the sender may have gone
 	return nil
 }
 

@@ -26,7 +26,7 @@ func (c *claim) settle(out outcome) {
 	// The sender may have gone; its event's outcome is recorded all the same.
 	ctx := context.WithoutCancel(c.x.r.Context())
 	if out.success {
-		c.commit(ctx, out.answer.status)
+		c.commit(ctx, c.x.success(out.answer))
 		return
 	}
 	if err := c.x.store.Release(ctx, c.keys, c.token); err != nil && c.inStore {
@@ -34,23 +34,23 @@ func (c *claim) settle(out outcome) {
 			c.x.logFields(zap.Duration("lease", c.lease), zap.Error(err))...)
 		c.x.store.releaseLater(c.keys, c.token, c.lease)
 	}
-	c.x.store.flights.finish(c.flight, dedupe.Event{}, 0)
+	c.x.store.flights.finish(c.flight, dedupe.Event{}, dedupe.Success{})
 }
 
 // commit records the success. If the store does not take it, the sender is told
 // of the success all the same, since it is a fact, and the commit is retried in the
 // background. Until then copies in this process still meet the flight's outcome.
-func (c *claim) commit(ctx context.Context, status int) {
+func (c *claim) commit(ctx context.Context, success dedupe.Success) {
 	ttl := c.x.guard.sender.TTL(&c.x.event, c.x.guard.now())
-	err := c.x.store.Commit(ctx, c.keys, status, ttl)
+	err := c.x.store.Commit(ctx, c.keys, success, ttl)
 	if err == nil {
-		c.x.store.flights.finish(c.flight, c.keys, status)
+		c.x.store.flights.finish(c.flight, c.keys, success)
 		return
 	}
 	c.x.guard.logger.Warn("the event succeeded but could not be committed; retrying in the background",
 		c.x.logFields(zap.Error(err))...)
-	c.x.store.flights.conclude(c.flight, c.keys, status)
-	c.x.store.commitLater(c.flight, c.keys, status, ttl)
+	c.x.store.flights.conclude(c.flight, c.keys, success)
+	c.x.store.commitLater(c.flight, c.keys, success, ttl)
 }
 
 // releaseLater retries to free a claim for as long as its lease could last.
@@ -64,13 +64,13 @@ func (s *sharedStore) releaseLater(event dedupe.Event, token dedupe.Token, lease
 }
 
 // commitLater retries to commit a success.
-func (s *sharedStore) commitLater(flight *flight, event dedupe.Event, status int, ttl time.Duration) {
+func (s *sharedStore) commitLater(flight *flight, event dedupe.Event, success dedupe.Success, ttl time.Duration) {
 	s.background(func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, commitRetryFor)
 		defer cancel()
 		for waitFor(ctx, retryPause) {
 			s.countCommitRetry()
-			if s.Commit(ctx, event, status, ttl) == nil {
+			if s.Commit(ctx, event, success, ttl) == nil {
 				break
 			}
 		}

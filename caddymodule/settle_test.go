@@ -173,7 +173,7 @@ func TestACopyMeetsTheSuccessThoughItWouldNotWait(t *testing.T) {
 	b := newBench(t, nil)
 	b.guard.sender.Rules.Wait = 0
 	flight, _ := b.guard.app.store.flights.join(b.exchange(event("1")).event.Keys, nil)
-	b.guard.app.store.flights.conclude(flight, flight.event, http.StatusCreated)
+	b.guard.app.store.flights.conclude(flight, flight.event, dedupe.Success{Status: http.StatusCreated})
 	w, err := b.serve(b.request(event("1")), says(200, ""))
 	if err != nil || w.Code != http.StatusCreated || w.Header().Get(headerResult) != "duplicate" {
 		t.Errorf("the copy got %d %s, %v", w.Code, w.Header().Get(headerResult), err)

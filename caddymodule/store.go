@@ -128,9 +128,9 @@ func (s *sharedStore) Renew(ctx context.Context, event dedupe.Event, token dedup
 }
 
 // Commit implements dedupe.Store.
-func (s *sharedStore) Commit(ctx context.Context, event dedupe.Event, status int, ttl time.Duration) error {
+func (s *sharedStore) Commit(ctx context.Context, event dedupe.Event, success dedupe.Success, ttl time.Duration) error {
 	start := time.Now()
-	return s.observe("commit", start, s.Store.Commit(ctx, event, status, ttl))
+	return s.observe("commit", start, s.Store.Commit(ctx, event, success, ttl))
 }
 
 // Release implements dedupe.Store.

@@ -116,7 +116,7 @@ func TestStoreOperationsAreMeasured(t *testing.T) {
 	for op, call := range map[string]func() error{
 		"claim":   func() error { _, err := s.Claim(ctx, event, token, time.Second); return err },
 		"renew":   func() error { return s.Renew(ctx, event, token, time.Second) },
-		"commit":  func() error { return s.Commit(ctx, event, 200, time.Second) },
+		"commit":  func() error { return s.Commit(ctx, event, dedupe.Success{Status: 200}, time.Second) },
 		"release": func() error { return s.Release(ctx, event, token) },
 	} {
 		failed := s.metrics.storeErrors.WithLabelValues("measured", op)
@@ -144,7 +144,7 @@ func TestStoreErrorsNameTheStoreAndTheStepOnce(t *testing.T) {
 	for op, call := range map[string]func() error{
 		"claim":   func() error { _, err := s.Claim(ctx, event, token, time.Second); return err },
 		"renew":   func() error { return s.Renew(ctx, event, token, time.Second) },
-		"commit":  func() error { return s.Commit(ctx, event, 200, time.Second) },
+		"commit":  func() error { return s.Commit(ctx, event, dedupe.Success{Status: 200}, time.Second) },
 		"release": func() error { return s.Release(ctx, event, token) },
 		"lookup":  func() error { _, err := s.Lookup(ctx, event.ID); return err },
 		"forget":  func() error { _, err := s.Forget(ctx, event.ID); return err },

@@ -29,5 +29,5 @@ func (x *exchange) logDuplicate(done finished) {
 	if done.byContent {
 		matched = []zap.Field{zap.String("matched", "content"), zap.Stringer("key", x.event.Keys.Content)}
 	}
-	entry.Write(x.logFields(append(matched, zap.Int("status", done.status))...)...)
+	entry.Write(x.logFields(append(matched, zap.Int("status", done.success.Status))...)...)
 }

@@ -48,7 +48,7 @@ func describeProvider() []line[Provider] {
 		{syntax: "timeout <duration>", parse: duration(func(p *Provider) *caddy.Duration { return &p.Timeout })},
 		{syntax: "in_flight wait <duration> | reject", parse: parseInFlight},
 		{syntax: "success <status>…", parse: statuses(func(p *Provider) *[]string { return &p.Success })},
-		{syntax: "answer <status> [<body>]", parse: parseAnswer},
+		{syntax: "answer <status> [<body>] | remember [<size>]", parse: parseAnswer},
 		{syntax: "retries <delay>… | none", parse: parseRetries},
 		{syntax: "retry_span <duration>", parse: duration(func(p *Provider) *caddy.Duration { return &p.RetrySpan })},
 		{syntax: "answer_within <duration>", parse: duration(func(p *Provider) *caddy.Duration { return &p.AnswerWithin })},
@@ -217,14 +217,32 @@ func parseInFlight(p *Provider, args []string) error {
 }
 
 func parseAnswer(p *Provider, args []string) error {
+	if args[0] == "remember" {
+		return parseRemember(p, args[1:])
+	}
 	status, err := strconv.Atoi(args[0])
 	if err != nil || status < 200 || status > 599 || len(args) > 2 {
-		return usage("takes a status and a body in quotes")
+		return usage("takes a status and a body in quotes, or remember and a size")
 	}
 	p.Answer = &Answer{Status: status}
 	if len(args) == 2 {
 		p.Answer.Body = args[1]
 	}
+	return nil
+}
+
+func parseRemember(p *Provider, args []string) (err error) {
+	size := DefaultRemember
+	switch len(args) {
+	case 0:
+	case 1:
+		if size, err = ParseSize(args[0]); err != nil {
+			return err
+		}
+	default:
+		return usage("takes one size")
+	}
+	p.Answer = &Answer{Remember: size}
 	return nil
 }
 

@@ -176,14 +176,29 @@ type InFlight struct {
 	Reject bool `json:"reject,omitempty"`
 }
 
-// Answer is the fixed answer that a duplicate gets.
+// Answer is what a duplicate gets: a fixed answer, or the first success's own again.
 type Answer struct {
-	Status int    `json:"status"`
-	Body   string `json:"body,omitempty"`
+	// The status of a fixed answer.
+	Status int `json:"status,omitempty"`
+
+	// The body of a fixed answer.
+	Body string `json:"body,omitempty"`
+
+	// Give the first success's own answer again, for senders to whom it is an
+	// instruction: its status, Content-Type and body. This is the largest body that is
+	// remembered, in bytes, 65536 at most. Of a larger one the status is.
+	Remember int64 `json:"remember,omitempty"`
 }
 
+const (
+	// DefaultRemember is the largest body that is remembered, where no size is given.
+	DefaultRemember int64 = 4 << 10
+	// maxRemember is what the guard holds of an answer.
+	maxRemember int64 = 64 << 10
+)
+
 // remembers reports whether a duplicate gets the first success's own answer again.
-func (a *Answer) remembers() bool { return false }
+func (a *Answer) remembers() bool { return a != nil && a.Remember > 0 }
 
 // Over merges p over base: each field that p sets replaces that of base.
 //

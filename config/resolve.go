@@ -248,8 +248,19 @@ func (p Provider) checkPositive() error {
 	if p.InFlight != nil && p.InFlight.Wait < 0 {
 		return lineError("in_flight", "%s is not positive", time.Duration(p.InFlight.Wait))
 	}
-	if p.Answer != nil && (p.Answer.Status < 200 || p.Answer.Status > 599) {
-		return lineError("answer", "%d is not a status of an answer", p.Answer.Status)
+	return p.Answer.check()
+}
+
+func (a *Answer) check() error {
+	switch {
+	case a == nil:
+		return nil
+	case a.Remember == 0 && (a.Status < 200 || a.Status > 599):
+		return lineError("answer", "%d is not a status of an answer", a.Status)
+	case a.Remember < 0 || a.Remember > maxRemember:
+		return lineError("answer", "remember takes a size up to %d bytes, not %d", maxRemember, a.Remember)
+	case a.Remember > 0 && (a.Status != 0 || a.Body != ""):
+		return lineError("answer", "is either fixed or remembered, not both")
 	}
 	return nil
 }

@@ -79,7 +79,13 @@ func (w *lineWriter) handling(p Provider) {
 		w.line("in_flight", "wait", durationText(p.InFlight.Wait))
 	}
 	w.words("success", p.Success)
-	if p.Answer != nil {
+	switch {
+	case p.Answer == nil:
+	case p.Answer.Remember == DefaultRemember:
+		w.line("answer", "remember")
+	case p.Answer.Remember > 0:
+		w.line("answer", "remember", strconv.FormatInt(p.Answer.Remember, 10)+"B")
+	default:
 		w.line("answer", withoutEmpty(strconv.Itoa(p.Answer.Status), p.Answer.Body)...)
 	}
 }

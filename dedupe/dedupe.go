@@ -153,12 +153,33 @@ func (s State) String() string {
 	return fmt.Sprintf("state(%d)", uint8(s))
 }
 
+// MaxReply bounds the content type and the body of a [Reply] together, in bytes.
+const MaxReply = 68 << 10
+
+// Reply is what the app said with its success, for senders to whom that is an
+// instruction. The zero Reply stands for one that is not remembered.
+type Reply struct {
+	ContentType string
+	Body        string
+}
+
+// Success is the app's first success, which finished an event.
+type Success struct {
+	// Status is the HTTP status.
+	Status int
+	// Reply is what copies of the event are to get again. It costs room, so it is only
+	// given where somebody wants it.
+	Reply Reply
+}
+
 // Answer is what a Claim found. The fields beside State are set for Done only.
 type Answer struct {
 	// State is Claimed, InFlight or Done.
 	State State
 	// Status is the HTTP status of the app's first success.
 	Status int
+	// Reply is what the app said with it, where that was given to Commit.
+	Reply Reply
 	// ByContent: the content key was found, not the ID.
 	ByContent bool
 	// Conflict: the ID was found, but it was finished with other content.
@@ -171,6 +192,8 @@ type Record struct {
 	State State
 	// Status is the HTTP status of the first success. Zero unless Done.
 	Status int
+	// Reply is what the app said with it, where that was given to Commit.
+	Reply Reply
 	// Content is the content key that an ID was finished with. Zero unless Done, and
 	// zero for content keys themselves.
 	Content Key
@@ -189,6 +212,7 @@ func (r Record) Answer(ev Event, byContent bool) Answer {
 	return Answer{
 		State:     Done,
 		Status:    r.Status,
+		Reply:     r.Reply,
 		ByContent: byContent,
 		Conflict:  known && r.Content != ev.Content,
 	}
@@ -217,10 +241,11 @@ type Store interface {
 	// revives a claim that has lapsed.
 	Renew(ctx context.Context, ev Event, t Token, lease time.Duration) error
 
-	// Commit marks ev as finished with the given HTTP status (three digits), for ttl.
-	// It overwrites claims, whoever holds them. Keys that are finished already keep
-	// their status and content, and their time to live is only ever lengthened.
-	Commit(ctx context.Context, ev Event, status int, ttl time.Duration) error
+	// Commit marks ev as finished with the given success, for ttl. Its status has three
+	// digits. It overwrites claims, whoever holds them. Keys that are finished already
+	// keep their status, reply and content, and their time to live is only ever
+	// lengthened.
+	Commit(ctx context.Context, ev Event, success Success, ttl time.Duration) error
 
 	// Release ends what t holds of ev, at once. To hold nothing is not an error.
 	Release(ctx context.Context, ev Event, t Token) error
@@ -259,9 +284,12 @@ func CheckClaim(ev Event, lease time.Duration) error {
 
 // CheckCommit checks the arguments of Commit. Stores parse records by the three digits of
 // a status.
-func CheckCommit(ev Event, status int, ttl time.Duration) error {
-	if status < 100 || status > 999 {
-		return fmt.Errorf("status is %d: it must have three digits", status)
+func CheckCommit(ev Event, success Success, ttl time.Duration) error {
+	if success.Status < 100 || success.Status > 999 {
+		return fmt.Errorf("status is %d: it must have three digits", success.Status)
+	}
+	if size := len(success.Reply.ContentType) + len(success.Reply.Body); size > MaxReply {
+		return fmt.Errorf("reply has %d bytes: it must not have more than %d", size, MaxReply)
 	}
 	if ttl <= 0 {
 		return fmt.Errorf("time to live is %s: it must be positive", ttl)
@@ -275,6 +303,31 @@ func CheckEvent(ev Event) error {
 		return errNoKey
 	}
 	return nil
+}
+
+// Pack returns r in one piece, for stores to keep: "" for the zero Reply, else the length
+// of the content type (4 bytes, big-endian), the content type and the body.
+func (r Reply) Pack() string {
+	if r == (Reply{}) {
+		return ""
+	}
+	size := binary.BigEndian.AppendUint32(make([]byte, 0, 4), uint32(len(r.ContentType)))
+	return string(size) + r.ContentType + r.Body
+}
+
+// UnpackReply reads what Pack made. It returns false for anything else.
+func UnpackReply(packed string) (r Reply, ok bool) {
+	if packed == "" {
+		return Reply{}, true
+	}
+	if len(packed) <= 4 || len(packed) > 4+MaxReply {
+		return Reply{}, false
+	}
+	size, rest := binary.BigEndian.Uint32([]byte(packed[:4])), packed[4:]
+	if uint64(size) > uint64(len(rest)) {
+		return Reply{}, false
+	}
+	return Reply{ContentType: rest[:size], Body: rest[size:]}, true
 }
 
 // Millis returns d in milliseconds, rounded up, so that what is positive stays so.

@@ -132,7 +132,7 @@ func TestStoresAgree(t *testing.T) {
 			case op < 16:
 				r.record, err = s.Forget(t.Context(), k)
 			case op < 17:
-				err = s.Commit(t.Context(), ev, status, d)
+				err = s.Commit(t.Context(), ev, dedupe.Success{Status: status}, d)
 			default:
 				r.record, err = s.Lookup(t.Context(), k)
 			}

@@ -121,7 +121,7 @@ func (c *checkpointer) apply(pending map[dedupe.Key]finished, r records, ch chan
 		}
 		switch {
 		case f.expires <= r.now:
-			f = finished{expires: ch.expires, status: int16(ch.status)}
+			f = finished{expires: ch.expires, status: int16(ch.status), reply: ch.reply}
 			if k == ch.event.ID {
 				f.content = ch.event.Content
 			}

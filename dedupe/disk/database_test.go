@@ -94,7 +94,7 @@ func TestDiskOpensCopiesTakenUnderLoad(t *testing.T) {
 				return
 			default:
 			}
-			if err := d.Commit(t.Context(), testkit.Numbered(n), 200, testkit.TTL); err != nil {
+			if err := d.Commit(t.Context(), testkit.Numbered(n), dedupe.Success{Status: 200}, testkit.TTL); err != nil {
 				t.Error(err)
 			}
 			mu.Lock()

@@ -222,7 +222,7 @@ func TestDiskNoticesWhatIsTakenAway(t *testing.T) {
 				}
 				testbed.Eventually(t, testkit.Patient, func() bool { return claim() != nil }, "the loss to be noticed")
 				testkit.WantWords(t, claim(), path, "under the running gateway", "move the original back", "restart")
-				testkit.WantWords(t, d.Commit(t.Context(), testkit.Pair(3), 200, testkit.TTL), path)
+				testkit.WantWords(t, d.Commit(t.Context(), testkit.Pair(3), dedupe.Success{Status: 200}, testkit.TTL), path)
 				if err := errors.Join(os.RemoveAll(path), os.Rename(path+".away", path)); err != nil {
 					t.Fatal(err)
 				}

@@ -67,7 +67,7 @@ func fillDisk(dir string, logSize int64) error {
 	ctx, n := context.Background(), 0
 	commit := func() error {
 		n++
-		return d.Commit(ctx, testkit.Numbered(n), 200, testkit.TTL)
+		return d.Commit(ctx, testkit.Numbered(n), dedupe.Success{Status: 200}, testkit.TTL)
 	}
 	claim := func() error {
 		_, err := d.Claim(ctx, testkit.Numbered(0), dedupe.NewToken(), time.Nanosecond)
@@ -157,7 +157,7 @@ func TestDiskThatCannotBeReadIsAnError(t *testing.T) {
 		testkit.WantWords(t, err, dir, "damaged")
 		_, err = d.Claim(t.Context(), testkit.Pair(2), dedupe.NewToken(), testkit.TTL)
 		testkit.WantWords(t, err, dir, "damaged")
-		testkit.WantWords(t, d.Commit(t.Context(), testkit.Pair(2), 200, testkit.TTL), dir, "damaged")
+		testkit.WantWords(t, d.Commit(t.Context(), testkit.Pair(2), dedupe.Success{Status: 200}, testkit.TTL), dir, "damaged")
 	}
 }
 

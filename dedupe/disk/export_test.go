@@ -122,3 +122,20 @@ func Unbegin(path string) error {
 		return errors.Join(about.Delete(keyMoved), about.Delete(keyClosed))
 	}), db.Close())
 }
+
+// Replies counts the replies in the database; -1: it has no bucket for them.
+func (s *Store) Replies() (n int) {
+	_ = s.checkpointer.db.View(func(tx *bolt.Tx) error {
+		if n = -1; tx.Bucket(bucketReplies) != nil {
+			n = tx.Bucket(bucketReplies).Stats().KeyN
+		}
+		return nil
+	})
+	return n
+}
+
+// BatchWithReply is a batch of one event with what its app replied.
+func BatchWithReply(number uint64, ev dedupe.Event, reply dedupe.Reply) []byte {
+	b := batch{number: number, time: 1, changes: []change{{event: ev, expires: 2, status: 200, reply: reply.Pack()}}}
+	return b.encode(nil)
+}

@@ -22,10 +22,12 @@ import (
 //	               "closed" → "moved", as a clean end left it; else not there (8 bytes)
 //	done           key → expiry (unix ms, 8 bytes), status (2), content key (16, IDs that have one)
 //	expiry         expiry (unix ms, 8 bytes), key → nothing; so the first is the next to expire
+//	replies        key → what the app replied, packed; only there where some are remembered
 var (
-	bucketFormat = []byte("webhook_guard")
-	bucketDone   = []byte("done")
-	bucketExpiry = []byte("expiry")
+	bucketFormat  = []byte("webhook_guard")
+	bucketDone    = []byte("done")
+	bucketExpiry  = []byte("expiry")
+	bucketReplies = []byte("replies")
 
 	keyFormat = []byte("format")
 	keyMoved  = []byte("moved")
@@ -64,6 +66,15 @@ func verifyBuckets(tx *bolt.Tx) error {
 	if about == nil || done == nil || expiry == nil || string(about.Get(keyFormat)) != string(format) {
 		return errNotOurs
 	}
+	if replies := tx.Bucket(bucketReplies); replies != nil {
+		err := verifyBucket(replies, func(k, v []byte) bool {
+			_, ok := dedupe.UnpackReply(string(v))
+			return len(k) == len(dedupe.Key{}) && ok && len(v) > 0
+		})
+		if err != nil {
+			return err
+		}
+	}
 	return errors.Join(
 		verifyBucket(done, func(k, v []byte) bool {
 			return len(k) == len(dedupe.Key{}) && (len(v) == shortRecord || len(v) == longRecord)
@@ -88,6 +99,7 @@ type finished struct {
 	expires int64 // unix ms
 	status  int16
 	content dedupe.Key // of IDs that have one
+	reply   string     // packed
 }
 
 // record returns f as callers see it at a time, Absent where its time is over.
@@ -95,8 +107,9 @@ func (f finished) record(now int64) dedupe.Record {
 	if f.expires <= now {
 		return dedupe.Record{}
 	}
+	reply, _ := dedupe.UnpackReply(f.reply) // it was checked when it came in
 	return dedupe.Record{
-		State: dedupe.Done, Status: int(f.status), Content: f.content,
+		State: dedupe.Done, Status: int(f.status), Content: f.content, Reply: reply,
 		TTL: time.Duration(f.expires-now) * time.Millisecond,
 	}
 }
@@ -104,12 +117,15 @@ func (f finished) record(now int64) dedupe.Record {
 // records are the finished keys as one transaction sees them, at one time.
 type records struct {
 	about, done, expiry *bolt.Bucket
+	replies             *bolt.Bucket // nil: none are remembered
+	makeReplies         func([]byte) (*bolt.Bucket, error)
 	now                 int64 // unix ms
 }
 
 func recordsOf(tx *bolt.Tx, now time.Time) records {
 	return records{
 		about: tx.Bucket(bucketFormat), done: tx.Bucket(bucketDone), expiry: tx.Bucket(bucketExpiry),
+		replies: tx.Bucket(bucketReplies), makeReplies: tx.CreateBucketIfNotExists,
 		now: now.UnixMilli(),
 	}
 }
@@ -129,11 +145,14 @@ func (r records) stored(k dedupe.Key) (finished, error) {
 	}
 	f.expires = int64(binary.BigEndian.Uint64(value))
 	f.status = int16(binary.BigEndian.Uint16(value[8:]))
+	if r.replies != nil {
+		f.reply = string(r.replies.Get(k[:]))
+	}
 	return f, nil
 }
 
 // put writes keys, which are in order, as they are in from. What has expired goes.
-func (r records) put(keys []dedupe.Key, from map[dedupe.Key]finished) error {
+func (r *records) put(keys []dedupe.Key, from map[dedupe.Key]finished) error {
 	// Expiries are written in order too. So they are added at the end of pages, which need
 	// no room for what comes in between.
 	r.expiry.FillPercent = 0.9
@@ -160,7 +179,7 @@ func (r records) put(keys []dedupe.Key, from map[dedupe.Key]finished) error {
 		if !f.content.IsZero() {
 			value = append(value, f.content[:]...)
 		}
-		if err := r.done.Put(k[:], value); err != nil {
+		if err := errors.Join(r.done.Put(k[:], value), r.putReply(k, old.reply, f.reply)); err != nil {
 			return err
 		}
 		expiries = append(expiries, expiryKey(f.expires, k))
@@ -174,11 +193,31 @@ func (r records) put(keys []dedupe.Key, from map[dedupe.Key]finished) error {
 	return nil
 }
 
+// putReply writes the reply of k, or removes the one that it had.
+func (r *records) putReply(k dedupe.Key, old, reply string) (err error) {
+	switch {
+	case reply == old:
+		return nil
+	case reply == "":
+		return r.replies.Delete(k[:])
+	case r.replies == nil:
+		if r.replies, err = r.makeReplies(bucketReplies); err != nil {
+			return err
+		}
+	}
+	return r.replies.Put(k[:], []byte(reply))
+}
+
 // remove removes k, if it is there.
 func (r records) remove(k dedupe.Key) error {
 	old, err := r.stored(k)
 	if err != nil || old.expires == 0 {
 		return err
+	}
+	if old.reply != "" {
+		if err := r.replies.Delete(k[:]); err != nil {
+			return err
+		}
 	}
 	return errors.Join(r.expiry.Delete(expiryKey(old.expires, k)), r.done.Delete(k[:]))
 }

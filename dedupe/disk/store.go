@@ -133,11 +133,11 @@ func (s *Store) Renew(ctx context.Context, ev dedupe.Event, t dedupe.Token, leas
 }
 
 // Commit implements [dedupe.Store]. It returns when the event is safe on the disk.
-func (s *Store) Commit(ctx context.Context, ev dedupe.Event, status int, ttl time.Duration) error {
-	if err := dedupe.CheckCommit(ev, status, ttl); err != nil {
+func (s *Store) Commit(ctx context.Context, ev dedupe.Event, success dedupe.Success, ttl time.Duration) error {
+	if err := dedupe.CheckCommit(ev, success, ttl); err != nil {
 		return err
 	}
-	return s.writer.commit(ctx, ev, status, ttl)
+	return s.writer.commit(ctx, ev, success, ttl)
 }
 
 // Release implements [dedupe.Store].

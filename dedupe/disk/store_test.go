@@ -23,7 +23,7 @@ func TestDisk(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T) storetest.Bench {
 		c := testkit.NewClock()
-		d := openDisk(t, t.TempDir(), c)
+		d := openDiskWith(t, disk.Options{Dir: t.TempDir(), Now: c.Now}.WithLog(512<<10, nil))
 		const short = time.Second
 		return storetest.Bench{
 			Open:  func(*testing.T) dedupe.Store { return d },
@@ -165,7 +165,7 @@ func TestDiskReachesASteadySize(t *testing.T) {
 				ev := testkit.Numbered(n)
 				n++
 				callers.Go(func() {
-					if err := d.Commit(t.Context(), ev, 200, testkit.TTL); err != nil {
+					if err := d.Commit(t.Context(), ev, dedupe.Success{Status: 200}, testkit.TTL); err != nil {
 						t.Error(err)
 					}
 				})
@@ -243,7 +243,9 @@ func TestDiskCommitsShareSyncs(t *testing.T) {
 	const n = 100
 	committed := make(chan error, n)
 	start := func(i int) {
-		go func() { committed <- d.Commit(context.Background(), testkit.Numbered(i), 200, testkit.TTL) }()
+		go func() {
+			committed <- d.Commit(context.Background(), testkit.Numbered(i), dedupe.Success{Status: 200}, testkit.TTL)
+		}()
 	}
 	start(0)
 	testbed.Eventually(t, testkit.Patient, func() bool { return g.waiting.Load() == 1 }, "the first one's sync")
@@ -281,7 +283,7 @@ func TestDiskClosesUnderLoad(t *testing.T) {
 					ev := testkit.Numbered(round*1_000_000 + caller*100_000 + n)
 					_, err := d.Claim(t.Context(), ev, dedupe.NewToken(), testkit.TTL)
 					if err == nil {
-						err = d.Commit(t.Context(), ev, 200, testkit.TTL)
+						err = d.Commit(t.Context(), ev, dedupe.Success{Status: 200}, testkit.TTL)
 					}
 					if err != nil {
 						if !errors.Is(err, dedupe.ErrClosed) {
@@ -313,7 +315,7 @@ func TestDiskThatHangsFailsItsCallersUntilItIsBack(t *testing.T) {
 	d := openDiskWith(t, disk.Options{Dir: dir}.WithLog(0, g.wrap))
 	d.SetWaitBudget(50 * time.Millisecond)
 	open := g.shut(t)
-	err := d.Commit(t.Context(), testkit.Pair(1), 200, testkit.TTL)
+	err := d.Commit(t.Context(), testkit.Pair(1), dedupe.Success{Status: 200}, testkit.TTL)
 	testkit.WantWords(t, err, dir, "has not taken a write")
 	testkit.WantState(t, d, testkit.Pair(1).ID, dedupe.Absent) // written, and not synced
 	if _, err := d.Claim(t.Context(), testkit.Pair(2), dedupe.NewToken(), testkit.TTL); err == nil {

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
@@ -21,6 +23,9 @@ import (
 //	batch   "wgb1", CRC-32C of what follows (4), length of the changes (4), number (8), time (unix ms, 8), changes
 //	change  content key (16), ID key (16), expiry (unix ms, 8), status (2; 0: forgotten)
 //
+// A batch with a reply in it begins with "wgb2", and behind each change stands the length
+// of its reply (4) and the reply, packed and escaped.
+//
 // Batches are numbered through both files and all of their uses, so that what is left of
 // an earlier use can be recognised: its numbers are lower.
 const (
@@ -31,11 +36,16 @@ const (
 	// logSize has room for 49,000 events in batches, or 28,000 that come alone.
 	logSize = logStart + 2<<20
 
-	batchMagic = "wgb1"
-	batchHead  = 4 + 4 + 4 + 8 + 8
-	changeSize = 2*len(dedupe.Key{}) + 8 + 2
-	// maxBatch bounds what one write hands to the disk, to 43 kB.
+	batchMagic   = "wgb1"
+	repliesMagic = "wgb2"
+	magicStart   = "wgb" // of both
+	magicSize    = 4
+	batchHead    = 4 + 4 + 4 + 8 + 8
+	changeSize   = 2*len(dedupe.Key{}) + 8 + 2
+	// maxBatch bounds what one write hands to the disk, to 43 kB without the replies.
 	maxBatch = 1024
+	// maxReplies bounds the replies in one write. A single one may be longer.
+	maxReplies = 128 << 10
 )
 
 var (
@@ -46,8 +56,9 @@ var (
 // change is what a batch says about an event: that it is finished, or forgotten.
 type change struct {
 	event   dedupe.Event
-	expires int64 // unix ms
-	status  int   // 0: forgotten
+	expires int64  // unix ms
+	status  int    // 0: forgotten
+	reply   string // packed; "": none
 }
 
 // batch is what one write adds to the log.
@@ -60,9 +71,13 @@ type batch struct {
 // encode appends b as it stands in a log file.
 func (b *batch) encode(to []byte) []byte {
 	at := len(to)
-	to = append(to, batchMagic...)
+	magic := batchMagic
+	if b.hasReplies() {
+		magic = repliesMagic
+	}
+	to = append(to, magic...)
 	to = binary.BigEndian.AppendUint32(to, 0) // the checksum's place
-	to = binary.BigEndian.AppendUint32(to, uint32(len(b.changes)*changeSize))
+	to = binary.BigEndian.AppendUint32(to, uint32(b.size()-batchHead))
 	to = binary.BigEndian.AppendUint64(to, b.number)
 	to = binary.BigEndian.AppendUint64(to, uint64(b.time))
 	for _, c := range b.changes {
@@ -70,21 +85,50 @@ func (b *batch) encode(to []byte) []byte {
 		to = append(to, c.event.ID[:]...)
 		to = binary.BigEndian.AppendUint64(to, uint64(c.expires))
 		to = binary.BigEndian.AppendUint16(to, uint16(c.status))
+		if magic == repliesMagic {
+			reply := escape(c.reply)
+			to = binary.BigEndian.AppendUint32(to, uint32(len(reply)))
+			to = append(to, reply...)
+		}
 	}
 	binary.BigEndian.PutUint32(to[at+4:], crc32.Checksum(to[at+8:], castagnoli))
 	return to
 }
 
-func (b *batch) size() int { return batchHead + len(b.changes)*changeSize }
+func (b *batch) hasReplies() bool {
+	return slices.ContainsFunc(b.changes, func(c change) bool { return c.reply != "" })
+}
+
+func (b *batch) size() int {
+	size := batchHead + len(b.changes)*changeSize
+	if !b.hasReplies() {
+		return size
+	}
+	for _, c := range b.changes {
+		size += 4 + len(c.reply) + strings.Count(c.reply, escaped)
+	}
+	return size
+}
+
+// escaped is what begins the magic of a batch. In a reply a zero follows it, so that no
+// app, and nobody whose text an app repeats, can write what looks like a batch.
+const escaped = "wg"
+
+func escape(reply string) string   { return strings.ReplaceAll(reply, escaped, escaped+"\x00") }
+func unescape(reply string) string { return strings.ReplaceAll(reply, escaped+"\x00", escaped) }
 
 // parseBatch reads the batch that data begins with. It reports false where there is no
 // whole and sound one.
 func parseBatch(data []byte) (b batch, ok bool) {
-	if len(data) < batchHead || string(data[:4]) != batchMagic {
+	if len(data) < batchHead {
 		return batch{}, false
 	}
+	magic := string(data[:magicSize])
 	length := uint64(binary.BigEndian.Uint32(data[8:]))
-	if length%uint64(changeSize) != 0 || length > uint64(len(data)-batchHead) {
+	switch {
+	case length > uint64(len(data)-batchHead),
+		magic != batchMagic && magic != repliesMagic,
+		magic == batchMagic && length%uint64(changeSize) != 0:
 		return batch{}, false
 	}
 	data = data[:batchHead+length]
@@ -92,14 +136,39 @@ func parseBatch(data []byte) (b batch, ok bool) {
 		return batch{}, false
 	}
 	b.number, b.time = binary.BigEndian.Uint64(data[12:]), int64(binary.BigEndian.Uint64(data[20:]))
-	for data = data[batchHead:]; len(data) > 0; data = data[changeSize:] {
-		b.changes = append(b.changes, change{
+	for data = data[batchHead:]; len(data) > 0; {
+		if len(data) < changeSize {
+			return batch{}, false
+		}
+		c := change{
 			event:   dedupe.Event{Content: dedupe.Key(data), ID: dedupe.Key(data[16:])},
 			expires: int64(binary.BigEndian.Uint64(data[32:])),
 			status:  int(binary.BigEndian.Uint16(data[40:])),
-		})
+		}
+		data = data[changeSize:]
+		if magic == repliesMagic {
+			if c.reply, data, ok = parseReply(data); !ok {
+				return batch{}, false
+			}
+		}
+		b.changes = append(b.changes, c)
 	}
-	return b, true
+	return b, b.hasReplies() == (magic == repliesMagic)
+}
+
+// parseReply reads the reply that data begins with, and returns what follows it.
+func parseReply(data []byte) (reply string, rest []byte, ok bool) {
+	if len(data) < 4 {
+		return "", nil, false
+	}
+	size := uint64(binary.BigEndian.Uint32(data))
+	if data = data[4:]; size > uint64(len(data)) {
+		return "", nil, false
+	}
+	written := string(data[:size])
+	reply = unescape(written)
+	_, ok = dedupe.UnpackReply(reply)
+	return reply, data[size:], ok && escape(reply) == written
 }
 
 // wal is the write-ahead log: two files that take turns. After openWAL the writer's
@@ -135,6 +204,9 @@ func (w *wal) fits(b *batch) bool {
 	active := w.files[0]
 	return active.at+int64(b.size()) <= active.size
 }
+
+// room is what an empty log file can take.
+func (w *wal) room() int { return int(min(w.files[0].size, w.files[1].size)) - logStart }
 
 // append writes a batch and returns when it is on the disk. After an error the next batch
 // goes to the same place: nobody knows what a failed sync has left in memory, and what of
@@ -208,7 +280,7 @@ func readLog(data []byte, done uint64) ([]batch, error) {
 		at += b.size()
 	}
 	for from := at; ; from++ {
-		next := bytes.Index(data[from:], []byte(batchMagic))
+		next := bytes.Index(data[from:], []byte(magicStart))
 		if next < 0 {
 			return run, nil
 		}
@@ -222,7 +294,7 @@ func readLog(data []byte, done uint64) ([]batch, error) {
 // sound reports whether the changes are such as a store makes.
 func (b *batch) sound() bool {
 	for _, c := range b.changes {
-		if dedupe.CheckEvent(c.event) != nil || c.status != 0 && dedupe.CheckCommit(c.event, c.status, time.Hour) != nil {
+		if dedupe.CheckEvent(c.event) != nil || c.status != 0 && dedupe.CheckCommit(c.event, dedupe.Success{Status: c.status}, time.Hour) != nil {
 			return false
 		}
 	}

@@ -226,7 +226,7 @@ func TestDiskMovesTwiceWithoutHarm(t *testing.T) {
 	dir, c := t.TempDir(), testkit.NewClock()
 	d := openDisk(t, dir, c)
 	testkit.Commit(t, d, testkit.Numbered(1))
-	if err := d.Commit(t.Context(), testkit.Numbered(1), 299, 2*testkit.TTL); err != nil { // keeps its status
+	if err := d.Commit(t.Context(), testkit.Numbered(1), dedupe.Success{Status: 299}, 2*testkit.TTL); err != nil { // keeps its status
 		t.Fatal(err)
 	}
 	testkit.Commit(t, d, testkit.Numbered(2))
@@ -297,7 +297,7 @@ func TestDiskLogIsFullWhileTheDatabaseCannotBeWritten(t *testing.T) {
 	for n := range 10 {
 		testkit.Commit(t, d, testkit.Numbered(n))
 	}
-	testkit.WantWords(t, d.Commit(t.Context(), testkit.Numbered(10), 200, testkit.TTL), dir, "has not taken a write")
+	testkit.WantWords(t, d.Commit(t.Context(), testkit.Numbered(10), dedupe.Success{Status: 200}, testkit.TTL), dir, "has not taken a write")
 	if _, err := d.Claim(t.Context(), testkit.Pair(2), dedupe.NewToken(), testkit.TTL); err == nil {
 		t.Error("an event was let through that could not be remembered")
 	}
@@ -320,7 +320,7 @@ func TestDiskLogIsWrittenAgainAfterAFailure(t *testing.T) {
 	d := openDiskWith(t, disk.Options{Dir: dir}.WithLog(0, g.wrap))
 	testkit.Commit(t, d, testkit.Pair(1))
 	g.failing.Store(true)
-	testkit.WantWords(t, d.Commit(t.Context(), testkit.Pair(2), 200, testkit.TTL), dir, "cannot be written", errFailing.Error())
+	testkit.WantWords(t, d.Commit(t.Context(), testkit.Pair(2), dedupe.Success{Status: 200}, testkit.TTL), dir, "cannot be written", errFailing.Error())
 	if _, err := d.Claim(t.Context(), testkit.Pair(3), dedupe.NewToken(), testkit.TTL); !errors.Is(err, errFailing) {
 		t.Errorf("claim: %v, want %v", err, errFailing)
 	}
@@ -350,6 +350,7 @@ func FuzzLog(f *testing.F) {
 	f.Add(slices.Concat(one[:50], two), uint64(0))
 	f.Add(slices.Concat(two, one), uint64(1))
 	f.Add(slices.Concat(two, make([]byte, 100)), uint64(9))
+	f.Add(append(disk.BatchWithReply(1, testkit.Numbered(1), dedupe.Reply{ContentType: "text/xml", Body: "<wgb1/>"}), two...), uint64(0))
 	f.Add([]byte("wgb1wgb1wgb1"), uint64(0))
 	f.Fuzz(func(t *testing.T, batches []byte, moved uint64) {
 		data := append(append(slices.Clone(page), make([]byte, firstPage-len(page))...), batches...)

@@ -66,34 +66,16 @@ func newWriter(s *Store, clock clock) *writer {
 	}
 }
 
-// write is a change that a caller waits for.
-type write struct {
-	change
-	forget   bool          // remove the ID that the change names, and its content
-	found    dedupe.Record // by a Forget
-	inFlight bool          // what a Forget found is
-
-	done chan struct{} // receives when it is on the disk, or err says why it is not
-	late *time.Timer
-	err  error
-}
-
-// writes are kept for the next caller, with what it waits on.
-var writes = sync.Pool{New: func() any {
-	late := time.NewTimer(time.Hour)
-	late.Stop()
-	return &write{done: make(chan struct{}, 1), late: late}
-}}
-
-func newWrite(c change) *write {
-	w := writes.Get().(*write)
-	*w = write{change: c, done: w.done, late: w.late}
-	return w
-}
-
 // commit returns when the event is safe on the disk.
-func (w *writer) commit(ctx context.Context, ev dedupe.Event, status int, ttl time.Duration) error {
-	c := newWrite(change{event: ev, status: status, expires: w.clock.now().UnixMilli() + dedupe.Millis(ttl)})
+func (w *writer) commit(ctx context.Context, ev dedupe.Event, success dedupe.Success, ttl time.Duration) error {
+	reply := success.Reply.Pack()
+	if len(reply) > w.log.room()/4 {
+		reply = "" // only log files of a size that no version makes are too small
+	}
+	c := newWrite(change{
+		event: ev, status: success.Status, reply: reply,
+		expires: w.clock.now().UnixMilli() + dedupe.Millis(ttl),
+	})
 	finished, err := w.wait(ctx, c)
 	if finished {
 		writes.Put(c)
@@ -194,7 +176,7 @@ func (w *writer) run() {
 		}
 		queued, closed, retry := w.take(due)
 		for first := true; len(queued) > 0 || retry && first; first = false {
-			some := queued[:min(len(queued), maxBatch)]
+			some := queued[:w.batchOf(queued)]
 			err := w.save(some)
 			if err != nil {
 				some = queued // the rest would not fare better
@@ -222,6 +204,17 @@ func (w *writer) checkDirectory() {
 		w.failure = w.lost
 		w.mu.Unlock()
 	}
+}
+
+// batchOf returns how many of the writes go into one batch.
+func (w *writer) batchOf(queued []*write) int {
+	replies, most := 0, min(maxReplies, w.log.room()/4)
+	for n, c := range queued {
+		if replies += len(c.reply); n > 0 && (n == maxBatch || replies > most) {
+			return n
+		}
+	}
+	return len(queued)
 }
 
 // take returns the writes of a round. After a failure, when due, these are those that

@@ -16,7 +16,8 @@ const DefaultMaxEntries = 1_000_000
 // Options configures [New]. The zero value is ready to use.
 type Options struct {
 	// MaxEntries bounds the number of keys held; an event has one or two. Each takes
-	// about 95 bytes. Default: 1,000,000.
+	// about 95 bytes. A reply that is remembered counts as another one for each 100 bytes,
+	// under each key. Default: 1,000,000.
 	MaxEntries int
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
@@ -88,7 +89,7 @@ func (s *Store) Claim(ctx context.Context, ev dedupe.Event, t dedupe.Token, leas
 			missing++
 		case !e.HeldBy(t):
 			s.table.Free(ev, t)
-			return e.Record(now).Answer(ev, k == ev.Content), nil
+			return s.table.Record(e, now).Answer(ev, k == ev.Content), nil
 		}
 	}
 	if !s.room(missing, now) {
@@ -117,8 +118,8 @@ func (s *Store) Renew(ctx context.Context, ev dedupe.Event, t dedupe.Token, leas
 
 // Commit implements [dedupe.Store]. It stores beyond the bound rather than lose a
 // success: that takes a claim that has lapsed, so it cannot happen often.
-func (s *Store) Commit(ctx context.Context, ev dedupe.Event, status int, ttl time.Duration) error {
-	if err := dedupe.CheckCommit(ev, status, ttl); err != nil {
+func (s *Store) Commit(ctx context.Context, ev dedupe.Event, success dedupe.Success, ttl time.Duration) error {
+	if err := dedupe.CheckCommit(ev, success, ttl); err != nil {
 		return err
 	}
 	now, err := s.lock(ctx)
@@ -126,7 +127,7 @@ func (s *Store) Commit(ctx context.Context, ev dedupe.Event, status int, ttl tim
 		return err
 	}
 	defer s.unlock()
-	s.table.Finish(ev, status, now, ttl)
+	s.table.Finish(ev, success, now, ttl)
 	return nil
 }
 
@@ -150,7 +151,7 @@ func (s *Store) Lookup(ctx context.Context, k dedupe.Key) (dedupe.Record, error)
 		return dedupe.Record{}, err
 	}
 	defer s.unlock()
-	return s.table.Get(k, now).Record(now), nil
+	return s.table.Record(s.table.Get(k, now), now), nil
 }
 
 // Forget implements [dedupe.Store].
@@ -162,7 +163,7 @@ func (s *Store) Forget(ctx context.Context, id dedupe.Key) (dedupe.Record, error
 	defer s.unlock()
 
 	e := s.table.Get(id, now)
-	rec := e.Record(now)
+	rec := s.table.Record(e, now)
 	content := s.table.Get(rec.Content, now)
 	if e.InFlight() || content.InFlight() {
 		return dedupe.Record{}, dedupe.ErrInFlight
@@ -198,7 +199,7 @@ func (s *Store) lock(ctx context.Context) (now time.Duration, err error) {
 
 // unlock leaves a call, and warns when it has made the store 80% full.
 func (s *Store) unlock() {
-	n, limit := s.table.Len(), s.max
+	n, limit := s.table.Weight(), s.max
 	full := n >= limit-limit/5
 	warn := full && !s.warned
 	s.warned = full
@@ -212,7 +213,7 @@ func (s *Store) elapsed() time.Duration { return s.now().Sub(s.start) }
 
 // room reports whether n more entries fit, once all that has expired is gone.
 func (s *Store) room(n int, now time.Duration) bool {
-	over := func() int { return s.table.Len() + n - s.max }
+	over := func() int { return s.table.Weight() + n - s.max }
 	if n > 0 && over() > 0 {
 		s.table.Reclaim(now, over())
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -102,7 +103,7 @@ func TestMemoryReclaimsWhatHasExpired(t *testing.T) {
 	for i := range n {
 		ev := dedupe.Event{ID: dedupe.NewKey("id", fmt.Append(nil, i))}
 		age := time.Duration(1+i*7919%n) * time.Second
-		if err := m.Commit(t.Context(), ev, 200, age); err != nil {
+		if err := m.Commit(t.Context(), ev, dedupe.Success{Status: 200}, age); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -252,4 +253,21 @@ func heap() uint64 {
 	var stats runtime.MemStats
 	runtime.ReadMemStats(&stats)
 	return stats.HeapAlloc
+}
+
+// Replies count against the bound by their size, and give their room back.
+func TestMemoryCountsReplies(t *testing.T) {
+	t.Parallel()
+	m, c := newMemory(10)
+	reply := dedupe.Success{Status: 200, Reply: dedupe.Reply{Body: strings.Repeat("x", 700)}}
+	if err := m.Commit(t.Context(), testkit.Single(1), reply, testkit.TTL); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Claim(t, m, testkit.Single(2), nil)
+	testkit.Claim(t, m, testkit.Single(3), nil)
+	testkit.Claim(t, m, testkit.Single(4), dedupe.ErrFull)
+	c.Advance(testkit.TTL)
+	for n := byte(10); n < 20; n++ {
+		testkit.Claim(t, m, testkit.Single(n), nil)
+	}
 }

@@ -7,7 +7,8 @@
 -- is not to be had and its value: '1200' is KEYS[1], finished with 200.
 --
 -- Values, in every script: '*' and a token is in flight; three digits, and after them
--- perhaps a content key of 16 bytes, is finished.
+-- perhaps a content key of 16 bytes, is finished. Behind the content key, which is zeros
+-- then where there is none, may be what the app replied.
 
 local mine = '*' .. ARGV[1]
 local held, refused = {}, nil

@@ -65,7 +65,7 @@ func TestRedisClusterIsFoundFromOneNode(t *testing.T) {
 		if a, err := r.Claim(t.Context(), ev, tok, testkit.TTL); err != nil || a.State != dedupe.Claimed {
 			t.Fatalf("claim: %+v, %v", a, err)
 		}
-		if err := r.Commit(t.Context(), ev, 200, testkit.TTL); err != nil {
+		if err := r.Commit(t.Context(), ev, dedupe.Success{Status: 200}, testkit.TTL); err != nil {
 			t.Fatal(err)
 		}
 	}

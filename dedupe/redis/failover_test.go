@@ -66,7 +66,7 @@ func settleOwn(ctx context.Context, r *redis.Store) error {
 	if err := r.Renew(ctx, ev, tok, testkit.TTL); err != nil {
 		return err
 	}
-	return r.Commit(ctx, ev, 200, testkit.TTL)
+	return r.Commit(ctx, ev, dedupe.Success{Status: 200}, testkit.TTL)
 }
 
 // goesWell waits until each store has settled a row of events without an error.

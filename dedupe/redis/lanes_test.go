@@ -27,7 +27,7 @@ func TestLanesGiveEachCallItsOwnAnswer(t *testing.T) {
 	for i := range 200 {
 		all.Go(func() {
 			ev := dedupe.Event{ID: dedupe.NewKey("id", []byte{byte(i)})}
-			if err := r.Commit(t.Context(), ev, 200+i, time.Hour); err != nil {
+			if err := r.Commit(t.Context(), ev, dedupe.Success{Status: 200 + i}, time.Hour); err != nil {
 				t.Errorf("commit %d: %v", i, err)
 				return
 			}

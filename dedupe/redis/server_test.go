@@ -47,7 +47,7 @@ func TestRedisValuesAreCompact(t *testing.T) {
 	}
 	want(ev.Content, "*"+string(tok[:]), 2*time.Minute)
 	want(ev.ID, "*"+string(tok[:]), 2*time.Minute)
-	if err := r.Commit(t.Context(), ev, 204, testkit.TTL); err != nil {
+	if err := r.Commit(t.Context(), ev, dedupe.Success{Status: 204}, testkit.TTL); err != nil {
 		t.Fatal(err)
 	}
 	want(ev.Content, "204", testkit.TTL)
@@ -76,7 +76,7 @@ func TestRedisMemoryPerEvent(t *testing.T) {
 			r, client := newRedis(t, redis.Options{URLs: []string{server.URL()}, Timeout: testkit.Patient}), raw(t, server)
 			add := func(n int) {
 				for range n {
-					if err := r.Commit(t.Context(), c.ev(), 200, testkit.TTL); err != nil {
+					if err := r.Commit(t.Context(), c.ev(), dedupe.Success{Status: 200}, testkit.TTL); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -120,7 +120,7 @@ func TestRedisSendsScriptsAnew(t *testing.T) {
 	for name, call := range map[string]func() error{
 		"claim":   func() error { _, err := r.Claim(t.Context(), ev, tok, testkit.TTL); return err },
 		"release": func() error { return r.Release(t.Context(), ev, dedupe.NewToken()) },
-		"commit":  func() error { return r.Commit(t.Context(), ev, 200, testkit.TTL) },
+		"commit":  func() error { return r.Commit(t.Context(), ev, dedupe.Success{Status: 200}, testkit.TTL) },
 		"lookup":  func() error { _, err := r.Lookup(t.Context(), ev.ID); return err },
 		"forget":  func() error { _, err := r.Forget(t.Context(), testkit.Pair(2).ID); return err },
 		"renew": func() error {
@@ -271,7 +271,7 @@ func TestRedisForgetsWhileEventsComeAndGo(t *testing.T) {
 				if a, err := r.Claim(t.Context(), ev, tok, testkit.TTL); err != nil {
 					t.Errorf("claim: %v", err)
 				} else if a.State == dedupe.Claimed {
-					if err := r.Commit(t.Context(), ev, 200, testkit.TTL); err != nil {
+					if err := r.Commit(t.Context(), ev, dedupe.Success{Status: 200}, testkit.TTL); err != nil {
 						t.Errorf("commit: %v", err)
 					}
 				}

@@ -78,8 +78,8 @@ func (r *Store) Renew(ctx context.Context, ev dedupe.Event, t dedupe.Token, leas
 }
 
 // Commit implements [dedupe.Store].
-func (r *Store) Commit(ctx context.Context, ev dedupe.Event, status int, ttl time.Duration) error {
-	if err := dedupe.CheckCommit(ev, status, ttl); err != nil {
+func (r *Store) Commit(ctx context.Context, ev dedupe.Event, success dedupe.Success, ttl time.Duration) error {
+	if err := dedupe.CheckCommit(ev, success, ttl); err != nil {
 		return err
 	}
 	ctx, cancel := r.step(ctx)
@@ -91,7 +91,7 @@ func (r *Store) Commit(ctx context.Context, ev dedupe.Event, status int, ttl tim
 			if k == ev.ID {
 				content = ev.Content
 			}
-			args = append(args, encode(status, content))
+			args = append(args, encode(success, content))
 		}
 		if err := r.run(ctx, commitScript, part, args...).Err(); err != nil {
 			return err
@@ -213,13 +213,14 @@ func keyName(prefix string, k dedupe.Key) string {
 var errForeign = errors.New("key holds something else: give the gateways a key_prefix or db of their own")
 
 // encode makes a finished key's value. A bare status is an integer to Redis, which
-// then needs no memory of its own.
-func encode(status int, content dedupe.Key) []byte {
-	value := strconv.AppendInt(make([]byte, 0, 3+len(content)), int64(status), 10)
-	if !content.IsZero() {
+// then needs no memory of its own. A reply stands behind a content key, if of zeros.
+func encode(success dedupe.Success, content dedupe.Key) []byte {
+	reply := success.Reply.Pack()
+	value := strconv.AppendInt(make([]byte, 0, 3+len(content)+len(reply)), int64(success.Status), 10)
+	if !content.IsZero() || reply != "" {
 		value = append(value, content[:]...)
 	}
-	return value
+	return append(value, reply...)
 }
 
 // decode reads any value that the scripts store; "" is an absent key.
@@ -229,7 +230,7 @@ func decode(value string) (dedupe.Record, error) {
 		return dedupe.Record{State: dedupe.Absent}, nil
 	case value[0] == '*':
 		return dedupe.Record{State: dedupe.InFlight}, nil
-	case n != 3 && n != 3+len(dedupe.Key{}):
+	case n != 3 && n < 3+len(dedupe.Key{}):
 		return dedupe.Record{}, errForeign
 	}
 	status, err := strconv.ParseUint(value[:3], 10, 16)
@@ -237,6 +238,11 @@ func decode(value string) (dedupe.Record, error) {
 		return dedupe.Record{}, errForeign
 	}
 	rec := dedupe.Record{State: dedupe.Done, Status: int(status)}
-	copy(rec.Content[:], value[3:])
+	if n := copy(rec.Content[:], value[3:]); n > 0 {
+		var ok bool
+		if rec.Reply, ok = dedupe.UnpackReply(value[3+n:]); !ok {
+			return dedupe.Record{}, errForeign
+		}
+	}
 	return rec, nil
 }

@@ -51,7 +51,7 @@ func TestRedisRepeatsWhatMayHaveHappened(t *testing.T) {
 		return err
 	})
 	step("renew", func() error { return r.Renew(t.Context(), ev, tok, testkit.TTL) })
-	step("commit", func() error { return r.Commit(t.Context(), ev, 200, testkit.TTL) })
+	step("commit", func() error { return r.Commit(t.Context(), ev, dedupe.Success{Status: 200}, testkit.TTL) })
 	step("release", func() error { return r.Release(t.Context(), ev, tok) })
 	step("lookup", func() error {
 		rec, err := r.Lookup(t.Context(), ev.ID)

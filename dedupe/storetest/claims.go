@@ -250,10 +250,10 @@ func nonsenseIsRefused(t *testing.T, b Bench) {
 		"claim without a lease": func(ctx context.Context) error { _, err := g.Claim(ctx, ev, tok, 0); return err },
 		"renew without a key":   func(ctx context.Context) error { return g.Renew(ctx, none, tok, long) },
 		"renew into the past":   func(ctx context.Context) error { return g.Renew(ctx, ev, tok, -time.Second) },
-		"commit without a key":  func(ctx context.Context) error { return g.Commit(ctx, none, 200, long) },
-		"commit for no time":    func(ctx context.Context) error { return g.Commit(ctx, ev, 200, 0) },
-		"commit without status": func(ctx context.Context) error { return g.Commit(ctx, ev, 0, long) },
-		"commit, status 1000":   func(ctx context.Context) error { return g.Commit(ctx, ev, 1000, long) },
+		"commit without a key":  func(ctx context.Context) error { return g.Commit(ctx, none, dedupe.Success{Status: 200}, long) },
+		"commit for no time":    func(ctx context.Context) error { return g.Commit(ctx, ev, dedupe.Success{Status: 200}, 0) },
+		"commit without status": func(ctx context.Context) error { return g.Commit(ctx, ev, dedupe.Success{Status: 0}, long) },
+		"commit, status 1000":   func(ctx context.Context) error { return g.Commit(ctx, ev, dedupe.Success{Status: 1000}, long) },
 		"release without a key": func(ctx context.Context) error { return g.Release(ctx, none, tok) },
 	} {
 		if err := call(t.Context()); err == nil {

@@ -111,7 +111,7 @@ func commitAgainstClaims(t *testing.T, b Bench) {
 		var committed atomic.Bool
 		b.at(t, attempts, func(g gateway, i int) {
 			if i == 0 {
-				g.check("commit", g.Commit(t.Context(), ev, 200, long))
+				g.check("commit", g.Commit(t.Context(), ev, dedupe.Success{Status: 200}, long))
 				committed.Store(true)
 				return
 			}

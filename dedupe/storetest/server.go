@@ -151,7 +151,7 @@ func restarted(t *testing.T, b ServerBench) {
 		if a, err := g.Claim(t.Context(), ev, dedupe.NewToken(), long); err != nil || a.State != dedupe.Claimed {
 			t.Errorf("claim: %+v, %v", a, err)
 		}
-		if err := g.Commit(t.Context(), ev, 200, long); err != nil {
+		if err := g.Commit(t.Context(), ev, dedupe.Success{Status: 200}, long); err != nil {
 			t.Errorf("commit: %v", err)
 		}
 	}

@@ -28,7 +28,7 @@ const long = time.Minute
 
 // Run runs the suite. It calls open for each test, which may run in parallel.
 func Run(t *testing.T, open func(t *testing.T) Bench) {
-	for _, group := range []map[string]func(*testing.T, Bench){claims, settling, races} {
+	for _, group := range []map[string]func(*testing.T, Bench){claims, settling, replies, races} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
@@ -73,7 +73,15 @@ func (g gateway) want(got, want dedupe.Answer) {
 
 func (g gateway) commit(ev dedupe.Event, status int, ttl time.Duration) {
 	g.t.Helper()
-	if err := g.Commit(g.t.Context(), ev, status, ttl); err != nil {
+	if err := g.Commit(g.t.Context(), ev, dedupe.Success{Status: status}, ttl); err != nil {
+		g.t.Fatalf("commit: %v", err)
+	}
+}
+
+// remember commits ev with a reply.
+func (g gateway) remember(ev dedupe.Event, status int, reply dedupe.Reply, ttl time.Duration) {
+	g.t.Helper()
+	if err := g.Commit(g.t.Context(), ev, dedupe.Success{Status: status, Reply: reply}, ttl); err != nil {
 		g.t.Fatalf("commit: %v", err)
 	}
 }
@@ -136,7 +144,7 @@ func operations(ev dedupe.Event) map[string]func(context.Context, dedupe.Store) 
 		},
 		"renew": func(ctx context.Context, s dedupe.Store) error { return s.Renew(ctx, ev, tok, long) },
 		"commit": func(ctx context.Context, s dedupe.Store) error {
-			return s.Commit(ctx, ev, 200, long)
+			return s.Commit(ctx, ev, dedupe.Success{Status: 200}, long)
 		},
 		"release": func(ctx context.Context, s dedupe.Store) error { return s.Release(ctx, ev, tok) },
 		"lookup": func(ctx context.Context, s dedupe.Store) error {

@@ -23,12 +23,18 @@ type Table struct {
 	pages  []*[pageSize]Entry
 	vacant []int32 // slots that were used
 	expiry []int32 // a heap of slots, the next to expire first
+
+	// What the app said, of the few events where that is remembered.
+	replies map[dedupe.Key]dedupe.Reply
+	weight  int // of the replies
 }
 
 const pageSize = 1024
 
 // New returns an empty table.
-func New() Table { return Table{slots: make(map[dedupe.Key]int32)} }
+func New() Table {
+	return Table{slots: make(map[dedupe.Key]int32), replies: make(map[dedupe.Key]dedupe.Reply)}
+}
 
 // Entry is what the table knows of one key. It is kept small, and free of pointers.
 type Entry struct {
@@ -45,7 +51,8 @@ func (e *Entry) HeldBy(t dedupe.Token) bool { return e.status == 0 && e.owner ==
 // InFlight reports whether e is a claim. A nil entry is none.
 func (e *Entry) InFlight() bool { return e != nil && e.status == 0 }
 
-// Record returns what e says at a time. A nil entry is Absent; others must be live.
+// Record returns what e says at a time, but for its reply. A nil entry is Absent; others
+// must be live.
 func (e *Entry) Record(now time.Duration) dedupe.Record {
 	switch {
 	case e == nil:
@@ -58,6 +65,21 @@ func (e *Entry) Record(now time.Duration) dedupe.Record {
 
 // Len returns the number of entries, those that have expired included.
 func (t *Table) Len() int { return len(t.slots) }
+
+// Record returns all that e says at a time. A nil entry is Absent; others must be live.
+func (t *Table) Record(e *Entry, now time.Duration) dedupe.Record {
+	rec := e.Record(now)
+	if rec.State == dedupe.Done {
+		rec.Reply = t.replies[e.key]
+	}
+	return rec
+}
+
+// Weight is Len, with replies counted by how many entries would take their room.
+func (t *Table) Weight() int { return len(t.slots) + t.weight }
+
+// weigh returns the weight of a reply. An entry takes about 100 bytes.
+func weigh(r dedupe.Reply) int { return (len(r.ContentType) + len(r.Body) + 99) / 100 }
 
 // Get returns the live entry of k, or nil.
 func (t *Table) Get(k dedupe.Key, now time.Duration) *Entry {
@@ -90,8 +112,8 @@ func (t *Table) Renew(ev dedupe.Event, tok dedupe.Token, now, lease time.Duratio
 }
 
 // Finish marks every key of ev as finished. Keys that are finished already keep their
-// status and content, and their time to live is only ever lengthened.
-func (t *Table) Finish(ev dedupe.Event, status int, now, ttl time.Duration) {
+// status, reply and content, and their time to live is only ever lengthened.
+func (t *Table) Finish(ev dedupe.Event, success dedupe.Success, now, ttl time.Duration) {
 	for k := range ev.Keys() {
 		e := t.Get(k, now)
 		if e != nil && e.status != 0 {
@@ -99,9 +121,13 @@ func (t *Table) Finish(ev dedupe.Event, status int, now, ttl time.Duration) {
 			continue
 		}
 		e = t.put(k, now+ttl)
-		e.status, e.owner = int16(status), dedupe.Key{}
+		e.status, e.owner = int16(success.Status), dedupe.Key{}
 		if k == ev.ID {
 			e.owner = ev.Content
+		}
+		if success.Reply != (dedupe.Reply{}) {
+			t.replies[k] = success.Reply
+			t.weight += weigh(success.Reply)
 		}
 	}
 }
@@ -125,6 +151,10 @@ func (t *Table) Drop(ev dedupe.Event) {
 // Remove removes an entry. A nil entry is none.
 func (t *Table) Remove(e *Entry) {
 	if e != nil {
+		if r, ok := t.replies[e.key]; ok {
+			t.weight -= weigh(r)
+			delete(t.replies, e.key)
+		}
 		t.vacant = append(t.vacant, t.slots[e.key])
 		delete(t.slots, e.key)
 		heap.Remove((*byExpiry)(t), int(e.place))

@@ -74,7 +74,7 @@ func Claim(t *testing.T, s dedupe.Store, ev dedupe.Event, want error) {
 // Commit commits ev, which must succeed.
 func Commit(t *testing.T, s dedupe.Store, ev dedupe.Event) {
 	t.Helper()
-	if err := s.Commit(t.Context(), ev, 200, TTL); err != nil {
+	if err := s.Commit(t.Context(), ev, dedupe.Success{Status: 200}, TTL); err != nil {
 		t.Fatalf("commit: %v", err)
 	}
 }
@@ -126,5 +126,5 @@ func Settle(b *testing.B, s dedupe.Store, app time.Duration) error {
 	if app > 0 {
 		time.Sleep(app)
 	}
-	return s.Commit(b.Context(), ev, 200, TTL)
+	return s.Commit(b.Context(), ev, dedupe.Success{Status: 200}, TTL)
 }

@@ -28,7 +28,7 @@ func openDisk(dir string) (store, error) {
 }
 
 func (d diskStore) commit(ev dedupe.Event, ttl time.Duration) error {
-	return d.Commit(context.Background(), ev, 200, ttl)
+	return d.Commit(context.Background(), ev, dedupe.Success{Status: 200}, ttl)
 }
 
 func (d diskStore) known(k dedupe.Key) (bool, error) {
