@@ -18,7 +18,7 @@ type Reader struct {
 	from   int           // where the current try began to read
 	begun  bool          // there was a try
 	atEnd  bool          // io.EOF was returned
-	closed bool          // after something was read
+	closed bool          // once in this try, after something was read
 	wait   chan struct{} // closes with Close, where Begin waits for that
 }
 
@@ -35,7 +35,7 @@ func (r *Reader) Read(p []byte) (int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
-	case r.data == nil || r.closed:
+	case r.data == nil:
 		return 0, http.ErrBodyReadAfterClose
 	case r.read == len(r.data):
 		r.atEnd = true
@@ -46,11 +46,12 @@ func (r *Reader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// Close implements io.Closer. Nothing is read any more before the next try.
+// Close implements io.Closer. It only tells Begin that a try is over: net/http closes a
+// body twice, and the second time may come when the next try is reading.
 func (r *Reader) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.closed = r.read > 0
+	r.closed = r.closed || r.read > 0
 	if r.closed && r.wait != nil {
 		close(r.wait)
 		r.wait = nil

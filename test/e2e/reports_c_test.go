@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bufio"
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -279,15 +280,21 @@ func TestARefusalDoesNotWaitForABodyThatNobodyAskedFor(t *testing.T) {
 		req.Header.Del(s.SignatureHeader)
 		conn := dial(t, req)
 		say(t, conn, wire(req, "Expect: 100-continue", "Content-Length: 4"))
-		if asked := hear(t, conn); asked.Status != http.StatusContinue {
-			t.Fatalf("the sender got %v, want to be asked", asked)
+		answers := bufio.NewReader(conn)
+		statuses := []int{}
+		for len(statuses) == 0 || statuses[len(statuses)-1] == http.StatusContinue { // the fallback's own among them
+			resp, err := http.ReadResponse(answers, nil)
+			if err != nil {
+				t.Fatalf("no answer after %d: %v", statuses, err)
+			}
+			_ = resp.Body.Close()
+			if statuses = append(statuses, resp.StatusCode); len(statuses) == 1 {
+				say(t, conn, "body")
+			}
 		}
-		say(t, conn, "body")
-		resp := hear(t, conn)
-		for resp.Status == http.StatusContinue { // the fallback's own
-			resp = hear(t, conn)
+		if statuses[0] != http.StatusContinue || statuses[len(statuses)-1] != http.StatusOK {
+			t.Errorf("the sender got %d, want to be asked and then 200", statuses)
 		}
-		want(t, resp, 200, "signature_missing")
 		wantDelivered(t, fallback, 1, []byte("body"))
 	})
 	t.Cleanup(func() { wantCalls(t, app, 0) })

@@ -53,7 +53,7 @@ func TestTheNextUpstreamGetsTheWholeEvent(t *testing.T) {
 			first, app := startWire(t, answer), testbed.StartApp(t, nil)
 			g := site{store: "memory", guards: anyMethod, routes: plainRoute(tries(first.addr, app.Addr(), ""))}.start(t)
 			for n, size := range []int{1, 1000, 100_000, 9_000_000} {
-				time.Sleep(400 * time.Millisecond) // until the first one is tried again
+				time.Sleep(600 * time.Millisecond) // until the first one is tried again
 				body := pattern(size)
 				want(t, testbed.Do(t, plainRequest(t, g, "POST", fmt.Sprint(size), body)), 200, "forwarded")
 				wantDelivered(t, app, n+1, body)
@@ -74,7 +74,7 @@ func TestTheNextUpstreamGetsTheWholeEventWithBuffers(t *testing.T) {
 				first, app := startWire(t, upstreams[name]), testbed.StartApp(t, nil)
 				g := site{store: "memory", guards: anyMethod, routes: plainRoute(tries(first.addr, app.Addr(), "request_buffers "+buffers))}.start(t)
 				for _, size := range []int{500, 100_000} {
-					time.Sleep(400 * time.Millisecond)
+					time.Sleep(600 * time.Millisecond)
 					// A proxy that holds a part of the body may fail here, but never pass on a part.
 					body := pattern(size)
 					resp := testbed.Do(t, plainRequest(t, g, "POST", fmt.Sprint(size), body))
@@ -128,7 +128,7 @@ func TestTheNextUpstreamOfFastCGIGetsTheWholeEvent(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			g := site{store: "memory", guards: anyMethod, routes: plainRoute(tries(first, app, "transport fastcgi"))}.start(t)
 			for _, size := range []int{1, 1000, 100_000} {
-				time.Sleep(400 * time.Millisecond)
+				time.Sleep(600 * time.Millisecond)
 				resp := testbed.Do(t, plainRequest(t, g, "POST", fmt.Sprint(size), pattern(size)))
 				select {
 				case body := <-got:
@@ -161,7 +161,7 @@ func TestTheNextUpstreamOfHTTP2GetsTheWholeEvent(t *testing.T) {
 	})
 	g := site{store: "memory", guards: anyMethod, routes: plainRoute(tries("h2c://"+first, "h2c://"+second, ""))}.start(t)
 	for _, size := range []int{1, 1000, 100_000, 3_000_000} {
-		time.Sleep(400 * time.Millisecond) // until the first one is tried again
+		time.Sleep(600 * time.Millisecond) // until the first one is tried again
 		want(t, testbed.Do(t, plainRequest(t, g, "POST", fmt.Sprint(size), pattern(size))), 200, "forwarded")
 		if body := <-got; !bytes.Equal(body, pattern(size)) {
 			t.Errorf("the next upstream got %d bytes of %d", len(body), size)
