@@ -51,11 +51,11 @@ func TestATryBeginsWhereItsTraceIsMade(t *testing.T) {
 func TestWhatIsSentOnce(t *testing.T) {
 	for _, data := range []string{"", "event"} {
 		x := newTries(t, data, true)
-		trace, err := begins(x)
-		if err != nil {
+		if _, err := begins(x); err != nil {
 			t.Fatal(err)
 		}
-		if trace, err = begins(x); err != nil {
+		trace, err := begins(x)
+		if err != nil {
 			t.Fatalf("nothing was sent: %v", err)
 		}
 		trace.WroteHeaders()

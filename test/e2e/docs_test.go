@@ -88,7 +88,7 @@ func TestDocumentedCaddyfilesLoad(t *testing.T) {
 					b.text = "{\nwebhook_guard {\n" + b.text + "}\n}\n"
 				}
 				file := filepath.Join(t.TempDir(), "Caddyfile")
-				text := strings.ReplaceAll(b.text, "/etc/caddy/", files+"/")
+				text := strings.NewReplacer("/etc/caddy/", files+"/", "/run/secrets/", files+"/").Replace(b.text)
 				if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 					t.Fatal(err)
 				}
@@ -103,13 +103,15 @@ func TestDocumentedCaddyfilesLoad(t *testing.T) {
 	}
 }
 
-// documentedFiles stands in for /etc/caddy.
+// documentedFiles stands in for /etc/caddy and /run/secrets.
 func documentedFiles(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	for name, text := range map[string]string{
 		"acme.secret":    "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n",
 		"redis.password": "secret\n",
+		"stripe":         "whsec_the-new-one-0123456789\n",
+		"stripe-old":     "whsec_the-old-one-0123456789\n",
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)

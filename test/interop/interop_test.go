@@ -155,8 +155,11 @@ func newTrial(t *testing.T, r row) *trial {
 	}
 }
 http://:{$PORT} {
+	map {http.request.header.Interop-Round} {round} {
+		~(.+) "${1}"
+	}
 	webhook_guard %s {
-		scope {http.request.header.Interop-Round}
+		scope {round}
 		%s
 	}
 	reverse_proxy {env.APP}
