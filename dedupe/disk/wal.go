@@ -205,7 +205,7 @@ func (w *wal) fits(b *batch) bool {
 	return active.at+int64(b.size()) <= active.size
 }
 
-// room is what an empty log file can take.
+// room is what an empty log file can take. It never changes.
 func (w *wal) room() int { return int(min(w.files[0].size, w.files[1].size)) - logStart }
 
 // append writes a batch and returns when it is on the disk. After an error the next batch

@@ -27,6 +27,7 @@ type writer struct {
 	dir        *directory
 	clock      clock
 	waitBudget time.Duration
+	maxReply   int // a quarter of a log file: of a batch's other parts there is always room
 
 	claims       *claims
 	checkpointer *checkpointer
@@ -55,6 +56,7 @@ func newWriter(s *Store, clock clock) *writer {
 		dir:        s.log.dir,
 		clock:      clock,
 		waitBudget: waitBudget,
+		maxReply:   s.log.room() / 4,
 
 		claims:       s.claims,
 		checkpointer: s.checkpointer,
@@ -69,7 +71,7 @@ func newWriter(s *Store, clock clock) *writer {
 // commit returns when the event is safe on the disk.
 func (w *writer) commit(ctx context.Context, ev dedupe.Event, success dedupe.Success, ttl time.Duration) error {
 	reply := success.Reply.Pack()
-	if len(reply) > w.log.room()/4 {
+	if len(reply) > w.maxReply {
 		reply = "" // only log files of a size that no version makes are too small
 	}
 	c := newWrite(change{
@@ -208,7 +210,7 @@ func (w *writer) checkDirectory() {
 
 // batchOf returns how many of the writes go into one batch.
 func (w *writer) batchOf(queued []*write) int {
-	replies, most := 0, min(maxReplies, w.log.room()/4)
+	replies, most := 0, min(maxReplies, w.maxReply)
 	for n, c := range queued {
 		if replies += len(c.reply); n > 0 && (n == maxBatch || replies > most) {
 			return n
