@@ -23,8 +23,18 @@ type tries struct {
 	reader *body.Reader // nil where the event has no body
 	once   bool
 
-	http1, unanswered atomic.Bool           // of what was sent
-	stopped           atomic.Pointer[error] // why no further try is made
+	last       *attempt              // the latest try; nil before the first
+	unanswered atomic.Bool           // what was sent got no answer yet
+	stopped    atomic.Pointer[error] // why no further try is made
+}
+
+// attempt is one try. Its methods are hooks of its trace.
+type attempt struct {
+	tries *tries
+	http1 atomic.Bool
+	begun atomic.Bool   // its headers are written, and the body is next
+	wrote atomic.Bool   // nothing is read any more
+	done  chan struct{} // closes then
 }
 
 var (
@@ -32,8 +42,8 @@ var (
 	errBodyUsed = errors.New("the event was sent to one upstream in part, and the next one could not be given the whole of it")
 )
 
-// bodyWait is how long a try waits until the one before has closed the body. It does so
-// at once unless its upstream answered before it had read everything.
+// bodyWait is how long a try waits until the one before reads no more. It has stopped
+// already unless its upstream answered before it had read everything.
 const bodyWait = 250 * time.Millisecond
 
 // traceKey is what httptrace keeps a trace under in a context.
@@ -80,35 +90,63 @@ func (t *tries) ended() error {
 // begin is the start of a try.
 func (t *tries) begin() *httptrace.ClientTrace {
 	switch {
-	case t.unanswered.Load():
+	case t.once && t.unanswered.Load():
 		t.stop(errSentOnce)
-	case t.reader != nil && !t.reader.Begin(bodyWait):
+		return nil
+	case t.reader != nil && !(t.last.over() && t.reader.Begin()):
 		t.stop(errBodyUsed)
-	case t.once:
-		return t.trace()
+		return nil
 	}
-	return nil
+	t.last = &attempt{tries: t, done: make(chan struct{})}
+	trace := &httptrace.ClientTrace{WroteHeaders: t.last.wroteHeaders, WroteRequest: t.last.wroteRequest}
+	if t.once {
+		trace.GotConn, trace.WroteHeaderField = t.last.gotConn, t.last.wroteHeaderField
+		trace.GotFirstResponseByte = func() { t.unanswered.Store(false) }
+	}
+	return trace
 }
 
-// trace also keeps net/http's transport from sending a request again by itself, as it does
-// with a GET when a kept connection breaks. It takes another connection for that, which
-// is closed before anything is written to it.
-func (t *tries) trace() *httptrace.ClientTrace {
-	return &httptrace.ClientTrace{
-		GotConn: func(got httptrace.GotConnInfo) {
-			// An HTTP/2 connection is shared, and there only what the app has surely not
-			// looked at is sent again.
-			if t.unanswered.Load() && t.http1.Load() {
-				_ = got.Conn.Close()
-				t.stop(errSentOnce)
-			}
-		},
-		WroteHeaderField: func(name string, _ []string) {
-			if name == "Host" { // HTTP/2 has `:authority`
-				t.http1.Store(true)
-			}
-		},
-		WroteHeaders:         func() { t.unanswered.Store(true) },
-		GotFirstResponseByte: func() { t.unanswered.Store(false) },
+// over waits until the try reads no more of the body: it could not be told from the next.
+// A transport without these hooks, such as FastCGI, reads before it returns.
+func (a *attempt) over() bool {
+	if a == nil || !a.begun.Load() || a.wrote.Load() {
+		return true
+	}
+	timer := time.NewTimer(bodyWait)
+	defer timer.Stop()
+	select {
+	case <-a.done:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
+func (a *attempt) wroteHeaders() {
+	a.begun.Store(true)
+	a.tries.unanswered.Store(true)
+}
+
+func (a *attempt) wroteRequest(httptrace.WroteRequestInfo) {
+	if !a.wrote.Swap(true) {
+		close(a.done)
+	}
+}
+
+// wroteHeaderField learns which protocol is spoken: HTTP/2 has `:authority`.
+func (a *attempt) wroteHeaderField(name string, _ []string) {
+	if name == "Host" {
+		a.http1.Store(true)
+	}
+}
+
+// gotConn keeps net/http's transport from sending a request again by itself, as it does
+// with a GET when a kept connection breaks. It takes another connection for that, which is
+// closed before anything is written to it. An HTTP/2 connection is shared, and there only
+// what the app has surely not looked at is sent again.
+func (a *attempt) gotConn(got httptrace.GotConnInfo) {
+	if a.http1.Load() && a.tries.unanswered.Load() {
+		_ = got.Conn.Close()
+		a.tries.stop(errSentOnce)
 	}
 }

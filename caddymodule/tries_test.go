@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http/httptrace"
 	"testing"
+	"time"
 
 	"github.com/webhookguard/caddy-webhook-guard/internal/body"
 )
@@ -32,15 +33,22 @@ func begins(x *tries) (*httptrace.ClientTrace, error) {
 func TestATryBeginsWhereItsTraceIsMade(t *testing.T) {
 	x := newTries(t, "event", false)
 	for range 3 {
-		if trace, err := begins(x); err != nil || trace.WroteHeaders != nil {
-			t.Fatalf("%v, %v", trace, err)
+		trace, err := begins(x)
+		if err != nil {
+			t.Fatal(err)
 		}
+		trace.WroteHeaders()
+		time.AfterFunc(time.Millisecond, func() { trace.WroteRequest(httptrace.WroteRequestInfo{}) })
 		if got, err := io.ReadAll(x.reader); string(got) != "event" || err != nil {
 			t.Errorf("the try got %q, %v", got, err)
 		}
 		_ = x.reader.Close()
 	}
-	x.reader.End()
+	trace, err := begins(x)
+	if err != nil {
+		t.Fatal(err)
+	}
+	trace.WroteHeaders() // and nothing more
 	if _, err := begins(x); !errors.Is(err, context.Canceled) || !errors.Is(x.ended(), errBodyUsed) {
 		t.Errorf("a try without the body began: %v, %v", err, x.ended())
 	}
@@ -59,6 +67,7 @@ func TestWhatIsSentOnce(t *testing.T) {
 			t.Fatalf("nothing was sent: %v", err)
 		}
 		trace.WroteHeaders()
+		trace.WroteRequest(httptrace.WroteRequestInfo{})
 		trace.GotFirstResponseByte()
 		if trace, err = begins(x); err != nil {
 			t.Fatalf("the other one was answered: %v", err)
