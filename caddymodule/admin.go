@@ -79,6 +79,11 @@ func serveEvent(w http.ResponseWriter, r *http.Request) error {
 	if !record.Content.IsZero() {
 		state.Key = record.Content.String()
 	}
+	for _, key := range asked.keys {
+		if len(asked.id) == 0 && state.ID == "" {
+			state.ID = store.ids.of(key)
+		}
+	}
 	known, byID := app.guarded.find(asked.scope)
 	state.Alone = byID && len(asked.id) > 0
 	if !known {

@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
+	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
 
 const (
@@ -42,6 +43,9 @@ func (c *claim) settle(out outcome) {
 // background. Until then copies in this process still meet the flight's outcome.
 func (c *claim) commit(ctx context.Context, success dedupe.Success) {
 	ttl := c.x.guard.sender.TTL(&c.x.event, c.x.guard.now())
+	if !c.keys.Content.IsZero() && !c.keys.ID.IsZero() {
+		c.x.store.ids.remember(c.keys.Content, webhook.FormatID(c.x.event.ID))
+	}
 	err := c.x.store.Commit(ctx, c.keys, success, ttl)
 	if err == nil {
 		c.x.store.flights.finish(c.flight, c.keys, success)

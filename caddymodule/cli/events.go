@@ -166,6 +166,9 @@ func describe(e finding) string {
 		if e.Key != "" {
 			text += "; the key of what it says is " + e.Key
 		}
+		if e.ID != "" {
+			text += "; it came with the ID " + e.ID
+		}
 		return text
 	case e.State == dedupe.InFlight.String():
 		return fmt.Sprintf("in flight: the lease has %s left", left)

@@ -116,6 +116,10 @@ func TestEventsWithoutAnIDAreForgottenByTheirCapture(t *testing.T) {
 			t.Errorf("the log does not lead from the duplicate to the ID that it matched: %q", key)
 		} else {
 			say(0, "the key of what it says is "+key[1], "lookup", "named-acme", "id-1")
+			say(0, "it came with the ID id-1", "lookup", "named-acme", "--key", key[1])
+			if !strings.Contains(g.Output(), `"key":"`+key[1]+`","matched_id":"id-1"`) {
+				t.Error("the duplicate's line does not name the ID that it matched")
+			}
 		}
 		say(0, "not known by this ID; a copy may still be a duplicate", "lookup", "named-acme", "id-2")
 		say(0, "not known by this ID; a copy may still be a duplicate", "forget", "named-acme", "id-2")
