@@ -21,12 +21,12 @@ func init() {
 	caddy.RegisterModule((*adminEvents)(nil))
 }
 
-// adminEvents adds `/webhook_guard/event?scope=…&id=…` to Caddy's admin API. GET
-// tells what the store knows of the event; DELETE makes the store forget it, so
-// that the sender's next copy is forwarded. A single `id` is the ID as logs have it: the
-// parts joined by `:`, where `%3A` is a colon inside a part and `%25` a percent sign.
-// `id` may also repeat, once for each part, which is then taken as it is. `key` in place of
-// `id` names the event by one of its keys, as the log of a duplicate has it; it may repeat.
+// adminEvents adds `/webhook_guard/event?scope=…&id=…` to Caddy's admin API. GET returns
+// the store's record of the event. DELETE removes that record, so that the sender's next
+// copy is forwarded. A single `id` is the ID as logs show it: the parts joined by `:`,
+// where `%3A` is a colon inside a part and `%25` a percent sign. `id` may also repeat,
+// once for each part; each part is then taken literally. `key` in place of `id` names
+// the event by one of its keys, as the log of a duplicate shows it. It may repeat.
 type adminEvents struct{}
 
 // CaddyModule implements caddy.Module.
@@ -123,7 +123,7 @@ func readAsked(r *http.Request) (askedEvent, error) {
 	return asked, nil
 }
 
-// lookUp returns what the store knows of the event by the key that it knows most of.
+// lookUp returns the most complete record that the store has under the event's keys.
 func (e askedEvent) lookUp(ctx context.Context, store *sharedStore) (most dedupe.Record, err error) {
 	for _, key := range e.keys {
 		record, err := store.Lookup(ctx, key)
@@ -137,8 +137,8 @@ func (e askedEvent) lookUp(ctx context.Context, store *sharedStore) (most dedupe
 	return most, nil
 }
 
-// forget lets an event through again. Somebody will ask later why it came twice,
-// so it is logged.
+// forget lets an event through again. It is logged, since somebody will ask later why
+// the event came twice.
 func (a *App) forget(ctx context.Context, store *sharedStore, asked askedEvent) (dedupe.Record, error) {
 	var found dedupe.Record
 	for _, key := range asked.keys {

@@ -17,13 +17,14 @@ import (
 // settled. Webhook answers are tiny.
 const maxHeld = 64 << 10
 
-// heldAnswer holds the app's answer back until the event is committed, so that
-// no sender is told of a success which a crash could forget. Of an answer that
-// is longer than maxHeld the beginning goes out early, but its last maxHeld
-// bytes never do: the sender cannot take it for whole before the commit.
+// heldAnswer holds the app's answer back until the event is committed. So no sender
+// receives a success that a crash could forget. The beginning of an answer longer than
+// maxHeld goes out early. Its last maxHeld bytes never do, so the sender cannot take it
+// for complete before the commit.
 //
-// Writes to a sender that has gone succeed: its hang-up must not look like the
-// app's failure. It is deliberately not an Unwrapper: a flush or a hijack past
+// Writes to a sender that has disconnected succeed: the disconnect must not look like a
+// failure of the app. heldAnswer is deliberately not an Unwrapper: a flush or a hijack
+// would bypass it.
 // it would break its one promise.
 type heldAnswer struct {
 	w       http.ResponseWriter
@@ -75,7 +76,7 @@ func (a *heldAnswer) Write(p []byte) (int, error) {
 // the event is settled.
 func (a *heldAnswer) FlushError() error { return nil }
 
-// Hijack implements http.Hijacker, to know of the attempt: an event is answered.
+// Hijack implements http.Hijacker. It records the attempt and refuses it.
 func (a *heldAnswer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	a.switching = true
 	return nil, nil, fmt.Errorf("webhook_guard holds the answer: %w", http.ErrNotSupported)
@@ -101,8 +102,9 @@ func (a *heldAnswer) emptied() bool {
 	return a.status == http.StatusNoContent || a.status == http.StatusResetContent
 }
 
-// besideError has the headers that a handler set before it returned an error. Those that
-// describe a body go, and where an answer was begun, all of them are that answer's.
+// besideError returns the headers that a handler set before it returned an error. It
+// drops those that describe a body. Where an answer was begun, it drops all, since they
+// belong to that answer.
 func (a *heldAnswer) besideError() http.Header {
 	if a.status != 0 {
 		return nil
@@ -120,7 +122,7 @@ func (a *heldAnswer) besideError() http.Header {
 	return a.header
 }
 
-// result names what the answer's status means for the event.
+// result returns the result that the answer's status means for the event.
 func (a *heldAnswer) result() webhook.Result {
 	if a.success.Has(a.status) {
 		return webhook.Forwarded

@@ -133,8 +133,8 @@ func (a *App) Start() error {
 	return nil
 }
 
-// warnOfStore logs at startup what the store warns about. A store that is down does
-// not keep the gateway from starting: until it is back, on_store_error decides.
+// warnOfStore logs the store's warnings at startup. A store that is down does not keep
+// the gateway from starting: until it is back, on_store_error decides.
 func (a *App) warnOfStore(warnings []string, err error) {
 	if err != nil {
 		a.logger.Warn("the store does not answer; until it does, requests are handled by on_store_error", zap.Error(err))
@@ -204,10 +204,9 @@ func (a *App) Cleanup() error {
 	return err
 }
 
-// inForce are the apps that have started and are not cleaned up, oldest first.
-// While the configuration changes there are two. What a process has only once
-// follows the newest: the new one's, or, after a reload that failed, the old
-// one's again.
+// inForce lists the apps that have started and are not cleaned up, oldest first. There
+// are two while the configuration changes. Process-wide settings follow the newest app.
+// After a failed reload that is the old one again.
 var inForce appList
 
 type appList struct {
@@ -257,8 +256,8 @@ func (a *App) apply() {
 // in nanoseconds.
 var exitWait atomic.Int64
 
-// gracePeriod is the http app's, or, where that is endless, the longest that an
-// app may work on one event by default.
+// gracePeriod returns the http app's grace period. Where that is unlimited, it returns
+// the default limit of an app's work on one event.
 func (a *App) gracePeriod() time.Duration {
 	if app, err := a.ctx.AppIfConfigured("http"); err == nil {
 		if grace := time.Duration(app.(*caddyhttp.App).GracePeriod); grace > 0 {
@@ -268,13 +267,13 @@ func (a *App) gracePeriod() time.Duration {
 	return config.DefaultTimeout
 }
 
-// lastTries is how long a store that does not answer is tried on at exit.
+// lastTries limits the retries at exit while the store does not respond.
 const lastTries = 3 * time.Second
 
-// waitForWork runs when the process exits, after every app has stopped. The
-// servers have waited for the requests whose senders are still there; this waits
-// for the others, which are settled as well. What cannot be is left to its
-// lease: the app behind may still be working on it.
+// waitForWork runs when the process exits, after every app has stopped. The servers have
+// waited for the requests whose senders are still connected. waitForWork waits for the
+// others to be settled. A claim that cannot be settled stays until its lease ends, since
+// the app may still be working on the event.
 func waitForWork(ctx context.Context) {
 	limit := time.Duration(exitWait.Load())
 	ctx, cancel := context.WithTimeout(ctx, limit)

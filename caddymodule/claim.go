@@ -22,14 +22,14 @@ const (
 type standing int
 
 const (
-	unidentified standing = iota // nothing tells its copies apart: it is delivered without a claim
+	unidentified standing = iota // its copies cannot be recognised: it is delivered without a claim
 	claimed                      // this attempt holds the claim
 	done                         // it is finished: this is a duplicate
 	unknown                      // neither can be said, so the request goes no further
 )
 
-// admission is the answer to an attempt to claim an event. Which fields are set follows
-// from its standing.
+// admission is the outcome of an attempt to claim an event. Its standing decides which
+// fields are set.
 type admission struct {
 	standing standing
 	claim    *claim           // claimed
@@ -37,7 +37,7 @@ type admission struct {
 	refused  *webhook.Refusal // unknown
 }
 
-// finished is how an event that is done already is answered.
+// finished is the response to a copy of a finished event.
 type finished struct {
 	success   dedupe.Success
 	conflict  bool // the ID was known with other content
@@ -52,7 +52,7 @@ func errInFlight() *webhook.Refusal {
 	return webhook.Refuse(webhook.InFlight, "another copy of the event is still being handled")
 }
 
-// claim gets the right to deliver the event, or finds out why there is none to be had.
+// claim acquires the right to deliver the event, or reports why it cannot.
 func (x *exchange) claim() admission {
 	if x.event.Keys == (dedupe.Event{}) {
 		return admission{standing: unidentified}
@@ -133,8 +133,8 @@ func (c *claiming) lead(flight *flight) admission {
 	}
 }
 
-// withoutStore decides what a store that cannot answer means. The claim may have reached
-// it all the same, so it is given back as well as possible.
+// withoutStore decides what happens when the store fails. The claim may have reached the
+// store, so it is released if possible.
 func (c *claiming) withoutStore(held *claim, err error) admission {
 	full := errors.Is(err, dedupe.ErrFull)
 	if c.x.guard.OnStoreError == storeErrorForward && !full {

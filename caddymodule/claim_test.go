@@ -271,7 +271,7 @@ func TestACopyInAnotherGatewayIsWaitedFor(t *testing.T) {
 	}
 }
 
-// A copy for which there is no place to wait is told so at once, and counted.
+// A copy for which there is no place to wait is refused at once, and counted.
 func TestACopyWithoutAPlaceToWaitIsInFlightAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, nil)

@@ -16,12 +16,12 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
 
-// deliverer hands an event on whose claim is held, and reports what really happened to it.
+// deliverer forwards an event whose claim is held and reports the outcome.
 type deliverer interface {
 	Deliver(ctx context.Context, event *webhook.Event) outcome
 }
 
-// outcome is what really happened to a delivered event.
+// outcome is the outcome of a delivered event.
 type outcome struct {
 	answer *heldAnswer
 	// success is true only for a whole answer with one of the statuses that finish an
@@ -50,8 +50,8 @@ func (d detached) Value(key any) any {
 	return d.request.Value(key)
 }
 
-// deliver hands the event on and waits for the end of that, whether its sender does or
-// not: a hang-up is not a failure. The claim is renewed meanwhile.
+// deliver forwards the event and waits until that ends, even when the sender
+// disconnects: a disconnect is not a failure. The claim is renewed meanwhile.
 func (x *exchange) deliver(c *claim, to deliverer) outcome {
 	g := x.guard
 	if !c.fresh(g.now()) {
@@ -98,8 +98,8 @@ func (t *route) Deliver(ctx context.Context, event *webhook.Event) outcome {
 	return t.judge(answer, err, t.tries.ended())
 }
 
-// prepare makes the request what the app is to see. Its body is another for each copy of
-// the request: a placeholder that reads one must not leave nothing for the app.
+// prepare turns the request into the one that the app receives. Each copy of the request
+// has its own body, so that a placeholder that reads one does not leave the app without.
 func (t *route) prepare(event *webhook.Event) {
 	r, data := t.x.r, event.Body()
 	r.ContentLength = int64(len(data)) // with 0 or -1 the proxy would drop or chunk the body
@@ -113,7 +113,7 @@ func (t *route) prepare(event *webhook.Event) {
 	setVerified(r.Header, event, t.x.guard.sender.Authenticates())
 }
 
-// errBroken is an answer that the app did not finish.
+// errBroken reports an answer that the app did not finish.
 var errBroken = errors.New("the app broke off its answer")
 
 // run turns the panic with which the proxy ends a broken answer into an error. Any other
@@ -134,8 +134,8 @@ func (t *route) run(w http.ResponseWriter, r *http.Request) (err error) {
 	return t.next.ServeHTTP(w, r)
 }
 
-// judge decides from what the app did, and from why its time ended early, whether the
-// event is finished.
+// judge decides whether the event is finished, from the app's answer and from the cause
+// of an early end.
 func (t *route) judge(answer *heldAnswer, err, ended error) outcome {
 	x := t.x
 	failed := outcome{answer: answer, result: webhook.UpstreamFailed}
@@ -177,9 +177,9 @@ func (t *route) judge(answer *heldAnswer, err, ended error) outcome {
 	return failed
 }
 
-// failure is a handler's error as Caddy is to answer it. An error is never a success: not
-// by its status, not as the 200 that net/http makes of a 1xx, and not as the one that an
-// error route answers where there is no status.
+// failure converts a handler's error into the one that Caddy responds with. An error is
+// never a success: not by its status, not as the 200 that net/http makes of a 1xx, and
+// not as the status of an error route where the error has none.
 func failure(err error) error {
 	handler := caddyhttp.Error(http.StatusInternalServerError, err)
 	if 300 <= handler.StatusCode && handler.StatusCode <= 999 {
@@ -194,8 +194,8 @@ func failure(err error) error {
 		errors.New("behind the guard came an error with the status "+strconv.Itoa(handler.StatusCode)+", which is not one of a failure: "+text))
 }
 
-// switched reports whether the app tried to answer with another protocol. The proxy says
-// nothing where it was not asked for one.
+// switched reports whether the app tried to switch protocols. The proxy reports nothing
+// where the client did not ask for a switch.
 func (t *route) switched(answer *heldAnswer) bool {
 	status, _ := t.x.repl.Get("http.reverse_proxy.status_code")
 	return answer.switching || status == http.StatusSwitchingProtocols

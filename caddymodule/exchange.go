@@ -15,8 +15,8 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
 
-// exchange is one request on its way through a guard, with what is known of it and what
-// it holds: the store, and the memory of its body.
+// exchange is one request on its way through a guard, with its known facts and its
+// resources: the store and the memory of its body.
 type exchange struct {
 	guard *Guard
 	w     http.ResponseWriter
@@ -49,7 +49,7 @@ func (g *Guard) newExchange(w http.ResponseWriter, r *http.Request) *exchange {
 	return x
 }
 
-// end gives back what the exchange holds and counts its result.
+// end releases the exchange's resources and counts its result.
 func (x *exchange) end() {
 	x.route.reader.End()
 	x.hideBody()
@@ -63,7 +63,7 @@ func (x *exchange) end() {
 	g.counts.duration.Observe((g.now().Sub(x.begun) - x.inApp).Seconds())
 }
 
-// setResult makes the result known to placeholders, metrics and access logs.
+// setResult passes the result to placeholders, metrics and access logs.
 func (x *exchange) setResult(result webhook.Result) {
 	x.result = result
 	ctx := x.r.Context()
@@ -101,7 +101,7 @@ func (x *exchange) placeholder(key string) (any, bool) {
 	return nil, false
 }
 
-// logFields say which event a log entry is about. None of them is secret.
+// logFields identify the event in a log entry. None of them is secret.
 func (x *exchange) logFields(more ...zap.Field) []zap.Field {
 	return append([]zap.Field{
 		zap.String("provider", x.guard.ProviderName),

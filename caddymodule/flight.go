@@ -14,9 +14,9 @@ import (
 // store. What is beyond it gets `in_flight` at once.
 const maxWaiting = 4096
 
-// flights knows the events that this process is handling. Copies that arrive
-// meanwhile follow the first one instead of asking the store: a burst of copies
-// costs one claim, and they learn of its outcome at once.
+// flights tracks the events that this process is handling. Copies that arrive meanwhile
+// wait for the first one instead of asking the store. So a burst of copies costs one
+// claim, and all learn the outcome at once.
 //
 // A flight is no claim. It only orders the attempts of one process; the store
 // decides between processes.
@@ -69,10 +69,9 @@ func (fs *flights) join(event dedupe.Event, held *body.Body) (f *flight, lead bo
 	return f, true
 }
 
-// finish ends a flight that the caller leads: it wakes the followers and makes
-// room for another attempt. finished has the keys that are finished by now, and
-// success is the app's. A follower whose event is not among them
-// takes over.
+// finish ends a flight that the caller leads. It wakes the followers and makes room for
+// another attempt. finished has the keys that are finished now, and success is the
+// app's. A follower whose event is not among them takes over.
 func (fs *flights) finish(f *flight, finished dedupe.Event, success dedupe.Success) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()

@@ -160,7 +160,7 @@ type brokenBody struct{ err error }
 
 func (f *brokenBody) Read([]byte) (int, error) { return 0, f.err }
 
-// fuzzOne sends one request twice, judges what becomes of it, and returns what
+// fuzzOne sends one request twice, judges its outcome, and returns what
 // became of it first.
 func fuzzOne(t *testing.T, g *Guard, r *http.Request, p proof) (first webhook.Result) {
 	t.Helper()

@@ -2,9 +2,9 @@
 // stands in front of an app, the app module that its handlers share, the dedupe
 // stores as guest modules, the Caddyfile syntax and the command line.
 //
-// The handler walks a request through receive → judge → claim → deliver → settle, one
-// file each. What it decides is decided in the packages below: webhook judges, config
-// says what a sender is, signature verifies, dedupe remembers.
+// The handler takes a request through receive → judge → claim → deliver → settle, one
+// file each. The decisions are made in the packages below: webhook judges requests,
+// config describes senders, signature verifies, dedupe remembers events.
 package caddymodule
 
 import (

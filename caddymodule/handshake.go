@@ -60,7 +60,7 @@ func (g *Guard) followArgument(parsed *config.Handshake) error {
 	return err
 }
 
-// useHandshake puts a handshake in force.
+// useHandshake activates a handshake.
 func (g *Guard) useHandshake(parsed *config.Handshake, argument string) error {
 	handshake, err := webhook.NewHandshake(parsed, argument)
 	if err != nil {
@@ -78,7 +78,8 @@ func (g *Guard) useHandshake(parsed *config.Handshake, argument string) error {
 	return nil
 }
 
-// warnOfCheckLogs says where Caddy's own logs would show what a check carries.
+// warnOfCheckLogs warns where Caddy's own logs would show the secret that a check
+// carries.
 func (g *Guard) warnOfCheckLogs(h *config.Handshake) {
 	for _, check := range h.Checks {
 		source := check.Token

@@ -332,7 +332,7 @@ func TestHandshakeProvision(t *testing.T) {
 			t.Errorf("%s: error %v, want %q", c.words, err, c.err)
 		}
 		if c.words == "meta" && b.logs.FilterMessageSnippet("is not answered").Len() != 1 {
-			t.Errorf("nobody is told that the check is not answered: %v", b.logs.All())
+			t.Errorf("no warning that the check gets no reply: %v", b.logs.All())
 		}
 	}
 	b, err := newCheckBench("meta {env.CHECK_VERIFY_TOKEN}", nil)
@@ -340,7 +340,7 @@ func TestHandshakeProvision(t *testing.T) {
 		t.Fatal(err)
 	}
 	if b.logs.FilterMessageSnippet("carries a secret").Len() != 1 {
-		t.Errorf("nobody is told that Caddy logs the token: %v", b.logs.All())
+		t.Errorf("no warning that Caddy logs the token: %v", b.logs.All())
 	}
 	if w, err := b.ask("GET", "/?hub.mode=subscribe&hub.verify_token=from-env&hub.challenge=1", "", "", false); err != nil || w.Body.String() != "1" {
 		t.Errorf("%v, %q", err, w.Body)

@@ -80,8 +80,8 @@ func fold(c byte) byte {
 	return '-'
 }
 
-// setVerified tells the app what was verified. Nothing is said to be where anybody's
-// requests are taken.
+// setVerified sets the headers that name what was verified. It sets none where
+// the guard authenticates nobody.
 func setVerified(header http.Header, event *webhook.Event, authentic bool) {
 	values := make([]string, 0, 5) // in one piece, as many headers as there can be
 	set := func(name, value string) {
@@ -132,8 +132,8 @@ func isHeaderSafe(text string, i int) bool {
 	return c >= ' ' && c <= '~' && c != '%' && !edge
 }
 
-// removeToken takes the token out of what the app gets. A token in the body
-// stays: the app gets the bytes that were sent.
+// removeToken removes the token from the forwarded request. A token in the body stays:
+// the app gets the bytes that were sent.
 func (g *Guard) removeToken(r *http.Request) {
 	token := g.sender.Rules.Token
 	if token == nil {

@@ -11,8 +11,8 @@ import (
 // requests belong to.
 var bodies = body.NewBudget(defaultMaxBuffered)
 
-// judge finds out what the request is: the sender's check of the endpoint, whose reply it
-// returns; no event, and why; or an event, which it names.
+// judge classifies the request. It returns the reply to a sender's check of the
+// endpoint, or the reason why the request is no event, or it names the event.
 func (x *exchange) judge() (*webhook.Reply, *webhook.Refusal) {
 	g := x.guard
 	now := g.now()
@@ -42,8 +42,8 @@ func (x *exchange) judge() (*webhook.Reply, *webhook.Refusal) {
 	return nil, nil
 }
 
-// authenticate makes sure that the request is the sender's, and recent. What the headers
-// alone can tell is judged before any of the body is read.
+// authenticate verifies that the request is the sender's and recent. Whatever depends
+// only on the headers is judged before any of the body is read.
 func (x *exchange) authenticate(j *webhook.Judgement, now time.Time) *webhook.Refusal {
 	if refused := j.Head(); refused != nil {
 		return refused
@@ -72,8 +72,8 @@ func (x *exchange) readBody(limit int64) *webhook.Refusal {
 	return nil
 }
 
-// maxCheck is how much of a body is read, of a request that proves nothing, to see
-// whether it is a sender's check of the endpoint. Such bodies are tiny.
+// maxCheck limits how much of an unauthenticated body is read to look for a sender's
+// check of the endpoint. Such bodies are tiny.
 const maxCheck = 4 << 10
 
 // ReadCheck implements [webhook.CheckBody].

@@ -29,7 +29,7 @@ func (b *bench) checked(r *http.Request) (*exchange, *webhook.Refusal) {
 	return d, d.authenticate(&j, now)
 }
 
-// What the headers alone can tell is told before any of the body is read.
+// Whatever depends only on the headers is judged before any of the body is read.
 func TestTheBodyIsNotReadInVain(t *testing.T) {
 	b := newBench(t, nil)
 	for name, tc := range map[string]struct {

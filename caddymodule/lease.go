@@ -8,8 +8,8 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
 )
 
-// claim is the right to deliver one event. A nil claim is that of an event that nothing
-// identifies: it is always fresh, and there is nothing to renew or to settle.
+// claim is the right to deliver one event. A nil claim belongs to an event without any
+// key: it is always fresh, and there is nothing to renew or to settle.
 type claim struct {
 	x     *exchange
 	keys  dedupe.Event
@@ -54,8 +54,8 @@ func (c *claim) startRenewing() {
 	<-c.turn
 }
 
-// stopRenewing ends the renewals, and waits for one that is under way: none may follow
-// the claim's release.
+// stopRenewing ends the renewals and waits for one in progress: none may follow the
+// claim's release.
 func (c *claim) stopRenewing() {
 	if c == nil || c.renewal == nil {
 		return
@@ -66,10 +66,10 @@ func (c *claim) stopRenewing() {
 	<-c.turn
 }
 
-// renew extends the claim. Where its lease has run out but nobody else has
-// taken the event, after an outage of the store for instance, it is claimed
-// again: the app is still working on it. Where somebody has, there is nothing
-// left to do: the app may well be done first, and its success counts.
+// renew extends the claim. The lease may have run out, for instance after an outage of
+// the store. If nobody else has taken the event, renew claims it again, since the app is
+// still working on it. If somebody has, there is nothing left to do: the app may well
+// finish first, and its success counts.
 func (c *claim) renew() {
 	// Not the stop's context: a command that is cut off may still have been
 	// carried out, and the store's own deadline is short.

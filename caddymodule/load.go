@@ -11,8 +11,8 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/signature"
 )
 
-// warnOfLogs says where Caddy's own logs would show the token: they copy the
-// request before any handler runs, so the guard cannot take it out of them.
+// warnOfLogs warns where Caddy's own logs would show the token. They copy the request
+// before any handler runs, so the guard cannot remove it from them.
 func (g *Guard) warnOfLogs() {
 	if g.sender.Rules.Token == nil || !g.sender.Rules.Token.Logged() {
 		return

@@ -42,7 +42,7 @@ func newMetrics() *metrics {
 	}
 	fast := prometheus.ExponentialBuckets(0.00005, 3, 12) // 50 µs … 9 s
 	return &metrics{
-		requests: counter("requests_total", "Requests by what became of them.", "provider", "scope", "result"),
+		requests: counter("requests_total", "Requests by result.", "provider", "scope", "result"),
 		duration: histogram("request_duration_seconds", "The guard's own time per request, without the app's.", fast, "provider"),
 		bodyBytes: histogram("body_bytes", "Sizes of the bodies that were read.",
 			prometheus.ExponentialBuckets(256, 4, 9), "provider"), // 256 B … 16 MiB
@@ -52,7 +52,7 @@ func newMetrics() *metrics {
 		storeDuration: histogram("store_duration_seconds", "Durations of store operations.", fast, "store", "op"),
 		storeErrors:   counter("store_errors_total", "Store operations that failed.", "store", "op"),
 		withoutDedupe: counter("forwarded_without_dedupe_total", "Events forwarded although the store did not answer (on_store_error forward).", "provider"),
-		commitRetries: counter("commit_retries_total", "Commits tried again after the sender had its answer.", "store"),
+		commitRetries: counter("commit_retries_total", "Commits retried after the sender had its response.", "store"),
 		idConflicts:   counter("id_conflicts_total", "Known event IDs that came with other content; refused as duplicates.", "provider"),
 		inFlight: prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: ns, Name: "in_flight",
 			Help: "Events that the app is working on."}, []string{"provider"}),

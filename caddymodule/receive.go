@@ -10,8 +10,8 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
 
-// receive takes the guard's own headers out of the request, and refuses one that has
-// passed another guard.
+// receive removes the guard's own headers from the request and refuses a request that
+// has passed another guard.
 func (x *exchange) receive() *webhook.Refusal {
 	stripOwnHeaders(x.r)
 	if x.r.Context().Value(guardedKey{}) != nil {

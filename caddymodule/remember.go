@@ -20,8 +20,9 @@ var (
 	errReplyCoded   = errors.New("its Content-Encoding is not gzip")
 )
 
-// success is what is remembered of the app's answer: its status, and where copies are to
-// get it again, its type and body. What cannot be remembered leaves the status.
+// success returns what is remembered of the app's answer: its status and, where copies
+// repeat the answer, its type and body. Where those cannot be remembered, only the
+// status is.
 func (x *exchange) success(answer *heldAnswer) dedupe.Success {
 	success := dedupe.Success{Status: answer.status}
 	rule := x.guard.sender.Rules.Answer

@@ -17,13 +17,13 @@ import (
 // retryAfter is in every 503 of the guard: its failures are short.
 const retryAfter = "1"
 
-// setResult names the result in the headers of what the sender gets.
+// setResult names the result in the headers of the response.
 func setResult(header http.Header, result webhook.Result) {
 	header.Set(headerResult, string(result))
 }
 
-// refusalError writes the headers of a refusal and returns the error that Caddy answers
-// with. It must be returned as it is: handle_errors looks for this type without
+// refusalError writes the headers of a refusal and returns the error that Caddy responds
+// with. It must be returned unwrapped: handle_errors looks for this type without
 // unwrapping.
 func refusalError(w http.ResponseWriter, refused *webhook.Refusal, methods string) error {
 	header := w.Header()
@@ -117,8 +117,8 @@ func (x *exchange) answer(out outcome) error {
 		out.answer.release()
 		return nil
 	case out.answer != nil && out.answer.started:
-		// Part of the answer is out: only a broken connection tells the sender
-		// that the rest will not come.
+		// Part of the answer is out. Only a broken connection shows the sender that it is
+		// incomplete.
 		panic(http.ErrAbortHandler)
 	}
 	if out.header != nil {
@@ -127,8 +127,8 @@ func (x *exchange) answer(out outcome) error {
 		maps.Copy(header, out.header)
 	}
 	setResult(x.w.Header(), out.result)
-	// An app behind an error route is not told that what it gets is verified: the body is
-	// gone. What is left of the handlers may still read the headers, so they get new ones.
+	// An app behind an error route must not see the request marked as verified: the body is
+	// gone. Handlers that still run may read the headers, so they get new ones.
 	x.r.Header = x.r.Header.Clone()
 	stripOwnHeaders(x.r)
 	return out.err

@@ -43,8 +43,8 @@ func (k *keyring) empty() bool { return len(k.secrets()) == 0 }
 // lookEvery is how often files are looked at, where requests come that often.
 const lookEvery = time.Second
 
-// follower sees to it that what was read out of files follows them. It looks when it is
-// asked, so that a gateway without requests does nothing.
+// follower reloads the texts that were read from files when the files change. It checks
+// only when asked, so a gateway without requests does nothing.
 type follower struct {
 	next  atomic.Int64 // when to look again, in nanoseconds
 	mu    sync.Mutex
@@ -82,8 +82,8 @@ func (g *Guard) follow(name string, text placeholder.Text, use func(value string
 	return nil
 }
 
-// look takes over what has changed in the files since they were last looked at. Between
-// two looks it costs one comparison.
+// look applies the changes of the files since the last check. Between two checks it
+// costs one comparison.
 func (f *follower) look(now time.Time) {
 	if len(f.texts) == 0 || f.early(now) {
 		return
@@ -100,13 +100,14 @@ func (f *follower) look(now time.Time) {
 	f.next.Store(now.Add(lookEvery).UnixNano())
 }
 
-// early reports whether it is not yet time. A clock that was set back makes no long wait.
+// early reports whether the next check is not due yet. A clock that was set back causes
+// no long wait.
 func (f *follower) early(now time.Time) bool {
 	wait := f.next.Load() - now.UnixNano()
 	return wait > 0 && wait <= int64(lookEvery)
 }
 
-// glance notes what the files look like and reports whether they have to be read.
+// glance records the state of the files and reports whether they have to be read.
 func (f *followed) glance(now time.Time) (changed bool) {
 	states := f.text.States()
 	changed = !f.settled || f.failed != "" || !slices.EqualFunc(states, f.states, placeholder.State.Same)
@@ -115,8 +116,8 @@ func (f *followed) glance(now time.Time) (changed bool) {
 	return changed
 }
 
-// look reads the files again if they have changed. While they cannot be read, or hold
-// nothing of use, what was in force stays so.
+// look reads the files again if they have changed. While they are unreadable or
+// unusable, the last good value stays in force.
 func (f *followed) look(now time.Time) {
 	if !f.glance(now) {
 		return

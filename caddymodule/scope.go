@@ -75,7 +75,7 @@ func chosenBySender(name string) bool {
 // scopeClaim is one guard's use of a scope.
 type scopeClaim struct {
 	provider, scope string
-	explicit        bool // a scope line says so
+	explicit        bool // set by a scope line
 	fingerprint     [sha256.Size]byte
 	place           string
 }

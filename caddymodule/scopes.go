@@ -10,7 +10,7 @@ import (
 // guardedScopes are the scopes of a configuration's guards, for the admin API.
 type guardedScopes struct {
 	mu   sync.Mutex
-	byID map[string]bool // scope line → nothing but the ID tells copies apart
+	byID map[string]bool // scope line → copies are recognised by ID alone
 }
 
 // add adds the scope of one guard. Guards may share one.
@@ -26,8 +26,8 @@ func (s *guardedScopes) add(line string, byID bool) {
 	s.byID[line] = byID
 }
 
-// find reports whether a guard can have events in the scope, and whether nothing but the
-// ID tells the copies of those apart.
+// find reports whether a guard can have events in the scope, and whether their copies
+// are recognised by ID alone.
 func (s *guardedScopes) find(name string) (known, byID bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

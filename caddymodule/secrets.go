@@ -35,8 +35,8 @@ func (g *Guard) newSecrets(text string, until time.Time) ([]signature.Secret, er
 	return made, nil
 }
 
-// resolveSecrets makes the fixed secrets and checks the others as far as that
-// can be done before a request comes.
+// resolveSecrets makes the fixed secrets. It checks the others as far as possible
+// without a request.
 func (g *Guard) resolveSecrets() error {
 	if err := g.checkAuthentication(); err != nil {
 		return err
@@ -99,7 +99,7 @@ func (g *Guard) resolve(name string, secret Secret) (past bool, err error) {
 // shortSecret is the length, in bytes, under which a secret can be guessed by trying.
 const shortSecret = 16
 
-// warnOfSecret says what is odd about a secret that is taken all the same.
+// warnOfSecret logs what looks wrong with a secret that is accepted.
 func (g *Guard) warnOfSecret(name, text string, made []signature.Secret) {
 	warn := func(message string) {
 		g.logger.Warn(message, zap.String("provider", g.ProviderName), zap.String("scope", g.scope()), zap.String("line", name))
@@ -117,7 +117,7 @@ func (g *Guard) warnOfSecret(name, text string, made []signature.Secret) {
 	}
 }
 
-// checkAuthentication refuses a guard that would let strangers in.
+// checkAuthentication refuses a guard that would accept requests from anybody.
 func (g *Guard) checkAuthentication() error {
 	switch {
 	case g.Unsigned() && g.InsecureUnsigned:
@@ -133,8 +133,8 @@ func (g *Guard) checkAuthentication() error {
 	return g.checkSecretLines()
 }
 
-// checkSecretLines makes sure that there are keys, and of the kind that the
-// provider signs with.
+// checkSecretLines verifies that there are keys, of the kind that the provider signs
+// with.
 func (g *Guard) checkSecretLines() error {
 	asymmetric := g.sender.Rules.Scheme.Asymmetric()
 	switch {

@@ -13,13 +13,13 @@ import (
 const (
 	// What the store did not take is tried again this often.
 	retryPause = 250 * time.Millisecond
-	// A commit is tried for so long: any sender has long stopped to retry an
-	// event that it got a 2xx for.
+	// A commit is retried for this long. Any sender has long stopped retrying an event that
+	// it got a 2xx for.
 	commitRetryFor = 15 * time.Minute
 )
 
-// settle makes the outcome known before anybody is told of it: success is committed,
-// anything else gives the claim back, so that the sender's retry is forwarded at once.
+// settle records the outcome before anybody learns of it. It commits a success.
+// Otherwise it releases the claim, so that the sender's retry is forwarded at once.
 func (c *claim) settle(out outcome) {
 	if c == nil {
 		return
@@ -38,9 +38,9 @@ func (c *claim) settle(out outcome) {
 	c.x.store.flights.finish(c.flight, dedupe.Event{}, dedupe.Success{})
 }
 
-// commit records the success. If the store does not take it, the sender is told
-// of the success all the same, since it is a fact, and the commit is retried in the
-// background. Until then copies in this process still meet the flight's outcome.
+// commit records the success. If the store fails, the sender gets the success all the
+// same, since it is a fact, and the commit is retried in the background. Until then
+// copies in this process still get the flight's outcome.
 func (c *claim) commit(ctx context.Context, success dedupe.Success) {
 	ttl := c.x.guard.sender.TTL(&c.x.event, c.x.guard.now())
 	if !c.keys.Content.IsZero() && !c.keys.ID.IsZero() {

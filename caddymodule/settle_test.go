@@ -92,7 +92,7 @@ func TestAReleaseThatFailsIsTriedAgainWithoutHoldingUpTheSender(t *testing.T) {
 	}
 	<-second
 	if b.logs.FilterMessageSnippet("could not be released").Len() != 1 {
-		t.Error("nobody was told")
+		t.Error("nothing was logged")
 	}
 }
 
@@ -167,7 +167,7 @@ func TestACommitIsGivenUpOnceNobodyCanAskForItsEvent(t *testing.T) {
 	})
 }
 
-// With in_flight reject a copy is not told that the event is still being handled
+// With in_flight reject no copy gets the response that the event is still being handled
 // when only the store does not know yet.
 func TestACopyMeetsTheSuccessThoughItWouldNotWait(t *testing.T) {
 	b := newBench(t, nil)

@@ -72,8 +72,8 @@ func (s *sharedStore) Destruct() error {
 	return nil
 }
 
-// background runs something that its request need not wait for. It must be
-// called by a user of the store, and is one itself.
+// background runs work that its request need not wait for. It must be called by a user
+// of the store, and the work is itself a user.
 func (s *sharedStore) background(do func(ctx context.Context)) {
 	if !s.enter() {
 		return
@@ -84,8 +84,8 @@ func (s *sharedStore) background(do func(ctx context.Context)) {
 	}()
 }
 
-// background is the context of what goes on after its request. It ends shortly
-// after the process was told to exit.
+// background is the context of work that outlives its request. It ends shortly after the
+// process starts to exit.
 var background, endBackground = context.WithCancel(context.Background())
 
 // observe measures one operation, and names it in its error.

@@ -4,8 +4,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// logForwarded logs at debug that the app answered an event with success. Its key is that
-// of what the event says, by which the line of a duplicate under another ID is found.
+// logForwarded logs at debug that the app answered an event with success. It names the
+// content key, which also appears in the log line of a duplicate under another ID.
 func (x *exchange) logForwarded(out outcome) {
 	entry := x.guard.logger.Check(zap.DebugLevel, "forwarded")
 	if entry == nil {
@@ -18,8 +18,8 @@ func (x *exchange) logForwarded(out outcome) {
 	entry.Write(x.logFields(fields...)...)
 }
 
-// logDuplicate logs at debug what a duplicate was recognised by: the ID, which is the one
-// logged, or a key of what it says, which `forget` takes.
+// logDuplicate logs at debug what a duplicate was recognised by: the ID, or a content
+// key, which `forget` accepts.
 func (x *exchange) logDuplicate(done finished) {
 	entry := x.guard.logger.Check(zap.DebugLevel, "duplicate")
 	if entry == nil {

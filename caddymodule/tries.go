@@ -14,8 +14,8 @@ import (
 // and Caddy's asks the context for an httptrace at the start of each try, whatever its
 // transport is and before anything is sent. There each try gets the whole body, or the
 // request is ended: the headers of a verified event never leave without its body.
-//
-// What a proxy would send twice without being told to, a GET or an event without a body,
+// A GET or an event without a body is sent once, since a proxy would resend it by
+// itself. The app may have handled it before the connection broke.
 // is sent once. The app may have handled it before the connection broke.
 type tries struct {
 	context.Context
@@ -42,8 +42,8 @@ var (
 	errBodyUsed = errors.New("the event was sent to one upstream in part, and the next one could not be given the whole of it")
 )
 
-// bodyWait is how long a try waits until the one before reads no more. It has stopped
-// already unless its upstream answered before it had read everything.
+// bodyWait limits how long a try waits until the previous one stops reading. It has
+// stopped already unless its upstream answered before it had read everything.
 const bodyWait = 250 * time.Millisecond
 
 // traceKey is what httptrace keeps a trace under in a context.
@@ -72,8 +72,8 @@ func (t *tries) Value(key any) any {
 	return t.Context.Value(key)
 }
 
-// stop ends the request. To a proxy it was cancelled, which ends its tries and says nothing
-// of the upstream's health.
+// stop ends the request. The proxy sees it as cancelled. That ends its tries and does
+// not count against the upstream's health.
 func (t *tries) stop(why error) {
 	t.stopped.Store(&why)
 	t.cancel()
@@ -106,8 +106,9 @@ func (t *tries) begin() *httptrace.ClientTrace {
 	return trace
 }
 
-// over waits until the try reads no more of the body: it could not be told from the next.
-// A transport without these hooks, such as FastCGI, reads before it returns.
+// over waits until the try reads no more of the body, since its reads look like those of
+// the next try. A transport without these hooks, such as FastCGI, reads before it
+// returns.
 func (a *attempt) over() bool {
 	if a == nil || !a.begun.Load() || a.wrote.Load() {
 		return true
@@ -133,7 +134,7 @@ func (a *attempt) wroteRequest(httptrace.WroteRequestInfo) {
 	}
 }
 
-// wroteHeaderField learns which protocol is spoken: HTTP/2 has `:authority`.
+// wroteHeaderField detects the protocol: HTTP/2 has `:authority`.
 func (a *attempt) wroteHeaderField(name string, _ []string) {
 	if name == "Host" {
 		a.http1.Store(true)

@@ -1,6 +1,6 @@
-// Package webhook judges requests: is this one an event of its sender, and which
-// one? The gateway's handler, `explain`, `send` and whoever delivers later all ask
-// here, so that there is one judgement.
+// Package webhook judges requests: it decides whether a request is an event of its
+// sender, and which one. The gateway's handler, `explain` and `send` all use it, so that
+// there is one judgement.
 //
 // A [Sender] is a provider with its rules, ready for use. [Sender.Judge] takes the
 // facts of a request, its body, the secrets and the time, and returns an [Event] or

@@ -12,8 +12,8 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/signature"
 )
 
-// Handshake answers a sender's checks of the endpoint, by what the catalogue says of
-// their kind. Nobody changes it once it is made.
+// Handshake replies to a sender's checks of the endpoint, as the catalogue describes
+// their kind. It is immutable once made.
 type Handshake struct {
 	*config.Handshake
 	argument string
@@ -21,7 +21,7 @@ type Handshake struct {
 	signers  []*signature.Scheme // of the checks; nil where nothing is signed
 }
 
-// Reply is the guard's answer to a check of the endpoint.
+// Reply is the guard's reply to a check of the endpoint.
 type Reply struct {
 	Status      int
 	ContentType string // of Body; "" where there is none
@@ -74,7 +74,7 @@ func (h *Handshake) Try(secrets []signature.Secret, now time.Time) error {
 	return nil
 }
 
-// Signs reports whether an answer is signed with the sender's secret.
+// Signs reports whether a reply is signed with the sender's secret.
 func (h *Handshake) Signs() bool {
 	return slices.ContainsFunc(h.signers, func(s *signature.Scheme) bool { return s != nil })
 }
@@ -95,10 +95,10 @@ type CheckBody interface {
 	ReadCheck() (data []byte, ok bool)
 }
 
-// Answer finds out whether the request is the sender's check of the endpoint, from the
+// Answer decides whether the request is the sender's check of the endpoint, from the
 // outcome of the steps before: refused is why it is no event, or nil. It returns the
-// answer, or else why the request goes no further. What is no check, or one that must
-// not be answered, is a request like any other.
+// reply, or the reason why the request goes no further. A request that is no check, or
+// one that must not get a reply, is handled like any other.
 func (h *Handshake) Answer(j *Judgement, refused *Refusal, body CheckBody) (*Reply, *Refusal) {
 	proven := refused == nil
 	if !proven && !refused.Result.Unproven() {
@@ -146,8 +146,8 @@ func (h *Handshake) checkToken(source signature.Source, asked *signature.Request
 	return nil
 }
 
-// reply makes the answer to a check. What is signed in it can be no event: a few
-// characters out of letters, digits, - and _, and forgeable refuses the rest.
+// reply makes the reply to a check. The text that it signs can be no event: a few
+// characters out of letters, digits, - and _. forgeable refuses the rest.
 func (h *Handshake) reply(j *Judgement, check int, challenge string, proven bool) (*Reply, *Refusal) {
 	mac := ""
 	if signer := h.signers[check]; signer != nil {

@@ -16,11 +16,11 @@ const MaxIDBytes = 1 << 10
 // errIDMalformed is why an ID cannot name an event.
 var errIDMalformed = errors.New("the event ID is not one string or number of at most 1 KiB")
 
-// identity says which events are the same. Two questions have two keys, which are never
-// mixed up. The ID key says whether this is a retry: the sender repeats its ID on retries
-// and on nothing else. The other key says whether it is a captured request sent again: it
-// is made of what the signature covers, which nobody else can change, and of nothing that
-// is not signed.
+// identity decides which events are the same. Two questions have two keys, which are
+// never mixed up. The ID key decides whether this is a retry: the sender repeats its ID
+// on retries and on nothing else. The other key decides whether it is a captured request
+// sent again. It is made only of what the signature covers, which nobody else can
+// change.
 type identity struct {
 	ids    []config.EventID
 	event  *signature.Source
@@ -77,7 +77,7 @@ func readID(sources []signature.Source, r *signature.Request, parts signature.Pa
 	return id, nil
 }
 
-// readEvent is lenient: the type routes and labels, it decides nothing.
+// readEvent is lenient: the type is used for routes and labels only.
 func (i *identity) readEvent(r *signature.Request, parts signature.Parts) string {
 	if i.event == nil {
 		return ""
@@ -107,8 +107,8 @@ func (i *identity) copyKey(scope string, r *signature.Request, verdict *signatur
 		if err == nil && len(text) > 0 {
 			return dedupe.NewKey("content", []byte(scope), text)
 		}
-		// The sender's other events have no such fields. What is signed still tells
-		// them apart.
+		// The sender's other events have no such fields. The signed bytes still distinguish
+		// them.
 		if !i.scheme.Signed() {
 			return dedupe.Key{}
 		}
@@ -127,8 +127,8 @@ func (i *identity) copyKey(scope string, r *signature.Request, verdict *signatur
 	return dedupe.Key{}
 }
 
-// tellsConflicts reports whether another copy key under a known ID means other content. With
-// the attempt's own stamp in it, every retry has another one.
+// tellsConflicts reports whether another copy key under a known ID means other content.
+// Where the key includes the attempt's own stamp, every retry has a new one.
 func (i *identity) tellsConflicts() bool { return i.copies != config.CopiesBySigned || !i.fresh }
 
 // hashFunc writes what a key is made of.

@@ -9,7 +9,7 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/signature"
 )
 
-// Tenant is whose endpoint a request came to.
+// Tenant is the owner of the endpoint that a request was sent to.
 type Tenant interface {
 	// Secrets are those that may match the request. They are asked for as late as
 	// possible, so that a stranger's request looks nothing up.
@@ -65,8 +65,7 @@ func (s *Sender) Begin(facts signature.Request, tenant Tenant, now time.Time) Ju
 	return Judgement{sender: s, tenant: tenant, now: now, signed: s.SignedURL(facts)}
 }
 
-// Head judges what the request line and the headers alone can tell, before any of the
-// body is read.
+// Head judges the request line and the headers, before any of the body is read.
 func (j *Judgement) Head() *Refusal {
 	s := j.sender
 	if !slices.Contains(s.Rules.Methods, j.signed.Method) {

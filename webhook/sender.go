@@ -7,8 +7,8 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/signature"
 )
 
-// Sender judges the requests of one sender. Nobody changes it once it is made, so many
-// goroutines may use it at once.
+// Sender judges the requests of one sender. It is immutable once made, so it is safe for
+// concurrent use.
 type Sender struct {
 	// Name is the provider's.
 	Name string
@@ -40,8 +40,8 @@ func (s *Sender) Authenticates() bool { return s.token != nil || s.Rules.Scheme.
 // with other content.
 func (s *Sender) TellsConflicts() bool { return s.identity.tellsConflicts() }
 
-// ByIDAlone reports whether an event that has an ID has no other key: the ID tells its
-// copies apart by itself.
+// ByIDAlone reports whether an event that has an ID has no other key, so that its copies
+// are recognised by ID alone.
 func (s *Sender) ByIDAlone() bool {
 	return s.Rules.Copies == config.CopiesByID || s.Rules.IDSigned()
 }

@@ -126,7 +126,7 @@ func fillDisk(dir string, logSize int64) error {
 	if d, err = disk.Open(disk.Options{Dir: dir}); err != nil {
 		return err
 	}
-	// Also those whose commit failed: it was tried on.
+	// Also those whose commit failed: it was retried.
 	for i := range n {
 		if rec, err := d.Lookup(ctx, testkit.Numbered(i+1).ID); err != nil || rec.State != dedupe.Done {
 			return fmt.Errorf("event %d is %+v, %w; at first not taken: %v", i+1, rec, err, missing)

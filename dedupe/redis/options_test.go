@@ -81,7 +81,7 @@ func TestRedisURLErrorsPrintNoPassword(t *testing.T) {
 			continue
 		}
 		if text := err.Error(); strings.Contains(text, canary) || !strings.Contains(text, "redis") || !strings.Contains(text, ":") {
-			t.Errorf("%q: message must name redis and the mend, and no part of the url: %s", url, text)
+			t.Errorf("%q: message must name redis and the fix, and no part of the url: %s", url, text)
 		}
 	}
 }
@@ -106,8 +106,8 @@ func TestRedisOptionErrors(t *testing.T) {
 	t.Parallel()
 	a, b, socket := "redis://:hunter2@a", "redis://:hunter2@b", "unix:///run/redis.sock"
 	for name, c := range map[string]struct {
-		o    redis.Options
-		mend string
+		o   redis.Options
+		fix string
 	}{
 		"no url":                       {redis.Options{}, "name a server"},
 		"negative db":                  {redis.Options{URLs: []string{a}, DB: new(-1)}, "use 0 or more"},
@@ -129,8 +129,8 @@ func TestRedisOptionErrors(t *testing.T) {
 		if err == nil {
 			t.Errorf("%s: no error", name)
 			_ = r.Close()
-		} else if text := err.Error(); !strings.Contains(text, c.mend) || strings.Contains(text, "hunter") {
-			t.Errorf("%s: message must name the mend, %q, and no password: %s", name, c.mend, text)
+		} else if text := err.Error(); !strings.Contains(text, c.fix) || strings.Contains(text, "hunter") {
+			t.Errorf("%s: message must name the fix, %q, and no password: %s", name, c.fix, text)
 		}
 	}
 }

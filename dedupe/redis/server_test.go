@@ -168,7 +168,7 @@ func TestRedisRefusesForeignValues(t *testing.T) {
 		if a, err := r.Claim(t.Context(), ev, dedupe.NewToken(), testkit.TTL); err == nil {
 			t.Errorf("claim over %q answered %+v", value, a)
 		} else if !strings.Contains(err.Error(), "key_prefix") {
-			t.Errorf("error does not name the mend: %v", err)
+			t.Errorf("error does not name the fix: %v", err)
 		}
 		if rec, err := r.Lookup(t.Context(), ev.ID); err == nil {
 			t.Errorf("lookup of %q answered %+v", value, rec)

@@ -232,7 +232,7 @@ func (w *deadlineWriter) SetReadDeadline(at time.Time) error {
 	return nil
 }
 
-// A sender that stops in the middle is let go, and a server really tells so.
+// A sender that stops in the middle is given up, and a real server does so.
 func TestASlowSenderGetsBodyTimeout(t *testing.T) {
 	got := make(chan error, 1)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

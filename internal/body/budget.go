@@ -44,7 +44,7 @@ type Budget struct {
 	limit      int64
 	held       int64 // everything
 	unverified int64 // part of held
-	leaving    int64 // part of unverified, of uploads that have been told to end
+	leaving    int64 // part of unverified, of uploads that were asked to end
 
 	uploads uploads
 	waiters
@@ -77,7 +77,7 @@ func (b *Budget) Bytes() int64 {
 	return b.held
 }
 
-// update makes a change that may leave room for those who wait.
+// update makes a change that may leave room for waiting uploads.
 func (b *Budget) update(change func()) {
 	b.mu.Lock()
 	change()
@@ -129,7 +129,7 @@ func (b *Budget) serveLocked(now time.Time) (stalled []*upload) {
 	return stalled
 }
 
-// discard says that a buffer of n bytes has been freed.
+// discard records that a buffer of n bytes has been freed.
 func (b *Budget) discard(n int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -32,8 +32,8 @@ func bufferClass(n int) (class, size int) {
 	return 1 + 8*(shift+3-leastBits) + eighths - 8, (eighths + 1) << shift
 }
 
-// newBuffer returns one of this size, and whether it was used before. What it holds is
-// anything.
+// newBuffer returns a buffer of this size and reports whether it was used before. Its
+// contents are undefined.
 func newBuffer(class, size int) (b *buffer, used bool) {
 	if class < classes {
 		if b, used = spares[class].Get().(*buffer); used {

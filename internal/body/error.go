@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Kind is what kept a body from being held.
+// Kind is the reason why a body could not be held.
 type Kind int
 
 // The kinds of [Error].
@@ -19,8 +19,8 @@ const (
 	Unreadable
 )
 
-// Error says why a body could not be held. Its text names sizes and limits, and never
-// holds any of the body.
+// Error reports why a body could not be held. Its text names sizes and limits, and never
+// contains any of the body.
 type Error struct {
 	Kind  Kind
 	cause error

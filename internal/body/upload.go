@@ -33,8 +33,8 @@ type upload struct {
 	interrupted bool
 }
 
-// begin tells the budget of an upload, which is interrupted at a time. A timer that
-// never fires costs a fraction of a deadline that is set and lifted on the connection.
+// begin registers an upload, which is interrupted at a time. A timer that never fires
+// costs a fraction of a deadline that is set and lifted on the connection.
 func (b *Budget) begin(conn deadliner, until time.Time) *upload {
 	u := &upload{budget: b, conn: conn, until: until}
 	if conn != nil {
@@ -119,7 +119,7 @@ func (u *upload) progress(arrived int64) {
 	u.budget.uploads.mark(u, time.Now())
 }
 
-// interrupt makes the read that is under way fail, unless it is over.
+// interrupt makes the read in progress fail, unless the upload has ended.
 func (u *upload) interrupt() {
 	u.mu.Lock()
 	defer u.mu.Unlock()

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// headerKind tells of which kind the error was.
+// headerKind names the kind of the error.
 const headerKind = "Kind"
 
 var timedOut = strconv.Itoa(int(TimedOut))
@@ -113,7 +113,7 @@ func TestAStalledUploadMakesRoomOnTheWire(t *testing.T) {
 	}
 }
 
-// Nobody needs the memory, and the sender is let go after body_timeout.
+// Nobody needs the memory, and the sender is given up after body_timeout.
 func TestAStalledUploadEndsInTheEnd(t *testing.T) {
 	for name, http2 := range map[string]bool{"HTTP/1.1 " + timedOut: false, "HTTP/2.0 " + timedOut: true} {
 		t.Run(name, func(t *testing.T) {
