@@ -188,7 +188,7 @@ func TestMetricsAreRegisteredAgainAndKeepTheirValues(t *testing.T) {
 	}
 }
 
-// In JSON one can say what the lines refuse, and it is refused all the same.
+// JSON can express what the Caddyfile lines refuse. It is refused as well.
 func TestTheAppRefusesWhatJSONCanSay(t *testing.T) {
 	for want, app := range map[string]any{
 		"max_buffered: -1 is not positive":           map[string]any{"max_buffered": -1},

@@ -43,7 +43,7 @@ func TestABodyEndsWithItsDelivery(t *testing.T) {
 	readers.Wait()
 }
 
-// What logs say of an event does not depend on its body's memory.
+// The log fields of an event do not depend on its body's memory.
 func TestPlaceholdersOutliveTheBody(t *testing.T) {
 	b := newBench(t, nil)
 	r := b.request(event("first"))

@@ -19,7 +19,7 @@ import (
 
 var errRefused = errors.New("connection refused")
 
-// What the app did decides, and a nil error alone says nothing.
+// The app's answer decides the outcome. A nil error alone does not.
 func TestOnlyAWholeAnswerWithASuccessIsOne(t *testing.T) {
 	aborts := func(http.ResponseWriter, *http.Request) error { panic(http.ErrAbortHandler) }
 	for name, tc := range map[string]struct {
@@ -139,7 +139,7 @@ func TestAHandlersPanicIsLoggedWithItsStack(t *testing.T) {
 	}
 }
 
-// An answer of which a part is out can only be broken off.
+// An answer that is partly sent can only be broken off.
 func TestALongAnswerThatFailsBreaksTheConnection(t *testing.T) {
 	for name, end := range map[string]func() error{
 		"with an error": func() error { return errRefused },
@@ -205,7 +205,7 @@ func TestTheTimeoutEndsTheAppsWork(t *testing.T) {
 	}
 }
 
-// A hang-up is not a failure: the app's work goes on and is settled.
+// A sender's disconnect is not a failure: the app's work goes on and is settled.
 func TestASenderThatHangsUpDoesNotStopTheApp(t *testing.T) {
 	b := newBench(t, nil)
 	r := b.request(event("1"))

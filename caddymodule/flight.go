@@ -142,7 +142,7 @@ func (fs *flights) follow(ctx context.Context, f *flight) error {
 }
 
 // sameBody returns the flight's body in place of the caller's where they are
-// equal, so that the copies of one event hold its body once.
+// equal. So the copies of one event hold its body once.
 func (fs *flights) sameBody(f *flight, own *body.Body) *body.Body {
 	fs.mu.Lock()
 	leaders := f.body

@@ -249,7 +249,7 @@ func TestWaitingCopiesAreBounded(t *testing.T) {
 	}
 }
 
-// Where the outcome is known nobody needs time or room to wait for it.
+// A copy needs neither time nor room to wait where the outcome is known.
 func TestAKnownOutcomeIsMetWithoutWaiting(t *testing.T) {
 	var fs flights
 	f, _ := fs.join(idOnly("1"), nil)

@@ -68,7 +68,7 @@ func (g *Guard) useHandshake(parsed *config.Handshake, argument string) error {
 	}
 	secrets := g.fixed.secrets()
 	if handshake.Signs() && (len(secrets)+len(g.perRequest) == 0 || g.sender.Rules.Token != nil) {
-		return fmt.Errorf("handshake: %s signs its answer: %w", parsed.Kind,
+		return fmt.Errorf("handshake: %s signs its reply: %w", parsed.Kind,
 			errors.New("the provider has no secret to sign with: write handshake off"))
 	}
 	if err := handshake.Try(secrets, g.now()); err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
 
-// The headers that the guard sets: headerResult on answers, where it holds the
-// result, and on forwarded requests, where it says `verified`.
+// The headers that the guard sets. headerResult holds the result on responses and
+// `verified` on forwarded requests.
 const (
 	headerResult   = webhook.ResultHeader
 	headerProvider = "Webhook-Guard-Provider"
@@ -24,7 +24,7 @@ const (
 )
 
 // stripOwnHeaders removes whatever the sender put into headers of the guard's
-// names, so that an app can believe what it finds there. Apps behind CGI-like
+// names, so that an app can trust those headers. Apps behind CGI-like
 // interfaces (WSGI, PHP) fold `-`, `_` and `.` into one, so every spelling that
 // could fold to a name of ours goes. A Connection header would make the proxy
 // drop the named headers, ours among them, as hop-by-hop.

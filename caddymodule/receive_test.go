@@ -147,7 +147,7 @@ func TestWithoutKeyLeavesTheRestToTheByte(t *testing.T) {
 	}
 }
 
-// Whatever the guard accepts as a token is taken out.
+// Every token that the guard accepts is removed from the forwarded request.
 func TestRemoveTokenTakesOutWhatWasCompared(t *testing.T) {
 	for name, tc := range map[string]struct {
 		token, target string

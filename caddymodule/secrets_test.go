@@ -56,7 +56,7 @@ func TestResolveSecret(t *testing.T) {
 	}
 }
 
-// Whatever is wrong with a secret, its text is not in the error.
+// An error about a secret never contains its text.
 func TestErrorsNeverHoldASecret(t *testing.T) {
 	const canary = "c4n4ry"
 	t.Setenv("GUARD_TEST_CANARY", canary)

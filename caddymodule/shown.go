@@ -18,7 +18,7 @@ type shown struct {
 	copied bool // into the replacer
 }
 
-// own gives the event its body, and shows it to placeholders.
+// own gives the event its body and makes it readable by placeholders.
 func (x *exchange) own(read *body.Body) {
 	x.event.Own(read)
 	x.r.Body = http.NoBody

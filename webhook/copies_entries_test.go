@@ -80,7 +80,7 @@ func docusign(body string) signature.Request {
 	return post(body, "X-DocuSign-Signature-1", base64.StdEncoding.EncodeToString(mac256(body)))
 }
 
-// What the entries say of single senders, by requests that are signed here.
+// These tests check the entries of single senders with requests that are signed here.
 func TestWhatEntriesTakeForOneEvent(t *testing.T) {
 	now := time.Now().Truncate(time.Second)
 	later := now.Add(-7 * time.Second)

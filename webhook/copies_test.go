@@ -200,7 +200,7 @@ func TestATokenSendersEqualBodiesAreEvents(t *testing.T) {
 	}
 }
 
-// Without an ID, retries that are signed anew are copies by what they say.
+// Without an ID, retries that are signed anew are recognised by their content.
 func TestRetriesWithoutAnIDAreCopies(t *testing.T) {
 	s := newSender(t, "signature X-Sig\nsigned {timestamp}.{header.X-Stamp}.{query.n}.{body}\ntimestamp header X-Stamp unix")
 	key, err := s.NewKey(copySecret)

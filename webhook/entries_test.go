@@ -157,7 +157,7 @@ func (s sent) putToken(t *testing.T, token string) {
 		}
 		s.request.Body = body
 	default:
-		t.Fatalf("a token in %s: tell this test how", source)
+		t.Fatalf("a token in %s: teach this test how to send it", source)
 	}
 }
 

@@ -35,7 +35,7 @@ type Event struct {
 	body *body.Body
 }
 
-// Own gives the event its body. Whoever owned the one before has dropped it.
+// Own gives the event its body. The previous body's owner has dropped it.
 func (e *Event) Own(b *body.Body) { e.body = b }
 
 // Owned is the memory that holds the event's body; nil where there is none.

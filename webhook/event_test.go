@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// However an ID's parts look, what logs show of it can only be read in one way.
+// The logged form of an ID is unambiguous, whatever its parts look like.
 func TestAnIDInLogsIsReadAsItWas(t *testing.T) {
 	seen := make(map[string][]string)
 	for _, id := range [][]string{

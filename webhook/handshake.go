@@ -52,7 +52,7 @@ func NewHandshake(h *config.Handshake, argument string) (*Handshake, error) {
 			Signatures: []signature.SignatureSpec{{Header: answerHeader, Algorithm: check.MAC.Algorithm, Encoding: check.MAC.Encoding}},
 			Signed:     []string{"{body}"},
 		}); err != nil {
-			return nil, fmt.Errorf("handshake: %s signs its answer: %w", h.Kind, err)
+			return nil, fmt.Errorf("handshake: %s signs its reply: %w", h.Kind, err)
 		}
 	}
 	return made, nil
@@ -67,7 +67,7 @@ func (h *Handshake) Try(secrets []signature.Secret, now time.Time) error {
 		}
 		for _, secret := range secrets {
 			if _, err := sign(scheme, secret.Key, "try", now); err != nil {
-				return fmt.Errorf("handshake: %s signs its answer: %w", h.Kind, err)
+				return fmt.Errorf("handshake: %s signs its reply: %w", h.Kind, err)
 			}
 		}
 	}
@@ -167,7 +167,7 @@ func (h *Handshake) reply(j *Judgement, check int, challenge string, proven bool
 
 var errNoKey = errors.New("no secret is in force to answer the sender's check with")
 
-// answerKey is the secret that the check itself was signed with, or else the first one
+// answerKey returns the secret that the check itself was signed with, or else the first one
 // that is in force.
 func (j *Judgement) answerKey(proven bool) (*signature.Key, *Refusal) {
 	if refused := j.lookUpSecrets(); refused != nil {

@@ -31,7 +31,7 @@ type identity struct {
 	fresh   bool // what the signature covers is new on each attempt
 }
 
-// names are what one request says of its event.
+// names are the names of one request's event.
 type names struct {
 	id     []string // its parts; nil where it is missing
 	signed bool     // the whole ID is under the signature

@@ -10,10 +10,10 @@ import (
 )
 
 // Result is the outcome of one request in one word. It is the value of the
-// Webhook-Guard header of every answer, of a metric's label and of a placeholder.
+// Webhook-Guard header of every response, of a metric's label and of a placeholder.
 type Result string
 
-// ResultHeader is the header that names the result in whatever the gateway sends back.
+// ResultHeader is the header that names the result in every response.
 const ResultHeader = "Webhook-Guard"
 
 // The results.
@@ -44,7 +44,7 @@ const (
 	UpstreamFailed     Result = "upstream_failed"
 )
 
-// statuses of the results that the guard answers by itself. Whatever is transient
+// statuses of the results that the guard itself responds to. Whatever is transient
 // is a 503: several senders take a 4xx as final and drop the event.
 var statuses = map[Result]int{
 	InFlight:           http.StatusServiceUnavailable,
@@ -70,12 +70,12 @@ var statuses = map[Result]int{
 	UpstreamFailed:     http.StatusBadGateway,
 }
 
-// Status is the HTTP status that the guard answers the result with, or 0 for results
+// Status is the HTTP status of the guard's response to the result, or 0 for results
 // whose status is not the guard's to choose.
 func (r Result) Status() int { return statuses[r] }
 
-// Unproven reports whether a refused request does not even claim to be an event, so
-// that it may be a sender's check of the endpoint.
+// Unproven reports whether a refused request does not even claim to be an event. Then
+// it may be a sender's check of the endpoint.
 func (r Result) Unproven() bool {
 	return r == MethodNotAllowed || r == SignatureMissing || r == TokenMissing
 }

@@ -128,7 +128,7 @@ func judgeURL(t *testing.T, name, public string, r signature.Request, now time.T
 	return s.Judge(r, r.Body, Fixed{Keys: []signature.Secret{{Key: key}}, Namespace: name}, now)
 }
 
-// Every entry that signs the URL is tried: a new one needs its sender here.
+// Every entry that signs the URL is tested: a new one needs its sender here.
 func TestEveryEntryThatSignsTheURLIsTried(t *testing.T) {
 	for _, name := range config.Builtin().Names() {
 		s, err := New(name, config.Builtin()[name].WithParams())
@@ -200,7 +200,7 @@ func TestURLsAreSignedAsTheyWereRegistered(t *testing.T) {
 	}
 }
 
-// What is another URL stays another URL.
+// Different URLs stay different.
 func TestAnotherURLIsNotTheOneThatWasSigned(t *testing.T) {
 	for name, tc := range map[string]struct{ asked, registered, public string }{
 		"another host":            {"https://h.example/in", "https://g.example/in", ""},

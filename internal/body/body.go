@@ -195,7 +195,7 @@ func (b *Body) grow(size int) error {
 	return nil
 }
 
-// free gives the buffer away.
+// free releases the buffer.
 func (b *Body) free() {
 	if b.buffer == nil {
 		return
@@ -216,7 +216,7 @@ func (b *Body) MarkVerified() {
 // Verified reports whether the body counts as verified.
 func (b *Body) Verified() bool { return b.upload == nil || b.upload.isVerified() }
 
-// Share adds a user, unless the last one has gone: then it is false.
+// Share adds a user. It returns false if the last one has gone.
 func (b *Body) Share() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -140,7 +140,7 @@ func (b *Budget) discard(n int64) {
 	}
 }
 
-// reuse says that a buffer of n bytes that had been freed is in use again. It may have
+// reuse records that a freed buffer of n bytes is in use again. It may have
 // been freed before the last collection, so that nothing is left of what it counted.
 func (b *Budget) reuse(n int64) {
 	b.mu.Lock()
@@ -160,7 +160,7 @@ func (b *Budget) collect() {
 	})
 }
 
-// lookAgainLocked comes back when the next upload counts as stalled.
+// lookAgainLocked schedules a check for when the next upload counts as stalled.
 func (b *Budget) lookAgainLocked(after time.Duration) {
 	if b.look == nil {
 		b.look = time.AfterFunc(after, func() { b.update(func() {}) })

@@ -190,7 +190,7 @@ func TestWhoComesFirstIsServedFirst(t *testing.T) {
 	})
 }
 
-// The reserve: whatever large bodies do, small ones need not even wait.
+// The reserve keeps small bodies from waiting, whatever large ones do.
 func TestSmallBodiesHaveTheirOwnReserve(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &Budget{limit: 2 << 20}

@@ -9,7 +9,7 @@ import (
 // lock guards them.
 type uploads struct{ list.List }
 
-// mark notes that an upload is alive.
+// mark records that an upload is alive.
 func (l *uploads) mark(u *upload, now time.Time) {
 	u.mark = now
 	switch {

@@ -70,7 +70,7 @@ func (r *Reader) Begin() bool {
 	return true
 }
 
-// End gives the data up. From then on nothing of it is read any more.
+// End releases the data. None of it is read afterwards.
 func (r *Reader) End() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -108,7 +108,7 @@ func (u *upload) await(w *waiter, now time.Time) error {
 	return <-w.done
 }
 
-// progress notes how much has arrived.
+// progress records how much has arrived.
 func (u *upload) progress(arrived int64) {
 	if arrived-u.marked < max(leastStep, arrived/16) {
 		return
@@ -168,7 +168,7 @@ func (u *upload) isVerified() bool {
 	return u.verified
 }
 
-// give returns what the upload holds.
+// give returns the upload's bytes to the budget.
 func (u *upload) give() { u.budget.update(u.giveLocked) }
 
 func (u *upload) giveLocked() {

@@ -162,7 +162,7 @@ func TestATrickleIsNoProgress(t *testing.T) {
 	}
 }
 
-// What was given up but ends well all the same, or not at all, confuses nothing.
+// An upload that was given up may still end well, or never. The budget stays right.
 func TestAnUploadThatDoesNotHeedItsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &Budget{limit: 80 << 10}
