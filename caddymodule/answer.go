@@ -25,7 +25,6 @@ const maxHeld = 64 << 10
 // Writes to a sender that has disconnected succeed: the disconnect must not look like a
 // failure of the app. heldAnswer is deliberately not an Unwrapper: a flush or a hijack
 // would bypass it.
-// it would break its one promise.
 type heldAnswer struct {
 	w       http.ResponseWriter
 	success config.Statuses // those that finish an event

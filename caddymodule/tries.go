@@ -14,9 +14,9 @@ import (
 // and Caddy's asks the context for an httptrace at the start of each try, whatever its
 // transport is and before anything is sent. There each try gets the whole body, or the
 // request is ended: the headers of a verified event never leave without its body.
+//
 // A GET or an event without a body is sent once, since a proxy would resend it by
 // itself. The app may have handled it before the connection broke.
-// is sent once. The app may have handled it before the connection broke.
 type tries struct {
 	context.Context
 	cancel context.CancelFunc
