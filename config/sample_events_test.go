@@ -1,7 +1,9 @@
 package config
 
 import (
+	"encoding/base64"
 	"io/fs"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -89,5 +91,21 @@ func TestASampleIsMadeOfTheLines(t *testing.T) {
 		if err != nil || string(sample.Body) != want || (sample.ContentType == contentForm) == strings.HasPrefix(want, "{") {
 			t.Errorf("%q: %v, made %s %s, want %s", lines, err, sample.ContentType, sample.Body, want)
 		}
+	}
+}
+
+// A payload in base64 stays one: what reads it finds the same XML, and the run's ID.
+func TestASampleInBase64StaysXML(t *testing.T) {
+	sample, err := NewSample("braintree", Builtin()["braintree"], "", "0123456789abcdef", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	form, err := url.ParseQuery(string(sample.Body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := base64.StdEncoding.DecodeString(form.Get("bt_payload"))
+	if err != nil || !strings.HasPrefix(string(text), "<notification>") || !strings.Contains(string(text), "0123456789abcdef") {
+		t.Errorf("the payload is %q, %v", text, err)
 	}
 }

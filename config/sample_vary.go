@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/base64"
 	"fmt"
 	"hash/fnv"
 	"net/url"
@@ -21,19 +22,18 @@ func (f *filler) vary(scheme *signature.Scheme, id string) {
 	if f.err != nil {
 		return
 	}
-	f.varyField(scheme.CoveredFields(), id)
-	if !holdsID(string(f.sample.Body), id) {
+	if !f.varyField(scheme.CoveredFields(), id) && !holdsID(string(f.sample.Body), id) {
 		f.varyBody(id)
 	}
 }
 
 // varyField puts the ID into one of the fields that are signed where the whole body is
-// not, unless it is in one.
-func (f *filler) varyField(fields []signature.Source, id string) {
+// not, unless it is in one. It reports whether there is one.
+func (f *filler) varyField(fields []signature.Source, id string) bool {
 	var free []signature.Source
 	for _, field := range fields {
 		if field.Kind == signature.SourceBody && holdsID(gjson.GetBytes(f.sample.Body, field.Name).String(), id) {
-			return
+			return true
 		}
 		if !f.set[field] {
 			free = append(free, field)
@@ -42,13 +42,28 @@ func (f *filler) varyField(fields []signature.Source, id string) {
 	for _, field := range free {
 		if value := gjson.GetBytes(f.sample.Body, field.Name); field.Kind == signature.SourceBody && value.IsObject() {
 			f.varyObject(field.Name, value.Raw, id)
-			return
+			return true
 		}
 		if idLike.MatchString(lastKey(field.Name)) || len(free) == 1 {
-			f.put(field, func(before gjson.Result) any { return newID(before, id) })
-			return
+			f.put(field, func(before gjson.Result) any {
+				if inside, ok := insideXML(before.String(), id); ok {
+					return inside
+				}
+				return newID(before, id)
+			})
+			return true
 		}
 	}
+	return false
+}
+
+// insideXML puts the ID into a comment at the end of XML in base64.
+func insideXML(encoded, id string) (string, bool) {
+	text, err := base64.StdEncoding.DecodeString(strings.TrimSpace(encoded))
+	if err != nil || !strings.HasPrefix(string(text), "<") {
+		return "", false
+	}
+	return base64.StdEncoding.EncodeToString([]byte(strings.TrimRight(string(text), "\n") + "<!-- " + id + " -->")), true
 }
 
 func (f *filler) varyObject(path, object, id string) {
