@@ -160,8 +160,7 @@ type brokenBody struct{ err error }
 
 func (f *brokenBody) Read([]byte) (int, error) { return 0, f.err }
 
-// fuzzOne sends one request twice, judges its outcome, and returns what
-// became of it first.
+// fuzzOne sends one request twice, judges both outcomes, and returns the first result.
 func fuzzOne(t *testing.T, g *Guard, r *http.Request, p proof) (first webhook.Result) {
 	t.Helper()
 	body, readErr := io.ReadAll(r.Body)

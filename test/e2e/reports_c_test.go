@@ -252,14 +252,14 @@ func TestARefusalDoesNotWaitForABodyThatNobodyAskedFor(t *testing.T) {
 		"413": func(r *http.Request) *http.Request { return r },
 	} {
 		for length, line := range map[string]string{"short": "Content-Length: 100", "long": "Content-Length: 1000000", "in chunks": "Transfer-Encoding: chunked"} {
+			if name == "413" {
+				if length == "in chunks" {
+					continue // its size is not known before it is read
+				}
+				line = "Content-Length: 1100000"
+			}
 			t.Run(name+", "+length, func(t *testing.T) {
 				t.Parallel()
-				if name == "413" {
-					if length == "in chunks" {
-						t.Skip("its size is not known before it is read")
-					}
-					line = "Content-Length: 1100000"
-				}
 				req := edit(s.Request(t, g.URL(""), testbed.Event{}))
 				conn := dial(t, req)
 				start := time.Now()
