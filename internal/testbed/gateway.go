@@ -175,7 +175,8 @@ func (g *Gateway) Freeze() { g.proc.Freeze() }
 func (g *Gateway) Thaw() { g.proc.Thaw() }
 
 // Reload gives the running gateway another Caddyfile. The error is Caddy's own
-// if it refuses it. The old configuration's requests may still be running.
+// if it refuses it. The old configuration's requests may still be running, but new
+// connections reach the new one.
 func (g *Gateway) Reload(caddyfile string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), waitLimit)
 	defer cancel()
@@ -190,6 +191,11 @@ func (g *Gateway) Reload(caddyfile string) error {
 	}
 	if resp.Status != http.StatusOK {
 		return fmt.Errorf("reloading: status %d: %s", resp.Status, resp.Body)
+	}
+	// Caddy answers when the old listeners are about to be closed. Until they are, Linux
+	// gives them some of the new connections, and resets those that were not accepted.
+	if !poll(waitLimit, func() bool { return listeners(g.port) <= 1 && listeners(g.admin) <= 1 }) {
+		return fmt.Errorf("reloading: the old listeners are still open after %v", waitLimit)
 	}
 	return nil
 }
