@@ -52,8 +52,12 @@ func NewSample(name string, p Provider, event, id string, at time.Time) (Sample,
 	return sample, nil
 }
 
-// readsForms reports whether the provider's lines name the fields of a form.
+// readsForms reports whether the provider's lines name the fields of a form. Where the
+// body is signed as it is too, the sender sends JSON unless it is told to send forms.
 func (p Provider) readsForms() bool {
+	if slices.Contains(p.Signed, "{body}") {
+		return false
+	}
 	sources := slices.Concat(p.ID, p.OrID, []signature.Source{p.Event})
 	for _, stamp := range []*signature.StampSpec{p.Timestamp, p.EventTime} {
 		if stamp != nil {

@@ -4,7 +4,9 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"net/http"
+	"net/url"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -76,6 +78,17 @@ func xero(body string) signature.Request {
 	return post(body, "x-xero-signature", base64.StdEncoding.EncodeToString(mac256(body)))
 }
 
+// gitea signs the JSON, whichever way it is sent.
+func gitea(payload, id string) signature.Request {
+	return post(payload, "X-Gitea-Signature", hex.EncodeToString(mac256(payload)), "X-Gitea-Delivery", id, "X-Gogs-Signature", hex.EncodeToString(mac256(payload)), "X-Gogs-Delivery", id)
+}
+
+// as writes the body of a request anew and leaves all else as it is.
+func as(body string, r signature.Request) signature.Request {
+	r.Body = []byte(body)
+	return r
+}
+
 func docusign(body string) signature.Request {
 	return post(body, "X-DocuSign-Signature-1", base64.StdEncoding.EncodeToString(mac256(body)))
 }
@@ -87,6 +100,8 @@ func TestWhatEntriesTakeForOneEvent(t *testing.T) {
 	declined := `{"event":"ORDER_PAYMENT_DECLINED","order_id":"o1"}`
 	changedAttribute := `{"webhook_id":"w","events":[{"event_type":"record.updated","id":{"record_id":"r","attribute_id":"a"}}]}`
 	v2 := `"webhook_id":"1","entity":"deal","entity_id":"7","action":"change","timestamp":"2026-11-28T13:00:00.551Z"`
+	push := `{"ref":"refs/heads/main","n":"a b&c"}`
+	pushForm := "payload=" + url.QueryEscape(push)
 	v1 := `"webhook_id":1,"object":"deal","id":7,"action":"updated","timestamp_micro":1764000000000001`
 	for name, tc := range map[string]struct {
 		provider string
@@ -117,6 +132,12 @@ func TestWhatEntriesTakeForOneEvent(t *testing.T) {
 		"such a batch captured":                       {"gocardless", gocardless(`{"events":[{"id":"E1"},{"x":1}]}`), gocardless(`{"events":[{"id":"E1"},{"x":1}]}`), true},
 		"another batch with an element without one":   {"fastspring", fastspring(`{"events":[{"type":"a"}]}`), fastspring(`{"events":[{"type":"b"}]}`), false},
 		"a batch beside another random text":          {"xero", xero(`{"events":[{"resourceId":"r","eventDateUtc":"t"}],"entropy":"a"}`), xero(`{"events":[{"resourceId":"r","eventDateUtc":"t"}],"entropy":"b"}`), true},
+		"a captured push, as a form":                  {"gitea-forgejo", gitea(push, "d1"), as(pushForm, gitea(push, "d9")), true},
+		"a captured form, as JSON":                    {"gitea-forgejo", as(pushForm, gitea(push, "d1")), gitea(push, "d9"), true},
+		"a captured form, written anew":               {"gitea-forgejo", as(pushForm, gitea(push, "d1")), as("&p%61yload="+strings.ReplaceAll(url.QueryEscape(push), "+", "%20")+"&x=1", gitea(push, "d9")), true},
+		"a captured push of Gogs, as a form":          {"gogs", gitea(push, "d1"), as(pushForm, gitea(push, "d9")), true},
+		"a captured form of Gogs, as JSON":            {"gogs", as(pushForm, gitea(push, "d1")), gitea(push, "d9"), true},
+		"two pushes as forms":                         {"gogs", as(pushForm, gitea(push, "d1")), as("payload=%7B%7D", gitea("{}", "d2")), false},
 		"a batch without a list":                      {"xero", xero(`{"n":1}`), xero(`{"n":2}`), false},
 		"two XML messages":                            {"docusign", docusign(`<a>1</a>`), docusign(`<a>2</a>`), false},
 		"an XML message's retry":                      {"docusign", docusign(`<a>1</a>`), docusign(`<a>1</a>`), true},
