@@ -33,6 +33,7 @@ type Provider struct {
 	// The sender sends the secret itself instead of a signature: `bearer`, `basic`
 	// (the secret is `user:password`) or a source such as `header X-Api-Token` or
 	// `query token`. It is removed from what the app gets, unless it is in the body.
+	// With a star in a body's path, each element of the list has one.
 	Token string `json:"token,omitempty"`
 
 	// The headers, or other sources, that carry the signature. Any one that is

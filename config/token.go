@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/webhookguard/caddy-webhook-guard/signature"
 )
@@ -19,6 +20,11 @@ type Token struct {
 	// Scheme is the scheme in the Authorization header; "" where the whole value is the
 	// token.
 	Scheme string
+
+	// Items is the path of a list in the body, each element of which has a token at Item.
+	// Source is then that of the first element. Both are empty where a request has one
+	// token.
+	Items, Item string
 }
 
 // ParseToken reads `bearer`, `basic` or a source.
@@ -40,7 +46,21 @@ func ParseToken(text string) (Token, error) {
 	if source.Kind == signature.SourceSignature {
 		return Token{}, errors.New("a token is sent instead of a signature: write header <name>, query <key>, bearer or basic")
 	}
-	return Token{Source: source}, nil
+	return eachToken(source)
+}
+
+// eachToken takes a path with a star apart: body value.*.clientState is the clientState of
+// each element of value.
+func eachToken(source signature.Source) (Token, error) {
+	items, item, each := strings.Cut(source.Name, ".*.")
+	if source.Kind != signature.SourceBody || !each {
+		return Token{Source: source}, nil
+	}
+	if strings.Contains(item, ".*.") {
+		return Token{}, errors.New("only one star can stand in the path of a token")
+	}
+	source.Name = items + ".0." + item
+	return Token{Source: source, Items: items, Item: item}, nil
 }
 
 var authorization = signature.Source{Kind: signature.SourceHeader, Name: "Authorization"}

@@ -97,16 +97,16 @@ func TestMistakesWithForms(t *testing.T) {
 	}
 }
 
-// Gitea sends a form and signs the JSON in it; GitHub signs the form.
+// Some senders put JSON into a form and sign only that; GitHub signs the form.
 func TestJSONInAForm(t *testing.T) {
 	for name, c := range map[string]struct{ signed, captured signature.Request }{
-		"gitea-forgejo": {aRequest(aBody), formRequest("payload=" + url.QueryEscape(string(aBody)))},
-		"github":        {formRequest("payload=" + url.QueryEscape(string(aBody))), aRequest(aBody)},
+		"hookdeck": {aRequest(aBody), formRequest("payload=" + url.QueryEscape(string(aBody)))},
+		"github":   {formRequest("payload=" + url.QueryEscape(string(aBody))), aRequest(aBody)},
 	} {
 		p := builtin(t, name)
 		r := signedBy(t, p, canarySecret, c.signed)
 		r.Body = c.captured.Body
-		if name == "gitea-forgejo" {
+		if name == "hookdeck" {
 			r.Header["Content-Type"] = c.captured.Header["Content-Type"]
 		}
 		wantCauses(t, explain(t, Input{Name: name, Provider: p, Secret: canarySecret, Request: r}), "body_form")

@@ -9,6 +9,10 @@ import (
 // maxItems bounds the elements of one request: each costs a MAC per secret.
 const maxItems = 1000
 
+// Elements returns the items of a list in the body, each as the body of a request of its
+// own. It refuses a list that is empty, too long, or there more than once.
+func Elements(r *Request, path string) ([]Request, error) { return elements(r, path) }
+
 // elements are the items of a request, each as the body of a request of its
 // own.
 func elements(r *Request, path string) ([]Request, error) {

@@ -12,9 +12,42 @@ import (
 // token is the scheme of senders that send the secret itself.
 type token struct{ config.Token }
 
-// match finds the secret in force that the request's token is. All comparisons of
-// tokens are made here, in constant time.
+// match finds the secret in force that the request's token is. Where each element of a list
+// has a token, each must be a secret in force, and the first one's is returned.
 func (t *token) match(r *signature.Request, secrets []signature.Secret, now time.Time) (int, *Refusal) {
+	if t.Items == "" {
+		return t.matchOne(r, secrets, now)
+	}
+	elements, err := signature.Elements(r, t.Items)
+	if err != nil {
+		return 0, refuseItems(err)
+	}
+	item := token{config.Token{Source: signature.Source{Kind: t.Source.Kind, Name: t.Item}}}
+	first := 0
+	for i := range elements {
+		index, refused := item.matchOne(&elements[i], secrets, now)
+		if refused != nil {
+			return 0, refused
+		}
+		if i == 0 {
+			first = index
+		}
+	}
+	return first, nil
+}
+
+// refuseItems refuses a request whose tokens cannot be found, or not without doubt.
+func refuseItems(err error) *Refusal {
+	refused := refuseVerdict(err)
+	if refused.Result == SignatureMissing {
+		return &Refusal{TokenMissing, refused.Cause}
+	}
+	return &Refusal{TokenInvalid, refused.Cause}
+}
+
+// matchOne finds the secret in force that a token is. All comparisons of tokens are made
+// here, in constant time.
+func (t *token) matchOne(r *signature.Request, secrets []signature.Secret, now time.Time) (int, *Refusal) {
 	text, found, malformed := t.read(r)
 	switch {
 	case !found:

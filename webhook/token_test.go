@@ -1,7 +1,9 @@
 package webhook
 
 import (
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/signature"
@@ -55,6 +57,54 @@ func TestATokenMayBePastedWithItsScheme(t *testing.T) {
 		}
 		if got := (&token{parsed}).pasted(tt.text); got != tt.want {
 			t.Errorf("%s %q: %q", tt.token, tt.text, got)
+		}
+	}
+}
+
+// Each element of a batch proves who sent it: with the token of one, nobody can add another.
+func TestEachElementHasAToken(t *testing.T) {
+	s := newSender(t, "token body value.*.clientState")
+	var secrets []signature.Secret
+	for _, text := range []string{"state-one", "state-two"} {
+		key, err := s.NewKey(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		secrets = append(secrets, signature.Secret{Key: key})
+	}
+	const one, two = `{"clientState":"state-one","n":1}`, `{"clientState":"state-two"}`
+	for body, want := range map[string]struct {
+		result Result // "" where it is taken
+		secret int
+	}{
+		`{"value":[` + one + `]}`:                                 {"", 0},
+		`{"value":[` + two + `,` + one + `]}`:                     {"", 1},
+		`{"value":[` + one + `,{"clientState":"forged"}]}`:        {TokenInvalid, 0},
+		`{"value":[` + one + `,{"n":2}]}`:                         {TokenMissing, 0},
+		`{"value":[` + one + `,{"clientState":""}]}`:              {TokenMissing, 0},
+		`{"value":[` + one + `,{"clientState":["state-one"]}]}`:   {TokenMissing, 0},
+		`{"value":[` + one + `,"state-one"]}`:                     {TokenMissing, 0},
+		`{"value":[` + one + `],"value":[{"n":2}]}`:               {TokenInvalid, 0},
+		`{"value":{"0":` + one + `}}`:                             {TokenInvalid, 0},
+		`{"value":[` + one + `]`:                                  {TokenInvalid, 0},
+		`{"value":[]}`:                                            {TokenMissing, 0},
+		`{}`:                                                      {TokenMissing, 0},
+		``:                                                        {TokenMissing, 0},
+		`{"value":[` + strings.Repeat(one+",", 1000) + one + `]}`: {TokenInvalid, 0},
+		`{"value":[` + strings.Repeat(one+",", 999) + `{"clientState":"no"}` + `]}`: {TokenInvalid, 0},
+	} {
+		r := post(body)
+		event, refused := s.Judge(r, r.Body, Fixed{secrets, "scope"}, time.Now())
+		switch {
+		case want.result == "" && (refused != nil || event.Secret != want.secret):
+			t.Errorf("%.80s: %v, secret %d", body, refused, event.Secret)
+		case want.result != "" && (refused == nil || refused.Result != want.result):
+			t.Errorf("%.80s: %v, want %s", body, refused, want.result)
+		}
+	}
+	for _, bad := range []string{"body value.*.a.*.b", "body *.clientState.*.x.*.y"} {
+		if _, err := config.ParseToken(bad); err == nil {
+			t.Errorf("%s is taken", bad)
 		}
 	}
 }

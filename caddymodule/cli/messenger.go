@@ -11,8 +11,10 @@ import (
 	"maps"
 	"net/url"
 	"slices"
+	"strconv"
 	"time"
 
+	"github.com/tidwall/gjson"
 	"github.com/tidwall/sjson"
 
 	"github.com/webhookguard/caddy-webhook-guard/config"
@@ -197,11 +199,26 @@ func (m *messenger) setToken(r *signature.Request, token string) error {
 	case signature.SourceForm:
 		r.Body = []byte(addQuery(string(r.Body), place.Source.Name, text))
 	case signature.SourceBody:
-		if r.Body, err = sjson.SetBytes(bytes.Clone(r.Body), place.Source.Name, text); err != nil {
-			return fmt.Errorf("the token cannot be put into %s", place.Source)
+		for _, path := range tokenPaths(place, r.Body) {
+			if r.Body, err = sjson.SetBytes(bytes.Clone(r.Body), path, text); err != nil {
+				return fmt.Errorf("the token cannot be put into %s", place.Source)
+			}
 		}
 	}
 	return nil
+}
+
+// tokenPaths are the paths of a body where the token is: one, or one in each element of a
+// list.
+func tokenPaths(place *config.Token, body []byte) []string {
+	paths := []string{place.Source.Name}
+	if place.Items == "" {
+		return paths
+	}
+	for i := 1; i < len(gjson.GetBytes(body, place.Items).Array()); i++ {
+		paths = append(paths, place.Items+"."+strconv.Itoa(i)+"."+place.Item)
+	}
+	return paths
 }
 
 // contentType tells JSON from a form, which some providers sign in another way.
