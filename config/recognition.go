@@ -77,7 +77,7 @@ func (r *Resolved) retry() string {
 	case len(by) > 0:
 	case r.Copies == CopiesByID:
 		return "nothing: each copy reaches the app"
-	case r.Scheme.FreshPerAttempt():
+	case r.FreshPerAttempt():
 		return "what is signed, the stamp included: a retry with a new stamp reaches the app again"
 	default:
 		by = append(by, r.signedText(false))
@@ -105,10 +105,17 @@ func (r *Resolved) replay() string {
 
 // signedText names what is signed. timeless leaves the attempt's stamp out.
 func (r *Resolved) signedText(timeless bool) string {
-	if timeless && r.stampSigned() && r.Scheme.FreshPerAttempt() {
+	if timeless && r.stampSigned() && r.FreshPerAttempt() {
 		return "what is signed but the stamp"
 	}
 	return "what is signed"
+}
+
+// FreshPerAttempt reports whether something under the signature is new on each attempt: a
+// signed stamp of the attempt, or a token with its own times.
+func (r *Resolved) FreshPerAttempt() bool {
+	spec := r.Scheme.Spec()
+	return spec.Named == "jwt" || r.stampSigned() && spec.Timestamp.Renewed()
 }
 
 func (r *Resolved) stampSigned() bool {

@@ -198,7 +198,7 @@ func (r *Resolved) derivedCopies(p Provider) Copies {
 	switch {
 	case !r.Scheme.Signed():
 		return CopiesByID
-	case p.Answer.remembers() && !r.Scheme.FreshPerAttempt():
+	case p.Answer.remembers() && !r.FreshPerAttempt():
 		return CopiesByID
 	case len(p.ID) == 0:
 		return CopiesByEvent

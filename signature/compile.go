@@ -14,6 +14,6 @@ func Compile(spec Spec) (*Scheme, error) {
 			return nil, err
 		}
 	}
-	c.scheme.url = c.scheme.urlUse()
+	c.scheme.url = urlUseOf(c.scheme)
 	return c.scheme, nil
 }

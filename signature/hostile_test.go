@@ -94,8 +94,7 @@ func TestHugeHeadersAreBounded(t *testing.T) {
 				r.Header["Sig"] = []string{strings.Repeat(tc.item, (1<<20)/len(tc.item))}
 				var err error
 				allocs := testing.AllocsPerRun(1, func() {
-					var in Inspection
-					err = scheme.inspect(&in, r, vectorWindow, testNow)
+					_, err = scheme.Inspect(r, vectorWindow, testNow)
 				})
 				var refusal *Error
 				if !errors.As(err, &refusal) || refusal.Reason != tc.want {

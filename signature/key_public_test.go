@@ -246,7 +246,7 @@ func TestCheckKey(t *testing.T) {
 		if test.algorithm == "plain-sha256" {
 			spec.Signed = []string{"{secret}{body}"}
 		}
-		err := mustCompile(t, spec).CheckKey(test.key)
+		err := checkKey(mustCompile(t, spec).lines, test.key)
 		if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
 			t.Errorf("%s %s: got %v, want %q", test.named, test.algorithm, err, test.want)
 		}

@@ -61,17 +61,17 @@ func (s *Scheme) NewKey(text string) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	return key, s.CheckKey(key)
+	return key, checkKey(s.lines, key)
 }
 
-// CheckKey returns what is wrong with using a key in this scheme: a secret where
-// a public key is needed, or a key of another type than the algorithm's.
-func (s *Scheme) CheckKey(key *Key) error {
-	if key == nil || !key.usable() {
+// checkKey returns what is wrong with using a key for the lines: a secret where a public
+// key is needed, or a key of another type than the algorithm's.
+func checkKey(lines []signatureLine, key *Key) error {
+	if !key.usable() {
 		return errors.New("the key is empty")
 	}
-	for i := range s.lines {
-		if err := s.lines[i].checkKey(key); err != nil {
+	for i := range lines {
+		if err := lines[i].checkKey(key); err != nil {
 			return err
 		}
 	}

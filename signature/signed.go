@@ -8,24 +8,38 @@ import (
 	"strings"
 )
 
+// AsSigned is the request that the verdict of s is about, with its URL in the spelling
+// that the sender signed. Whoever sends the request again under another spelling of its
+// URL gets the same one.
+func (v *Verdict) AsSigned(s *Scheme, r Request) Request {
+	if v.spelling == 0 {
+		return r
+	}
+	if others := s.url.spellings(&r); v.spelling <= len(others) {
+		return others[v.spelling-1]
+	}
+	return r
+}
+
 // HashSigned writes what the signature of a verified request covers into h, in the
 // canonical form that was put under the MAC: whoever sends the request again cannot
-// change it, however body, headers or URL are written anew. verdict is the one of r.
-func (s *Scheme) HashSigned(h hash.Hash, r *Request, verdict *Verdict) error {
-	return hashSigned(s, h, r, verdict.Parts, verdict.content)
+// change it, however body, headers or URL are written anew. The verdict is that of s
+// on r.
+func (v *Verdict) HashSigned(s *Scheme, h hash.Hash, r *Request) error {
+	return hashSigned(s, h, r, v.Parts, v.content)
 }
 
 // HashEvent is HashSigned without what may be new on each attempt: the stamp, unless it
 // is known to be the event's, and of a token all but the claims that vouch for the request.
-func (s *Scheme) HashEvent(h hash.Hash, r *Request, verdict *Verdict) error {
+func (v *Verdict) HashEvent(s *Scheme, h hash.Hash, r *Request) error {
 	if s.spec.Named == namedJWT && len(s.claims) > 0 {
-		return hashClaims(s, h, r, verdict.Parts)
+		return hashClaims(s, h, r, v.Parts)
 	}
-	timeless, parts := *r, verdict.Parts
-	if t := s.spec.Timestamp; t != nil && t.renewed() {
+	timeless, parts := *r, v.Parts
+	if t := s.spec.Timestamp; t != nil && t.Renewed() {
 		blankStamp(s, &timeless, &parts)
 	}
-	return hashSigned(s, h, &timeless, parts, verdict.content)
+	return hashSigned(s, h, &timeless, parts, v.content)
 }
 
 // blank takes the place of what is left out: what is signed may not be empty.
@@ -94,16 +108,3 @@ func WithoutQueryKey(query, key string) string {
 	}
 	return strings.Join(kept, "&")
 }
-
-// FreshPerAttempt reports whether something under the signature is new on each attempt: a
-// signed stamp of the attempt, or a token with its own times.
-func (s *Scheme) FreshPerAttempt() bool {
-	if s.spec.Named == namedJWT {
-		return true
-	}
-	t := s.spec.Timestamp
-	return t != nil && t.renewed() && s.Covers(t.Source)
-}
-
-// renewed reports whether a retry may have another stamp.
-func (t *StampSpec) renewed() bool { return !t.PerEvent || t.MayBeRenewed }

@@ -68,6 +68,9 @@ type StampSpec struct {
 	MayBeRenewed bool `json:"-"`
 }
 
+// Renewed reports whether a retry may have another stamp.
+func (t *StampSpec) Renewed() bool { return !t.PerEvent || t.MayBeRenewed }
+
 // Claim is one claim of a token and the value that it must have.
 type Claim struct {
 	// Name is the claim's name. A nested one is written like a body path.

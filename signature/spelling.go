@@ -18,9 +18,9 @@ type urlUse struct {
 	anyPort    bool // the sender may leave out a port that is not the default one
 }
 
-// urlUse asks every content and claim, as any of them may be what was signed.
-func (s *Scheme) urlUse() urlUse {
-	var use urlUse
+// urlUseOf asks every content and claim, as any of them may be what was signed.
+func urlUseOf(s *Scheme) urlUse {
+	use := urlUse{anyPort: s.spec.Named == namedTwilio}
 	add := func(c content) {
 		whole := c.uses(varURL)
 		use.host = use.host || whole || c.uses(varHost)
@@ -33,26 +33,25 @@ func (s *Scheme) urlUse() urlUse {
 	for _, c := range s.claims {
 		add(c)
 	}
-	use.anyPort = s.spec.Named == namedTwilio
 	return use
 }
 
 // spellings are the other ways to write the URL of a request, in the order in which they
 // are tried; none for a scheme that does not sign the URL.
-func (s *Scheme) spellings(r *Request) []Request {
+func (use urlUse) spellings(r *Request) []Request {
 	list := []Request{*r}
-	if s.url.host && r.Host != "" {
-		list = respell(list, func(r *Request) []string { return otherPorts(r, s.url.anyPort) },
+	if use.host && r.Host != "" {
+		list = respell(list, func(r *Request) []string { return otherPorts(r, use.anyPort) },
 			func(r *Request, host string) { r.Host = host })
 		list = respell(list, func(r *Request) []string { return []string{strings.ToLower(r.Host)} },
 			func(r *Request, host string) { r.Host = host })
 		list = respell(list, func(*Request) []string { return []string{""} },
 			func(r *Request, credentials string) { r.Credentials = credentials })
 	}
-	if s.url.path {
+	if use.path {
 		list = respell(list, otherPaths, func(r *Request, path string) { r.Path = path })
 	}
-	if s.url.fragment {
+	if use.fragment {
 		list = respell(list, func(*Request) []string { return []string{""} },
 			func(r *Request, fragment string) { r.Fragment = fragment })
 	}
@@ -106,20 +105,3 @@ func otherPaths(r *Request) []string {
 	}
 	return nil
 }
-
-// AsSigned is the request that a verdict is about, with its URL in the spelling that the
-// sender signed. Whoever sends the request again under another spelling of its URL gets
-// the same one.
-func (s *Scheme) AsSigned(r Request, verdict *Verdict) Request {
-	if verdict.spelling == 0 {
-		return r
-	}
-	if others := s.spellings(&r); verdict.spelling <= len(others) {
-		return others[verdict.spelling-1]
-	}
-	return r
-}
-
-// signsURL reports whether the sender may sign scheme, host or path of the URL that is
-// registered with it.
-func (s *Scheme) signsURL() bool { return s.url != (urlUse{}) }

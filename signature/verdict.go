@@ -16,7 +16,7 @@ type Verdict struct {
 	Parts Parts
 
 	content  int // which of the scheme's contents matched
-	spelling int // of the URL: 0 is as given, the others are those of Scheme.spellings
+	spelling int // of the URL: 0 is as given, the others are those of urlUse.spellings
 }
 
 // Reason says in one word why a request was refused. The words are the

@@ -7,8 +7,8 @@ import (
 
 // Verify judges a whole request: Inspect, then Authenticate.
 func (s *Scheme) Verify(r *Request, secrets []Secret, w Window, now time.Time) (Verdict, error) {
-	var in Inspection
-	if err := s.inspect(&in, r, w, now); err != nil {
+	in, err := s.Inspect(r, w, now)
+	if err != nil {
 		return Verdict{}, err
 	}
 	return s.Authenticate(&in, r, secrets, w, now)
@@ -21,25 +21,19 @@ func (s *Scheme) Verify(r *Request, secrets []Secret, w Window, now time.Time) (
 // A scheme without signatures refuses everything here: for a provider that
 // sends a token, [Scheme.Signed] is false and the caller checks the token,
 // [Scheme.CheckHeaderStamps] and [Scheme.CheckStamps] instead.
-func (s *Scheme) Inspect(r *Request, w Window, now time.Time) (Inspection, error) {
-	var in Inspection
-	err := s.inspect(&in, r, w, now)
-	return in, err
-}
-
-func (s *Scheme) inspect(in *Inspection, r *Request, w Window, now time.Time) error {
+func (s *Scheme) Inspect(r *Request, w Window, now time.Time) (in Inspection, err error) {
 	if len(s.lines) == 0 {
-		return refuse(SignatureMissing, "the provider has no signature to check")
+		return in, refuse(SignatureMissing, "the provider has no signature to check")
 	}
 	c := clock{s, r, w, now}
-	err := readSignatures(in, s.lines, r, false)
+	err = readSignatures(&in, s.lines, r, false)
 	switch {
 	case err == nil:
-		return c.inspect(in)
+		err = c.inspect(&in)
 	case s.inBody && isMissing(err):
-		return c.inspectUnread()
+		err = c.inspectUnread()
 	}
-	return err
+	return in, err
 }
 
 func isMissing(err error) bool {

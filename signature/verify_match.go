@@ -61,10 +61,10 @@ func (m *matcher) matchURLs(verdict *Verdict, in *Inspection, group int, key *Ke
 	if m.matchContents(verdict, in, group, key, item, why) {
 		return true
 	}
-	if !m.scheme.signsURL() || !why.computed && why.other == nil {
+	if m.scheme.url == (urlUse{}) || !why.computed && why.other == nil {
 		return false
 	}
-	for i, other := range m.scheme.spellings(item) {
+	for i, other := range m.scheme.url.spellings(item) {
 		verdict.spelling = i + 1
 		if m.matchContents(verdict, in, group, key, &other, why) {
 			return true

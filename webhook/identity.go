@@ -41,7 +41,7 @@ type names struct {
 func newIdentity(rules *config.Resolved) identity {
 	return identity{
 		ids: rules.ID, event: rules.Event, scheme: rules.Scheme,
-		copies: rules.Copies, content: rules.Content, fresh: rules.Scheme.FreshPerAttempt(),
+		copies: rules.Copies, content: rules.Content, fresh: rules.FreshPerAttempt(),
 	}
 }
 
@@ -112,15 +112,15 @@ func (i *identity) copyKey(scope string, r *signature.Request, verdict *signatur
 		if !i.scheme.Signed() {
 			return dedupe.Key{}
 		}
-		return i.hash("replay", scope, r, verdict, i.scheme.HashSigned)
+		return i.hash("replay", scope, r, verdict, (*signature.Verdict).HashSigned)
 	case config.CopiesBySigned:
-		return i.hash("replay", scope, r, verdict, i.scheme.HashSigned)
+		return i.hash("replay", scope, r, verdict, (*signature.Verdict).HashSigned)
 	case config.CopiesByEvent:
 		switch {
 		case len(r.Body) > 0:
-			return i.hash("event", scope, r, verdict, i.scheme.HashEvent)
+			return i.hash("event", scope, r, verdict, (*signature.Verdict).HashEvent)
 		case i.fresh:
-			return i.hash("replay", scope, r, verdict, i.scheme.HashSigned)
+			return i.hash("replay", scope, r, verdict, (*signature.Verdict).HashSigned)
 		}
 		// No two events ever share an empty key.
 	}
@@ -132,11 +132,11 @@ func (i *identity) copyKey(scope string, r *signature.Request, verdict *signatur
 func (i *identity) tellsConflicts() bool { return i.copies != config.CopiesBySigned || !i.fresh }
 
 // hashFunc writes what a key is made of.
-type hashFunc = func(hash.Hash, *signature.Request, *signature.Verdict) error
+type hashFunc = func(*signature.Verdict, *signature.Scheme, hash.Hash, *signature.Request) error
 
 func (i *identity) hash(kind, scope string, r *signature.Request, verdict *signature.Verdict, write hashFunc) dedupe.Key {
 	h := dedupe.StartKey(kind, []byte(scope))
-	if err := write(h, r, verdict); err != nil {
+	if err := write(verdict, i.scheme, h, r); err != nil {
 		return dedupe.Key{} // it was under the signature a moment ago, so this does not happen
 	}
 	return dedupe.KeyOf(h)

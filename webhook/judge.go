@@ -133,7 +133,7 @@ func (j *Judgement) Authenticate(data []byte) *Refusal {
 	if err != nil {
 		return refuseVerdict(err)
 	}
-	j.signed = scheme.AsSigned(j.signed, &j.verdict)
+	j.signed = j.verdict.AsSigned(scheme, j.signed)
 	return nil
 }
 
