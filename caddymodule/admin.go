@@ -84,10 +84,10 @@ func serveEvent(w http.ResponseWriter, r *http.Request) error {
 			state.ID = store.ids.of(key)
 		}
 	}
-	known, byID := app.guarded.find(asked.scope)
+	known, byID := app.scopes.find(asked.scope)
 	state.Alone = byID && len(asked.id) > 0
 	if !known {
-		state.Scopes = app.guarded.lines()
+		state.Scopes = app.scopes.lines()
 	}
 	w.Header().Set("Content-Type", "application/json")
 	return json.NewEncoder(w).Encode(state)

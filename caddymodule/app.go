@@ -53,13 +53,12 @@ type App struct {
 	module  stores.Module
 	grace   time.Duration // from Start on
 
-	mu     sync.Mutex
-	store  *sharedStore // nil until it is opened
-	key    string       // the reference to it that this app holds
-	ended  bool
-	scopes []scopeClaim
+	mu    sync.Mutex
+	store *sharedStore // nil until it is opened
+	key   string       // the reference to it that this app holds
+	ended bool
 
-	guarded guardedScopes
+	scopes scopes
 }
 
 // CaddyModule implements caddy.Module.

@@ -109,7 +109,7 @@ func (t *route) prepare(event *webhook.Event) {
 	if len(data) > 0 {
 		t.reader.Open(data)
 	}
-	t.x.guard.removeToken(r)
+	removeToken(r, t.x.guard.sender.Rules.Token)
 	setVerified(r.Header, event, t.x.guard.sender.Authenticates())
 }
 

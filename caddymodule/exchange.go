@@ -41,7 +41,7 @@ func (g *Guard) newExchange(w http.ResponseWriter, r *http.Request) *exchange {
 	repl, _ := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	work.Add(1)
 	x := &exchange{guard: g, w: w, r: r, repl: repl, begun: g.now()}
-	x.event.Scope = g.scope()
+	x.event.Scope = g.scope.line
 	repl.Map(x.placeholder)
 	// From here on, since a reload must not close the store on a request whose body
 	// is still on its way. Its errors are reported by claim.
@@ -112,8 +112,8 @@ func (x *exchange) logFields(more ...zap.Field) []zap.Field {
 
 // Secrets implements [webhook.Tenant].
 func (x *exchange) Secrets() ([]signature.Secret, *webhook.Refusal) {
-	return x.guard.secretsFor(x.repl)
+	return x.guard.secrets.of(x.repl)
 }
 
 // Scope implements [webhook.Tenant].
-func (x *exchange) Scope() (string, *webhook.Refusal) { return x.guard.scopeFor(x.repl) }
+func (x *exchange) Scope() (string, *webhook.Refusal) { return x.guard.scope.resolve(x.repl) }

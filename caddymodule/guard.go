@@ -19,7 +19,6 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
-	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/placeholder"
 	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
@@ -79,18 +78,15 @@ type Guard struct {
 	// Everything that a provider has, laid over the provider's own.
 	config.Provider
 
-	app        *App
-	sender     *webhook.Sender
-	fixed      keyring            // those that were resolved when the configuration was loaded
-	perRequest []placeholder.Text // the others
-	scopeText  placeholder.Text
-	methods    string // as the Allow header has them
-	handshake  atomic.Pointer[webhook.Handshake]
-	files      follower // those that hold the secrets, or the handshake's argument
-	place      string   // where the guard stands, as far as that is known
-
-	// publicURLVaries: public_url has placeholders that only a request resolves.
-	publicURLVaries bool
+	app       *App
+	sender    *webhook.Sender
+	secrets   secrets
+	scope     scopeLine
+	publicURL varyingURL
+	methods   string // as the Allow header has them
+	handshake atomic.Pointer[webhook.Handshake]
+	files     follower // those that hold the secrets, or the handshake's argument
+	place     string   // where the guard stands, as far as that is known
 
 	now     func() time.Time
 	logger  *zap.Logger
@@ -141,17 +137,18 @@ func (g *Guard) Provision(ctx caddy.Context) error {
 	g.metrics = g.app.metrics
 	g.place = placeOf(ctx)
 	if err := g.provision(); err != nil {
-		return fmt.Errorf("webhook_guard: provider %q, scope %q: %w", g.ProviderName, g.scope(), err)
+		return fmt.Errorf("webhook_guard: provider %q, scope %q: %w", g.ProviderName, g.scope.line, err)
 	}
 	server, _ := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
-	if err := g.checkHeaderNames(server); err != nil {
+	if err := checkHeaderNames(g.sender.Rules.Reads().Headers(), server); err != nil {
 		return fmt.Errorf("webhook_guard: provider %q: %w", g.ProviderName, err)
 	}
-	g.warnOfLogs()
+	g.warnOfToken()
 	return nil
 }
 
 func (g *Guard) provision() error {
+	g.scope = newScopeLine(g.Scope, g.ProviderName)
 	if g.ProviderName == "" {
 		return errors.New("name the provider: webhook_guard <provider> { … }")
 	}
@@ -163,10 +160,10 @@ func (g *Guard) provision() error {
 	if g.sender, err = webhook.New(g.ProviderName, g.Provider); err != nil {
 		return err
 	}
-	if err := g.resolvePublicURL(); err != nil {
+	if g.publicURL, err = resolvePublicURL(g.PublicURL, g.sender.Rules); err != nil {
 		return err
 	}
-	g.counts = g.metrics.of(g.ProviderName, g.scope())
+	g.counts = g.metrics.of(g.ProviderName, g.scope.line)
 	switch g.OnStoreError {
 	case "":
 		g.OnStoreError = storeErrorReject
@@ -174,19 +171,33 @@ func (g *Guard) provision() error {
 	default:
 		return fmt.Errorf("on_store_error: %q is neither reject nor forward", g.OnStoreError)
 	}
-	g.app.guarded.add(g.scope(), g.sender.ByIDAlone())
 	g.methods = strings.Join(g.sender.Rules.Methods, ", ")
-	g.scopeText = placeholder.Parse(g.Scope)
-	if err := g.resolveSecrets(); err != nil {
+	if err := g.provisionSecrets(); err != nil {
 		return err
 	}
 	if err := g.provisionHandshake(); err != nil {
 		return err
 	}
-	if err := g.checkScope(); err != nil {
+	if !g.secrets.ofTenants() {
+		if err := g.scope.checkChoice(); err != nil {
+			return err
+		}
+	}
+	return g.app.scopes.add(scopeClaim{
+		provider: g.ProviderName, scope: g.scope.line, explicit: g.Scope != "",
+		byID: g.sender.ByIDAlone(), fingerprint: g.fingerprint(), place: g.place,
+	})
+}
+
+// provisionSecrets loads the lines that authenticate the provider.
+func (g *Guard) provisionSecrets() error {
+	line, lines, err := g.secretLines()
+	if err != nil {
 		return err
 	}
-	return g.app.claimScope(g.claimOfScope())
+	g.files.now, g.files.logger = g.now, g.logger.With(zap.String("provider", g.ProviderName), zap.String("scope", g.scope.line))
+	g.secrets.sender, g.secrets.files = g.sender, &g.files
+	return g.secrets.load(line, lines, &g.scope)
 }
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.

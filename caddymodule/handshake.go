@@ -30,10 +30,19 @@ func (g *Guard) provisionHandshake() error {
 	} else {
 		err = g.followArgument(parsed)
 	}
-	if err == nil {
-		g.warnOfCheckLogs(parsed)
+	if err != nil {
+		return err
 	}
-	return err
+	for _, check := range parsed.Checks {
+		source := check.Token
+		if check.Secret {
+			source = check.Challenge
+		}
+		if source.Kind != "" {
+			g.warnOfLogs("the sender's check of the endpoint carries a secret", source)
+		}
+	}
+	return nil
 }
 
 // followArgument uses the argument, which may be in a file that changes.
@@ -47,7 +56,7 @@ func (g *Guard) followArgument(parsed *config.Handshake) error {
 		return fmt.Errorf("handshake: %w", err)
 	}
 	var unusable error // names the line already
-	err = g.follow("handshake", text, func(argument string) error {
+	err = g.files.follow("handshake", text, func(argument string) error {
 		if err := placeholder.Slip(argument); err != nil {
 			return err
 		}
@@ -66,8 +75,8 @@ func (g *Guard) useHandshake(parsed *config.Handshake, argument string) error {
 	if err != nil {
 		return err
 	}
-	secrets := g.fixed.secrets()
-	if handshake.Signs() && (len(secrets)+len(g.perRequest) == 0 || g.sender.Rules.Token != nil) {
+	secrets := g.secrets.fixed.secrets()
+	if handshake.Signs() && (len(secrets)+len(g.secrets.perRequest) == 0 || g.sender.Rules.Token != nil) {
 		return fmt.Errorf("handshake: %s signs its reply: %w", parsed.Kind,
 			errors.New("the provider has no secret to sign with: write handshake off"))
 	}
@@ -76,19 +85,4 @@ func (g *Guard) useHandshake(parsed *config.Handshake, argument string) error {
 	}
 	g.handshake.Store(handshake)
 	return nil
-}
-
-// warnOfCheckLogs warns where Caddy's own logs would show the secret that a check
-// carries.
-func (g *Guard) warnOfCheckLogs(h *config.Handshake) {
-	for _, check := range h.Checks {
-		source := check.Token
-		if check.Secret {
-			source = check.Challenge
-		}
-		if source.Kind != "" {
-			g.logger.Warn("the sender's check of the endpoint carries a secret where Caddy's access and error logs show it: filter it in the `log` of the site and in the global one",
-				zap.String("provider", g.ProviderName), zap.String("filter", logFilter(source)))
-		}
-	}
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/signature"
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
@@ -134,8 +135,7 @@ func isHeaderSafe(text string, i int) bool {
 
 // removeToken removes the token from the forwarded request. A token in the body stays:
 // the app gets the bytes that were sent.
-func (g *Guard) removeToken(r *http.Request) {
-	token := g.sender.Rules.Token
+func removeToken(r *http.Request, token *config.Token) {
 	if token == nil {
 		return
 	}

@@ -17,12 +17,12 @@ func (x *exchange) judge() (*webhook.Reply, *webhook.Refusal) {
 	g := x.guard
 	now := g.now()
 	g.files.look(now)
-	facts, refused := g.signedURL(g.facts(x.r), x.repl)
-	if refused != nil {
+	sent := facts(x.r)
+	if refused := g.publicURL.put(&sent, x.repl); refused != nil {
 		return nil, refused
 	}
-	j := g.sender.Begin(facts, x, now)
-	refused = x.authenticate(&j, now)
+	j := g.sender.Begin(sent, x, now)
+	refused := x.authenticate(&j, now)
 	if handshake := g.handshake.Load(); handshake != nil {
 		var reply *webhook.Reply
 		if reply, refused = handshake.Answer(&j, refused, x); reply != nil {

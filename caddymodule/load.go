@@ -11,14 +11,18 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/signature"
 )
 
-// warnOfLogs warns where Caddy's own logs would show the token. They copy the request
-// before any handler runs, so the guard cannot remove it from them.
-func (g *Guard) warnOfLogs() {
-	if g.sender.Rules.Token == nil || !g.sender.Rules.Token.Logged() {
-		return
+// warnOfLogs warns where Caddy's own logs would show a secret that requests carry. They
+// copy the request before any handler runs, so the guard cannot remove it from them.
+func (g *Guard) warnOfLogs(carried string, source signature.Source) {
+	g.logger.Warn(carried+" where Caddy's access and error logs show it: filter it in the `log` of the site and in the global one",
+		zap.String("provider", g.ProviderName), zap.String("filter", logFilter(source)))
+}
+
+// warnOfToken warns where the logs would show the token.
+func (g *Guard) warnOfToken() {
+	if token := g.sender.Rules.Token; token != nil && token.Logged() {
+		g.warnOfLogs("the token travels", token.Source)
 	}
-	g.logger.Warn("the token travels where Caddy's access and error logs show it: filter it in the `log` of the site and in the global one",
-		zap.String("provider", g.ProviderName), zap.String("filter", logFilter(g.sender.Rules.Token.Source)))
 }
 
 // logFilter is the line of a log's filter that hides a header or a query's key.
@@ -31,12 +35,12 @@ func logFilter(source signature.Source) string {
 
 // checkHeaderNames refuses headers that the server would drop before the guard
 // ever saw them: those with an underscore or a dot, unless it lists them.
-func (g *Guard) checkHeaderNames(server *caddyhttp.Server) error {
+func checkHeaderNames(read []string, server *caddyhttp.Server) error {
 	var dots, underscores []string
 	if server != nil {
 		dots, underscores = server.ExpectedDotHeaders, server.ExpectedUnderscoreHeaders
 	}
-	for _, name := range g.sender.Rules.Reads().Headers() {
+	for _, name := range read {
 		dot, underscore := strings.Contains(name, "."), strings.Contains(name, "_")
 		var kept bool
 		option := "expected_dot_headers"

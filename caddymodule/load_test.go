@@ -38,7 +38,7 @@ func TestHeadersThatCaddyDropsAreRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := guardOf(t, config.Provider{Signature: []signature.SignatureSpec{{Header: tc.header}}})
-			err := g.checkHeaderNames(&caddyhttp.Server{ExpectedDotHeaders: tc.dots, ExpectedUnderscoreHeaders: tc.underscores})
+			err := checkHeaderNames(g.sender.Rules.Reads().Headers(), &caddyhttp.Server{ExpectedDotHeaders: tc.dots, ExpectedUnderscoreHeaders: tc.underscores})
 			if tc.want != "" {
 				wantText(t, err, tc.want)
 			} else if err != nil {
@@ -65,7 +65,7 @@ func TestHeadersInTemplatesThatCaddyDropsAreRefused(t *testing.T) {
 		"or_id": {config.Provider{Signature: signs, ID: sourcesOf("body id"), OrID: sourcesOf("header X_Account")}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := guardOf(t, tc.p).checkHeaderNames(nil)
+			err := checkHeaderNames(guardOf(t, tc.p).sender.Rules.Reads().Headers(), nil)
 			if tc.refused {
 				wantText(t, err, "expected_underscore_headers X_account")
 			} else if err != nil {
@@ -125,7 +125,7 @@ func TestATokenThatLogsWouldShowIsWarnedOf(t *testing.T) {
 		if err := g.provision(); err != nil {
 			t.Fatal(err)
 		}
-		g.warnOfLogs()
+		g.warnOfToken()
 		got := ""
 		for _, entry := range logs.All() {
 			got, _ = entry.ContextMap()["filter"].(string)

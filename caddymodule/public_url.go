@@ -12,38 +12,41 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
 
-// resolvePublicURL resolves the placeholders of public_url. Where one of them is known in
-// requests only, signedURL does.
-func (g *Guard) resolvePublicURL() error {
-	if !strings.Contains(g.PublicURL, "{") {
-		return nil
+// varyingURL is a public_url with placeholders that only a request resolves. It is empty
+// where the URL is the same for every request.
+type varyingURL string
+
+// resolvePublicURL resolves the placeholders of public_url in the sender's rules, unless
+// one of them is known in requests only.
+func resolvePublicURL(line string, rules *config.Resolved) (varyingURL, error) {
+	if !strings.Contains(line, "{") {
+		return "", nil
 	}
-	_, err := caddy.NewReplacer().ReplaceOrErr(g.PublicURL, false, true)
-	if g.publicURLVaries = err != nil; g.publicURLVaries {
-		return nil
+	if _, err := caddy.NewReplacer().ReplaceOrErr(line, false, true); err != nil {
+		return varyingURL(line), nil
 	}
-	text, err := placeholder.Resolve(g.PublicURL)
+	text, err := placeholder.Resolve(line)
 	if err != nil {
-		return fmt.Errorf("public_url: %w", err)
+		return "", fmt.Errorf("public_url: %w", err)
 	}
-	g.sender.Rules.PublicURL, err = config.ParsePublicURL(text)
-	return err
+	rules.PublicURL, err = config.ParsePublicURL(text)
+	return "", err
 }
 
-// signedURL gives a request the URL that is registered with the sender, where that
-// depends on the request.
-func (g *Guard) signedURL(facts signature.Request, repl *caddy.Replacer) (signature.Request, *webhook.Refusal) {
-	if !g.publicURLVaries {
-		return facts, nil
+// put gives a request the URL that is registered with the sender.
+func (u varyingURL) put(facts *signature.Request, repl *caddy.Replacer) *webhook.Refusal {
+	if u == "" {
+		return nil
 	}
-	text, err := repl.ReplaceOrErr(g.PublicURL, true, true)
+	text, err := repl.ReplaceOrErr(string(u), true, true)
 	if err != nil {
-		return facts, webhook.Refuse(webhook.Misconfigured,
+		return webhook.Refuse(webhook.Misconfigured,
 			"public_url has no value for this request: %w: give its map a default, or guard only what it knows", err)
 	}
 	public, err := config.ParsePublicURL(text)
 	if err != nil {
-		return facts, webhook.Refuse(webhook.Misconfigured, "for this request, %w", err)
+		return webhook.Refuse(webhook.Misconfigured, "for this request, %w", err)
 	}
-	return webhook.AtPublicURL(facts, public), nil
+	*facts = webhook.AtPublicURL(*facts, public)
+	return nil
 }

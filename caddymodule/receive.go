@@ -22,24 +22,24 @@ func (x *exchange) receive() *webhook.Refusal {
 
 // facts records the request as it was sent, before any rewrite of the URL: scheme and
 // host are those that this server, or a trusted proxy before it, was asked for.
-func (g *Guard) facts(r *http.Request) signature.Request {
+func facts(r *http.Request) signature.Request {
 	original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
 	if !ok {
 		original = *r
 	}
-	facts := signature.Request{Method: original.Method, Scheme: "http", Host: r.Host, Header: r.Header}
+	sent := signature.Request{Method: original.Method, Scheme: "http", Host: r.Host, Header: r.Header}
 	if r.TLS != nil {
-		facts.Scheme = "https"
+		sent.Scheme = "https"
 	}
-	facts.Path, facts.Query, _ = strings.Cut(original.RequestURI, "?")
-	if !strings.HasPrefix(facts.Path, "/") && original.URL != nil { // absolute-form, or HTTP/2's `*`
-		facts.Path, facts.Query = original.URL.EscapedPath(), original.URL.RawQuery
+	sent.Path, sent.Query, _ = strings.Cut(original.RequestURI, "?")
+	if !strings.HasPrefix(sent.Path, "/") && original.URL != nil { // absolute-form, or HTTP/2's `*`
+		sent.Path, sent.Query = original.URL.EscapedPath(), original.URL.RawQuery
 	}
 	if trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool); trusted {
-		facts.Scheme = strings.ToLower(firstOf(r.Header.Get("X-Forwarded-Proto"), facts.Scheme))
-		facts.Host = firstOf(r.Header.Get("X-Forwarded-Host"), facts.Host)
+		sent.Scheme = strings.ToLower(firstOf(r.Header.Get("X-Forwarded-Proto"), sent.Scheme))
+		sent.Host = firstOf(r.Header.Get("X-Forwarded-Host"), sent.Host)
 	}
-	return facts
+	return sent
 }
 
 // firstOf takes the first entry of a header's list: what the client asked the

@@ -45,12 +45,11 @@ func TestFactsAreTheOriginalRequests(t *testing.T) {
 		"a proxy that adds none": {target: "/in", edit: trusted, want: "http://example.com/in"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := &Guard{sender: &webhook.Sender{Rules: new(config.Resolved)}}
 			r := arrived(http.MethodPost, tc.target)
 			if tc.edit != nil {
 				tc.edit(r)
 			}
-			f := g.facts(r)
+			f := facts(r)
 			got := f.Scheme + "://" + f.Host + f.Path
 			if f.Query != "" {
 				got += "?" + f.Query
@@ -89,7 +88,7 @@ func rewritten(path, query string) func(*http.Request) {
 func TestFactsKeepTheOriginalMethod(t *testing.T) {
 	r := arrived(http.MethodPost, "/in")
 	rewritten("/other", "")(r)
-	if f := (&Guard{sender: &webhook.Sender{Rules: new(config.Resolved)}}).facts(r); f.Method != http.MethodPost {
+	if f := facts(r); f.Method != http.MethodPost {
 		t.Errorf("method %s", f.Method)
 	}
 }
@@ -178,7 +177,7 @@ func TestRemoveTokenTakesOutWhatWasCompared(t *testing.T) {
 			for name, values := range tc.header {
 				r.Header[name] = values
 			}
-			g.removeToken(r)
+			removeToken(r, g.sender.Rules.Token)
 			if r.URL.RequestURI() != tc.url || r.RequestURI != tc.uri {
 				t.Errorf("URL %s, RequestURI %s", r.URL.RequestURI(), r.RequestURI)
 			}
@@ -200,7 +199,7 @@ func TestAScopeNeedsAValue(t *testing.T) {
 		if value != nil {
 			repl.Set("tenant", value)
 		}
-		scope, refused := g.scopeFor(repl)
+		scope, refused := g.scope.resolve(repl)
 		if want == "" {
 			if refused == nil || refused.Result != webhook.Misconfigured || scope != g.Scope {
 				t.Errorf("%v: scope %q, %v", value, scope, refused)

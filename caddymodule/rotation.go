@@ -38,14 +38,15 @@ func (k *keyring) secrets() []signature.Secret {
 	return nil
 }
 
-func (k *keyring) empty() bool { return len(k.secrets()) == 0 }
-
 // lookEvery is how often files are looked at, where requests come that often.
 const lookEvery = time.Second
 
 // follower reloads the texts that were read from files when the files change. It checks
 // only when asked, so a gateway without requests does nothing.
 type follower struct {
+	now    func() time.Time
+	logger *zap.Logger
+
 	next  atomic.Int64 // when to look again, in nanoseconds
 	mu    sync.Mutex
 	texts []*followed
@@ -64,10 +65,10 @@ type followed struct {
 
 // follow resolves a text and uses the value, now and whenever its files change. name is
 // the line's, for the log.
-func (g *Guard) follow(name string, text placeholder.Text, use func(value string) error) error {
-	f := &followed{text: text, use: use, logger: g.logger.With(
-		zap.String("provider", g.ProviderName), zap.String("scope", g.scope()), zap.String("line", name), zap.Strings("files", text.Files()))}
-	f.glance(g.now())
+func (f *follower) follow(name string, text placeholder.Text, use func(value string) error) error {
+	files := text.Files()
+	t := &followed{text: text, use: use, logger: f.logger.With(zap.String("line", name), zap.Strings("files", files))}
+	t.glance(f.now())
 	value, err := text.Loaded()
 	if err == nil {
 		err = use(value)
@@ -75,9 +76,9 @@ func (g *Guard) follow(name string, text placeholder.Text, use func(value string
 	if err != nil {
 		return err
 	}
-	f.value = value
-	if len(text.Files()) > 0 {
-		g.files.texts = append(g.files.texts, f)
+	t.value = value
+	if len(files) > 0 {
+		f.texts = append(f.texts, t)
 	}
 	return nil
 }

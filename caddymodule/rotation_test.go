@@ -56,7 +56,7 @@ func (r *rotated) pass(d time.Duration) {
 // want fails unless exactly these secrets are in force.
 func (r *rotated) want(texts ...string) {
 	r.t.Helper()
-	secrets := r.guard.fixed.secrets()
+	secrets := r.guard.secrets.fixed.secrets()
 	if len(secrets) != len(texts) {
 		r.t.Fatalf("%d secrets, want %d", len(secrets), len(texts))
 	}
@@ -181,7 +181,7 @@ func TestUntilOutlivesAChangeOfTheFile(t *testing.T) {
 	})
 	r.write("a", "the-second-one-of-them")
 	r.pass(2 * time.Second)
-	if secret := r.guard.fixed.secrets()[0]; !secret.InForce(r.now) || secret.InForce(r.now.Add(time.Minute)) {
+	if secret := r.guard.secrets.fixed.secrets()[0]; !secret.InForce(r.now) || secret.InForce(r.now.Add(time.Minute)) {
 		t.Errorf("until is %v", secret.Until)
 	}
 }

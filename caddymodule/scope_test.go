@@ -120,7 +120,7 @@ func TestOneHostIsOneScope(t *testing.T) {
 	for _, host := range []string{"hooks.example.com", "Hooks.Example.COM", "hooks.example.com."} {
 		repl := caddy.NewReplacer()
 		repl.Set("http.request.host", host)
-		if scope, refused := g.scopeFor(repl); refused != nil || scope != "hooks.example.com" {
+		if scope, refused := g.scope.resolve(repl); refused != nil || scope != "hooks.example.com" {
 			t.Errorf("%s: %q, %v", host, scope, refused)
 		}
 	}
@@ -135,7 +135,7 @@ func TestAScopeIsResolvedOnce(t *testing.T) {
 	for _, name := range []string{"br{ace", "{tenant}", `\{x\}`} {
 		repl := caddy.NewReplacer()
 		repl.Set("tenant", name)
-		if scope, refused := g.scopeFor(repl); refused != nil || scope != name {
+		if scope, refused := g.scope.resolve(repl); refused != nil || scope != name {
 			t.Errorf("%s: %q, %v", name, scope, refused)
 		}
 	}

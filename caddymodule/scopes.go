@@ -1,53 +1,127 @@
 package caddymodule
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"slices"
+	"strings"
 	"sync"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/scope"
 )
 
-// guardedScopes are the scopes of a configuration's guards, for the admin API.
-type guardedScopes struct {
-	mu   sync.Mutex
-	byID map[string]bool // scope line → copies are recognised by ID alone
+// scopeClaim is one guard's use of a scope.
+type scopeClaim struct {
+	provider, scope string
+	explicit        bool // set by a scope line
+	byID            bool // copies are recognised by ID alone
+	fingerprint     [sha256.Size]byte
+	place           string
 }
 
-// add adds the scope of one guard. Guards may share one.
-func (s *guardedScopes) add(line string, byID bool) {
+// scopes are those of a configuration's guards.
+type scopes struct {
+	mu     sync.Mutex
+	claims []scopeClaim
+}
+
+// add refuses a second guard that would share a scope by accident: of two apps
+// behind one scope, only the first to come gets each event, and of two tenants, each can
+// use up the event IDs of the other.
+func (s *scopes) add(c scopeClaim) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.byID == nil {
-		s.byID = make(map[string]bool)
+	for _, other := range s.claims {
+		switch {
+		case other.scope != c.scope:
+		case !c.explicit || !other.explicit:
+			return fmt.Errorf("webhook_guard %s%s and webhook_guard %s%s share the scope %s, so that the app behind one of them would not get the events that the other has handled: give each one a scope of its own, scope <name>, or write the same scope line into both where they lead to one app",
+				other.provider, other.at(), c.provider, c.at(), c.scope)
+		case other.fingerprint != c.fingerprint:
+			return fmt.Errorf("webhook_guard %s%s shares the scope %s with webhook_guard %s%s, which has another provider, or other secrets, signed bytes or id: give each one a scope of its own, scope <name>",
+				c.provider, c.at(), c.scope, other.provider, other.at())
+		}
 	}
-	if before, shared := s.byID[line]; shared {
-		byID = byID && before
+	s.claims = append(s.claims, c)
+	return nil
+}
+
+func (c scopeClaim) at() string {
+	if c.place == "" {
+		return ""
 	}
-	s.byID[line] = byID
+	return " (" + c.place + ")"
 }
 
 // find reports whether a guard can have events in the scope, and whether their copies
 // are recognised by ID alone.
-func (s *guardedScopes) find(name string) (known, byID bool) {
+func (s *scopes) find(name string) (known, byID bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	byID = true
-	for line, alone := range s.byID {
-		if scope.Matches(line, name) {
-			known, byID = true, byID && alone
+	for _, c := range s.claims {
+		if scope.Matches(c.scope, name) {
+			known, byID = true, byID && c.byID
 		}
 	}
 	return known, known && byID
 }
 
 // lines lists the scopes as the configuration has them.
-func (s *guardedScopes) lines() []string {
+func (s *scopes) lines() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var lines []string
-	for line := range s.byID {
-		lines = append(lines, line)
+	for _, c := range s.claims {
+		lines = append(lines, c.scope)
 	}
 	slices.Sort(lines)
-	return lines
+	return slices.Compact(lines)
+}
+
+// placeOf names the place of the handler that is being provisioned, by what its server
+// listens on and by the hosts and paths of its routes.
+func placeOf(ctx caddy.Context) string {
+	server, _ := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if server == nil {
+		return ""
+	}
+	words := slices.Clone(server.Listen)
+	lists := []caddyhttp.RouteList{server.Routes}
+	for _, module := range ctx.Modules() {
+		if sub, ok := module.(*caddyhttp.Subroute); ok {
+			lists = append(lists, sub.Routes)
+		}
+	}
+	for _, routes := range lists {
+		// Routes are loaded in their order, and their raw handlers are dropped then:
+		// the first that has some is the one that is being loaded.
+		if i := slices.IndexFunc(routes, func(r caddyhttp.Route) bool { return r.HandlersRaw != nil }); i >= 0 {
+			words = append(words, matched(routes[i].MatcherSets)...)
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// matched are the hosts and paths of a route.
+func matched(sets caddyhttp.MatcherSets) []string {
+	var words []string
+	for _, set := range sets {
+		for _, matcher := range set {
+			switch m := matcher.(type) {
+			case *caddyhttp.MatchHost:
+				words = append(words, *m...)
+			case caddyhttp.MatchHost:
+				words = append(words, m...)
+			case *caddyhttp.MatchPath:
+				words = append(words, *m...)
+			case caddyhttp.MatchPath:
+				words = append(words, m...)
+			}
+		}
+	}
+	return words
 }

@@ -6,15 +6,20 @@ import (
 )
 
 func TestScopesOfGuards(t *testing.T) {
-	var scopes guardedScopes
+	var scopes scopes
+	add := func(scope string, byID bool) {
+		if err := scopes.add(scopeClaim{scope: scope, explicit: true, byID: byID}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if known, byID := scopes.find("stripe"); known || byID {
 		t.Error("a scope is known where there is no guard")
 	}
-	scopes.add("stripe", true)
-	scopes.add("shared", true)
-	scopes.add("shared", false) // a second guard, whose events have another key too
-	scopes.add("t-{tenant}", true)
-	scopes.add("t-{http.vars.x}", false)
+	add("stripe", true)
+	add("shared", true)
+	add("shared", false) // a second guard, whose events have another key too
+	add("t-{tenant}", true)
+	add("t-{http.vars.x}", false)
 	for name, want := range map[string][2]bool{
 		"stripe": {true, true}, "shared": {true, false}, "t-acme": {true, false}, "t-": {false, false}, "github": {false, false},
 	} {

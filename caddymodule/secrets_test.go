@@ -144,8 +144,8 @@ func TestSecretsAreTakenUntilTheirTime(t *testing.T) {
 		err := g.provision()
 		if tc.want != "" {
 			wantText(t, err, tc.want)
-		} else if err != nil || len(g.fixed.secrets()) != len(tc.secrets) {
-			t.Errorf("%s: %d secrets, %v", name, len(g.fixed.secrets()), err)
+		} else if err != nil || len(g.secrets.fixed.secrets()) != len(tc.secrets) {
+			t.Errorf("%s: %d secrets, %v", name, len(g.secrets.fixed.secrets()), err)
 		}
 	}
 }
@@ -195,7 +195,7 @@ func TestPerRequestSecretsAreLookedUpForEachRequest(t *testing.T) {
 		if value != nil {
 			repl.Set("tenant_secret", value)
 		}
-		set, refusal := (&exchange{guard: g, repl: repl}).Secrets()
+		set, refusal := g.secrets.of(repl)
 		if refused {
 			if refusal == nil || refusal.Result != webhook.SecretUnavailable {
 				t.Errorf("%v: %v", value, refusal)
@@ -207,8 +207,8 @@ func TestPerRequestSecretsAreLookedUpForEachRequest(t *testing.T) {
 			t.Errorf("%v: %d secrets, %v", value, len(set), refusal)
 		}
 	}
-	if len(g.fixed.secrets()) != 1 {
-		t.Errorf("one request's secrets are left to the others: %d", len(g.fixed.secrets()))
+	if len(g.secrets.fixed.secrets()) != 1 {
+		t.Errorf("one request's secrets are left to the others: %d", len(g.secrets.fixed.secrets()))
 	}
 }
 
@@ -224,7 +224,7 @@ func TestPerRequestSecretsAreNotSharedBetweenRequests(t *testing.T) {
 	for i, text := range []string{"a", "b"} {
 		repl := caddy.NewReplacer()
 		repl.Set("tenant_secret", text)
-		sets[i], _ = (&exchange{guard: g, repl: repl}).Secrets()
+		sets[i], _ = g.secrets.of(repl)
 	}
 	if want, _ := signature.NewKey("a", "raw", ""); !sets[0][3].Key.Equal(want) {
 		t.Error("the first request has the second one's secret")
