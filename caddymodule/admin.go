@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -75,14 +76,10 @@ func serveEvent(w http.ResponseWriter, r *http.Request) error {
 	}
 	state := adminapi.EventState{
 		State: record.State.String(), Status: record.Status, TTL: record.TTL.Round(time.Second).Seconds(),
+		ID: record.IDText,
 	}
 	if !record.Content.IsZero() {
 		state.Key = record.Content.String()
-	}
-	for _, key := range asked.keys {
-		if len(asked.id) == 0 && state.ID == "" {
-			state.ID = store.ids.of(key)
-		}
 	}
 	known, byID := app.scopes.find(asked.scope)
 	state.Alone = byID && len(asked.id) > 0
@@ -133,6 +130,7 @@ func (e askedEvent) lookUp(ctx context.Context, store *sharedStore) (most dedupe
 		if record.State > most.State {
 			most = record
 		}
+		most.IDText = cmp.Or(most.IDText, record.IDText)
 	}
 	return most, nil
 }
@@ -149,6 +147,7 @@ func (a *App) forget(ctx context.Context, store *sharedStore, asked askedEvent) 
 		case record.State == dedupe.InFlight:
 			return record, dedupe.ErrInFlight // nothing is forgotten by halves
 		case record.State == dedupe.Done:
+			record.IDText = cmp.Or(found.IDText, record.IDText)
 			found = record
 		}
 	}

@@ -122,7 +122,7 @@ func (c *claiming) lead(flight *flight) admission {
 			if found.ByContent {
 				finishedKeys = dedupe.Event{Content: keys.Content}
 			}
-			success := dedupe.Success{Status: found.Status, Reply: found.Reply}
+			success := dedupe.Success{Status: found.Status, Reply: found.Reply, IDText: found.IDText}
 			c.x.store.flights.finish(flight, finishedKeys, success)
 			return duplicateOf(finished{success: success, conflict: found.Conflict, byContent: found.ByContent})
 		}

@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"context"
 	"time"
+	"unicode/utf8"
 
 	"go.uber.org/zap"
 
@@ -43,8 +44,8 @@ func (c *claim) settle(out outcome) {
 // copies in this process still get the flight's outcome.
 func (c *claim) commit(ctx context.Context, success dedupe.Success) {
 	ttl := c.x.guard.sender.TTL(&c.x.event, c.x.guard.now())
-	if !c.keys.Content.IsZero() && !c.keys.ID.IsZero() {
-		c.x.store.ids.remember(c.keys.Content, webhook.FormatID(c.x.event.ID))
+	if !c.keys.Content.IsZero() {
+		success.IDText = shortID(c.x.event.ID)
 	}
 	err := c.x.store.Commit(ctx, c.keys, success, ttl)
 	if err == nil {
@@ -55,6 +56,21 @@ func (c *claim) commit(ctx context.Context, success dedupe.Success) {
 		c.x.logFields(zap.Error(err))...)
 	c.x.store.flights.conclude(c.flight, c.keys, success)
 	c.x.store.commitLater(c.flight, c.keys, success, ttl)
+}
+
+// shortID is the ID as logs show it, for the log of a duplicate that comes with another one.
+// Few are so long that it is cut.
+func shortID(id []string) string {
+	const cut = "…"
+	text := webhook.FormatID(id)
+	if len(text) <= dedupe.MaxIDText {
+		return text
+	}
+	end := dedupe.MaxIDText - len(cut)
+	for end > 0 && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end] + cut
 }
 
 // releaseLater retries to free a claim for as long as its lease could last.

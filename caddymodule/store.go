@@ -25,7 +25,6 @@ type sharedStore struct {
 	dedupe.Store
 	kind      string
 	flights   flights
-	ids       recentIDs
 	metrics   *metrics
 	durations labelled[prometheus.Observer] // by operation
 

@@ -28,7 +28,7 @@ func (x *exchange) logDuplicate(done finished) {
 	matched := []zap.Field{zap.String("matched", "id")}
 	if done.byContent {
 		matched = []zap.Field{zap.String("matched", "content"), zap.Stringer("key", x.event.Keys.Content)}
-		if id := x.store.ids.of(x.event.Keys.Content); id != "" {
+		if id := done.success.IDText; id != "" {
 			matched = append(matched, zap.String("matched_id", id))
 		}
 	}

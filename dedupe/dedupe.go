@@ -153,8 +153,12 @@ func (s State) String() string {
 	return fmt.Sprintf("state(%d)", uint8(s))
 }
 
-// MaxReply bounds the content type and the body of a [Reply] together, in bytes.
-const MaxReply = 68 << 10
+const (
+	// MaxReply bounds the content type and the body of a [Reply] together, in bytes.
+	MaxReply = 68 << 10
+	// MaxIDText bounds the text of an ID in a [Success], in bytes.
+	MaxIDText = 128
+)
 
 // Reply is what the app said with its success, for senders to whom that is an
 // instruction. The zero Reply stands for one that is not remembered.
@@ -170,6 +174,9 @@ type Success struct {
 	// Reply is what copies of the event are to get again. It costs room, so it is only
 	// given where somebody wants it.
 	Reply Reply
+	// IDText is the event's ID as logs show it; "" where it has none. It is kept with the
+	// content key only: a copy that is recognised by it may come with another ID.
+	IDText string
 }
 
 // Answer is what a Claim found. The fields beside State are set for Done only.
@@ -182,6 +189,9 @@ type Answer struct {
 	Reply Reply
 	// ByContent: the content key was found, not the ID.
 	ByContent bool
+	// IDText is the ID of the event that was found by its content, where that was given to
+	// Commit.
+	IDText string
 	// Conflict: the ID was found, but it was finished with other content.
 	Conflict bool
 }
@@ -197,6 +207,9 @@ type Record struct {
 	// Content is the content key that an ID was finished with. Zero unless Done, and
 	// zero for content keys themselves.
 	Content Key
+	// IDText is the ID that a content key was finished with, where that was given to
+	// Commit.
+	IDText string
 	// TTL is what is left of the lease, or of the time to live.
 	TTL time.Duration
 }
@@ -214,6 +227,7 @@ func (r Record) Answer(ev Event, byContent bool) Answer {
 		Status:    r.Status,
 		Reply:     r.Reply,
 		ByContent: byContent,
+		IDText:    r.IDText,
 		Conflict:  known && r.Content != ev.Content,
 	}
 }
@@ -243,7 +257,7 @@ type Store interface {
 
 	// Commit marks ev as finished with the given success, for ttl. Its status has three
 	// digits. It overwrites claims, whoever holds them. Keys that are finished already
-	// keep their status, reply and content, and their time to live is only ever
+	// keep their status, reply, content and ID's text, and their time to live is only ever
 	// lengthened.
 	Commit(ctx context.Context, ev Event, success Success, ttl time.Duration) error
 
@@ -290,6 +304,9 @@ func CheckCommit(ev Event, success Success, ttl time.Duration) error {
 	}
 	if size := len(success.Reply.ContentType) + len(success.Reply.Body); size > MaxReply {
 		return fmt.Errorf("reply has %d bytes: it must not have more than %d", size, MaxReply)
+	}
+	if size := len(success.IDText); size > MaxIDText {
+		return fmt.Errorf("text of the id has %d bytes: it must not have more than %d", size, MaxIDText)
 	}
 	if ttl <= 0 {
 		return fmt.Errorf("time to live is %s: it must be positive", ttl)

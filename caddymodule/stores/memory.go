@@ -21,9 +21,10 @@ func init() {
 // before a restart is forwarded again if its sender sends it again.
 type Memory struct {
 	// The bound on keys held; an event has one or two. Each takes about 95
-	// bytes of memory, whatever its ID is. At the bound new events get 503,
-	// since dropping a key would let a duplicate through. A warning is logged
-	// at 80%. Default: 1000000, or about 95 MB.
+	// bytes of memory. Texts of IDs and remembered answers count as another
+	// key for each 100 bytes. At the bound new events get 503, since dropping
+	// a key would let a duplicate through. A warning is logged at 80%.
+	// Default: 1000000, or about 95 MB.
 	MaxEntries int `json:"max_entries,omitempty"`
 }
 

@@ -124,6 +124,8 @@ func (c *checkpointer) apply(pending map[dedupe.Key]finished, r records, ch chan
 			f = finished{expires: ch.expires, status: int16(ch.status), reply: ch.reply}
 			if k == ch.event.ID {
 				f.content = ch.event.Content
+			} else {
+				f.idText = ch.idText
 			}
 		case ch.expires <= f.expires:
 			continue

@@ -120,7 +120,7 @@ func TestDiskOpensCopiesTakenUnderLoad(t *testing.T) {
 		}
 		c, err := disk.Open(disk.Options{Dir: copied})
 		if err != nil {
-			testkit.WantWords(t, err, copied, "put a copy of the whole directory back", "away")
+			testkit.WantWords(t, err, copied, "put a copy of the whole directory back")
 			t.Log(err)
 			continue
 		}

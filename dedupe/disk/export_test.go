@@ -139,3 +139,9 @@ func BatchWithReply(number uint64, ev dedupe.Event, reply dedupe.Reply) []byte {
 	b := batch{number: number, time: 1, changes: []change{{event: ev, expires: 2, status: 200, reply: reply.Pack()}}}
 	return b.encode(nil)
 }
+
+// BatchWithIDText is a batch of one event with its ID's text and what its app replied.
+func BatchWithIDText(number uint64, ev dedupe.Event, text string, reply dedupe.Reply) []byte {
+	b := batch{number: number, time: 1, changes: []change{{event: ev, expires: 2, status: 200, reply: reply.Pack(), idText: text}}}
+	return b.encode(nil)
+}

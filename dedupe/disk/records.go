@@ -20,7 +20,8 @@ import (
 //	               "moved"  → number of the last batch of the log that is in here (8 bytes)
 //	               "store"  → what the log files of this store have in their first page (16 bytes)
 //	               "closed" → "moved", as a clean end left it; else not there (8 bytes)
-//	done           key → expiry (unix ms, 8 bytes), status (2), content key (16, IDs that have one)
+//	done           key → expiry (unix ms, 8 bytes), status (2), content key (16, IDs that have one);
+//	               or expiry, status with its highest bit set, text of the ID (content keys that have one)
 //	expiry         expiry (unix ms, 8 bytes), key → nothing; so the first is the next to expire
 //	replies        key → what the app replied, packed; only there where some are remembered
 var (
@@ -44,6 +45,8 @@ var (
 const (
 	shortRecord = 8 + 2
 	longRecord  = shortRecord + len(dedupe.Key{})
+	// namedBit in a status says that the text of an ID follows.
+	namedBit = 1 << 15
 )
 
 // makeBuckets prepares a new database.
@@ -76,10 +79,18 @@ func verifyBuckets(tx *bolt.Tx) error {
 		}
 	}
 	return errors.Join(
-		verifyBucket(done, func(k, v []byte) bool {
-			return len(k) == len(dedupe.Key{}) && (len(v) == shortRecord || len(v) == longRecord)
-		}),
+		verifyBucket(done, func(k, v []byte) bool { return len(k) == len(dedupe.Key{}) && soundRecord(v) }),
 		verifyBucket(expiry, func(k, v []byte) bool { return len(k) == 8+len(dedupe.Key{}) && len(v) == 0 }))
+}
+
+func soundRecord(v []byte) bool {
+	switch {
+	case len(v) < shortRecord:
+		return false
+	case v[8]&(namedBit>>8) != 0:
+		return len(v) > shortRecord && len(v) <= shortRecord+dedupe.MaxIDText
+	}
+	return len(v) == shortRecord || len(v) == longRecord
 }
 
 func verifyBucket(b *bolt.Bucket, sound func(k, v []byte) bool) error {
@@ -100,6 +111,7 @@ type finished struct {
 	status  int16
 	content dedupe.Key // of IDs that have one
 	reply   string     // packed
+	idText  string     // of content keys that have one
 }
 
 // record returns f as callers see it at a time, Absent where its time is over.
@@ -109,9 +121,23 @@ func (f finished) record(now int64) dedupe.Record {
 	}
 	reply, _ := dedupe.UnpackReply(f.reply) // it was checked when it came in
 	return dedupe.Record{
-		State: dedupe.Done, Status: int(f.status), Content: f.content, Reply: reply,
+		State: dedupe.Done, Status: int(f.status), Content: f.content, Reply: reply, IDText: f.idText,
 		TTL: time.Duration(f.expires-now) * time.Millisecond,
 	}
+}
+
+// encode returns f as it stands in the database, but for its reply.
+func (f finished) encode() []byte {
+	value := binary.BigEndian.AppendUint64(make([]byte, 0, longRecord+len(f.idText)), uint64(f.expires))
+	if f.idText != "" {
+		value = binary.BigEndian.AppendUint16(value, uint16(f.status)|namedBit)
+		return append(value, f.idText...)
+	}
+	value = binary.BigEndian.AppendUint16(value, uint16(f.status))
+	if !f.content.IsZero() {
+		value = append(value, f.content[:]...)
+	}
+	return value
 }
 
 // records are the finished keys as one transaction sees them, at one time.
@@ -134,17 +160,20 @@ func recordsOf(tx *bolt.Tx, now time.Time) records {
 func (r records) stored(k dedupe.Key) (finished, error) {
 	value := r.done.Get(k[:])
 	var f finished
-	switch len(value) {
-	case 0:
+	switch {
+	case len(value) == 0:
 		return f, nil
-	case longRecord:
-		f.content = dedupe.Key(value[shortRecord:])
-	case shortRecord:
-	default:
+	case !soundRecord(value):
 		return f, fmt.Errorf("%w: a record has %d bytes", errDamaged, len(value))
 	}
 	f.expires = int64(binary.BigEndian.Uint64(value))
-	f.status = int16(binary.BigEndian.Uint16(value[8:]))
+	status, more := binary.BigEndian.Uint16(value[8:]), value[shortRecord:]
+	f.status = int16(status &^ namedBit)
+	if status&namedBit != 0 {
+		f.idText = string(more)
+	} else {
+		copy(f.content[:], more)
+	}
 	if r.replies != nil {
 		f.reply = string(r.replies.Get(k[:]))
 	}
@@ -174,12 +203,7 @@ func (r *records) put(keys []dedupe.Key, from map[dedupe.Key]finished) error {
 				return err
 			}
 		}
-		value := binary.BigEndian.AppendUint64(make([]byte, 0, longRecord), uint64(f.expires))
-		value = binary.BigEndian.AppendUint16(value, uint16(f.status))
-		if !f.content.IsZero() {
-			value = append(value, f.content[:]...)
-		}
-		if err := errors.Join(r.done.Put(k[:], value), r.putReply(k, old.reply, f.reply)); err != nil {
+		if err := errors.Join(r.done.Put(k[:], f.encode()), r.putReply(k, old.reply, f.reply)); err != nil {
 			return err
 		}
 		expiries = append(expiries, expiryKey(f.expires, k))

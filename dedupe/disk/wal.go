@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
@@ -24,7 +23,9 @@ import (
 //	change  content key (16), ID key (16), expiry (unix ms, 8), status (2; 0: forgotten)
 //
 // A batch with a reply in it begins with "wgb2", and behind each change stands the length
-// of its reply (4) and the reply, packed and escaped.
+// of its reply (4) and the reply, packed and escaped. A batch with the text of an ID in it
+// begins with "wgb3", and behind each reply stand the length of that text (1), a zero, and
+// the text, escaped.
 //
 // Batches are numbered through both files and all of their uses, so that what is left of
 // an earlier use can be recognised: its numbers are lower.
@@ -33,18 +34,21 @@ const (
 	logStart = 4096
 	// storeAt is where the first page says which store the file belongs to.
 	storeAt = len(logMagic) + 8
-	// logSize has room for 49,000 events in batches, or 28,000 that come alone.
+	// logSize has room for 49,000 events in batches, or 28,000 that come alone; for 24,000
+	// or 17,000 where there is an ID of 36 bytes to keep the text of.
 	logSize = logStart + 2<<20
 
 	batchMagic   = "wgb1"
 	repliesMagic = "wgb2"
-	magicStart   = "wgb" // of both
+	idTextsMagic = "wgb3"
+	magicStart   = "wgb" // of all
 	magicSize    = 4
 	batchHead    = 4 + 4 + 4 + 8 + 8
 	changeSize   = 2*len(dedupe.Key{}) + 8 + 2
-	// maxBatch bounds what one write hands to the disk, to 43 kB without the replies.
+	// maxBatch bounds what one write hands to the disk, to 43 kB without the replies and the
+	// texts of IDs.
 	maxBatch = 1024
-	// maxReplies bounds the replies in one write. A single one may be longer.
+	// maxReplies bounds those in one write. A single one may be longer.
 	maxReplies = 128 << 10
 )
 
@@ -59,6 +63,7 @@ type change struct {
 	expires int64  // unix ms
 	status  int    // 0: forgotten
 	reply   string // packed; "": none
+	idText  string // "": none
 }
 
 // batch is what one write adds to the log.
@@ -71,10 +76,7 @@ type batch struct {
 // encode appends b as it stands in a log file.
 func (b *batch) encode(to []byte) []byte {
 	at := len(to)
-	magic := batchMagic
-	if b.hasReplies() {
-		magic = repliesMagic
-	}
+	magic := b.magic()
 	to = append(to, magic...)
 	to = binary.BigEndian.AppendUint32(to, 0) // the checksum's place
 	to = binary.BigEndian.AppendUint32(to, uint32(b.size()-batchHead))
@@ -85,37 +87,58 @@ func (b *batch) encode(to []byte) []byte {
 		to = append(to, c.event.ID[:]...)
 		to = binary.BigEndian.AppendUint64(to, uint64(c.expires))
 		to = binary.BigEndian.AppendUint16(to, uint16(c.status))
-		if magic == repliesMagic {
-			reply := escape(c.reply)
-			to = binary.BigEndian.AppendUint32(to, uint32(len(reply)))
-			to = append(to, reply...)
+		if magic == batchMagic {
+			continue
+		}
+		reply := escape(c.reply)
+		to = binary.BigEndian.AppendUint32(to, uint32(len(reply)))
+		to = append(to, reply...)
+		if magic == idTextsMagic {
+			text := escape(c.idText)
+			to = append(to, byte(len(text)), 0) // the zero keeps a length from beginning a magic
+			to = append(to, text...)
 		}
 	}
 	binary.BigEndian.PutUint32(to[at+4:], crc32.Checksum(to[at+8:], castagnoli))
 	return to
 }
 
-func (b *batch) hasReplies() bool {
-	return slices.ContainsFunc(b.changes, func(c change) bool { return c.reply != "" })
+// magic returns what b begins with.
+func (b *batch) magic() string {
+	magic := batchMagic
+	for _, c := range b.changes {
+		switch {
+		case c.idText != "":
+			return idTextsMagic
+		case c.reply != "":
+			magic = repliesMagic
+		}
+	}
+	return magic
 }
 
 func (b *batch) size() int {
-	size := batchHead + len(b.changes)*changeSize
-	if !b.hasReplies() {
+	size, magic := batchHead+len(b.changes)*changeSize, b.magic()
+	if magic == batchMagic {
 		return size
 	}
 	for _, c := range b.changes {
-		size += 4 + len(c.reply) + strings.Count(c.reply, escaped)
+		size += 4 + escapedLen(c.reply)
+		if magic == idTextsMagic {
+			size += 2 + escapedLen(c.idText)
+		}
 	}
 	return size
 }
 
-// escaped is what begins the magic of a batch. In a reply a zero follows it, so that no
-// app, and nobody whose text an app repeats, can write what looks like a batch.
+// escaped is what begins the magic of a batch. In a reply, and in the text of an ID, a zero
+// follows it, so that no app or sender, and nobody whose text they repeat, can write what
+// looks like a batch.
 const escaped = "wg"
 
-func escape(reply string) string   { return strings.ReplaceAll(reply, escaped, escaped+"\x00") }
-func unescape(reply string) string { return strings.ReplaceAll(reply, escaped+"\x00", escaped) }
+func escape(text string) string   { return strings.ReplaceAll(text, escaped, escaped+"\x00") }
+func unescape(text string) string { return strings.ReplaceAll(text, escaped+"\x00", escaped) }
+func escapedLen(text string) int  { return len(text) + strings.Count(text, escaped) }
 
 // parseBatch reads the batch that data begins with. It reports false where there is no
 // whole and sound one.
@@ -127,7 +150,7 @@ func parseBatch(data []byte) (b batch, ok bool) {
 	length := uint64(binary.BigEndian.Uint32(data[8:]))
 	switch {
 	case length > uint64(len(data)-batchHead),
-		magic != batchMagic && magic != repliesMagic,
+		magic != batchMagic && magic != repliesMagic && magic != idTextsMagic,
 		magic == batchMagic && length%uint64(changeSize) != 0:
 		return batch{}, false
 	}
@@ -146,14 +169,19 @@ func parseBatch(data []byte) (b batch, ok bool) {
 			status:  int(binary.BigEndian.Uint16(data[40:])),
 		}
 		data = data[changeSize:]
-		if magic == repliesMagic {
+		if magic != batchMagic {
 			if c.reply, data, ok = parseReply(data); !ok {
+				return batch{}, false
+			}
+		}
+		if magic == idTextsMagic {
+			if c.idText, data, ok = parseIDText(data); !ok {
 				return batch{}, false
 			}
 		}
 		b.changes = append(b.changes, c)
 	}
-	return b, b.hasReplies() == (magic == repliesMagic)
+	return b, magic == b.magic()
 }
 
 // parseReply reads the reply that data begins with, and returns what follows it.
@@ -169,6 +197,16 @@ func parseReply(data []byte) (reply string, rest []byte, ok bool) {
 	reply = unescape(written)
 	_, ok = dedupe.UnpackReply(reply)
 	return reply, data[size:], ok && escape(reply) == written
+}
+
+// parseIDText reads the text of an ID that data begins with, and returns what follows it.
+func parseIDText(data []byte) (text string, rest []byte, ok bool) {
+	if len(data) < 2 || data[1] != 0 || len(data)-2 < int(data[0]) {
+		return "", nil, false
+	}
+	written, rest := string(data[2:2+int(data[0])]), data[2+int(data[0]):]
+	text = unescape(written)
+	return text, rest, len(text) <= dedupe.MaxIDText && escape(text) == written
 }
 
 // wal is the write-ahead log: two files that take turns. After openWAL the writer's

@@ -351,6 +351,7 @@ func FuzzLog(f *testing.F) {
 	f.Add(slices.Concat(two, one), uint64(1))
 	f.Add(slices.Concat(two, make([]byte, 100)), uint64(9))
 	f.Add(append(disk.BatchWithReply(1, testkit.Numbered(1), dedupe.Reply{ContentType: "text/xml", Body: "<wgb1/>"}), two...), uint64(0))
+	f.Add(append(disk.BatchWithIDText(1, testkit.Numbered(1), "wgb1", dedupe.Reply{}), two...), uint64(0))
 	f.Add([]byte("wgb1wgb1wgb1"), uint64(0))
 	f.Fuzz(func(t *testing.T, batches []byte, moved uint64) {
 		data := append(append(slices.Clone(page), make([]byte, firstPage-len(page))...), batches...)

@@ -78,6 +78,9 @@ func (w *writer) commit(ctx context.Context, ev dedupe.Event, success dedupe.Suc
 		event: ev, status: success.Status, reply: reply,
 		expires: w.clock.now().UnixMilli() + dedupe.Millis(ttl),
 	})
+	if !ev.Content.IsZero() {
+		c.idText = success.IDText // nobody asks for it under the ID
+	}
 	finished, err := w.wait(ctx, c)
 	if finished {
 		writes.Put(c)
@@ -212,7 +215,7 @@ func (w *writer) checkDirectory() {
 func (w *writer) batchOf(queued []*write) int {
 	replies, most := 0, min(maxReplies, w.maxReply)
 	for n, c := range queued {
-		if replies += len(c.reply); n > 0 && (n == maxBatch || replies > most) {
+		if replies += len(c.reply) + len(c.idText); n > 0 && (n == maxBatch || replies > most) {
 			return n
 		}
 	}

@@ -17,7 +17,7 @@ const DefaultMaxEntries = 1_000_000
 type Options struct {
 	// MaxEntries bounds the number of keys held; an event has one or two. Each takes
 	// about 95 bytes. A reply that is remembered counts as another one for each 100 bytes,
-	// under each key. Default: 1,000,000.
+	// under each key, and so does the text of an ID. Default: 1,000,000.
 	MaxEntries int
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time

@@ -271,3 +271,30 @@ func TestMemoryCountsReplies(t *testing.T) {
 		testkit.Claim(t, m, testkit.Single(n), nil)
 	}
 }
+
+// The texts of IDs count by the room that they take, and give it back.
+func TestMemoryCountsIDTexts(t *testing.T) {
+	t.Parallel()
+	m, c := newMemory(10)
+	long := dedupe.Success{Status: 200, IDText: strings.Repeat("x", dedupe.MaxIDText)}
+	for round := range 20 {
+		for n := byte(1); n <= 3; n++ { // two keys, and a text in the room of more than one
+			testkit.Claim(t, m, testkit.Pair(n), nil)
+			if err := m.Commit(t.Context(), testkit.Pair(n), long, testkit.TTL); err != nil {
+				t.Fatal(err)
+			}
+		}
+		testkit.Claim(t, m, testkit.Pair(4), dedupe.ErrFull)
+		testkit.WantState(t, m, testkit.Pair(1).Content, dedupe.Done)
+		if _, err := m.Forget(t.Context(), testkit.Pair(byte(1+round%3)).ID); err != nil {
+			t.Fatal(err)
+		}
+		testkit.Claim(t, m, testkit.Pair(4), nil)
+		c.Advance(testkit.TTL)
+		for n := byte(10); n < 20; n++ {
+			testkit.Claim(t, m, testkit.Single(n), nil)
+		}
+		testkit.Claim(t, m, testkit.Single(20), dedupe.ErrFull)
+		c.Advance(testkit.TTL)
+	}
+}

@@ -8,7 +8,8 @@
 --
 -- Values, in every script: '*' and a token is in flight; three digits, and after them
 -- perhaps a content key of 16 bytes, is finished. Behind the content key, which is zeros
--- then where there is none, may be what the app replied.
+-- then where there is none, may be what the app replied. A content key's value may be '=',
+-- three digits, the length of the ID's text in a byte, that text, and the reply.
 
 local mine = '*' .. ARGV[1]
 local held, refused = {}, nil

@@ -61,14 +61,17 @@ func TestRedisValuesAreCompact(t *testing.T) {
 // value, both dictionaries.
 func TestRedisMemoryPerEvent(t *testing.T) {
 	t.Parallel()
+	idOnly := func() dedupe.Event { return dedupe.Event{ID: dedupe.Key(dedupe.NewToken())} }
 	for name, c := range map[string]struct {
 		ev   func() dedupe.Event
+		text int // bytes of the ID's text
 		most int
 	}{
-		"id only": {func() dedupe.Event { return dedupe.Event{ID: dedupe.Key(dedupe.NewToken())} }, 140},
-		"content and id": {func() dedupe.Event {
-			return dedupe.Event{Content: dedupe.Key(dedupe.NewToken()), ID: dedupe.Key(dedupe.NewToken())}
-		}, 300},
+		"id only":                     {idOnly, 0, 140},
+		"id only, its text is a UUID": {idOnly, 36, 140},
+		"content and id":              {testkit.Random, 0, 300},
+		"content and a UUID":          {testkit.Random, 36, 350},
+		"content and a long id":       {testkit.Random, dedupe.MaxIDText, 460},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -76,7 +79,7 @@ func TestRedisMemoryPerEvent(t *testing.T) {
 			r, client := newRedis(t, redis.Options{URLs: []string{server.URL()}, Timeout: testkit.Patient}), raw(t, server)
 			add := func(n int) {
 				for range n {
-					if err := r.Commit(t.Context(), c.ev(), dedupe.Success{Status: 200}, testkit.TTL); err != nil {
+					if err := r.Commit(t.Context(), c.ev(), dedupe.Success{Status: 200, IDText: strings.Repeat("x", c.text)}, testkit.TTL); err != nil {
 						t.Fatal(err)
 					}
 				}

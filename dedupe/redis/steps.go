@@ -86,12 +86,11 @@ func (r *Store) Commit(ctx context.Context, ev dedupe.Event, success dedupe.Succ
 	defer cancel()
 	for _, part := range r.parts(ev) {
 		args := append(make([]any, 0, 3), dedupe.Millis(ttl))
-		for k := range part.Keys() {
-			var content dedupe.Key
-			if k == ev.ID {
-				content = ev.Content
-			}
-			args = append(args, encode(success, content))
+		if !part.Content.IsZero() {
+			args = append(args, encodeContent(success))
+		}
+		if !part.ID.IsZero() {
+			args = append(args, encodeID(success, ev.Content))
 		}
 		if err := r.run(ctx, commitScript, part, args...).Err(); err != nil {
 			return err
@@ -212,9 +211,26 @@ func keyName(prefix string, k dedupe.Key) string {
 // errForeign reports a value under one of our keys that we cannot have written.
 var errForeign = errors.New("key holds something else: give the gateways a key_prefix or db of their own")
 
-// encode makes a finished key's value. A bare status is an integer to Redis, which
-// then needs no memory of its own. A reply stands behind a content key, if of zeros.
-func encode(success dedupe.Success, content dedupe.Key) []byte {
+// namedMark begins the value of a content key that has the text of an ID.
+const namedMark = '='
+
+// encodeContent makes the value of a content key that is finished. A bare status is an
+// integer to Redis, which then needs no memory of its own.
+func encodeContent(success dedupe.Success) []byte {
+	text := success.IDText
+	if text == "" {
+		return encodeID(success, dedupe.Key{})
+	}
+	reply := success.Reply.Pack()
+	value := append(make([]byte, 0, 5+len(text)+len(reply)), namedMark)
+	value = strconv.AppendInt(value, int64(success.Status), 10)
+	value = append(value, byte(len(text))) // MaxIDText at most
+	return append(append(value, text...), reply...)
+}
+
+// encodeID makes the value of an ID that is finished with a content key, or of any key
+// without one. A reply stands behind a content key, if of zeros.
+func encodeID(success dedupe.Success, content dedupe.Key) []byte {
 	reply := success.Reply.Pack()
 	value := strconv.AppendInt(make([]byte, 0, 3+len(content)+len(reply)), int64(success.Status), 10)
 	if !content.IsZero() || reply != "" {
@@ -224,25 +240,47 @@ func encode(success dedupe.Success, content dedupe.Key) []byte {
 }
 
 // decode reads any value that the scripts store; "" is an absent key.
-func decode(value string) (dedupe.Record, error) {
-	switch n := len(value); {
-	case n == 0:
+func decode(value string) (rec dedupe.Record, err error) {
+	if value == "" {
 		return dedupe.Record{State: dedupe.Absent}, nil
-	case value[0] == '*':
+	}
+	switch value[0] {
+	case '*':
 		return dedupe.Record{State: dedupe.InFlight}, nil
-	case n != 3 && n < 3+len(dedupe.Key{}):
+	case namedMark:
+		return decodeNamed(value[1:])
+	}
+	reply := ""
+	switch n := len(value); {
+	case n >= 3+len(rec.Content):
+		copy(rec.Content[:], value[3:])
+		reply = value[3+len(rec.Content):]
+	case n != 3:
 		return dedupe.Record{}, errForeign
 	}
-	status, err := strconv.ParseUint(value[:3], 10, 16)
-	if err != nil {
+	return decodeDone(rec, value[:3], reply)
+}
+
+// decodeNamed reads what follows namedMark.
+func decodeNamed(value string) (rec dedupe.Record, err error) {
+	if len(value) < 4 {
+		return rec, errForeign
+	}
+	size, rest := int(value[3]), value[4:]
+	if size == 0 || size > dedupe.MaxIDText || size > len(rest) {
+		return rec, errForeign
+	}
+	rec.IDText = rest[:size]
+	return decodeDone(rec, value[:3], rest[size:])
+}
+
+// decodeDone adds a finished key's status and reply to its record.
+func decodeDone(rec dedupe.Record, status, packed string) (dedupe.Record, error) {
+	code, err := strconv.ParseUint(status, 10, 16)
+	reply, ok := dedupe.UnpackReply(packed)
+	if err != nil || !ok {
 		return dedupe.Record{}, errForeign
 	}
-	rec := dedupe.Record{State: dedupe.Done, Status: int(status)}
-	if n := copy(rec.Content[:], value[3:]); n > 0 {
-		var ok bool
-		if rec.Reply, ok = dedupe.UnpackReply(value[3+n:]); !ok {
-			return dedupe.Record{}, errForeign
-		}
-	}
+	rec.State, rec.Status, rec.Reply = dedupe.Done, int(code), reply
 	return rec, nil
 }

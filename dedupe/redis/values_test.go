@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
@@ -19,12 +20,13 @@ func TestValuesOfEarlierBuilds(t *testing.T) {
 		if err != nil || got != want {
 			t.Errorf("%q is %+v, %v, want %+v", value, got, err, want)
 		}
-		if again := encode(dedupe.Success{Status: want.Status}, want.Content); want.State == dedupe.Done && string(again) != value {
+		if again := encodeID(dedupe.Success{Status: want.Status}, want.Content); want.State == dedupe.Done && string(again) != value {
 			t.Errorf("%q is written as %q", value, again)
 		}
 	}
 	for _, foreign := range []string{"20", "2000", "abc", "200" + string(content[:5]), "200" + string(content[:]) + "x",
-		"200" + string(content[:]) + "\x00\x00\x00\x09text"} {
+		"200" + string(content[:]) + "\x00\x00\x00\x09text",
+		"=", "=200", "=200\x00", "=200\x02x", "=20x\x01x", "=200\x81" + strings.Repeat("x", 129), "=200\x01x\x00\x00\x00\x09text"} {
 		if got, err := decode(foreign); err == nil {
 			t.Errorf("%q is taken for %+v", foreign, got)
 		}

@@ -28,7 +28,7 @@ const long = time.Minute
 
 // Run runs the suite. It calls open for each test, which may run in parallel.
 func Run(t *testing.T, open func(t *testing.T) Bench) {
-	for _, group := range []map[string]func(*testing.T, Bench){claims, settling, replies, races} {
+	for _, group := range []map[string]func(*testing.T, Bench){claims, settling, replies, idTexts, races} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()

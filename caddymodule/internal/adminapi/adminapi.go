@@ -21,8 +21,8 @@ type EventState struct {
 	// The key of what the event says, where it was asked for by its ID and has such a key.
 	Key string `json:"key,omitempty"`
 
-	// The ID that the event came with, where it was asked for by its key and is among the
-	// latest that this gateway has handled.
+	// The ID that the event came with, where it was asked for by its key. One of more than
+	// 128 bytes is cut, and ends with an ellipsis.
 	ID string `json:"id,omitempty"`
 
 	// The event was asked for by its ID, and a copy is recognised by nothing else.

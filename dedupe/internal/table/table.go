@@ -3,6 +3,7 @@ package table
 
 import (
 	"container/heap"
+	"encoding/binary"
 	"time"
 
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
@@ -24,6 +25,8 @@ type Table struct {
 	vacant []int32 // slots that were used
 	expiry []int32 // a heap of slots, the next to expire first
 
+	idTexts texts
+
 	// What the app said, of the few events where that is remembered.
 	replies map[dedupe.Key]dedupe.Reply
 	weight  int // of the replies
@@ -39,10 +42,23 @@ func New() Table {
 // Entry is what the table knows of one key. It is kept small, and free of pointers.
 type Entry struct {
 	key     dedupe.Key
-	owner   [16]byte      // in flight: the holder's token; finished: the content key or zero
+	owner   [16]byte      // in flight: the holder's token; finished: see named
 	expires time.Duration // since the store's start
 	place   int32         // in the heap
 	status  int16         // 0: in flight
+	named   bool          // owner says where the ID's text is; else it is the content key or zero
+}
+
+// setText makes owner say where the ID's text is.
+func (e *Entry) setText(first int32, size int) {
+	binary.BigEndian.PutUint32(e.owner[:], uint32(first))
+	e.owner[4] = byte(size) // MaxIDText at most
+	e.named = true
+}
+
+// text returns where the ID's text is.
+func (e *Entry) text() (first int32, size int) {
+	return int32(binary.BigEndian.Uint32(e.owner[:])), int(e.owner[4])
 }
 
 // HeldBy reports whether e is a claim of the attempt t.
@@ -51,8 +67,8 @@ func (e *Entry) HeldBy(t dedupe.Token) bool { return e.status == 0 && e.owner ==
 // InFlight reports whether e is a claim. A nil entry is none.
 func (e *Entry) InFlight() bool { return e != nil && e.status == 0 }
 
-// Record returns what e says at a time, but for its reply. A nil entry is Absent; others
-// must be live.
+// Record returns what e says at a time, but for its reply and its ID's text. A nil entry
+// is Absent; others must be live.
 func (e *Entry) Record(now time.Duration) dedupe.Record {
 	switch {
 	case e == nil:
@@ -60,7 +76,11 @@ func (e *Entry) Record(now time.Duration) dedupe.Record {
 	case e.status == 0:
 		return dedupe.Record{State: dedupe.InFlight, TTL: e.expires - now}
 	}
-	return dedupe.Record{State: dedupe.Done, Status: int(e.status), Content: e.owner, TTL: e.expires - now}
+	rec := dedupe.Record{State: dedupe.Done, Status: int(e.status), TTL: e.expires - now}
+	if !e.named {
+		rec.Content = e.owner
+	}
+	return rec
 }
 
 // Len returns the number of entries, those that have expired included.
@@ -71,15 +91,24 @@ func (t *Table) Record(e *Entry, now time.Duration) dedupe.Record {
 	rec := e.Record(now)
 	if rec.State == dedupe.Done {
 		rec.Reply = t.replies[e.key]
+		if e.named {
+			rec.IDText = t.idTexts.read(e.text())
+		}
 	}
 	return rec
 }
 
-// Weight is Len, with replies counted by how many entries would take their room.
-func (t *Table) Weight() int { return len(t.slots) + t.weight }
+// Weight is Len, with replies and the texts of IDs counted by how many entries would take
+// their room.
+func (t *Table) Weight() int {
+	return len(t.slots) + t.weight + t.idTexts.used*cellSize/entrySize
+}
 
-// weigh returns the weight of a reply. An entry takes about 100 bytes.
-func weigh(r dedupe.Reply) int { return (len(r.ContentType) + len(r.Body) + 99) / 100 }
+// entrySize is about what an entry takes, with its part of the maps.
+const entrySize = 100
+
+// weigh returns the weight of a reply.
+func weigh(r dedupe.Reply) int { return (len(r.ContentType) + len(r.Body) + entrySize - 1) / entrySize }
 
 // Get returns the live entry of k, or nil.
 func (t *Table) Get(k dedupe.Key, now time.Duration) *Entry {
@@ -112,7 +141,7 @@ func (t *Table) Renew(ev dedupe.Event, tok dedupe.Token, now, lease time.Duratio
 }
 
 // Finish marks every key of ev as finished. Keys that are finished already keep their
-// status, reply and content, and their time to live is only ever lengthened.
+// status, reply, content and ID's text, and their time to live is only ever lengthened.
 func (t *Table) Finish(ev dedupe.Event, success dedupe.Success, now, ttl time.Duration) {
 	for k := range ev.Keys() {
 		e := t.Get(k, now)
@@ -122,8 +151,11 @@ func (t *Table) Finish(ev dedupe.Event, success dedupe.Success, now, ttl time.Du
 		}
 		e = t.put(k, now+ttl)
 		e.status, e.owner = int16(success.Status), dedupe.Key{}
-		if k == ev.ID {
+		switch {
+		case k == ev.ID:
 			e.owner = ev.Content
+		case success.IDText != "":
+			e.setText(t.idTexts.add(success.IDText), len(success.IDText))
 		}
 		if success.Reply != (dedupe.Reply{}) {
 			t.replies[k] = success.Reply
@@ -154,6 +186,9 @@ func (t *Table) Remove(e *Entry) {
 		if r, ok := t.replies[e.key]; ok {
 			t.weight -= weigh(r)
 			delete(t.replies, e.key)
+		}
+		if e.named {
+			t.idTexts.drop(e.text())
 		}
 		t.vacant = append(t.vacant, t.slots[e.key])
 		delete(t.slots, e.key)
