@@ -28,35 +28,28 @@ var Builtin = sync.OnceValue(func() Catalogue {
 })
 
 func loadCatalogue(files fs.FS, dir string) (Catalogue, error) {
-	catalogue := make(Catalogue)
-	err := eachFile(files, dir, func(name, file string, text []byte) (err error) {
-		catalogue[name], err = ParseLines(file, text)
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("catalogue: %w", err)
-	}
-	return catalogue, nil
+	return parseFiles("catalogue", files, dir, ParseLines)
 }
 
-// eachFile calls read for each file of a directory. The name is the file's,
-// without its extension.
-func eachFile(files fs.FS, dir string, read func(name, file string, text []byte) error) error {
+// parseFiles parses each file of a directory. The results are by the file's name, without
+// its extension. what names them in errors.
+func parseFiles[T any](what string, files fs.FS, dir string, parse func(file string, text []byte) (T, error)) (map[string]T, error) {
 	entries, err := fs.ReadDir(files, dir)
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("%s: %w", what, err)
 	}
+	parsed := make(map[string]T)
 	for _, entry := range entries {
 		file := path.Join(dir, entry.Name())
 		text, err := fs.ReadFile(files, file)
-		if err != nil {
-			return err
+		if err == nil {
+			parsed[strings.TrimSuffix(entry.Name(), ".caddyfile")], err = parse(file, text)
 		}
-		if err := read(strings.TrimSuffix(entry.Name(), ".caddyfile"), file, text); err != nil {
-			return err
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", what, err)
 		}
 	}
-	return nil
+	return parsed, nil
 }
 
 // ParseLines parses a file that contains the lines of one provider and nothing

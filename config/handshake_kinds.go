@@ -82,15 +82,7 @@ var Handshakes = sync.OnceValue(func() map[string]HandshakeKind {
 })
 
 func loadHandshakes(files fs.FS, dir string) (map[string]HandshakeKind, error) {
-	kinds := make(map[string]HandshakeKind)
-	err := eachFile(files, dir, func(name, file string, text []byte) (err error) {
-		kinds[name], err = parseKind(file, text)
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("handshakes: %w", err)
-	}
-	return kinds, nil
+	return parseFiles("handshakes", files, dir, parseKind)
 }
 
 // kindLines are the lines of a kind's file, beside the blocks `check <method>… { … }`.

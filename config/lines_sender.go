@@ -26,31 +26,20 @@ func parseConfidence(p *Provider, args []string) error {
 		return errors.New("write confidence official, sdk or secondary")
 	}
 	p.Confidence = args[0]
-	return p.checkConfidence()
+	return checkConfidence(p.Confidence)
 }
 
-func (p Provider) checkConfidence() error {
-	switch p.Confidence {
+func checkConfidence(word string) error {
+	switch word {
 	case "", ConfidenceOfficial, ConfidenceSDK, ConfidenceSecondary:
 		return nil
 	}
-	return fmt.Errorf("%q is not one: write official, sdk or secondary", p.Confidence)
-}
-
-// checkFacts refuses facts that JSON can state and the lines cannot.
-func (p Provider) checkFacts() error {
-	if err := p.checkConfidence(); err != nil {
-		return lineError("confidence", "%w", err)
-	}
-	if err := p.checkUnverified(); err != nil {
-		return lineError("unverified", "%w", err)
-	}
-	return nil
+	return fmt.Errorf("%q is not one: write official, sdk or secondary", word)
 }
 
 func parseUnverified(p *Provider, args []string) error {
 	p.Unverified = args
-	return p.checkUnverified()
+	return checkUnverified(args)
 }
 
 // aspects has the parts of a line that may be unverified by themselves, and their line.
@@ -60,13 +49,13 @@ var aspects = map[string]string{
 	"timestamp_renewed": "timestamp",
 }
 
-func (p Provider) checkUnverified() error {
-	for i, word := range p.Unverified {
+func checkUnverified(words []string) error {
+	for i, word := range words {
 		_, line := providerLines[word]
 		if _, aspect := aspects[word]; !line && !aspect {
 			return fmt.Errorf("%q is neither a line nor one of %s", word, strings.Join(slices.Sorted(maps.Keys(aspects)), ", "))
 		}
-		if slices.Contains(p.Unverified[:i], word) {
+		if slices.Contains(words[:i], word) {
 			return fmt.Errorf("%s is there twice", word)
 		}
 	}

@@ -40,12 +40,3 @@ func ParsePublicURL(text string) (*PublicURL, error) {
 	}
 	return u, nil
 }
-
-// publicURL is nil without the line, and where it has placeholders: those are resolved
-// when the configuration loads, or for each request.
-func (p Provider) publicURL() (*PublicURL, error) {
-	if p.PublicURL == "" || strings.Contains(p.PublicURL, "{") {
-		return nil, nil
-	}
-	return ParsePublicURL(p.PublicURL)
-}

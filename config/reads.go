@@ -36,12 +36,3 @@ func templateReads(templates []string) []signature.Reads {
 	}
 	return all
 }
-
-// contentReads returns what the content line reads; nothing where it is a word.
-func (p Provider) contentReads() signature.Reads {
-	var reads signature.Reads
-	if template, err := signature.ParseTemplate(p.Content); err == nil {
-		reads = template.Reads()
-	}
-	return reads
-}

@@ -73,14 +73,14 @@ func (r *Resolved) retry() string {
 	case r.Copies == CopiesByTemplate:
 		by = append(by, "the text of its content line")
 	case r.Copies == CopiesByEvent:
-		by = append(by, r.signedText(true))
+		by = append(by, r.signedEvent())
 	case len(by) > 0:
 	case r.Copies == CopiesByID:
 		return "nothing: each copy reaches the app"
 	case r.FreshPerAttempt():
 		return "what is signed, the stamp included: a retry with a new stamp reaches the app again"
 	default:
-		by = append(by, r.signedText(false))
+		by = append(by, allSigned)
 	}
 	return strings.Join(by, ", or ")
 }
@@ -94,21 +94,23 @@ func (r *Resolved) replay() string {
 	case r.Copies == CopiesByTemplate:
 		return "the text of its content line"
 	case r.Copies == CopiesByEvent:
-		return r.signedText(true)
+		return r.signedEvent()
 	case r.Copies == CopiesBySigned:
-		return r.signedText(false)
+		return allSigned
 	case len(r.ID) > 0:
 		return "its ID, unless that is changed"
 	}
 	return "nothing"
 }
 
-// signedText names what is signed. timeless leaves the attempt's stamp out.
-func (r *Resolved) signedText(timeless bool) string {
-	if timeless && r.stampSigned() && r.FreshPerAttempt() {
-		return "what is signed but the stamp"
+const allSigned = "what is signed"
+
+// signedEvent names what is signed, without the attempt's stamp.
+func (r *Resolved) signedEvent() string {
+	if r.stampSigned() && r.FreshPerAttempt() {
+		return allSigned + " but the stamp"
 	}
-	return "what is signed"
+	return allSigned
 }
 
 // FreshPerAttempt reports whether something under the signature is new on each attempt: a

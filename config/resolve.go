@@ -2,6 +2,7 @@ package config
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -64,10 +65,7 @@ type Resolved struct {
 
 // Resolve checks the provider and fills in the defaults. Errors name the line.
 func (p Provider) Resolve() (*Resolved, error) {
-	if err := p.checkPositive(); err != nil {
-		return nil, err
-	}
-	if err := p.checkFacts(); err != nil {
+	if err := p.check(); err != nil {
 		return nil, err
 	}
 	scheme, err := p.compile()
@@ -76,20 +74,15 @@ func (p Provider) Resolve() (*Resolved, error) {
 	}
 	r := &Resolved{
 		Scheme:      scheme,
-		DedupeTTL:   or(p.DedupeTTL, p.defaultDedupeTTL()),
 		Methods:     p.Methods,
 		MaxBody:     p.MaxBody,
 		BodyTimeout: or(p.BodyTimeout, DefaultBodyTimeout),
 		Timeout:     or(p.Timeout, DefaultTimeout),
-		Wait:        p.wait(),
+		Wait:        p.InFlight.wait(p.AnswerWithin),
 		Answer:      p.Answer,
 	}
-	r.Lease = or(p.Lease, min(p.defaultLease(), r.Timeout))
-	r.Window = signature.Window{
-		MaxAge:   or(p.MaxAge, p.defaultMaxAge()),
-		MaxSkew:  or(p.MaxSkew, DefaultMaxSkew),
-		EventTTL: r.DedupeTTL,
-	}
+	r.Lease = or(p.Lease, min(defaultLease(p.Retries), r.Timeout))
+	r.resolveWindow(p)
 	if len(r.Methods) == 0 {
 		r.Methods = []string{"POST"}
 	}
@@ -106,8 +99,11 @@ func (p Provider) Resolve() (*Resolved, error) {
 	if err := r.resolveNames(p); err != nil {
 		return nil, err
 	}
-	if r.PublicURL, err = p.publicURL(); err != nil {
-		return nil, err
+	// One with placeholders is parsed when the configuration loads, or for each request.
+	if p.PublicURL != "" && !strings.Contains(p.PublicURL, "{") {
+		if r.PublicURL, err = ParsePublicURL(p.PublicURL); err != nil {
+			return nil, err
+		}
 	}
 	success := p.Success
 	if len(success) == 0 {
@@ -223,8 +219,8 @@ func (r *Resolved) checkTimes() error {
 	return nil
 }
 
-// checkPositive refuses values that JSON can state and the lines cannot.
-func (p Provider) checkPositive() error {
+// check refuses values and facts that JSON can state and the lines cannot.
+func (p Provider) check() error {
 	for line, d := range map[string]caddy.Duration{
 		"max_age": p.MaxAge, "max_skew": p.MaxSkew, "dedupe_ttl": p.DedupeTTL,
 		"body_timeout": p.BodyTimeout, "lease": p.Lease, "timeout": p.Timeout,
@@ -248,7 +244,16 @@ func (p Provider) checkPositive() error {
 	if p.InFlight != nil && p.InFlight.Wait < 0 {
 		return lineError("in_flight", "%s is not positive", time.Duration(p.InFlight.Wait))
 	}
-	return p.Answer.check()
+	if err := p.Answer.check(); err != nil {
+		return err
+	}
+	if err := checkConfidence(p.Confidence); err != nil {
+		return lineError("confidence", "%w", err)
+	}
+	if err := checkUnverified(p.Unverified); err != nil {
+		return lineError("unverified", "%w", err)
+	}
+	return nil
 }
 
 func (a *Answer) check() error {
@@ -266,7 +271,7 @@ func (a *Answer) check() error {
 }
 
 func (p Provider) compile() (*signature.Scheme, error) {
-	return signature.Compile(signature.Spec{
+	spec := signature.Spec{
 		Signatures:      p.Signature,
 		Signed:          p.Signed,
 		SignedFunctions: p.SignedFunctions,
@@ -274,22 +279,18 @@ func (p Provider) compile() (*signature.Scheme, error) {
 		Named:           p.Scheme,
 		Claims:          p.Claim,
 		Params:          p.Param,
-		Timestamp:       p.stamp(),
+		Timestamp:       p.Timestamp,
 		EventTime:       p.EventTime,
 		ID:              p.ID,
 		SecretEncoding:  p.SecretEncoding,
 		SecretPrefix:    p.SecretPrefix,
-	})
-}
-
-// stamp is the timestamp line, with what is known of it.
-func (p Provider) stamp() *signature.StampSpec {
-	if p.Timestamp == nil {
-		return nil
 	}
-	stamp := *p.Timestamp
-	stamp.MayBeRenewed = slices.Contains(p.Unverified, "timestamp_renewed")
-	return &stamp
+	if p.Timestamp != nil {
+		stamp := *p.Timestamp
+		stamp.MayBeRenewed = slices.Contains(p.Unverified, "timestamp_renewed")
+		spec.Timestamp = &stamp
+	}
+	return signature.Compile(spec)
 }
 
 // Span returns how long the sender retries one event: the delays, plus its time-out for
@@ -302,53 +303,49 @@ func (p Provider) Span() time.Duration {
 		return 0
 	}
 	attempts := time.Duration(len(p.Retries) + 1)
-	return p.delays() + attempts*time.Duration(p.AnswerWithin)
+	return sum(p.Retries) + attempts*time.Duration(p.AnswerWithin)
 }
 
-func (p Provider) delays() (sum time.Duration) {
-	for _, d := range p.Retries {
-		sum += time.Duration(d)
+func sum(delays []caddy.Duration) (all time.Duration) {
+	for _, d := range delays {
+		all += time.Duration(d)
 	}
-	return sum
+	return all
 }
 
-// defaultMaxAge includes the retry span where the stamp stays the same on every retry:
-// the last retry's stamp is that old.
-func (p Provider) defaultMaxAge() time.Duration {
+// resolveWindow derives how old a request may be, and how long an event is remembered.
+func (r *Resolved) resolveWindow(p Provider) {
+	maxAge := DefaultMaxAge
 	if p.Timestamp != nil && p.Timestamp.PerEvent {
-		return DefaultMaxAge + p.Span()
+		maxAge += p.Span() // the last retry's stamp is that old
 	}
-	return DefaultMaxAge
-}
-
-// defaultDedupeTTL never ends before max_age, however long that is.
-func (p Provider) defaultDedupeTTL() time.Duration {
-	window := or(p.MaxAge, p.defaultMaxAge()) + or(p.MaxSkew, DefaultMaxSkew)
-	return max(DefaultDedupeTTL, p.Span()+ttlMargin, window)
+	w := &r.Window
+	w.MaxAge, w.MaxSkew = or(p.MaxAge, maxAge), or(p.MaxSkew, DefaultMaxSkew)
+	// The default never ends before max_age, however long that is.
+	r.DedupeTTL = or(p.DedupeTTL, max(DefaultDedupeTTL, p.Span()+ttlMargin, w.MaxAge+w.MaxSkew))
+	w.EventTTL = r.DedupeTTL
 }
 
 // defaultLease is short enough that a sender whose retries end soon still makes one after
 // a gateway died: a fifth of the time that its retries take.
-func (p Provider) defaultLease() time.Duration {
-	if len(p.Retries) == 0 {
+func defaultLease(retries []caddy.Duration) time.Duration {
+	if len(retries) == 0 {
 		return DefaultLease
 	}
-	return min(DefaultLease, max(MinLease, p.delays()/5))
+	return min(DefaultLease, max(MinLease, sum(retries)/5))
 }
 
 // wait ends before the sender's own time-out, so that a copy gets its response.
-func (p Provider) wait() time.Duration {
+func (f *InFlight) wait(answerWithin caddy.Duration) time.Duration {
 	switch {
-	case p.InFlight == nil && p.AnswerWithin > 0:
-		return min(DefaultWait, time.Duration(p.AnswerWithin)/2)
-	case p.InFlight == nil:
+	case f == nil && answerWithin > 0:
+		return min(DefaultWait, time.Duration(answerWithin)/2)
+	case f == nil:
 		return DefaultWait
-	case p.InFlight.Reject:
+	case f.Reject:
 		return 0
-	case p.InFlight.Wait == 0:
-		return DefaultWait
 	}
-	return time.Duration(p.InFlight.Wait)
+	return or(f.Wait, DefaultWait)
 }
 
 func or(said caddy.Duration, otherwise time.Duration) time.Duration {

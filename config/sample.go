@@ -42,7 +42,7 @@ func NewSample(name string, p Provider, event, id string, at time.Time) (Sample,
 	}
 	if sample.made = len(sample.Body) == 0; sample.made {
 		sample.Body = []byte(`{"id":"` + id + `"}`)
-		if p.readsForms() {
+		if readsForms(p) {
 			sample.Body, sample.ContentType = []byte("id="+url.QueryEscape(id)), contentForm
 		}
 	}
@@ -54,7 +54,7 @@ func NewSample(name string, p Provider, event, id string, at time.Time) (Sample,
 
 // readsForms reports whether the provider's lines name the fields of a form. Where the
 // body is signed as it is too, the sender sends JSON unless it is told to send forms.
-func (p Provider) readsForms() bool {
+func readsForms(p Provider) bool {
 	if slices.Contains(p.Signed, "{body}") {
 		return false
 	}

@@ -32,7 +32,7 @@ func (s *Sample) fill(p Provider, id string, at time.Time) error {
 			return s.Event
 		})
 	}
-	for _, sources := range [][]signature.Source{p.ID, p.OrID, p.contentIDs()} {
+	for _, sources := range [][]signature.Source{p.ID, p.OrID, contentIDs(p.Content)} {
 		for _, source := range ownIDs(sources) {
 			f.put(source, func(before gjson.Result) any { return newID(before, id) })
 		}
@@ -170,11 +170,9 @@ func (p Provider) MissingParams() []string {
 // WithParams sets each missing constant to a sample value, so that the provider
 // resolves.
 func (p Provider) WithParams() Provider {
-	params := maps.Clone(p.Param)
+	params := make(map[string]string)
+	maps.Copy(params, p.Param)
 	for _, name := range p.MissingParams() {
-		if params == nil {
-			params = make(map[string]string)
-		}
 		params[name] = "sample"
 	}
 	p.Param = params
@@ -182,10 +180,13 @@ func (p Provider) WithParams() Provider {
 }
 
 // contentIDs returns the sources of the IDs in a content template, and where it contains
-// those of a batch, of the first event's.
-func (p Provider) contentIDs() []signature.Source {
-	var sources []signature.Source
-	reads := p.contentReads()
+// those of a batch, of the first event's. The words of a content line have none.
+func contentIDs(content string) (sources []signature.Source) {
+	template, err := signature.ParseTemplate(content)
+	if err != nil {
+		return nil
+	}
+	reads := template.Reads()
 	for _, source := range slices.Concat(reads.Sources, reads.Each) {
 		if source.Kind != signature.SourceBody && source.Kind != signature.SourceForm {
 			continue

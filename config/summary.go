@@ -68,20 +68,6 @@ const (
 	KindUnsigned   = "unsigned"
 )
 
-// Summarize describes a provider of the catalogue. For an unknown name the summary has
-// only the name.
-func Summarize(name string) Summary {
-	p, ok := Builtin()[name]
-	if !ok {
-		return Summary{Name: name}
-	}
-	summary, err := p.Summarize(name)
-	if err != nil {
-		return Summary{Name: name} // the tests find such an entry
-	}
-	return summary
-}
-
 // Summarize describes a provider. Values that only its user knows, such as a param, may
 // be missing.
 func (p Provider) Summarize(name string) (Summary, error) {
@@ -92,9 +78,9 @@ func (p Provider) Summarize(name string) (Summary, error) {
 	}
 	scheme := rules.Scheme
 	s := Summary{
-		Name: name, Title: p.Title, Docs: p.Docs, Kind: p.kind(scheme),
+		Name: name, Title: p.Title, Docs: p.Docs, Kind: kindOf(p, scheme),
 		Token:            p.Token,
-		Signed:           p.signedText(scheme),
+		Signed:           signedText(p, scheme),
 		BodySigned:       bodySigned(scheme),
 		ID:               sourcesText(p.ID),
 		IDSigned:         rules.IDSigned(),
@@ -109,7 +95,7 @@ func (p Provider) Summarize(name string) (Summary, error) {
 		Unverified:       p.Unverified,
 		SecretHint:       p.SecretHint,
 	}
-	s.SignatureHeader, s.Algorithm, s.Encoding = p.places()
+	s.SignatureHeader, s.Algorithm, s.Encoding = places(p)
 	if p.Timestamp != nil {
 		s.Timestamp, s.TimestampSigned = p.Timestamp.Source.String(), scheme.Covers(p.Timestamp.Source)
 		s.MaxAgeSeconds = seconds(rules.Window.MaxAge)
@@ -131,7 +117,7 @@ func sourcesText(sources []signature.Source) string {
 
 func seconds(d time.Duration) int64 { return int64(d / time.Second) }
 
-func (p Provider) kind(scheme *signature.Scheme) string {
+func kindOf(p Provider, scheme *signature.Scheme) string {
 	switch {
 	case p.Token != "":
 		return KindToken
@@ -145,7 +131,7 @@ func (p Provider) kind(scheme *signature.Scheme) string {
 
 // places lists where the signature is and its algorithms, each once, and the encoding of
 // the first.
-func (p Provider) places() (place, algorithm, encoding string) {
+func places(p Provider) (place, algorithm, encoding string) {
 	var places, algorithms []string
 	for _, spec := range p.Signature {
 		where := spec.Header + spec.Source.String()
@@ -172,12 +158,12 @@ var namedSchemes = map[string]string{
 	"jwt":        "the claims of a token",
 }
 
-func (p Provider) signedText(scheme *signature.Scheme) string {
+func signedText(p Provider, scheme *signature.Scheme) string {
 	if !scheme.Signed() {
 		return ""
 	}
 	if p.Scheme == "" {
-		text := strings.Join(orBodyTemplate(p.Signed), " or ")
+		text := cmp.Or(strings.Join(p.Signed, " or "), "{body}")
 		if len(p.SignedFunctions) > 0 {
 			text += ", through " + strings.Join(p.SignedFunctions, " ")
 		}
@@ -191,13 +177,6 @@ func (p Provider) signedText(scheme *signature.Scheme) string {
 		text += ", " + claim.Name + " = " + claim.Template
 	}
 	return text
-}
-
-func orBodyTemplate(templates []string) []string {
-	if len(templates) == 0 {
-		return []string{"{body}"}
-	}
-	return templates
 }
 
 func bodySigned(scheme *signature.Scheme) string {

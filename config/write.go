@@ -1,6 +1,7 @@
 package config
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,7 +41,7 @@ func (p Provider) Lines(indent string) string {
 		w.line("secret_encoding", withoutEmpty(p.SecretEncoding, p.SecretPrefix)...)
 	}
 	w.text("public_url", p.PublicURL)
-	for _, name := range sortedKeys(p.Param) {
+	for _, name := range slices.Sorted(maps.Keys(p.Param)) {
 		w.line("param", name, p.Param[name])
 	}
 	w.stamp("timestamp", p.Timestamp)
@@ -194,15 +195,6 @@ func shownHandshake(words []string) []string {
 
 func withoutEmpty(words ...string) []string {
 	return slices.DeleteFunc(words, func(word string) bool { return word == "" })
-}
-
-func sortedKeys(m map[string]string) []string {
-	var keys []string
-	for key := range m {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	return keys
 }
 
 // quoteWord quotes a word that the Caddyfile would read as several, or as none.

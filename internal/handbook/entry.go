@@ -54,11 +54,6 @@ func All(catalogue config.Catalogue) ([]Entry, error) {
 	return entries, nil
 }
 
-// signs says whether there is a signature at all.
-func (e Entry) signs() bool {
-	return e.Kind != config.KindToken && e.Kind != config.KindUnsigned
-}
-
 // uncertain says whether the entry should be tried before it is relied on.
 func (e Entry) uncertain() bool {
 	return e.Confidence == config.ConfidenceSecondary || len(e.Unverified) > 0
