@@ -98,7 +98,7 @@ func (c *claiming) admission() admission {
 // follow waits for the outcome of a copy that came first, with its body in place of the
 // copy's own.
 func (c *claiming) follow(flight *flight) error {
-	c.x.own(c.x.store.flights.sameBody(flight, c.x.event.Owned()))
+	c.x.body.own(c.x.store.flights.sameBody(flight, c.x.event.Owned()))
 	start := c.x.guard.now()
 	defer func() { c.x.inApp += c.x.guard.now().Sub(start) }()
 	return c.x.store.flights.follow(c.wait.context(), flight)

@@ -18,29 +18,43 @@ import (
 // exchange is one request on its way through a guard, with its known facts and its
 // resources: the store and the memory of its body.
 type exchange struct {
-	guard *Guard
+	tenant
 	w     http.ResponseWriter
 	r     *http.Request
-	repl  *caddy.Replacer
 	begun time.Time
 	store *sharedStore // nil where it could not be opened
 
-	bodyAsked bool // whether any of the body was read, or tried to
-	event     webhook.Event
-	named     bool          // the event's names and times, to placeholders
-	age       time.Duration // of the event or request on arrival, where that is known
-	shown     shown
-	cancel    context.CancelFunc // of what is delivered
-	route     route
-	inApp     time.Duration // time spent in the app, or waiting for it
+	body   requestBody
+	event  webhook.Event
+	named  bool               // the event's names and times, to placeholders
+	age    time.Duration      // of the event or request on arrival, where that is known
+	cancel context.CancelFunc // of what is delivered
+	route  route
+	inApp  time.Duration // time spent in the app, or waiting for it
 
 	result webhook.Result
 }
 
+// tenant is the owner of the endpoint that a request was sent to, as its placeholders
+// say. It implements [webhook.Tenant].
+type tenant struct {
+	guard *Guard
+	repl  *caddy.Replacer
+}
+
+// Secrets implements [webhook.Tenant].
+func (t *tenant) Secrets() ([]signature.Secret, *webhook.Refusal) {
+	return t.guard.secrets.of(t.repl)
+}
+
+// Scope implements [webhook.Tenant].
+func (t *tenant) Scope() (string, *webhook.Refusal) { return t.guard.scope.resolve(t.repl) }
+
 func (g *Guard) newExchange(w http.ResponseWriter, r *http.Request) *exchange {
 	repl, _ := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	work.Add(1)
-	x := &exchange{guard: g, w: w, r: r, repl: repl, begun: g.now()}
+	x := &exchange{tenant: tenant{g, repl}, w: w, r: r, begun: g.now()}
+	x.body.x = x
 	x.event.Scope = g.scope.line
 	repl.Map(x.placeholder)
 	// From here on, since a reload must not close the store on a request whose body
@@ -52,8 +66,7 @@ func (g *Guard) newExchange(w http.ResponseWriter, r *http.Request) *exchange {
 // end releases the exchange's resources and counts its result.
 func (x *exchange) end() {
 	x.route.reader.End()
-	x.hideBody()
-	x.event.Release()
+	x.body.release()
 	if x.store != nil {
 		x.store.leave()
 	}
@@ -109,11 +122,3 @@ func (x *exchange) logFields(more ...zap.Field) []zap.Field {
 		zap.String("id", webhook.FormatID(x.event.ID)),
 	}, more...)
 }
-
-// Secrets implements [webhook.Tenant].
-func (x *exchange) Secrets() ([]signature.Secret, *webhook.Refusal) {
-	return x.guard.secrets.of(x.repl)
-}
-
-// Scope implements [webhook.Tenant].
-func (x *exchange) Scope() (string, *webhook.Refusal) { return x.guard.scope.resolve(x.repl) }

@@ -206,7 +206,7 @@ func TestAnEmptyBodyIsForwardedAsNone(t *testing.T) {
 	b := newBench(t, nil)
 	d := b.guard.newExchange(httptest.NewRecorder(), b.request(""))
 	t.Cleanup(d.end)
-	d.own(body.Of(nil))
+	d.body.own(body.Of(nil))
 	(&route{x: d}).prepare(&d.event)
 	if d.r.Body != http.NoBody || d.r.ContentLength != 0 {
 		t.Errorf("body %v of length %d", d.r.Body, d.r.ContentLength)

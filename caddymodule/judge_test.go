@@ -25,7 +25,7 @@ func (b *bench) checked(r *http.Request) (*exchange, *webhook.Refusal) {
 		return d, refused
 	}
 	now := b.guard.now()
-	j := b.guard.sender.Begin(facts(r), d, now)
+	j := b.guard.sender.Begin(facts(r), &d.tenant, now)
 	return d, d.authenticate(&j, now)
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -91,11 +92,17 @@ func (c *counts) result(result webhook.Result) prometheus.Counter {
 	})
 }
 
-// secret is the counter of the requests that a secret matched, by its index.
-func (c *counts) secret(index int) prometheus.Counter {
-	return c.secrets.get(strconv.Itoa(index), func(label string) prometheus.Counter {
-		return c.metrics.secretMatches.WithLabelValues(c.provider, c.scope, label)
-	})
+// verified counts how old an event is and, where the sender is authenticated, which
+// secret matched.
+func (c *counts) verified(event *webhook.Event, authentic bool, now time.Time) {
+	if when := event.When(); !when.IsZero() {
+		c.eventAge.Observe(now.Sub(when).Seconds())
+	}
+	if authentic {
+		c.secrets.get(strconv.Itoa(event.Secret), func(label string) prometheus.Counter {
+			return c.metrics.secretMatches.WithLabelValues(c.provider, c.scope, label)
+		}).Inc()
+	}
 }
 
 // labelled keeps the metrics of one label's values. Each is made when it is first

@@ -23,16 +23,16 @@ var (
 // success returns what is remembered of the app's answer: its status and, where copies
 // repeat the answer, its type and body. Where those cannot be remembered, only the
 // status is.
-func (x *exchange) success(answer *heldAnswer) dedupe.Success {
+func (c *claim) success(answer *heldAnswer) dedupe.Success {
 	success := dedupe.Success{Status: answer.status}
-	rule := x.guard.sender.Rules.Answer
+	rule := c.x.guard.sender.Rules.Answer
 	if rule == nil || rule.Remember == 0 || answer.bodiless() {
 		return success
 	}
 	reply, err := answer.reply(rule.Remember)
 	if err != nil {
-		if entry := x.guard.logger.Check(zap.DebugLevel, "the app's answer is not remembered: a copy of the event gets its status only"); entry != nil {
-			entry.Write(x.logFields(zap.Int("status", answer.status), zap.Int64("size", answer.written), zap.NamedError("reason", err))...)
+		if entry := c.x.guard.logger.Check(zap.DebugLevel, "the app's answer is not remembered: a copy of the event gets its status only"); entry != nil {
+			entry.Write(c.x.logFields(zap.Int("status", answer.status), zap.Int64("size", answer.written), zap.NamedError("reason", err))...)
 		}
 		return success
 	}

@@ -41,7 +41,7 @@ func refusalError(w http.ResponseWriter, refused *webhook.Refusal, methods strin
 // refuse ends a request that goes no further.
 func (x *exchange) refuse(refused *webhook.Refusal) error {
 	x.setResult(refused.Result)
-	if !x.bodyAsked {
+	if !x.body.asked {
 		body.BoundRest(x.w, x.r, time.Now().Add(x.guard.sender.Rules.BodyTimeout))
 	}
 	level := zap.InfoLevel

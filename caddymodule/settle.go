@@ -28,7 +28,7 @@ func (c *claim) settle(out outcome) {
 	// The sender may have gone; its event's outcome is recorded all the same.
 	ctx := context.WithoutCancel(c.x.r.Context())
 	if out.success {
-		c.commit(ctx, c.x.success(out.answer))
+		c.commit(ctx, c.success(out.answer))
 		return
 	}
 	if err := c.x.store.Release(ctx, c.keys, c.token); err != nil && c.inStore {
