@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -90,6 +91,9 @@ func (p Provider) Resolve() (*Resolved, error) {
 		r.MaxBody = DefaultMaxBody
 	}
 	if p.Token != "" {
+		if len(p.Signature) > 0 || p.Scheme != "" {
+			return nil, lineError("token", "a sender sends either a token or a signature: remove this line, or signature and scheme")
+		}
 		token, err := ParseToken(p.Token)
 		if err != nil {
 			return nil, lineError("token", "%w", err)
@@ -121,7 +125,7 @@ func (p Provider) Resolve() (*Resolved, error) {
 // resolveNames resolves where an event's type is and what makes two deliveries the same.
 func (r *Resolved) resolveNames(p Provider) error {
 	if p.Event != (signature.Source{}) {
-		if err := p.Event.Check(); err != nil {
+		if err := p.checkSource(p.Event); err != nil {
 			return lineError("event", "%w", err)
 		}
 		r.Event = &p.Event
@@ -132,7 +136,7 @@ func (r *Resolved) resolveNames(p Provider) error {
 		}
 		id := EventID{Sources: sources, Signed: true}
 		for _, source := range sources {
-			if err := source.Check(); err != nil {
+			if err := p.checkSource(source); err != nil {
 				return lineError("id", "%w", err)
 			}
 			id.Signed = id.Signed && r.Scheme.Covers(source)
@@ -140,6 +144,14 @@ func (r *Resolved) resolveNames(p Provider) error {
 		r.ID = append(r.ID, id)
 	}
 	return r.resolveCopies(p)
+}
+
+// checkSource refuses a source that cannot be read, and one that no request has.
+func (p Provider) checkSource(source signature.Source) error {
+	if source.Kind == signature.SourceClaim && p.Scheme != "jwt" {
+		return fmt.Errorf("%s needs the line scheme jwt", source)
+	}
+	return source.Check()
 }
 
 // EventID is one way in which a request names its event.
@@ -282,6 +294,7 @@ func (p Provider) compile() (*signature.Scheme, error) {
 		Timestamp:       p.Timestamp,
 		EventTime:       p.EventTime,
 		ID:              p.ID,
+		Event:           p.Event,
 		SecretEncoding:  p.SecretEncoding,
 		SecretPrefix:    p.SecretPrefix,
 	}

@@ -116,6 +116,10 @@ func TestContradictionsAreRefusedWithTheirFix(t *testing.T) {
 		{"event time that anyone could set", "signature X-Sig\nevent_time header X-At", "event_time"},
 		{"public_url without a host", "signature X-Sig\npublic_url /hooks", "public_url: write the URL as it is registered"},
 		{"content with a typo", "signature X-Sig\ncontent {boddy}", "content: "},
+		{"a token and a signature", "token bearer\nsignature X-Sig", "token: a sender sends either a token or a signature"},
+		{"a token and a scheme", "token header X-Token\nscheme twilio", "token: a sender sends either a token or a signature"},
+		{"a type in a token that is not there", "signature X-Sig\nevent claim typ", "event: claim typ needs the line scheme jwt"},
+		{"an ID in a token that is not there", "signature X-Sig\nid header X-Id or claim jti", "id: claim jti needs the line scheme jwt"},
 		{"unknown algorithm", "signature X-Sig md5", "md5"},
 		{"unknown scheme", "signature X-Sig\nscheme trello", "trello"},
 	} {

@@ -43,7 +43,7 @@ func ParseToken(text string) (Token, error) {
 	if err != nil {
 		return Token{}, fmt.Errorf("%w; or write bearer or basic", err)
 	}
-	if source.Kind == signature.SourceSignature {
+	if source.Kind == signature.SourceSignature || source.Kind == signature.SourceClaim {
 		return Token{}, errors.New("a token is sent instead of a signature: write header <name>, query <key>, bearer or basic")
 	}
 	return eachToken(source)
@@ -67,7 +67,11 @@ var authorization = signature.Source{Kind: signature.SourceHeader, Name: "Author
 
 // InBody reports whether the token can only be read once the body is there.
 func (t Token) InBody() bool {
-	return t.Source.Kind == signature.SourceBody || t.Source.Kind == signature.SourceForm
+	switch t.Source.Kind {
+	case signature.SourceBody, signature.SourceForm, signature.SourceFormJSON:
+		return true
+	}
+	return false
 }
 
 // Logged reports whether Caddy's logs would show the token. They redact the

@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -32,7 +33,9 @@ type Event struct {
 	// Header has the request's headers, as they were sent.
 	Header map[string][]string
 
-	body *body.Body
+	// parts is how many parts an ID of the sender has at most.
+	parts int
+	body  *body.Body
 }
 
 // Own gives the event its body. The previous body's owner has dropped it.
@@ -65,9 +68,21 @@ func (e *Event) When() time.Time {
 	return e.Sent
 }
 
-// JoinedID is the ID as apps see it: its parts joined by colons. Two IDs whose parts
-// hold colons may look the same.
-func (e *Event) JoinedID() string { return strings.Join(e.ID, ":") }
+// JoinedID is the ID as apps see it: its parts joined by colons. No two IDs of one sender
+// look the same: colons inside of parts are escaped, but for the last part of the longest
+// ID, which is often a time.
+func (e *Event) JoinedID() string {
+	if len(e.ID) == 1 && e.parts <= 1 {
+		return e.ID[0]
+	}
+	parts := slices.Clone(e.ID)
+	for i := range parts {
+		if i+1 < max(e.parts, len(parts)) {
+			parts[i] = escapeID.Replace(parts[i])
+		}
+	}
+	return strings.Join(parts, ":")
+}
 
 // escapeID and unescapeID keep the colons inside a part apart from those between parts.
 var (

@@ -13,8 +13,13 @@ import (
 // MaxIDBytes bounds one part of an event ID.
 const MaxIDBytes = 1 << 10
 
-// errIDMalformed is why an ID cannot name an event.
-var errIDMalformed = errors.New("the event ID is not one string or number of at most 1 KiB")
+var (
+	// errIDMalformed is why an ID cannot name an event.
+	errIDMalformed = errors.New("the event ID is not one string or number of at most 1 KiB")
+
+	// errTypeRepeated is why an event has no one type: the app might read the other.
+	errTypeRepeated = errors.New("the event's type was sent more than once")
+)
 
 // identity decides which events are the same. Two questions have two keys, which are
 // never mixed up. The ID key decides whether this is a retry: the sender repeats its ID
@@ -46,9 +51,13 @@ func newIdentity(rules *config.Resolved) identity {
 }
 
 // read takes the event's names from an authenticated request. It returns errIDMalformed
-// where an ID is there but cannot be one.
+// where an ID is there but cannot be one, and errTypeRepeated where there are two types.
 func (i *identity) read(r *signature.Request, parts signature.Parts) (names, error) {
-	found := names{event: i.readEvent(r, parts)}
+	event, repeated := i.readEvent(r, parts)
+	if repeated {
+		return names{}, errTypeRepeated
+	}
+	found := names{event: event}
 	for _, id := range i.ids {
 		var err error
 		if found.id, err = readID(id.Sources, r, parts); err != nil {
@@ -60,6 +69,14 @@ func (i *identity) read(r *signature.Request, parts signature.Parts) (names, err
 		}
 	}
 	return found, nil
+}
+
+// parts is how many parts an ID has at most.
+func (i *identity) parts() (most int) {
+	for _, id := range i.ids {
+		most = max(most, len(id.Sources))
+	}
+	return most
 }
 
 func readID(sources []signature.Source, r *signature.Request, parts signature.Parts) ([]string, error) {
@@ -78,15 +95,15 @@ func readID(sources []signature.Source, r *signature.Request, parts signature.Pa
 }
 
 // readEvent is lenient: the type is used for routes and labels only.
-func (i *identity) readEvent(r *signature.Request, parts signature.Parts) string {
+func (i *identity) readEvent(r *signature.Request, parts signature.Parts) (event string, repeated bool) {
 	if i.event == nil {
-		return ""
+		return "", false
 	}
 	value := i.event.Read(r, parts)
-	if value.Bad || value.Repeated || len(value.Text) > MaxIDBytes || !utf8.ValidString(value.Text) {
-		return ""
+	if value.Bad || len(value.Text) > MaxIDBytes || !utf8.ValidString(value.Text) {
+		return "", value.Repeated
 	}
-	return value.Text
+	return value.Text, value.Repeated
 }
 
 // keys digests what the event is remembered by. A signed ID is enough by itself: whoever

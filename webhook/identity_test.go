@@ -46,6 +46,7 @@ func TestTheNamesOfAnEvent(t *testing.T) {
 		{name: "the other one where a part is missing", lines: "id body a body b or header X-Id", body: `{"a":"1"}`, header: map[string][]string{"X-Id": {"d1"}},
 			want: names{id: []string{"d1"}}},
 		{name: "neither", lines: "id body a or header X-Id", body: `{}`},
+		{name: "two event types", lines: "event header X-Topic", body: `{}`, header: map[string][]string{"X-Topic": {"a", "a"}}, wantErr: true},
 		{name: "an object is no ID", lines: "id body id", body: `{"id":{}}`, wantErr: true},
 		{name: "true is no ID", lines: "id body id", body: `{"id":true}`, wantErr: true},
 		{name: "too long an ID", lines: "id body id", body: `{"id":"` + long + `"}`, wantErr: true},
@@ -57,8 +58,8 @@ func TestTheNamesOfAnEvent(t *testing.T) {
 			r := &signature.Request{Method: "POST", Header: tt.header, Body: []byte(tt.body)}
 			got, err := sender.identity.read(r, signature.Parts{})
 			if tt.wantErr {
-				if !errors.Is(err, errIDMalformed) {
-					t.Errorf("error = %v, want errIDMalformed", err)
+				if !errors.Is(err, errIDMalformed) && !errors.Is(err, errTypeRepeated) {
+					t.Errorf("error = %v, want one", err)
 				}
 				return
 			}

@@ -144,6 +144,7 @@ func (j *Judgement) Identify(e *Event) *Refusal {
 		return &Refusal{IDMalformed, err}
 	}
 	e.Provider, e.ID, e.Type, e.Header = j.sender.Name, found.id, found.event, j.signed.Header
+	e.parts = j.sender.identity.parts()
 	j.Times(e)
 	scope, refused := j.tenant.Scope()
 	if refused != nil {

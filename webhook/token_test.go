@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -24,6 +25,8 @@ func TestTokens(t *testing.T) {
 		{name: "bearer expected", token: "bearer", header: map[string][]string{"Authorization": {"k"}}, found: true, malformed: true},
 		{name: "basic", token: "basic", header: map[string][]string{"Authorization": {"Basic dXNlcjpwYXNz"}}, want: "user:pass", found: true},
 		{name: "basic, not base64", token: "basic", header: map[string][]string{"Authorization": {"Basic user:pass"}}, found: true, malformed: true},
+		{name: "form", token: "form key", body: "a=1&key=k", want: "k", found: true},
+		{name: "JSON in a form", token: "form_json data.key", body: "data=%7B%22key%22%3A%22k%22%7D", want: "k", found: true},
 		{name: "body", token: "body sharedSecret", body: `{"sharedSecret":"k"}`, want: "k", found: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -105,6 +108,39 @@ func TestEachElementHasAToken(t *testing.T) {
 	for _, bad := range []string{"body value.*.a.*.b", "body *.clientState.*.x.*.y"} {
 		if _, err := config.ParseToken(bad); err == nil {
 			t.Errorf("%s is taken", bad)
+		}
+	}
+}
+
+// A token is found wherever its line may say that it is.
+func TestTokensOfAllSourcesAreAccepted(t *testing.T) {
+	body := `{"key":"` + copySecret + `"}`
+	for line, r := range map[string]signature.Request{
+		"header X-Key":       post("{}", "X-Key", copySecret),
+		"query key":          at(post("{}"), "/in", "key="+copySecret),
+		"body key":           post(body),
+		"form key":           form("key=" + copySecret),
+		"form_json data.key": form("data=" + url.QueryEscape(body)),
+		"bearer":             post("{}", "Authorization", "Bearer "+copySecret),
+		"claim key":          {},
+		"signature":          {},
+	} {
+		s, err := New("test", config.Provider{Token: line})
+		if r.Method == "" {
+			if err == nil {
+				t.Errorf("token %s loads, and no request has it", line)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		key, err := s.NewKey(copySecret)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, refused := s.Judge(r, r.Body, Fixed{[]signature.Secret{{Key: key}}, "scope"}, time.Now()); refused != nil {
+			t.Errorf("token %s: %v", line, refused)
 		}
 	}
 }
