@@ -3,6 +3,7 @@ package signature
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // signed compiles the templates of the signed bytes.
@@ -34,7 +35,8 @@ func (c *compiler) signed() error {
 		}
 		c.scheme.signed = append(c.scheme.signed, &templateContent{
 			Template: t, params: c.spec.Params, whole: c.spec.SignedFunctions,
-			open: c.scheme.lines[0].algorithm.kind() == plainHash && !t.ends(varSecret),
+			open:   c.scheme.lines[0].algorithm.kind() == plainHash && !t.ends(varSecret),
+			fields: c.signedFields(t),
 		})
 		c.noteSigned(t)
 	}
@@ -44,9 +46,33 @@ func (c *compiler) signed() error {
 // noteSigned records what verification needs to know about a template.
 func (c *compiler) noteSigned(t *Template) {
 	s := c.scheme
-	s.fields = append(s.fields, t.signedFields()...)
 	s.signsTimestamp = s.signsTimestamp || t.uses(varTimestamp)
 	s.signsID = s.signsID || t.uses(varID)
+}
+
+// signedFields are the fields that a template takes out of a body which it does not sign as
+// a whole.
+func (c *compiler) signedFields(t *Template) []signedField {
+	var fields []signedField
+	for _, source := range t.signedFields() {
+		fields = append(fields, signedField{source, c.readsInside(source)})
+	}
+	return fields
+}
+
+// readsInside reports whether ID, type or a time is read out of a field that is signed as
+// a whole. The text of an object can be written as a string too, under the same MAC, and
+// nothing would be found in that.
+func (c *compiler) readsInside(field Source) bool {
+	read := append(slices.Clone(c.spec.ID), c.spec.Event)
+	for _, stamp := range []*StampSpec{c.spec.Timestamp, c.spec.EventTime} {
+		if stamp != nil {
+			read = append(read, stamp.Source)
+		}
+	}
+	return slices.ContainsFunc(read, func(s Source) bool {
+		return field.Kind == SourceBody && s.Kind == SourceBody && s != field && s.Name != "" && holdsPath(field.Name, s.Name)
+	})
 }
 
 // namedContents are those of a scheme that has its own.

@@ -21,6 +21,15 @@ type templateContent struct {
 	whole []string
 	// open means that a plain hash is used that could be continued after its end.
 	open bool
+	// fields of the body are signed without the whole of it.
+	fields []signedField
+}
+
+// signedField is a part of a body that is signed without the whole of it.
+type signedField struct {
+	Source
+	// object means that more is read out of it, so that it is an object.
+	object bool
 }
 
 func (c *templateContent) hash(st *macState, r *Request, p Parts) error {

@@ -3,9 +3,7 @@ package signature
 import (
 	"bytes"
 	"errors"
-	"io"
 	"mime"
-	"mime/multipart"
 	"net/url"
 	"slices"
 	"strings"
@@ -47,45 +45,14 @@ func isFormKey(raw []byte, name string) bool {
 	return err == nil && key == name
 }
 
-// readFormBody returns one field of a body that is a form of either type.
+// readFormBody returns one field of a body that is a form of either type. The body itself
+// says which: the Content-Type is not signed, and a form that is called something else
+// would be one without its fields.
 func readFormBody(r *Request, name string) Value {
-	mediaType, params := contentType(r)
-	if mediaType == "multipart/form-data" {
-		return readMultipart(r.Body, params["boundary"], name)
+	if boundary, ok := bodyBoundary(r.Body); ok {
+		return readMultipart(r.Body, boundary, name)
 	}
 	return readForm(r.Body, name)
-}
-
-// readMultipart walks the whole body, so that a field that is there twice is
-// not taken for one. A file of the field's name counts as the field: apps
-// differ in which of the two they would read.
-func readMultipart(body []byte, boundary, name string) Value {
-	var v Value
-	if boundary == "" {
-		return Value{Bad: true}
-	}
-	parts := multipart.NewReader(bytes.NewReader(body), boundary)
-	for {
-		part, err := parts.NextRawPart()
-		if errors.Is(err, io.EOF) {
-			return v
-		}
-		if err != nil {
-			return Value{Bad: true}
-		}
-		if part.FormName() != name {
-			continue
-		}
-		if v.Found || v.Bad {
-			v.Repeated = true
-			return v
-		}
-		text, err := io.ReadAll(part)
-		if err != nil {
-			return Value{Bad: true}
-		}
-		v.Text, v.Found = string(text), len(text) > 0
-	}
 }
 
 // splitFormJSON cuts field and path apart.
@@ -120,8 +87,8 @@ func contentType(r *Request) (string, map[string]string) {
 }
 
 func isForm(r *Request) bool {
-	mediaType, _ := contentType(r)
-	return mediaType == "application/x-www-form-urlencoded"
+	mediaType, params := contentType(r)
+	return mediaType == "application/x-www-form-urlencoded" && plainCharset(params["charset"])
 }
 
 // formField is one field of a form, decoded.

@@ -61,7 +61,7 @@ func FuzzSignedFields(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body string) {
 		r := testRequest("POST", "https://example.com/", body)
 		text, kind := readJSON(r.Body, "s.t")
-		if kind != jsonScalar || checkFields(scheme.fields, r) != nil || !utf8.ValidString(body) || strings.Contains(body, `\u`) {
+		if kind != jsonScalar || checkFields(scheme.signed[0].(*templateContent).fields, r) != nil || !utf8.ValidString(body) || strings.Contains(body, `\u`) {
 			return
 		}
 		outer := map[string]json.RawMessage{}

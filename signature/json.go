@@ -69,15 +69,7 @@ func plainPath(path string) bool {
 // The body is not validated: what is read is either under a MAC or only used
 // once one has matched.
 func readJSON(body []byte, path string) (string, jsonKind) {
-	if !isObject(body) && !isArray(body) {
-		return "", jsonMissing // gjson would search on for the first brace
-	}
-	var v gjson.Result
-	if plainPath(path) {
-		v = gjson.GetBytes(body, path)
-	} else {
-		v = walkJSON(body, path)
-	}
+	v := findJSON(body, path)
 	switch v.Type {
 	case gjson.String:
 		return v.Str, jsonScalar
@@ -92,14 +84,33 @@ func readJSON(body []byte, path string) (string, jsonKind) {
 	}
 }
 
+// findJSON returns what stands at a path of the body.
+func findJSON(body []byte, path string) gjson.Result {
+	switch {
+	case !isObject(body) && !isArray(body):
+		return gjson.Result{} // gjson would search on for the first brace
+	case plainPath(path):
+		return gjson.GetBytes(body, path)
+	}
+	return walkJSON(body, path)
+}
+
 // jsonValue is the string or number at a path.
 func jsonValue(body []byte, path string) Value {
-	text, kind := readJSON(body, path)
-	return Value{
-		Text:  text,
-		Found: text != "" && kind == jsonScalar,
-		Bad:   kind == jsonBool || kind == jsonNested,
+	v := findJSON(body, path)
+	switch v.Type {
+	case gjson.String:
+		text := v.Str
+		if replaces(v) {
+			text = distinctText(v.Raw)
+		}
+		return Value{Text: text, Found: text != ""}
+	case gjson.Number:
+		return Value{Text: v.Raw, Found: true}
+	case gjson.Null:
+		return Value{}
 	}
+	return Value{Text: v.Raw, Bad: true}
 }
 
 // walkJSON takes a path with special characters key by key. gjson knows
@@ -154,7 +165,8 @@ func holdsPath(outer, inner string) bool {
 	return err == nil && len(o) <= len(i) && slices.Equal(o, i[:len(o)])
 }
 
-// uniqueJSON reports whether each key of a path is there once at most.
+// uniqueJSON reports whether each key of a path is there once at most, and no other key
+// that an app could take for it.
 func uniqueJSON(body, path string) bool {
 	keys, err := splitPath(path)
 	if err != nil {
@@ -169,9 +181,12 @@ func uniqueJSON(body, path string) bool {
 			return true
 		}
 		v.ForEach(func(k, value gjson.Result) bool {
-			if array && strconv.Itoa(index) == key || !array && k.Str == key {
+			switch {
+			case array && strconv.Itoa(index) == key, !array && k.Str == key:
 				found = value
 				count++
+			case !array && alike(k.Str, key):
+				count = 2
 			}
 			index++
 			return count < 2

@@ -9,7 +9,6 @@ type Scheme struct {
 	algorithms []algorithm // of the lines, each once
 	signed     []content
 	claims     []*claim
-	fields     []Source // of the body, signed without the whole of it
 	// inBody means that some signatures are in the body.
 	inBody bool
 	// Whether any of the contents uses the timestamp or the ID, which then have

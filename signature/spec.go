@@ -26,6 +26,9 @@ type Spec struct {
 	EventTime *StampSpec `json:"event_time,omitempty"`
 	// ID are the sources of the event's ID.
 	ID []Source `json:"id,omitempty"`
+	// Event is the source of the event's type. It proves nothing, but says that what it
+	// is in is an object.
+	Event Source `json:"event,omitzero"`
 	// Params are the constants of {param.NAME}.
 	Params map[string]string `json:"params,omitempty"`
 	// SecretEncoding and SecretPrefix are for [NewKey]. Default: raw, none.

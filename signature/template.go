@@ -157,7 +157,7 @@ func (t *Template) signedFields() []Source {
 		if p.placeholder == nil {
 			continue
 		}
-		if f, ok := p.placeholder.field(); ok && f.Kind != SourceForm {
+		if f, ok := p.placeholder.field(); ok {
 			fields = append(fields, f)
 		}
 	}

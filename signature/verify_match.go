@@ -77,7 +77,7 @@ func (m *matcher) matchContents(verdict *Verdict, in *Inspection, group int, key
 	for n, c := range m.scheme.signed {
 		ok, err := m.matchGroup(in, group, key, c, r, &verdict.Parts)
 		if ok {
-			if err = checkMatched(m.scheme, r, &verdict.Parts); err == nil {
+			if err = checkMatched(m.scheme, c, r, &verdict.Parts); err == nil {
 				verdict.content = n
 				return true
 			}

@@ -3,14 +3,28 @@ package signature
 import (
 	"crypto/hmac"
 	"encoding/json"
+	"mime"
+	"strings"
+
+	"github.com/tidwall/gjson"
 )
 
-// checkMatched checks what requires that the sender signed the bytes.
-func checkMatched(s *Scheme, r *Request, p *Parts) error {
+// checkMatched checks what requires that the sender signed the bytes. c is what matched.
+func checkMatched(s *Scheme, c content, r *Request, p *Parts) error {
 	if err := checkClaims(s.claims, r, p); err != nil {
 		return err
 	}
-	return checkFields(s.fields, r)
+	var fields []signedField
+	if t, ok := c.(*templateContent); ok {
+		fields = t.fields
+	}
+	for _, c := range s.claims {
+		if !c.optional && c.readsBody() {
+			return nil // all of the body is signed
+		}
+		fields = append(fields, c.fields...)
+	}
+	return checkFields(fields, r)
 }
 
 // checkClaims compares the claims of a token whose signature holds with what
@@ -38,31 +52,88 @@ func checkClaims(claims []*claim, r *Request, p *Parts) error {
 }
 
 // checkFields checks a request of which only some fields are signed, once they are
-// verified. With a second "id", or JSON that parsers read in different ways, the app
+// verified. With a second "id", or a body that parsers read in different ways, the app
 // could read something that the guard did not see.
-func checkFields(fields []Source, r *Request) error {
-	body := ""
+func checkFields(fields []signedField, r *Request) error {
+	if len(fields) == 0 {
+		return nil
+	}
+	inForm := fields[0].Kind != SourceBody
+	if !readAs(r, inForm) {
+		return refuse(SignatureMalformed, "%s is signed, and Content-Type says that it is in something else", fields[0])
+	}
+	var names []string
+	if inForm {
+		var ok bool
+		if names, ok = fieldNames(r.Body); !ok {
+			return refuse(SignatureMalformed, "%s is signed, and parsers would read the form in different ways", fields[0])
+		}
+	}
+	body := string(r.Body)
+	if !inForm && !json.Valid(r.Body) {
+		return refuse(SignatureMalformed, "%s is signed, and what it is in is not JSON", fields[0])
+	}
 	for _, f := range fields {
-		var text string
-		path := f.Name
-		if f.Kind == SourceFormJSON {
-			field, rest, err := splitFormJSON(f.Name)
-			if err != nil {
-				return err
-			}
-			text, path = readFormBody(r, field).Text, rest
-		} else {
-			if body == "" {
-				body = string(r.Body)
-			}
-			text = body
-		}
-		if !json.Valid([]byte(text)) {
-			return refuse(SignatureMalformed, "%s is signed, and what it is in is not JSON", f)
-		}
-		if !uniqueJSON(text, path) {
-			return refuse(SignatureMalformed, "%s is signed and was sent more than once", f)
+		if err := checkField(f, r, body, names); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// checkField requires that every parser reads one signed field as the guard does.
+func checkField(f signedField, r *Request, body string, names []string) error {
+	text, field, path := body, f.Name, f.Name
+	if f.Kind == SourceFormJSON {
+		var err error
+		if field, path, err = splitFormJSON(f.Name); err != nil {
+			return err
+		}
+		text = readFormBody(r, field).Text
+		if !json.Valid([]byte(text)) {
+			return refuse(SignatureMalformed, "%s is signed, and what it is in is not JSON", f)
+		}
+	}
+	if f.Kind != SourceBody && !soleField(names, field) || f.Kind != SourceForm && !uniqueJSON(text, path) {
+		return refuse(SignatureMalformed, "%s is signed, and was sent more than once or beside another name that could be taken for it", f)
+	}
+	if f.Kind == SourceForm {
+		return nil
+	}
+	switch value := findJSON([]byte(text), path); {
+	case replaces(value):
+		return refuse(SignatureMalformed, "%s is signed, and holds half of a character", f)
+	case value.Type == gjson.String && f.object:
+		return refuse(SignatureMalformed, "%s is signed, and not the object that it should be", f)
+	}
+	return nil
+}
+
+// readAs reports whether the Content-Type, which is not signed, has an app read the body as
+// the guard does: as the form that it is, or as JSON.
+func readAs(r *Request, form bool) bool {
+	values := r.Header["Content-Type"]
+	if len(values) == 0 {
+		return true // no app reads anything else then
+	}
+	mediaType, params, err := mime.ParseMediaType(values[0])
+	if err != nil || len(values) > 1 || !plainCharset(params["charset"]) {
+		return false
+	}
+	if boundary, ok := bodyBoundary(r.Body); ok && form {
+		return mediaType == "multipart/form-data" && params["boundary"] == boundary
+	}
+	if form {
+		return mediaType == "application/x-www-form-urlencoded"
+	}
+	return mediaType != "application/x-www-form-urlencoded" && !strings.HasPrefix(mediaType, "multipart/") && !strings.HasSuffix(mediaType, "xml")
+}
+
+// plainCharset reports whether a charset reads the bytes of JSON and forms as they are.
+func plainCharset(name string) bool {
+	switch strings.ToLower(name) {
+	case "", "utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1":
+		return true
+	}
+	return false
 }

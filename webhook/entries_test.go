@@ -27,7 +27,11 @@ type sent struct {
 // send makes the sample of an entry and signs it.
 func send(t *testing.T, name string, now time.Time) sent {
 	t.Helper()
-	p := config.Builtin()[name].WithParams()
+	return sendAs(t, name, config.Builtin()[name].WithParams(), now)
+}
+
+func sendAs(t *testing.T, name string, p config.Provider, now time.Time) sent {
+	t.Helper()
 	sender, err := New(name, p)
 	if err != nil {
 		t.Fatal(err)
@@ -43,7 +47,7 @@ func send(t *testing.T, name string, now time.Time) sent {
 	for name, values := range sample.Header {
 		r.Header[name] = values
 	}
-	for _, source := range append([]signature.Source{p.Event}, p.ID...) {
+	for _, source := range slices.Concat([]signature.Source{p.Event}, p.ID, p.OrID) {
 		if source.Kind == signature.SourceHeader {
 			r.Header[source.Name] = []string{"value"}
 		}

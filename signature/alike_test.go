@@ -1,0 +1,101 @@
+package signature
+
+import (
+	"strings"
+	"testing"
+)
+
+// Beside a signed field stands nothing that some reader takes for it, at any level; other
+// fields may.
+func TestNothingLooksLikeASignedField(t *testing.T) {
+	scheme := func(lines string) *Scheme {
+		return mustCompile(t, Spec{Signatures: []SignatureSpec{{Header: "Sig"}}, Signed: []string{lines}})
+	}
+	const form, parts = "application/x-www-form-urlencoded", "multipart/form-data; boundary=b"
+	part := func(head, value string) string { return "--b\r\n" + head + "\r\n\r\n" + value + "\r\n" }
+	named := func(name string) string { return "Content-Disposition: form-data; name=\"" + name + "\"" }
+	own := part(named("user_id"), "7")
+	for name, test := range map[string]struct {
+		template, contentType, body string
+		refused                     bool
+	}{
+		"JSON":                        {"{body.data.risk}", "application/json", `{"data":{"risk":"low","other":1},"kind":2}`, false},
+		"another level":               {"{body.data.risk}", "application/json", `{"risk":"high","data":{"risk":"low","x":{"risk":"high"}}}`, false},
+		"upper case":                  {"{body.data.risk}", "application/json", `{"data":{"risk":"low","RISK":"high"}}`, true},
+		"upper case around it":        {"{body.data.risk}", "application/json", `{"Data":{"risk":"high"},"data":{"risk":"low"}}`, true},
+		"a long s":                    {"{body.data.risk}", "application/json", `{"data":{"risk":"low","riſk":"high"}}`, true},
+		"a Kelvin sign":               {"{body.data.risk}", "application/json", `{"data":{"risk":"low","ris\u212a":"high"}}`, true},
+		"a dotless i":                 {"{body.data.risk}", "application/json", `{"data":{"risk":"low","rısk":"high"}}`, true},
+		"a zero byte":                 {"{body.data.risk}", "application/json", `{"data":{"risk":"low","risk\u0000x":"high"}}`, true},
+		"escaped":                     {"{body.data.risk}", "application/json", `{"data":{"risk":"low","\u0072isk":"high"}}`, true},
+		"only a like one":             {"{body.data.risk}{body.data.more|optional}", "application/json", `{"data":{"risk":"low","More":"x"}}`, true},
+		"a list":                      {"{body.list.0.risk}", "application/json", `{"list":[{"risk":"low","Risk":"high"}]}`, true},
+		"half of a character":         {"{body.data.risk}", "application/json", `{"data":{"risk":"\ud800"}}`, true},
+		"a whole one":                 {"{body.data.risk}", "application/json", `{"data":{"risk":"\ud83d\ude00"}}`, false},
+		"no type":                     {"{body.data.risk}", "", `{"data":{"risk":"low"}}`, false},
+		"a type of one's own":         {"{body.data.risk}", "application/vnd.x+json; charset=UTF-8", `{"data":{"risk":"low"}}`, false},
+		"called a form":               {"{body.data.risk}", form, `{"data":{"risk":"low","x":"&data[risk]=high"}}`, true},
+		"called XML":                  {"{body.data.risk}", "text/xml", `{"data":{"risk":"low"}}`, true},
+		"in another charset":          {"{body.data.risk}", "application/json; charset=utf-7", `{"data":{"risk":"low"}}`, true},
+		"a form":                      {"{form.user_id}", form, "user_id=7&other=1&user_idx=2&id=3", false},
+		"a dot":                       {"{form.user_id}", form, "user_id=7&user.id=8", true},
+		"a space":                     {"{form.user_id}", form, "user_id=7&user+id=8", true},
+		"a space before":              {"{form.user_id}", form, "user_id=7&%20user_id=8", true},
+		"a list in a form":            {"{form.user_id}", form, "user_id=7&user_id[]=8", true},
+		"an object in a form":         {"{form.user_id}", form, "user_id=7&user_id[a][b]=8", true},
+		"a bracket":                   {"{form.user_id}", form, "user_id=7&user%5bid=8", true},
+		"upper case in a form":        {"{form.user_id}", form, "user_id=7&User_Id=8", true},
+		"a zero byte in a form":       {"{form.user_id}", form, "user_id=7&user_id%00x=8", true},
+		"a semicolon":                 {"{form.user_id}", form, "user_id=7&x=1;user_id=8", true},
+		"what cannot be decoded":      {"{form.user_id}", form, "user_id=7&user_id%00%zz=8", true},
+		"twice":                       {"{form.user_id}", form, "user_id=7&user_id=7", true},
+		"a form that is called JSON":  {"{form.user_id}", "application/json", "user_id=7", true},
+		"a form that is called parts": {"{form.user_id}", parts, "user_id=7", true},
+		"a field of a list":           {"{form.data[user][id]}", form, "data[user][id]=7&data[user][name]=x", false},
+		"that field, in other words":  {"{form.data[user][id]}", form, "data[user][id]=7&data[user][ID]=8", true},
+		"what is around that field":   {"{form.data[user][id]}", form, "data[user][id]=7&data[user]=8", true},
+		"parts":                       {"{form.user_id}", parts, own + part(named("x"), "8") + "--b--\r\n", false},
+		"a part like it":              {"{form.user_id}", parts, own + part(named("user.id"), "8") + "--b--\r\n", true},
+		"two names":                   {"{form.user_id}", parts, own + part(named("x")+`; name="user_id"`, "8") + "--b--\r\n", true},
+		"a name with a star":          {"{form.user_id}", parts, own + part("Content-Disposition: form-data; name*=UTF-8''user_id", "8") + "--b--\r\n", true},
+		"two dispositions":            {"{form.user_id}", parts, own + part(named("x")+"\r\n"+named("user_id"), "8") + "--b--\r\n", true},
+		"an encoded part":             {"{form.user_id}", parts, part(named("user_id")+"\r\nContent-Transfer-Encoding: base64", "7") + "--b--\r\n", true},
+		"another boundary":            {"{form.user_id}", "multipart/form-data; boundary=c", own + "--b--\r\n", true},
+		"parts that are called forms": {"{form.user_id}", form, own + "--b--\r\n", true},
+		"a file beside it":            {"{form.user_id}", parts, own + part(named("x")+`; filename="name=user_id"`, "8") + "--b--\r\n", true},
+		"JSON in a form":              {"{form_json.my_data.risk}", form, "my_data=%7B%22risk%22:1%7D&x=1", false},
+		"JSON twice":                  {"{form_json.my_data.risk}", form, "my_data=%7B%22risk%22:1%7D&my.data=1", true},
+		"upper case in that JSON":     {"{form_json.my_data.risk}", form, "my_data=%7B%22risk%22:1,%22Risk%22:2%7D", true},
+	} {
+		r := testRequest("POST", "https://example.com/", test.body)
+		if r.Header["Content-Type"] = []string{test.contentType}; test.contentType == "" {
+			delete(r.Header, "Content-Type")
+		}
+		err := checkFields(scheme(test.template).signed[0].(*templateContent).fields, r)
+		if (err != nil) != test.refused {
+			t.Errorf("%s: %s: %v", name, test.body, err)
+		}
+		if err != nil && strings.Contains(err.Error(), "high") {
+			t.Errorf("%s: the refusal holds a part of the body: %v", name, err)
+		}
+	}
+}
+
+// Texts that JSON can write and UTF-8 cannot stay apart, or two events would have one ID.
+func TestHalvesOfCharactersStayApart(t *testing.T) {
+	seen := make(map[string]string)
+	for _, text := range []string{
+		`\ud800`, `\ud801`, `\udfff`, `\ufffd`, `\uD800x`, `x\ud800`, `\ud800\ud800`, `\udc00\ud800`, `\ud800\udc00`, `\ud800\\udc00`, `\\ud800`, `\ud800\n`, "é\\ud800\\u00e9", `\ud800\u0041`, `\ud8`, "\ufffd\\ud800",
+	} {
+		v := jsonValue([]byte(`{"id":"`+text+`"}`), "id")
+		if other, taken := seen[v.Text]; taken && text != `\ufffd` {
+			t.Errorf("%s and %s are one ID, %q", text, other, v.Text)
+		}
+		seen[v.Text] = text
+	}
+	for text, want := range map[string]string{`a\ud83d\ude00b`: "a😀b", `\u00e9`: "é", "\ufffd": "\ufffd", `\ufffd`: "\ufffd", `a\"\ud800\n`: "a\"\xed\xa0\x80\n"} {
+		if v := jsonValue([]byte(`{"id":"`+text+`"}`), "id"); v.Text != want {
+			t.Errorf("%s: %q, want %q", text, v.Text, want)
+		}
+	}
+}

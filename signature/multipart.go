@@ -1,0 +1,92 @@
+package signature
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"mime"
+	"mime/multipart"
+	"strings"
+)
+
+// part is one part of a multipart body.
+type part = multipart.Part
+
+// errPart is why a part's name is not the same to every reader.
+var errPart = errors.New("a part has no name, or several")
+
+// maxBoundary is the longest boundary (RFC 2046 section 5.1.1).
+const maxBoundary = 70
+
+// bodyBoundary returns the boundary of a multipart body: its first line has it, and the
+// next one is a part's header. It is false for every other body.
+func bodyBoundary(body []byte) (string, bool) {
+	rest, ok := bytes.CutPrefix(bytes.TrimLeft(body, "\r\n"), []byte("--"))
+	if !ok {
+		return "", false
+	}
+	line, rest, ok := bytes.Cut(rest, []byte("\n"))
+	line = bytes.TrimRight(line, " \t\r")
+	const header = "content-"
+	if !ok || len(line) == 0 || len(line) > maxBoundary || len(rest) < len(header) {
+		return "", false
+	}
+	return string(line), bytes.EqualFold(rest[:len(header)], []byte(header))
+}
+
+// readMultipart walks the whole body, so that a field that is there twice is
+// not taken for one. A file of the field's name counts as the field: apps
+// differ in which of the two they would read.
+func readMultipart(body []byte, boundary, name string) Value {
+	var v Value
+	seen := false
+	err := eachPart(body, boundary, func(p *part) error {
+		if p.FormName() != name {
+			return nil
+		}
+		if seen {
+			v.Repeated = true
+			return io.EOF
+		}
+		seen = true
+		text, err := io.ReadAll(p)
+		v.Text, v.Found = string(text), len(text) > 0
+		return err
+	})
+	if err != nil {
+		return Value{Bad: true}
+	}
+	return v
+}
+
+// eachPart calls do for each part, until it returns an error. io.EOF only ends it.
+func eachPart(body []byte, boundary string, do func(*part) error) error {
+	parts := multipart.NewReader(bytes.NewReader(body), boundary)
+	for {
+		p, err := parts.NextRawPart()
+		if err == nil {
+			err = do(p)
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// partName returns the name of a part, where every reader of multipart bodies sees the
+// same one: there is one Content-Disposition, with one name, and nothing is encoded.
+func partName(p *part) (string, bool) {
+	dispositions := p.Header["Content-Disposition"]
+	if len(dispositions) != 1 || len(p.Header["Content-Transfer-Encoding"]) > 0 {
+		return "", false
+	}
+	kind, params, err := mime.ParseMediaType(dispositions[0])
+	text := strings.NewReplacer(" ", "", "\t", "", "filename", "").Replace(strings.ToLower(dispositions[0]))
+	if err != nil || kind != "form-data" || strings.Count(text, "name=") != 1 || strings.Contains(text, "name*") {
+		return "", false
+	}
+	return params["name"], true
+}

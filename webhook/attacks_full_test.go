@@ -1,0 +1,5 @@
+//go:build full
+
+package webhook
+
+const oneIn = 1

@@ -1,0 +1,6 @@
+//go:build !full
+
+package webhook
+
+// oneIn is how many of the variants of one request are tried: each in `make test-full`.
+const oneIn = 7
