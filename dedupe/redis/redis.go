@@ -3,9 +3,7 @@
 package redis
 
 import (
-	"context"
 	"crypto/tls"
-	_ "embed"
 	"errors"
 	"net"
 	"runtime"
@@ -27,28 +25,6 @@ const (
 // minPoolSize keeps small gateways from queueing for connections when the server is a
 // fraction of a millisecond away: see ADR 0001.
 const minPoolSize = 64
-
-var (
-	//go:embed claim.lua
-	claimSource string
-	//go:embed renew.lua
-	renewSource string
-	//go:embed commit.lua
-	commitSource string
-	//go:embed release.lua
-	releaseSource string
-	//go:embed lookup.lua
-	lookupSource string
-	//go:embed forget.lua
-	forgetSource string
-
-	claimScript   = newScript(claimSource)
-	renewScript   = newScript(renewSource)
-	commitScript  = newScript(commitSource)
-	releaseScript = newScript(releaseSource)
-	lookupScript  = newScript(lookupSource)
-	forgetScript  = newScript(forgetSource)
-)
 
 // Options configures [New].
 type Options struct {
@@ -108,13 +84,9 @@ type Options struct {
 // last moments with it, which no client can prevent. The replica that takes over lets
 // their duplicates through.
 type Store struct {
-	client  redis.UniversalClient
-	calls   caller        // how script calls are sent: see lanes
-	master  *masterDialer // only with sentinels
-	apart   bool          // the keys of an event are on different nodes
-	addr    string
-	timeout time.Duration
-	prefix  string
+	servers
+	apart bool // the keys of an event are on different nodes
+	addr  string
 }
 
 // New returns a store on the servers that the options name. It does not dial: while servers
@@ -124,7 +96,7 @@ func New(o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Store{timeout: o.Timeout, prefix: o.KeyPrefix, apart: o.cluster()}
+	r := &Store{servers: servers{timeout: o.Timeout, prefix: o.KeyPrefix}, apart: o.cluster()}
 	if r.timeout <= 0 {
 		r.timeout = DefaultTimeout
 	}
@@ -216,63 +188,6 @@ func (r *Store) Close() error {
 		return nil
 	}
 	return err
-}
-
-// step begins one step: everything in it ends by the one deadline.
-func (r *Store) step(ctx context.Context) (context.Context, context.CancelFunc) {
-	if r.master != nil {
-		r.master.refreshIfOld()
-	}
-	return context.WithTimeout(ctx, r.timeout)
-}
-
-// caller is what script calls are sent with: lanes, or a client.
-type caller interface {
-	Do(ctx context.Context, words ...any) *redis.Cmd
-}
-
-// script is a script and the digest that servers know it by.
-type script struct{ source, digest string }
-
-func newScript(source string) script {
-	return script{source: source, digest: redis.NewScript(source).Hash()}
-}
-
-// run calls a script on the event's keys by its digest. It sends the script itself where
-// the server does not have it.
-func (r *Store) run(ctx context.Context, s script, ev dedupe.Event, args ...any) *redis.Cmd {
-	words := make([]any, 3, 5+len(args))
-	for k := range ev.Keys() {
-		words = append(words, keyName(r.prefix, k))
-	}
-	words[0], words[1], words[2] = "evalsha", s.digest, len(words)-3
-	words = append(words, args...)
-	cmd := r.calls.Do(ctx, words...)
-	if cmd.Err() != nil && redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
-		words[0], words[1] = "eval", s.source
-		cmd = r.calls.Do(ctx, words...)
-	}
-	if err := cmd.Err(); errors.Is(err, redis.ErrClosed) {
-		cmd.SetErr(dedupe.ErrClosed)
-	} else if err != nil {
-		r.relocate(err)
-	}
-	return cmd
-}
-
-// relocate looks the master, or the nodes of a Cluster, up again in the background, after
-// an error that may come from asking the wrong server. The library does so only when a
-// node of a Cluster redirects, which one that is gone does not.
-func (r *Store) relocate(err error) {
-	if unlessRefused(err) == nil && !redis.IsReadOnlyError(err) {
-		return
-	}
-	if r.master != nil {
-		r.master.refresh()
-	}
-	if c, ok := r.client.(*redis.ClusterClient); ok {
-		c.ReloadState(context.Background())
-	}
 }
 
 var (

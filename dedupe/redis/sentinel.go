@@ -199,5 +199,5 @@ func (c *masterConn) Close() error {
 	return c.Conn.Close()
 }
 
-// SyscallConn implements syscall.Conn: see dialTLS.
+// SyscallConn implements syscall.Conn: see dialer.
 func (c *masterConn) SyscallConn() (syscall.RawConn, error) { return rawConn(c.Conn) }

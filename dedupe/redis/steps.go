@@ -110,12 +110,9 @@ func (r *Store) Release(ctx context.Context, ev dedupe.Event, t dedupe.Token) er
 }
 
 // release frees as many of the parts as it can.
-func (r *Store) release(ctx context.Context, parts []dedupe.Event, t dedupe.Token) error {
-	var all error
+func (r *Store) release(ctx context.Context, parts []dedupe.Event, t dedupe.Token) (all error) {
 	for _, part := range parts {
-		if err := r.run(ctx, releaseScript, part, t[:]).Err(); err != nil {
-			all = errors.Join(all, err)
-		}
+		all = errors.Join(all, r.run(ctx, releaseScript, part, t[:]).Err())
 	}
 	return all
 }

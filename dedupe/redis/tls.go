@@ -12,19 +12,15 @@ import (
 type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 
 // dialer returns a function that dials servers, with TLS where the settings are not nil.
+// It dials as the library would, and lets it see the socket below TLS. The library checks
+// an idle connection's socket before each use, but not through TLS. After a restart of the
+// server every connection of the pool would cost an attempt, more than the retries of a
+// step.
 func dialer(settings *tls.Config) dialFunc {
-	d := &net.Dialer{KeepAlive: time.Minute}
+	below := &net.Dialer{KeepAlive: time.Minute}
 	if settings == nil {
-		return d.DialContext
+		return below.DialContext
 	}
-	return dialTLS(d, settings)
-}
-
-// dialTLS dials as the library would, and lets it see the socket below. The library
-// checks an idle connection's socket before each use, but not through TLS. After a restart
-// of the server every connection of the pool would cost an attempt, more than the retries
-// of a step.
-func dialTLS(below *net.Dialer, settings *tls.Config) dialFunc {
 	d := tls.Dialer{NetDialer: below, Config: settings}
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := d.DialContext(ctx, network, addr)

@@ -86,9 +86,7 @@ func settings(ctx context.Context, c redis.Cmdable) (map[string]string, error) {
 		if err := unlessRefused(err); err != nil {
 			return nil, err
 		}
-		for k, v := range found {
-			known[k] = v
-		}
+		maps.Copy(known, found)
 	}
 	if len(known) > 0 {
 		return known, nil
