@@ -2,13 +2,9 @@ package disk
 
 import (
 	"errors"
-	"fmt"
 	"maps"
-	"slices"
 	"sync"
 	"time"
-
-	bolt "go.etcd.io/bbolt"
 
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
 )
@@ -31,9 +27,7 @@ const (
 // The writer's goroutine drives it. A checkpoint itself runs in a goroutine of its own,
 // which touches nothing but the database and a map that no longer changes.
 type checkpointer struct {
-	path  string // of the database
-	db    *bolt.DB
-	clock clock
+	db *database
 
 	// For Open and the writer's goroutine only.
 	done    uint64     // number of the last batch that is in the database
@@ -48,10 +42,6 @@ type checkpointer struct {
 	damage   error                   // why the database must not be used any more; else nil
 }
 
-func newCheckpointer(path string, db *bolt.DB, clock clock) *checkpointer {
-	return &checkpointer{path: path, db: db, clock: clock, active: make(map[dedupe.Key]finished)}
-}
-
 // view looks at the records as they stand.
 func (c *checkpointer) view(look func(records) error) error {
 	c.mu.Lock()
@@ -59,31 +49,9 @@ func (c *checkpointer) view(look func(records) error) error {
 	if c.damage != nil {
 		return c.damage
 	}
-	err := c.read(look)
+	err := c.db.read(look)
 	c.noteDamage(err)
 	return err
-}
-
-// read looks at what is in the database.
-func (c *checkpointer) read(look func(records) error) error {
-	err := guarded(func() error {
-		return c.db.View(func(tx *bolt.Tx) error { return look(recordsOf(tx, c.clock.now())) })
-	})
-	if err != nil {
-		return fmt.Errorf("%s: %w", c.path, err)
-	}
-	return nil
-}
-
-// write changes what is in the database.
-func (c *checkpointer) write(change func(records) error) error {
-	err := guarded(func() error {
-		return c.db.Update(func(tx *bolt.Tx) error { return change(recordsOf(tx, c.clock.now())) })
-	})
-	if err != nil {
-		return fmt.Errorf("%s: %w", c.path, err)
-	}
-	return nil
 }
 
 // latest returns the newest record of k, whether or not its time is over. It needs mu,
@@ -96,45 +64,6 @@ func (c *checkpointer) latest(r records, k dedupe.Key) (finished, error) {
 		return f, nil
 	}
 	return r.stored(k)
-}
-
-// after is latest once the pending records will be there.
-func (c *checkpointer) after(pending map[dedupe.Key]finished, r records, k dedupe.Key) (finished, error) {
-	if f, ok := pending[k]; ok {
-		return f, nil
-	}
-	return c.latest(r, k)
-}
-
-// apply adds the records that a change makes to pending.
-func (c *checkpointer) apply(pending map[dedupe.Key]finished, r records, ch change) error {
-	for k := range ch.event.Keys() {
-		if ch.status == 0 {
-			pending[k] = finished{}
-			continue
-		}
-		// A key that is finished already keeps its record, and its time is only ever
-		// lengthened.
-		f, err := c.after(pending, r, k)
-		if err != nil {
-			return err
-		}
-		switch {
-		case f.expires <= r.now:
-			f = finished{expires: ch.expires, status: int16(ch.status), reply: ch.reply}
-			if k == ch.event.ID {
-				f.content = ch.event.Content
-			} else {
-				f.idText = ch.idText
-			}
-		case ch.expires <= f.expires:
-			continue
-		default:
-			f.expires = ch.expires
-		}
-		pending[k] = f
-	}
-	return nil
 }
 
 // publish shows the records of a batch to every call, once it is on the disk. Where err
@@ -154,9 +83,6 @@ func (c *checkpointer) damaged() error {
 	defer c.mu.Unlock()
 	return c.damage
 }
-
-// isDamaged reports whether the database must not be touched any more.
-func (c *checkpointer) isDamaged() bool { return c.damaged() != nil }
 
 // take notes what an error says of damage.
 func (c *checkpointer) take(err error) {
@@ -192,7 +118,7 @@ func (c *checkpointer) start() {
 	if from != nil {
 		upTo = c.target
 	}
-	go func() { result <- c.run(from, upTo) }()
+	go func() { result <- c.db.move(from, upTo) }()
 }
 
 // finish takes note of the result of a checkpoint.
@@ -224,33 +150,6 @@ func (c *checkpointer) wait() error {
 	return c.finish(<-c.running)
 }
 
-// run brings the database up to a batch. Until its last transaction the database still
-// says that nothing has been moved, and to repeat those before does no harm.
-func (c *checkpointer) run(from map[dedupe.Key]finished, upTo uint64) error {
-	keys := slices.SortedFunc(maps.Keys(from), compareKeys)
-	for {
-		some := keys[:min(len(keys), checkpointBatch)]
-		keys = keys[len(some):]
-		err := c.write(func(r records) error {
-			if err := r.put(some, from); err != nil {
-				return err
-			}
-			if len(keys) == 0 {
-				if err := r.setMoved(upTo); err != nil {
-					return err
-				}
-			}
-			return r.reclaim(max(reclaimBatch, 2*len(some)))
-		})
-		if err != nil {
-			return err
-		}
-		if len(keys) == 0 {
-			return nil
-		}
-	}
-}
-
 // worthReclaiming reports whether enough has expired for a transaction of its own. While
 // the log has records to move there will be a transaction anyway, so that takes more.
 func (c *checkpointer) worthReclaiming(logEmpty bool) (worth bool) {
@@ -258,7 +157,7 @@ func (c *checkpointer) worthReclaiming(logEmpty bool) (worth bool) {
 	if logEmpty {
 		enough = 1
 	}
-	err := c.read(func(r records) error {
+	err := c.db.read(func(r records) error {
 		worth = len(r.over(enough)) == enough
 		return nil
 	})

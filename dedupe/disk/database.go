@@ -4,14 +4,18 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
+
+	"github.com/webhookguard/caddy-webhook-guard/dedupe"
 )
 
 const (
@@ -28,30 +32,85 @@ func boltOptions() *bolt.Options {
 	return &bolt.Options{Timeout: lockTimeout, NoFreelistSync: true, FreelistType: bolt.FreelistMapType, NoStatistics: true}
 }
 
+// database has the records that were moved from the log. Its methods turn a panic of the
+// library into an error, and name the file in all of them.
+type database struct {
+	*bolt.DB
+	path  string
+	clock clock
+}
+
 // openDatabase opens the database of the store in dir, and makes both where there is
 // nothing of a store.
-func openDatabase(dir string) (d *directory, path string, db *bolt.DB, err error) {
+func openDatabase(dir string, clock clock) (d *directory, db *database, err error) {
 	if dir, err = filepath.Abs(dir); err != nil {
-		return nil, "", nil, err
+		return nil, nil, err
 	}
-	path = filepath.Join(dir, databaseName)
+	path := filepath.Join(dir, databaseName)
 	err = makeDir(dir)
 	if err == nil {
 		if err := checkDirectory(dir); err != nil {
-			return nil, "", nil, err
+			return nil, nil, err
 		}
 		err = makeDatabase(dir, path)
 	}
 	if err != nil {
-		return nil, "", nil, explain(dir, path, err)
+		return nil, nil, explain(dir, path, err)
 	}
 	if d, err = openDirectory(dir); err != nil {
-		return nil, "", nil, explain(dir, path, err)
+		return nil, nil, explain(dir, path, err)
 	}
-	if db, err = openBolt(path, func(f *os.File) error { return d.add(path, f, false) }); err != nil {
-		return nil, "", nil, errors.Join(explain(dir, path, err), d.close())
+	bolt, err := openBolt(path, func(f *os.File) error { return d.add(path, f, false) })
+	if err != nil {
+		return nil, nil, errors.Join(explain(dir, path, err), d.close())
 	}
-	return d, path, db, nil
+	return d, &database{bolt, path, clock}, nil
+}
+
+// read looks at what is in the database.
+func (d *database) read(look func(records) error) error {
+	return d.named(guarded(func() error {
+		return d.View(func(tx *bolt.Tx) error { return look(recordsOf(tx, d.clock.now())) })
+	}))
+}
+
+// write changes what is in the database.
+func (d *database) write(change func(records) error) error {
+	return d.named(guarded(func() error {
+		return d.Update(func(tx *bolt.Tx) error { return change(recordsOf(tx, d.clock.now())) })
+	}))
+}
+
+// named adds the file to an error.
+func (d *database) named(err error) error {
+	if err != nil {
+		return fmt.Errorf("%s: %w", d.path, err)
+	}
+	return nil
+}
+
+// move brings the database up to a batch. Until its last transaction the database still
+// says that nothing has been moved, and to repeat those before does no harm.
+func (d *database) move(from map[dedupe.Key]finished, upTo uint64) error {
+	keys := slices.SortedFunc(maps.Keys(from), compareKeys)
+	for {
+		some := keys[:min(len(keys), checkpointBatch)]
+		keys = keys[len(some):]
+		err := d.write(func(r records) error {
+			if err := r.put(some, from); err != nil {
+				return err
+			}
+			if len(keys) == 0 {
+				if err := r.setMoved(upTo); err != nil {
+					return err
+				}
+			}
+			return r.reclaim(max(reclaimBatch, 2*len(some)))
+		})
+		if err != nil || len(keys) == 0 {
+			return err
+		}
+	}
 }
 
 // explain says what to do about a database that does not open.

@@ -44,9 +44,9 @@ func (s *Store) Syncs() bool { return !s.checkpointer.db.NoSync && !s.checkpoint
 
 // Queued is how many writes wait for the writer to take them.
 func (s *Store) Queued() int {
-	s.writer.mu.Lock()
-	defer s.writer.mu.Unlock()
-	return len(s.writer.queue)
+	s.writer.queue.mu.Lock()
+	defer s.writer.queue.mu.Unlock()
+	return len(s.writer.queue.waiting)
 }
 
 // SetWaitBudget sets how long callers wait for the disk.

@@ -36,12 +36,12 @@ func openWAL(dir *directory, cp *checkpointer, o Options) (*wal, error) {
 
 func (w *wal) recover(cp *checkpointer, o Options) error {
 	var from origin
-	err := cp.read(func(r records) error {
+	err := cp.db.read(func(r records) error {
 		from = r.origin()
 		return nil
 	})
 	if err != nil {
-		return explain(w.dir.path, cp.path, err)
+		return explain(w.dir.path, cp.db.path, err)
 	}
 	givenUp, err := w.giveUp()
 	if err != nil {
@@ -75,8 +75,8 @@ func (w *wal) recover(cp *checkpointer, o Options) error {
 		return err
 	}
 	// From now on it is noticed where a log file is missing.
-	if err := cp.write(func(r records) error { return r.setOpen(from) }); err != nil {
-		return explain(w.dir.path, cp.path, err)
+	if err := cp.db.write(func(r records) error { return r.setOpen(from) }); err != nil {
+		return explain(w.dir.path, cp.db.path, err)
 	}
 	if givenUp {
 		err := errors.Join(os.Remove(filepath.Join(w.dir.path, giveUpName)), syncDir(w.dir.path))
@@ -172,6 +172,7 @@ func (w *wal) makeFiles(from origin, o Options) error {
 func (c *checkpointer) replay(dir string, runs [][]batch) (next uint64, err error) {
 	next = c.done + 1
 	c.flushing = make(map[dedupe.Key]finished)
+	moving := draft{c.flushing, c}
 	for _, run := range runs {
 		// A batch may be there twice: the first file did not take it, as far as any caller
 		// was told, and so it was written to the other.
@@ -179,14 +180,14 @@ func (c *checkpointer) replay(dir string, runs [][]batch) (next uint64, err erro
 			return 0, explainLog(dir, fmt.Errorf("%w: batches %d to %d are neither in %s nor in a journal",
 				errDamaged, next, first-1, databaseName))
 		}
-		err := c.read(func(r records) error {
+		err := c.db.read(func(r records) error {
 			for _, b := range run {
 				if b.number <= c.done {
 					continue
 				}
 				r.now = b.time
 				for _, ch := range b.changes {
-					if err := c.apply(c.flushing, r, ch); err != nil {
+					if err := moving.apply(r, ch); err != nil {
 						return err
 					}
 				}
@@ -194,7 +195,7 @@ func (c *checkpointer) replay(dir string, runs [][]batch) (next uint64, err erro
 			return nil
 		})
 		if err != nil {
-			return 0, explain(dir, c.path, err)
+			return 0, explain(dir, c.db.path, err)
 		}
 		next = run[len(run)-1].number + 1
 	}

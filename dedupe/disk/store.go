@@ -7,7 +7,7 @@
 // Locks are taken in this order, and none while a database transaction is open:
 //  1. claims.mu: the claims, and what a call sees of claims and records together
 //  2. checkpointer.mu: the records that the database does not have yet
-//  3. writer.mu: the queue of writes
+//  3. queue.mu: the queue of writes
 package disk
 
 import (
@@ -59,11 +59,11 @@ type Store struct {
 // What is neither new nor whole is refused. Its errors name the directory and the fix.
 func Open(o Options) (*Store, error) {
 	clock := newClock(o.Now)
-	dir, path, db, err := openDatabase(o.Dir)
+	dir, db, err := openDatabase(o.Dir, clock)
 	if err != nil {
 		return nil, err
 	}
-	cp := newCheckpointer(path, db, clock)
+	cp := &checkpointer{db: db, active: make(map[dedupe.Key]finished)}
 	log, err := openWAL(dir, cp, o)
 	if err != nil {
 		return nil, errors.Join(err, db.Close(), dir.close())
@@ -91,7 +91,7 @@ func (s *Store) Claim(ctx context.Context, ev dedupe.Event, t dedupe.Token, leas
 		return dedupe.Answer{}, err
 	}
 	defer s.claims.mu.Unlock()
-	if err := s.writer.lastFailure(); err != nil {
+	if err := s.writer.queue.lastFailure(); err != nil {
 		return dedupe.Answer{}, err
 	}
 
@@ -179,8 +179,8 @@ func (s *Store) Forget(ctx context.Context, id dedupe.Key) (dedupe.Record, error
 // returns, the directory is free for another process.
 func (s *Store) Close() error {
 	s.claims.close()
-	first := s.writer.close()
-	if s.checkpointer.isDamaged() {
+	first := s.writer.queue.close()
+	if s.checkpointer.damaged() != nil {
 		return nil // the library may hold locks for good: the end of the process closes the file
 	}
 	<-s.writer.ended

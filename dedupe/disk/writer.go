@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
@@ -32,23 +31,15 @@ type writer struct {
 	claims       *claims
 	checkpointer *checkpointer
 	log          *wal
+	queue        queue
 
-	wake   chan struct{} // receives when there is something to do
 	ended  chan struct{} // closed when it has ended
 	endErr error         // its result; set before ended is closed
 
-	// For the goroutine only. They are kept for their memory.
-	pending map[dedupe.Key]finished // the records of the batch that is being written
-	batch   batch
-	taken   []*write
-	lost    error // why what is written would be lost; else nil
-
-	// mu guards what follows. No other lock is taken under it.
-	mu      sync.Mutex
-	queue   []*write // for the goroutine to take
-	unsaved []*write // commits of the last batch that failed
-	failure error    // why the last batch failed; nil after one that did not
-	closed  bool
+	// For the goroutine only. Batch and draft are kept for their memory.
+	batch batch
+	draft draft // of the batch that is being written
+	lost  error // why what is written would be lost; else nil
 }
 
 func newWriter(s *Store, clock clock) *writer {
@@ -62,9 +53,9 @@ func newWriter(s *Store, clock clock) *writer {
 		checkpointer: s.checkpointer,
 		log:          s.log,
 
-		wake:    make(chan struct{}, 1),
-		ended:   make(chan struct{}),
-		pending: make(map[dedupe.Key]finished),
+		queue: queue{wake: make(chan struct{}, 1)},
+		ended: make(chan struct{}),
+		draft: draft{make(map[dedupe.Key]finished), s.checkpointer},
 	}
 }
 
@@ -111,15 +102,9 @@ func (w *writer) wait(ctx context.Context, c *write) (finished bool, err error) 
 	if err := w.checkpointer.damaged(); err != nil {
 		return false, err
 	}
-	w.mu.Lock()
-	if w.closed {
-		w.mu.Unlock()
-		return false, dedupe.ErrClosed
+	if err := w.queue.add(c); err != nil {
+		return false, err
 	}
-	w.queue = append(w.queue, c)
-	w.mu.Unlock()
-	w.signal()
-
 	c.late.Reset(w.waitBudget)
 	defer c.late.Stop()
 	select {
@@ -129,36 +114,9 @@ func (w *writer) wait(ctx context.Context, c *write) (finished bool, err error) 
 		return false, ctx.Err()
 	case <-c.late.C:
 		err := fmt.Errorf("%s: the disk has not taken a write for %s", w.dir.path, w.waitBudget)
-		w.mu.Lock()
-		w.failure = err // until a write succeeds
-		w.mu.Unlock()
+		w.queue.fail(err)
 		return false, err
 	}
-}
-
-func (w *writer) signal() {
-	select {
-	case w.wake <- struct{}{}:
-	default: // it is awake already
-	}
-}
-
-// lastFailure returns why the disk takes no writes, or nil.
-func (w *writer) lastFailure() error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.failure
-}
-
-// close ends the goroutine once it has carried out what is queued. It reports whether it
-// is the first call.
-func (w *writer) close() (first bool) {
-	w.mu.Lock()
-	first = !w.closed
-	w.closed = true
-	w.mu.Unlock()
-	w.signal()
-	return first
 }
 
 // run is the goroutine.
@@ -169,7 +127,7 @@ func (w *writer) run() {
 	for {
 		due := false
 		select {
-		case <-w.wake:
+		case <-w.queue.wake:
 		case <-tick.C:
 			due = true
 		case err := <-w.checkpointer.running:
@@ -179,7 +137,7 @@ func (w *writer) run() {
 		if due {
 			w.checkDirectory()
 		}
-		queued, closed, retry := w.take(due)
+		queued, closed, retry := w.queue.take(due && w.checkpointer.damaged() == nil)
 		for first := true; len(queued) > 0 || retry && first; first = false {
 			some := queued[:w.batchOf(queued)]
 			err := w.save(some)
@@ -205,9 +163,7 @@ func (w *writer) checkDirectory() {
 	w.lost = w.dir.check()
 	w.checkpointer.take(w.lost)
 	if w.lost != nil {
-		w.mu.Lock()
-		w.failure = w.lost
-		w.mu.Unlock()
+		w.queue.fail(w.lost)
 	}
 }
 
@@ -222,20 +178,6 @@ func (w *writer) batchOf(queued []*write) int {
 	return len(queued)
 }
 
-// take returns the writes of a round. After a failure, when due, these are those that
-// failed first: they are the best probe of whether the disk takes such writes by now.
-func (w *writer) take(due bool) (queued []*write, closed, retry bool) {
-	retry = due && w.checkpointer.damaged() == nil
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	queued = w.queue
-	w.queue, w.taken = w.taken[:0], queued
-	if retry = retry && w.failure != nil; retry {
-		queued = append(w.unsaved, queued...)
-	}
-	return queued, w.closed, retry
-}
-
 // save carries writes out, and returns when they are on the disk, synced.
 func (w *writer) save(some []*write) error {
 	if err := w.checkpointer.damaged(); err != nil {
@@ -244,9 +186,9 @@ func (w *writer) save(some []*write) error {
 	if w.lost != nil {
 		return w.lost
 	}
-	clear(w.pending)
+	clear(w.draft.records)
 	b := batch{number: w.log.next, time: w.clock.now().UnixMilli(), changes: w.batch.changes[:0]}
-	read := w.checkpointer.read
+	read := w.checkpointer.db.read
 	if slices.ContainsFunc(some, func(c *write) bool { return c.forget }) {
 		read = w.readWithClaims
 	}
@@ -261,7 +203,7 @@ func (w *writer) save(some []*write) error {
 					continue
 				}
 			}
-			if err := w.checkpointer.apply(w.pending, r, c.change); err != nil {
+			if err := w.draft.apply(r, c.change); err != nil {
 				return err
 			}
 			b.changes = append(b.changes, c.change)
@@ -270,7 +212,7 @@ func (w *writer) save(some []*write) error {
 	})
 	w.batch = b
 	// After a failure only a write, if of nothing, shows whether the disk takes any.
-	if err == nil && (len(b.changes) > 0 || w.lastFailure() != nil) {
+	if err == nil && (len(b.changes) > 0 || w.queue.lastFailure() != nil) {
 		err = w.append(&b)
 	}
 	if err != nil {
@@ -285,12 +227,12 @@ func (w *writer) save(some []*write) error {
 func (w *writer) readWithClaims(look func(records) error) error {
 	w.claims.mu.Lock()
 	defer w.claims.mu.Unlock()
-	return w.checkpointer.read(look)
+	return w.checkpointer.db.read(look)
 }
 
 // prepareForget looks up what a Forget is to remove. The claims are locked.
 func (w *writer) prepareForget(r records, c *write) error {
-	f, err := w.checkpointer.after(w.pending, r, c.event.ID)
+	f, err := w.draft.latest(r, c.event.ID)
 	if err != nil {
 		return err
 	}
@@ -330,7 +272,7 @@ func (w *writer) rotate() error {
 func (w *writer) finish(some []*write, err error) {
 	var unsaved []*write
 	w.claims.mu.Lock()
-	w.checkpointer.publish(w.pending, err)
+	w.checkpointer.publish(w.draft.records, err)
 	for _, c := range some {
 		switch {
 		case c.forget:
@@ -344,9 +286,7 @@ func (w *writer) finish(some []*write, err error) {
 	w.claims.mu.Unlock()
 
 	// Only now: a Claim that sees no failure must see the records.
-	w.mu.Lock()
-	w.failure, w.unsaved = err, unsaved
-	w.mu.Unlock()
+	w.queue.settle(err, unsaved)
 	for _, c := range some {
 		if c.done != nil {
 			c.err = err
@@ -359,7 +299,7 @@ func (w *writer) finish(some []*write, err error) {
 func (w *writer) maintain() {
 	cp := w.checkpointer
 	switch {
-	case cp.running != nil || cp.isDamaged() || w.lost != nil:
+	case cp.running != nil || cp.damaged() != nil || w.lost != nil:
 	case cp.flushing != nil:
 		cp.start() // it has failed before
 	case w.log.last() > cp.done && w.clock.elapsed()-w.log.since >= checkpointEvery:
@@ -372,10 +312,10 @@ func (w *writer) maintain() {
 // end leaves everything in the database. What cannot be moved stays in the log until the
 // store is opened again.
 func (w *writer) end() error {
-	if !w.checkpointer.isDamaged() {
+	if w.checkpointer.damaged() == nil {
 		w.checkDirectory()
 	}
-	if w.checkpointer.isDamaged() {
+	if w.checkpointer.damaged() != nil {
 		return nil
 	}
 	if err := w.rotate(); err != nil {
@@ -384,5 +324,5 @@ func (w *writer) end() error {
 	if err := w.checkpointer.wait(); err != nil {
 		return err
 	}
-	return errors.Join(w.lost, w.checkpointer.write(func(r records) error { return r.setClosed(w.checkpointer.done) }))
+	return errors.Join(w.lost, w.checkpointer.db.write(func(r records) error { return r.setClosed(w.checkpointer.done) }))
 }
