@@ -160,7 +160,7 @@ func (a *App) open() (*sharedStore, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &sharedStore{Store: opened, kind: a.module.CaddyModule().ID.Name(), metrics: a.metrics}, nil
+		return newSharedStore(opened, a.module.CaddyModule().ID.Name(), a.metrics), nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("webhook_guard: opening the store: %s: %w", a.module.CaddyModule().ID.Name(), err)

@@ -94,7 +94,7 @@ func benchGuard(b *testing.B, sender testbed.Sender, edit func(*Guard)) *Guard {
 	g.ProviderName = sender.Name
 	g.Secret = []Secret{{Value: sender.Secret}}
 	store := memory.New(memory.Options{MaxEntries: 100_000_000})
-	g.app.store = &sharedStore{Store: store, kind: "memory", metrics: g.metrics}
+	g.app.store = newSharedStore(store, "memory", g.metrics)
 	if edit != nil {
 		edit(g)
 	}

@@ -170,7 +170,7 @@ func fuzzOne(t *testing.T, g *Guard, r *http.Request, p proof) (first webhook.Re
 		r.Header[name] = append(r.Header[name], "spoofed")
 	}
 	store := newFakeStore()
-	g.app.store = &sharedStore{Store: store, kind: "fake", metrics: g.metrics}
+	g.app.store = newSharedStore(store, "fake", g.metrics)
 	calls := 0
 	app := caddyhttp.HandlerFunc(func(w http.ResponseWriter, forwarded *http.Request) error {
 		calls++

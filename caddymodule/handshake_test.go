@@ -59,7 +59,7 @@ func newCheckBench(words string, edit func(*Guard)) (*checkBench, error) {
 		Signature: []signature.SignatureSpec{{Header: "X-Sig"}},
 		ID:        sourcesOf("body id"),
 	}}}
-	g.app.store = &sharedStore{Store: memory.New(memory.Options{}), kind: "memory", metrics: g.metrics}
+	g.app.store = newSharedStore(memory.New(memory.Options{}), "memory", g.metrics)
 	g.Handshake = strings.Fields(words)
 	if edit != nil {
 		edit(g)

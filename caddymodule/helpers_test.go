@@ -122,7 +122,7 @@ func newBench(t *testing.T, edit func(*Guard)) *bench {
 	b.guard.ProviderName = "docrouter"
 	b.guard.Token = "header X-Token"
 	b.guard.Secret = []Secret{{Value: "opens"}}
-	b.guard.app.store = &sharedStore{Store: b.store, kind: "fake", metrics: b.guard.metrics}
+	b.guard.app.store = newSharedStore(b.store, "fake", b.guard.metrics)
 	if edit != nil {
 		edit(b.guard)
 	}

@@ -46,7 +46,7 @@ func TestADuplicateNamesTheIDThatItMatched(t *testing.T) {
 		}
 	}
 	other := named(t)
-	other.guard.app.store = &sharedStore{Store: b.store.Store, kind: "fake", metrics: other.guard.metrics}
+	other.guard.app.store = newSharedStore(b.store.Store, "fake", other.guard.metrics)
 	for _, gateway := range []*bench{b, other} {
 		for range 2 {
 			if _, err := gateway.serve(gateway.named("copy", "1"), says(500, "")); err != nil {

@@ -89,7 +89,7 @@ func (s *sharedStore) commitLater(flight *flight, event dedupe.Event, success de
 		ctx, cancel := context.WithTimeout(ctx, commitRetryFor)
 		defer cancel()
 		for waitFor(ctx, retryPause) {
-			s.countCommitRetry()
+			s.metrics.commitRetries.WithLabelValues(s.kind).Inc()
 			if s.Commit(ctx, event, success, ttl) == nil {
 				break
 			}

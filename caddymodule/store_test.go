@@ -14,7 +14,7 @@ import (
 
 func shared() (*sharedStore, *fakeStore) {
 	fake := newFakeStore()
-	return &sharedStore{Store: fake, kind: "fake", metrics: sharedMetrics()}, fake
+	return newSharedStore(fake, "fake", sharedMetrics()), fake
 }
 
 func wantClosed(t *testing.T, s *fakeStore, times int) {
@@ -136,7 +136,7 @@ func TestStoreOperationsAreMeasured(t *testing.T) {
 // Logs and the admin API show these errors, and nobody else says which store it was.
 func TestStoreErrorsNameTheStoreAndTheStepOnce(t *testing.T) {
 	inMemory := memory.New(memory.Options{})
-	s := &sharedStore{Store: inMemory, kind: "memory", metrics: sharedMetrics()}
+	s := newSharedStore(inMemory, "memory", sharedMetrics())
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
