@@ -87,7 +87,6 @@ func guardOf(t *testing.T, p config.Provider) *Guard {
 
 func TestHeaderNamesAreAllThatTheGuardReads(t *testing.T) {
 	g := guardOf(t, config.Provider{
-		Token:     "header X-Token",
 		Signature: []signature.SignatureSpec{{Header: "X-Sig"}, {Header: "X-Sig-*"}},
 		Event:     sourcesOf("header X-Event")[0],
 		ID:        sourcesOf("header X-Id", "body id", "query id"),
@@ -99,12 +98,16 @@ func TestHeaderNamesAreAllThatTheGuardReads(t *testing.T) {
 		},
 		Content: "{header.X-Content}",
 	})
-	want := []string{"X-Sig", "X-Sig-", "X-Token", "X-Event", "X-Id", "X-At", "X-Event-At", "X-Signed", "X-Long", "X-Content"}
+	want := []string{"X-Sig", "X-Sig-", "X-Event", "X-Id", "X-At", "X-Event-At", "X-Signed", "X-Long", "X-Content"}
 	got := g.sender.Rules.Reads().Headers()
 	slices.Sort(got)
 	slices.Sort(want)
 	if !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
+	}
+	got = guardOf(t, config.Provider{Token: "header X-Token"}).sender.Rules.Reads().Headers()
+	if !slices.Equal(got, []string{"X-Token"}) {
+		t.Errorf("of a token: %v", got)
 	}
 }
 

@@ -32,11 +32,17 @@ func send(t *testing.T, name string, now time.Time) sent {
 
 func sendAs(t *testing.T, name string, p config.Provider, now time.Time) sent {
 	t.Helper()
+	return sentAs(t, name, p, wire{id: "0123456789abcdef", at: now})
+}
+
+// sentAs makes one event of a sender and signs it.
+func sentAs(t *testing.T, name string, p config.Provider, w wire) sent {
+	t.Helper()
 	sender, err := New(name, p)
 	if err != nil {
 		t.Fatal(err)
 	}
-	sample, err := config.NewSample(name, p, "", "0123456789abcdef", now)
+	sample, err := config.NewSample(name, p, w.event, w.id, w.at)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,8 +55,11 @@ func sendAs(t *testing.T, name string, p config.Provider, now time.Time) sent {
 	}
 	for _, source := range slices.Concat([]signature.Source{p.Event}, p.ID, p.OrID) {
 		if source.Kind == signature.SourceHeader {
-			r.Header[source.Name] = []string{"value"}
+			r.Header[source.Name] = []string{"value " + w.id}
 		}
+	}
+	if w.change != nil {
+		w.change(r)
 	}
 	s := sent{provider: p, sender: sender, request: r}
 	if sender.Rules.Token != nil {
@@ -64,7 +73,11 @@ func sendAs(t *testing.T, name string, p config.Provider, now time.Time) sent {
 		return s
 	}
 	key := keyFor(t, name, p, sender.Rules.Scheme)
-	if err := sender.Rules.Scheme.Sign(r, key, now, "msg_1"); err != nil {
+	id := w.id
+	if len(p.ID) > 0 && p.ID[0].Kind == signature.SourceHeader {
+		id = "" // its header has one already
+	}
+	if err := sender.Rules.Scheme.Sign(r, key, w.at, id); err != nil {
 		t.Fatal(err)
 	}
 	s.secrets = []signature.Secret{{Key: key}}
