@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
@@ -35,12 +36,14 @@ type heldAnswer struct {
 	held    []byte
 	written int64 // bytes of the answer's body, held or not
 	started bool  // something has gone out
+	reader  reader
+	lost    bool // the sender has gone, or has not read what was sent before
 
 	switching bool // the app tried to switch protocols
 }
 
-func newHeldAnswer(w http.ResponseWriter, method string, success config.Statuses) *heldAnswer {
-	return &heldAnswer{w: w, success: success, noBody: method == http.MethodHead, header: w.Header().Clone()}
+func newHeldAnswer(w http.ResponseWriter, method string, success config.Statuses, reader reader) *heldAnswer {
+	return &heldAnswer{w: w, success: success, noBody: method == http.MethodHead, header: w.Header().Clone(), reader: reader}
 }
 
 // Header implements http.ResponseWriter.
@@ -65,7 +68,8 @@ func (a *heldAnswer) Write(p []byte) (int, error) {
 	a.held = append(a.held, p...)
 	if excess := len(a.held) - maxHeld; excess > 0 {
 		a.start()
-		_, _ = a.w.Write(a.held[:excess])
+		a.send(a.held[:excess])
+		a.reader.rest(a.w)
 		a.held = append(a.held[:0], a.held[excess:]...)
 	}
 	return len(p), nil
@@ -129,6 +133,16 @@ func (a *heldAnswer) result() webhook.Result {
 	return webhook.UpstreamFailed
 }
 
+// send writes to the sender, as long as that reads.
+func (a *heldAnswer) send(p []byte) {
+	if a.lost {
+		return
+	}
+	a.reader.limit(a.w)
+	_, err := a.w.Write(p)
+	a.lost = err != nil
+}
+
 func (a *heldAnswer) start() {
 	if a.started {
 		return
@@ -149,7 +163,8 @@ func (a *heldAnswer) start() {
 // release sends what was held, with the trailers that the app set after its body.
 func (a *heldAnswer) release() {
 	a.start()
-	_, _ = a.w.Write(a.held)
+	a.reader.until = time.Time{} // the event is settled: only its answer is left
+	a.send(a.held)
 	a.held = nil
 	header := a.w.Header()
 	a.copyUnannounced(header)

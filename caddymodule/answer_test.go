@@ -21,7 +21,7 @@ var twoHundreds = func() config.Statuses {
 }()
 
 func held(w http.ResponseWriter) *heldAnswer {
-	return newHeldAnswer(w, http.MethodPost, twoHundreds)
+	return newHeldAnswer(w, http.MethodPost, twoHundreds, reader{})
 }
 
 // untouched fails when anything has gone out.
@@ -198,7 +198,7 @@ func TestCompleteComparesTheBodyWithItsLength(t *testing.T) {
 		"no content":           {"POST", 204, "", "", true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := newHeldAnswer(newRecorder(), tc.method, twoHundreds)
+			a := newHeldAnswer(newRecorder(), tc.method, twoHundreds, reader{})
 			if tc.length != "" {
 				a.Header().Set("Content-Length", tc.length)
 			}

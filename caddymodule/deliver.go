@@ -93,7 +93,8 @@ func (t *route) Deliver(ctx context.Context, event *webhook.Event) outcome {
 	if !empty {
 		t.tries.reader, r.Body = &t.reader, &t.reader
 	}
-	answer := newHeldAnswer(x.w, r.Method, x.guard.sender.Rules.Success)
+	until, _ := ctx.Deadline()
+	answer := newHeldAnswer(x.w, r.Method, x.guard.sender.Rules.Success, x.reader(until))
 	err := t.run(answer, r)
 	return t.judge(answer, err, t.tries.ended())
 }

@@ -116,7 +116,8 @@ type Provider struct {
 	// The largest body accepted, in bytes. Default: 10 MiB.
 	MaxBody int64 `json:"max_body,omitempty"`
 
-	// How long a sender may take to send its body. Default: 10s.
+	// How long a sender may take to send its body, and again to read each part of its
+	// answer. Default: 10s.
 	BodyTimeout caddy.Duration `json:"body_timeout,omitempty"`
 
 	// How long a claim outlives a gateway that died with it. It is renewed while the

@@ -1,0 +1,128 @@
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
+)
+
+// deaf sends a request and reads its answer badly or not at all, until the test ends.
+type deaf struct {
+	what string
+	send func(t *testing.T, req *http.Request, body []byte)
+}
+
+func deafSenders() []deaf {
+	return []deaf{
+		{"HTTP/1.1, reads nothing", func(t *testing.T, req *http.Request, body []byte) {
+			post11(t, req, body)
+		}},
+		{"HTTP/1.1, reads a byte at a time", func(t *testing.T, req *http.Request, body []byte) {
+			conn := post11(t, req, body)
+			go func() {
+				for one := make([]byte, 1); ; time.Sleep(20 * time.Millisecond) {
+					if _, err := conn.Read(one); err != nil {
+						return
+					}
+				}
+			}()
+		}},
+		{"HTTP/2, reads nothing", func(t *testing.T, req *http.Request, body []byte) {
+			client := &http.Transport{Protocols: new(http.Protocols)}
+			client.Protocols.SetUnencryptedHTTP2(true)
+			t.Cleanup(client.CloseIdleConnections)
+			resp, err := client.RoundTrip(withBody(req, body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = resp.Body.Close() })
+		}},
+	}
+}
+
+// post11 sends a request over a connection with little room for its answer.
+func post11(t *testing.T, req *http.Request, body []byte) *net.TCPConn {
+	t.Helper()
+	conn := dial(t, req)
+	if err := conn.SetReadBuffer(4 << 10); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.SetDeadline(time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	say(t, conn, wire(req, "Content-Length: "+strconv.Itoa(len(body)))+string(body))
+	return conn
+}
+
+// A sender that does not read its answer keeps neither its event claimed, nor the body in
+// memory, nor the process from stopping.
+func TestAttackSenderDoesNotReadItsAnswer(t *testing.T) {
+	t.Parallel()
+	answers := map[string]testbed.Answer{
+		"a long answer":               {Body: bytes.Repeat([]byte("0123456789abcdef"), mebibyte)},
+		"a long answer in chunks":     {Body: bytes.Repeat([]byte("0123456789abcdef"), mebibyte), Chunked: true},
+		"a long answer of a failure":  {Body: bytes.Repeat([]byte("0123456789abcdef"), mebibyte), Status: http.StatusInternalServerError},
+		"an answer that is held back": {Body: bytes.Repeat([]byte("x"), 64<<10)},
+	}
+	for what, answer := range answers {
+		for _, d := range deafSenders() {
+			t.Run(what+", "+d.what, func(t *testing.T) {
+				t.Parallel()
+				app := testbed.StartApp(t, func(d testbed.Delivery) testbed.Answer {
+					if d.N == 1 {
+						return answer
+					}
+					return testbed.Answer{}
+				})
+				g := site{
+					store: "memory", global: "servers {\n\t\tprotocols h1 h2c\n\t}",
+					routes: route("", "docrouter", proxy(app), secretOf(testbed.DocRouter()), "timeout 4s", "body_timeout 1s"),
+				}.start(t)
+				s, e := testbed.DocRouter(), testbed.Event{}.Fill()
+				d.send(t, s.Request(t, g.URL(""), e), s.Body(e))
+				app.WaitCount(1)
+				testbed.Eventually(t, 20*time.Second, func() bool {
+					return metric(g, "webhook_guard_in_flight") == 0 && metric(g, "webhook_guard_buffered_bytes") == 0
+				}, "the event is settled and its memory is free")
+				resp := testbed.Do(t, s.Request(t, g.URL(""), e))
+				if resp.Guard != "duplicate" && resp.Guard != "forwarded" {
+					t.Errorf("a copy of the event got %s", resp)
+				}
+				begun := time.Now()
+				if err := g.Stop(); err != nil {
+					t.Errorf("the gateway ended badly: %v", err)
+				}
+				if took := time.Since(begun); took > 20*time.Second {
+					t.Errorf("the gateway took %s to stop", took)
+				}
+			})
+		}
+	}
+}
+
+// A sender that reads slowly, but reads, gets the whole of a long answer.
+func TestSlowReaderGetsTheWholeAnswer(t *testing.T) {
+	t.Parallel()
+	app := testbed.StartApp(t, func(testbed.Delivery) testbed.Answer {
+		return testbed.Answer{Body: bytes.Repeat([]byte("0123456789abcdef"), mebibyte)}
+	})
+	g := site{store: "memory", routes: route("", "docrouter", proxy(app), secretOf(testbed.DocRouter()), "body_timeout 1s")}.start(t)
+	s, e := testbed.DocRouter(), testbed.Event{}.Fill()
+	req, body := s.Request(t, g.URL(""), e), s.Body(e)
+	conn := dial(t, req)
+	say(t, conn, wire(req, "Content-Length: "+strconv.Itoa(len(body)))+string(body))
+	got := 0
+	for part := make([]byte, 256<<10); got < 16*mebibyte; time.Sleep(40 * time.Millisecond) {
+		n, err := conn.Read(part)
+		if got += n; err != nil {
+			t.Fatal(fmt.Errorf("after %d bytes: %w", got, err))
+		}
+	}
+	want(t, testbed.Do(t, s.Request(t, g.URL(""), e)), http.StatusOK, "duplicate")
+}
