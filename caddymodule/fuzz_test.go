@@ -226,7 +226,7 @@ func ownFuzzNames(h http.Header) (names []string) {
 // that the guard did not set.
 func wantOwnHeadersOnly(t *testing.T, r *http.Request) {
 	t.Helper()
-	known := []string{headerResult, headerProvider, headerID, headerEvent, headerTime}
+	known := []string{headerResult, headerProvider, headerID, headerEvent, headerTime, headerScope, headerSigned}
 	for _, name := range ownFuzzNames(r.Header) {
 		values := r.Header[name]
 		if !slices.Contains(known, name) || len(values) != 1 || strings.Contains(values[0], "spoofed") {

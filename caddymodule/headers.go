@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"net/http"
 	"net/textproto"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,32 +21,50 @@ const (
 	headerID       = "Webhook-Guard-Id"
 	headerEvent    = "Webhook-Guard-Event"
 	headerTime     = "Webhook-Guard-Time"
+	headerScope    = "Webhook-Guard-Scope"
+	headerSigned   = "Webhook-Guard-Signed"
 
 	verified = "verified"
 )
 
-// stripOwnHeaders removes whatever the sender put into headers of the guard's
-// names, so that an app can trust those headers. Apps behind CGI-like
-// interfaces (WSGI, PHP) fold `-`, `_` and `.` into one, so every spelling that
-// could fold to a name of ours goes. A Connection header would make the proxy
-// drop the named headers, ours among them, as hop-by-hop.
+// stripOwnHeaders removes whatever the sender put into headers of the guard's names, and
+// into trailers of them, so that an app can trust those headers. Apps behind CGI-like
+// interfaces (WSGI, PHP) fold `-`, `_` and `.` into one, so every spelling that could fold
+// to a name of ours goes.
+//
+// A proxy drops the headers that a Connection header names. So only what concerns the
+// connection may stay there: neither our headers nor those that the sender signed are the
+// sender's to take away, as nobody signs a Connection header.
 func stripOwnHeaders(r *http.Request) {
-	for name := range r.Header {
-		if isOwnHeader(name) {
-			delete(r.Header, name)
-		}
-	}
+	stripOwnNames(r.Header)
+	stripOwnNames(r.Trailer)
 	if values, ok := r.Header["Connection"]; ok {
-		r.Header["Connection"] = withoutOwnNames(values)
+		r.Header["Connection"] = hopByHopOnly(values)
 	}
 }
 
-func withoutOwnNames(values []string) []string {
+func stripOwnNames(header http.Header) {
+	for name := range header {
+		if isOwnHeader(name) {
+			delete(header, name)
+		}
+	}
+}
+
+// hopByHop are the fields and options that concern one connection only: those of RFC 9110
+// section 7.6.1, and those of older software.
+var hopByHop = []string{
+	"close", "keep-alive", "te", "trailer", "trailers", "transfer-encoding", "upgrade",
+	"proxy-connection", "proxy-authenticate", "proxy-authorization", "http2-settings",
+}
+
+func hopByHopOnly(values []string) []string {
 	kept := make([]string, 0, len(values))
 	for _, value := range values {
 		var names []string
 		for name := range strings.SplitSeq(value, ",") {
-			if name = textproto.TrimString(name); name != "" && !isOwnHeader(name) {
+			name = textproto.TrimString(name)
+			if slices.Contains(hopByHop, strings.ToLower(name)) {
 				names = append(names, name)
 			}
 		}
@@ -84,7 +103,7 @@ func fold(c byte) byte {
 // setVerified sets the headers that name what was verified. It sets none where
 // the guard authenticates nobody.
 func setVerified(header http.Header, event *webhook.Event, authentic bool) {
-	values := make([]string, 0, 5) // in one piece, as many headers as there can be
+	values := make([]string, 0, 7) // in one piece, as many headers as there can be
 	set := func(name, value string) {
 		values = append(values, value)
 		header[name] = values[len(values)-1 : len(values) : len(values)]
@@ -93,8 +112,12 @@ func setVerified(header http.Header, event *webhook.Event, authentic bool) {
 		set(headerResult, verified)
 	}
 	set(headerProvider, event.Provider)
+	set(headerScope, headerSafe(event.Scope))
+	if signed := event.Covered.String(); signed != "" {
+		set(headerSigned, signed)
+	}
 	if len(event.ID) > 0 {
-		set(headerID, headerSafe(event.JoinedID()))
+		set(headerID, event.JoinID(headerSafe, headerSafeInner))
 	}
 	if event.Type != "" {
 		set(headerEvent, headerSafe(event.Type))
@@ -126,6 +149,9 @@ func headerSafe(text string) string {
 	}
 	return b.String()
 }
+
+// headerSafeInner is headerSafe for the parts of an ID that a colon ends.
+func headerSafeInner(part string) string { return strings.ReplaceAll(headerSafe(part), ":", "%3A") }
 
 func isHeaderSafe(text string, i int) bool {
 	c := text[i]

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -52,7 +53,7 @@ func TestStripOwnHeadersTakesEverySpellingThatFolds(t *testing.T) {
 	}
 }
 
-func TestStripOwnHeadersCleansConnectionLists(t *testing.T) {
+func TestConnectionNamesOnlyWhatConcernsTheConnection(t *testing.T) {
 	for _, tc := range []struct{ sent, want []string }{
 		{nil, nil},
 		{[]string{"close"}, []string{"close"}},
@@ -61,7 +62,8 @@ func TestStripOwnHeadersCleansConnectionLists(t *testing.T) {
 		{[]string{"close,WEBHOOK.GUARD ,\tkeep-alive"}, []string{"close, keep-alive"}},
 		{[]string{"Webhook-Guard-Event", "upgrade"}, []string{"upgrade"}},
 		{[]string{" , ,"}, []string{}},
-		{[]string{"Webhook-Guardian"}, []string{"Webhook-Guardian"}},
+		{[]string{"X-Struktr-Signature, Keep-Alive"}, []string{"Keep-Alive"}},
+		{[]string{"TE, Content-Type,Authorization", "Upgrade, HTTP2-Settings"}, []string{"TE", "Upgrade, HTTP2-Settings"}},
 	} {
 		r := &http.Request{Header: http.Header{"X-Other": {"1"}}}
 		if tc.sent != nil {
@@ -133,17 +135,21 @@ func TestSetVerifiedSaysWhatIsKnownAndNoMore(t *testing.T) {
 		want  map[string]string
 	}{
 		"everything": {
-			event: webhook.Event{Provider: "docrouter", ID: []string{"a", "b c\n"}, Type: "döne", Occurred: when},
-			want: map[string]string{headerResult: verified, headerProvider: "docrouter", headerID: "a:b c%0A",
-				headerEvent: "d%C3%B6ne", headerTime: "2026-03-01T11:00:00.005Z"},
+			event: webhook.Event{Provider: "docrouter", Scope: "émile", ID: []string{"a", "b c\n"}, Type: "döne", Occurred: when,
+				Covered: webhook.Covered{ID: true, Time: true}},
+			want: map[string]string{headerResult: verified, headerProvider: "docrouter", headerScope: "%C3%A9mile", headerID: "a:b c%0A",
+				headerEvent: "d%C3%B6ne", headerTime: "2026-03-01T11:00:00.005Z", headerSigned: "id time"},
 		},
-		"nothing": {event: webhook.Event{Provider: "docrouter"}, want: map[string]string{headerResult: verified, headerProvider: "docrouter"}},
+		"nothing": {
+			event: webhook.Event{Provider: "docrouter", Scope: "docrouter"},
+			want:  map[string]string{headerResult: verified, headerProvider: "docrouter", headerScope: "docrouter"},
+		},
 		"unsigned": {
 			edit: func(g *Guard) {
 				g.ProviderName, g.Token, g.Secret, g.InsecureUnsigned = "okrapdf", "", nil, true
 			},
-			event: webhook.Event{Provider: "okrapdf", ID: []string{"a"}},
-			want:  map[string]string{headerProvider: "okrapdf", headerID: "a"},
+			event: webhook.Event{Provider: "okrapdf", Scope: "t", ID: []string{"a"}},
+			want:  map[string]string{headerProvider: "okrapdf", headerScope: "t", headerID: "a"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -158,6 +164,25 @@ func TestSetVerifiedSaysWhatIsKnownAndNoMore(t *testing.T) {
 				t.Errorf("got %v, want %v", got, tc.want)
 			}
 		})
+	}
+}
+
+func TestIDsOfAsManyPartsStayApart(t *testing.T) {
+	inHeader := func(id []string) string { return (&webhook.Event{ID: id}).JoinID(headerSafe, headerSafeInner) }
+	seen := make(map[string][]string)
+	for _, id := range [][]string{{"x:y", "z"}, {"x", "y:z"}, {"x%3Ay", "z"}, {"x", "y", "z"}, {"x:", "y:z"}, {"x", ":y:z"}, {":", ""}, {"", ":"}} {
+		for kind, joined := range map[string]string{"header ": inHeader(id), "placeholder ": (&webhook.Event{ID: id}).JoinedID()} {
+			key := kind + strconv.Itoa(len(id)) + " " + joined
+			if other, taken := seen[key]; taken {
+				t.Errorf("%q and %q are both %q", id, other, key)
+			}
+			seen[key] = id
+		}
+	}
+	for id, want := range map[string]string{"evt:1": "evt:1", "50%": "50%25"} {
+		if got := inHeader([]string{id}); got != want {
+			t.Errorf("%s became %s", id, got)
+		}
 	}
 }
 

@@ -32,6 +32,7 @@ type requestBody struct {
 func (b *requestBody) read(limit int64) *webhook.Refusal {
 	b.asked = true
 	read, err := body.Read(b.x.w, b.x.r, limit, b.x.guard.sender.Rules.BodyTimeout, bodies)
+	stripOwnNames(b.x.r.Trailer) // which came after the body
 	if err != nil {
 		return webhook.RefuseBody(err)
 	}
@@ -48,7 +49,8 @@ func (b *requestBody) ReadCheck() ([]byte, bool) {
 	if b.x.event.Owned() == nil && b.read(min(b.x.guard.sender.Rules.MaxBody, maxCheck)) != nil {
 		return nil, false
 	}
-	return b.x.event.Body(), true
+	data := b.x.event.Body()
+	return data, len(data) <= maxCheck
 }
 
 // own gives the event its body and makes it readable by placeholders.

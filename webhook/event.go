@@ -27,6 +27,9 @@ type Event struct {
 	// Secret is the index of the secret that matched.
 	Secret int
 
+	// Covered says which of the names and times above the signature covers.
+	Covered Covered
+
 	// Keys are what the event is remembered by; zero where nothing identifies it.
 	Keys dedupe.Event
 
@@ -68,17 +71,41 @@ func (e *Event) When() time.Time {
 	return e.Sent
 }
 
+// Covered is what of an event its signature covers, so that nobody else can have written
+// it. What an event does not have is not covered.
+type Covered struct{ ID, Type, Time bool }
+
+// String names what is covered, in the words of the header Webhook-Guard-Signed.
+func (c Covered) String() string {
+	i := 0
+	for _, covered := range []bool{c.ID, c.Type, c.Time} {
+		i <<= 1
+		if covered {
+			i++
+		}
+	}
+	return [...]string{"", "time", "event", "event time", "id", "id time", "id event", "id event time"}[i]
+}
+
 // JoinedID is the ID as apps see it: its parts joined by colons. No two IDs of one sender
 // look the same: colons inside of parts are escaped, but for the last part of the longest
 // ID, which is often a time.
 func (e *Event) JoinedID() string {
+	return e.JoinID(func(part string) string { return part }, escapeID.Replace)
+}
+
+// JoinID is JoinedID with other ways to write the parts: in last a colon stays, in inner
+// it is escaped.
+func (e *Event) JoinID(last, inner func(string) string) string {
 	if len(e.ID) == 1 && e.parts <= 1 {
-		return e.ID[0]
+		return last(e.ID[0])
 	}
 	parts := slices.Clone(e.ID)
 	for i := range parts {
 		if i+1 < max(e.parts, len(parts)) {
-			parts[i] = escapeID.Replace(parts[i])
+			parts[i] = inner(parts[i])
+		} else {
+			parts[i] = last(parts[i])
 		}
 	}
 	return strings.Join(parts, ":")

@@ -109,7 +109,7 @@ func (h *Handshake) Answer(j *Judgement, refused *Refusal, body CheckBody) (*Rep
 		return nil, Refuse(SignatureInvalid, "its signature is one that an answer to the endpoint check could hold")
 	}
 	for i, check := range h.Checks {
-		if check.Proof == config.ProofSignature && !proven {
+		if check.Proof == config.ProofSignature && !proven || proven && !j.sender.signsCheck(check) {
 			continue
 		}
 		if !proven && check.ReadsBody() && asked.Method == http.MethodPost {
@@ -132,6 +132,25 @@ func (h *Handshake) Answer(j *Judgement, refused *Refusal, body CheckBody) (*Rep
 		}
 	}
 	return nil, refused
+}
+
+// signsCheck reports whether a signed request can be the check. Whoever captured an event
+// can add to what its signature does not cover, and so can a proxy on its way. So a signed
+// request is a check only by something that the signature covers.
+func (s *Sender) signsCheck(check config.Check) bool {
+	scheme := s.Rules.Scheme
+	if !scheme.Signed() {
+		return true // a token: whoever has it can write any request
+	}
+	if check.Challenge.Kind != "" && scheme.Covers(check.Challenge) {
+		return true
+	}
+	return slices.ContainsFunc(check.When, func(c config.Condition) bool {
+		if c.Is == config.NoBody {
+			return scheme.CoversBody()
+		}
+		return scheme.Covers(c.Source)
+	})
 }
 
 // checkToken compares the token that was agreed on with the sender.

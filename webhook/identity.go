@@ -30,6 +30,7 @@ type identity struct {
 	ids    []config.EventID
 	event  *signature.Source
 	scheme *signature.Scheme
+	signed struct{ event, occurred, sent bool } // whether the signature covers it
 
 	copies  config.Copies
 	content *signature.Template
@@ -44,10 +45,28 @@ type names struct {
 }
 
 func newIdentity(rules *config.Resolved) identity {
-	return identity{
+	i := identity{
 		ids: rules.ID, event: rules.Event, scheme: rules.Scheme,
 		copies: rules.Copies, content: rules.Content, fresh: rules.FreshPerAttempt(),
 	}
+	spec := rules.Scheme.Spec()
+	i.signed.event = rules.Event != nil && rules.Scheme.Covers(*rules.Event)
+	i.signed.occurred = spec.EventTime != nil && rules.Scheme.Covers(spec.EventTime.Source)
+	i.signed.sent = spec.Timestamp != nil && rules.Scheme.Covers(spec.Timestamp.Source)
+	return i
+}
+
+// covered is what the signature covers of an event's names and of its time, which is the
+// event's own where it has one.
+func (i *identity) covered(found *names, e *Event) Covered {
+	c := Covered{ID: found.id != nil && found.signed, Type: found.event != "" && i.signed.event}
+	switch {
+	case !e.Occurred.IsZero():
+		c.Time = i.signed.occurred
+	case !e.Sent.IsZero():
+		c.Time = i.signed.sent
+	}
+	return c
 }
 
 // read takes the event's names from an authenticated request. It returns errIDMalformed

@@ -146,6 +146,7 @@ func (j *Judgement) Identify(e *Event) *Refusal {
 	e.Provider, e.ID, e.Type, e.Header = j.sender.Name, found.id, found.event, j.signed.Header
 	e.parts = j.sender.identity.parts()
 	j.Times(e)
+	e.Covered = j.sender.identity.covered(&found, e)
 	scope, refused := j.tenant.Scope()
 	if refused != nil {
 		return refused

@@ -15,20 +15,26 @@ import (
 // facts are the guard's headers about an event, as the app must get them.
 func facts(s testbed.Sender, e testbed.Event) map[string]string {
 	stamp := e.Time.UTC().Format(time.RFC3339)
-	about := map[string]struct{ id, event, time string }{
-		"okrapdf":   {"document.completed:doc-" + e.ID + ":" + stamp, "document.completed", stamp},
-		"struktr":   {"dlv_" + e.ID, "document.completed", stamp},
-		"docintell": {"document.processing.completed:d-" + e.ID + ":j-" + e.ID, "document.processing.completed", stamp},
-		"ocriva":    {"evt_" + e.ID, "document.processed", e.Time.UTC().Truncate(time.Millisecond).Format(time.RFC3339Nano)},
-		"docrouter": {"ev-" + e.ID, "llm.completed", e.Sent.UTC().Format(time.RFC3339)},
+	about := map[string]struct{ id, event, time, signed string }{
+		"okrapdf":   {"document.completed:doc-" + e.ID + ":" + stamp, "document.completed", stamp, ""},
+		"struktr":   {"dlv_" + e.ID, "document.completed", stamp, "event time"},
+		"docintell": {"document.processing.completed:d-" + e.ID + ":j-" + e.ID, "document.processing.completed", stamp, "id event time"},
+		"ocriva":    {"evt_" + e.ID, "document.processed", e.Time.UTC().Truncate(time.Millisecond).Format(time.RFC3339Nano), "id event time"},
+		"docrouter": {"ev-" + e.ID, "llm.completed", e.Sent.UTC().Format(time.RFC3339), "id event time"},
 	}[s.Name]
-	return map[string]string{
+	all := map[string]string{
 		"Webhook-Guard":          "verified",
 		"Webhook-Guard-Provider": s.Name,
+		"Webhook-Guard-Scope":    s.Name,
 		"Webhook-Guard-Id":       about.id,
 		"Webhook-Guard-Event":    about.event,
 		"Webhook-Guard-Time":     about.time,
+		"Webhook-Guard-Signed":   about.signed,
 	}
+	if about.signed == "" {
+		delete(all, "Webhook-Guard-Signed")
+	}
+	return all
 }
 
 // writings are ways to write down an event that leave its meaning alone. A proxy that

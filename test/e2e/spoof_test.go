@@ -16,7 +16,7 @@ var ownNames = []string{
 	"Webhook-Guard-Id", "webhook-guard-id", "WEBHOOK-GUARD-ID", "Webhook-Guard_Id", "Webhook_Guard-Id", "WEBHOOK_GUARD_ID",
 	"webhook_guard_id", "Webhook.Guard.Id", "Webhook-Guard.Id", "webhook_guard.ID", "Webhook~Guard!Id",
 	"Webhook-Guard-Event", "Webhook_Guard_Event", "Webhook-Guard-Provider", "Webhook.Guard.Provider", "Webhook-Guard-Time",
-	"Webhook-Guard-Secret", "Webhook_Guard_Anything-Else",
+	"Webhook-Guard-Scope", "webhook_guard_scope", "Webhook-Guard-Signed", "Webhook.Guard_Signed", "Webhook-Guard-Secret", "Webhook_Guard_Anything-Else",
 }
 
 // letIn has Caddy keep headers that it drops by default: those with a `_` or a `.` in
