@@ -1,5 +1,13 @@
 package signature
 
+// compiler makes a Scheme of a Spec in ordered steps. Each step may rely on
+// what those before it have checked. After the last step nothing writes to the
+// scheme.
+type compiler struct {
+	spec   Spec
+	scheme *Scheme
+}
+
 // Compile checks a spec and makes it a Scheme, which does not change afterwards.
 // Its errors begin with the line of a configuration that they are about
 // (signature, signed, items, claim, scheme, timestamp, event_time, id,

@@ -30,8 +30,7 @@ func (c *compiler) claims() error {
 		if err != nil {
 			return fmt.Errorf("claim: %s: %w", spec.Name, err)
 		}
-		c.scheme.claims = append(c.scheme.claims, &claim{templateContent{Template: t, params: c.spec.Params, fields: c.signedFields(t)}, spec.Name, spec.Optional})
-		c.noteSigned(t)
+		c.scheme.claims = append(c.scheme.claims, &claim{c.content(t), spec.Name, spec.Optional})
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package signature
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -43,16 +44,16 @@ func compileLine(spec SignatureSpec, jwt bool) (l signatureLine, err error) {
 	if l.source, l.numbered, err = spec.place(jwt); err != nil {
 		return l, err
 	}
-	if l.algorithm, err = findAlgorithm(orDefault(spec.Algorithm, "sha256")); err != nil {
+	if l.algorithm, err = findAlgorithm(cmp.Or(spec.Algorithm, "sha256")); err != nil {
 		return l, err
 	}
-	if l.format, err = parseFormat(orDefault(spec.Format, "{signature}"), spec.Split); err != nil {
+	if l.format, err = parseFormat(cmp.Or(spec.Format, "{signature}"), spec.Split); err != nil {
 		return l, err
 	}
 	if jwt {
 		return l, l.checkJWT(spec)
 	}
-	l.encoding, err = findEncoding(orDefault(spec.Encoding, "hex"))
+	l.encoding, err = findEncoding(cmp.Or(spec.Encoding, "hex"))
 	return l, err
 }
 

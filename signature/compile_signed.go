@@ -18,7 +18,7 @@ func (c *compiler) signed() error {
 		}
 		return nil
 	}
-	if err := c.checkFunctions(); err != nil {
+	if err := checkFunctions(c.spec.SignedFunctions); err != nil {
 		return fmt.Errorf("signed: %w", err)
 	}
 	templates := c.spec.Signed
@@ -33,39 +33,36 @@ func (c *compiler) signed() error {
 		if err := c.checkSigned(t); err != nil {
 			return fmt.Errorf("signed: %w", err)
 		}
-		c.scheme.signed = append(c.scheme.signed, &templateContent{
-			Template: t, params: c.spec.Params, whole: c.spec.SignedFunctions,
-			open:   c.scheme.lines[0].algorithm.kind() == plainHash && !t.ends(varSecret),
-			fields: c.signedFields(t),
-		})
-		c.noteSigned(t)
+		content := c.content(t)
+		content.whole = c.spec.SignedFunctions
+		content.open = c.scheme.lines[0].algorithm.kind() == plainHash && !t.ends(varSecret)
+		c.scheme.signed = append(c.scheme.signed, &content)
 	}
 	return nil
 }
 
-// noteSigned records what verification needs to know about a template.
-func (c *compiler) noteSigned(t *Template) {
+// content is a template and what verification needs to know about it.
+func (c *compiler) content(t *Template) templateContent {
 	s := c.scheme
 	s.signsTimestamp = s.signsTimestamp || t.uses(varTimestamp)
 	s.signsID = s.signsID || t.uses(varID)
-}
-
-// signedFields are the fields that a template takes out of a body which it does not sign as
-// a whole.
-func (c *compiler) signedFields(t *Template) []signedField {
-	var fields []signedField
-	for _, source := range t.signedFields() {
-		fields = append(fields, signedField{source, c.readsInside(source)})
+	content := templateContent{Template: t, params: c.spec.Params}
+	if reads := t.Reads(); !reads.Body {
+		for _, source := range reads.Sources {
+			if source.inBody() {
+				content.fields = append(content.fields, signedField{source, readsInside(c.spec, source)})
+			}
+		}
 	}
-	return fields
+	return content
 }
 
 // readsInside reports whether ID, type or a time is read out of a field that is signed as
 // a whole. The text of an object can be written as a string too, under the same MAC, and
 // nothing would be found in that.
-func (c *compiler) readsInside(field Source) bool {
-	read := append(slices.Clone(c.spec.ID), c.spec.Event)
-	for _, stamp := range []*StampSpec{c.spec.Timestamp, c.spec.EventTime} {
+func readsInside(spec Spec, field Source) bool {
+	read := append(slices.Clone(spec.ID), spec.Event)
+	for _, stamp := range []*StampSpec{spec.Timestamp, spec.EventTime} {
 		if stamp != nil {
 			read = append(read, stamp.Source)
 		}
@@ -104,8 +101,8 @@ func (c *compiler) namedContents() ([]content, bool, error) {
 	return contents, true, nil
 }
 
-func (c *compiler) checkFunctions() error {
-	for i, f := range c.spec.SignedFunctions {
+func checkFunctions(names []string) error {
+	for i, f := range names {
 		if _, ok := functions[f]; !ok || f == optional {
 			return fmt.Errorf("unknown function %q after the template: there are %s", f, wholeFunctionList)
 		}
@@ -148,10 +145,8 @@ func (c *compiler) checkTemplate(t *Template) error {
 	if t.uses(varID) && len(c.spec.ID) != 1 {
 		return fmt.Errorf("{id} needs an id line with one source, there are %d: name the header or path in the template instead", len(c.spec.ID))
 	}
-	for _, p := range t.pieces {
-		ph := p.placeholder
+	for ph := range t.placeholders {
 		switch {
-		case ph == nil:
 		case ph.variable == varParam && c.spec.Params[ph.name] == "":
 			return fmt.Errorf("%s needs a line: param %s <value>", ph, ph.name)
 		case ph.each:
@@ -166,9 +161,9 @@ func (c *compiler) checkTemplate(t *Template) error {
 func (c *compiler) checkNotHeld(t *Template) error {
 	for i := range c.scheme.lines {
 		l := &c.scheme.lines[i]
-		for _, p := range t.pieces {
-			if p.placeholder != nil && p.placeholder.holds(l.source) {
-				return fmt.Errorf("%s holds the signature itself (%s), so no sender can have signed it", p.placeholder, l)
+		for ph := range t.placeholders {
+			if ph.holds(l.source) {
+				return fmt.Errorf("%s holds the signature itself (%s), so no sender can have signed it", ph, l)
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package signature
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"slices"
 )
 
@@ -10,7 +11,7 @@ type content interface {
 	hash(st *macState, r *Request, p Parts) error
 	covers(Source) bool
 	uses(variable) bool
-	reads() Reads
+	Reads() Reads
 }
 
 // templateContent is a template with the constants of its provider.
@@ -47,7 +48,7 @@ func (c *templateContent) hash(st *macState, r *Request, p Parts) error {
 		return err
 	}
 	if st.whole == nil {
-		st.whole = newSHA256()
+		st.whole = sha256.New()
 	}
 	st.whole.Reset()
 	var err error
@@ -73,5 +74,3 @@ type claim struct {
 	name     string
 	optional bool
 }
-
-func (c *templateContent) reads() Reads { return c.Template.Reads() }

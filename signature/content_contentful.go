@@ -88,9 +88,7 @@ func appendContentfulPath(dst []byte, r *Request) []byte {
 func encodeURI(text string) string {
 	var b strings.Builder
 	for _, c := range []byte(text) {
-		letter := c|0x20 >= 'a' && c|0x20 <= 'z'
-		digit := c >= '0' && c <= '9'
-		if letter || digit || strings.IndexByte("-_.!~*'();/?:@&=+$,#", c) >= 0 {
+		if isAlphanumeric(c) || strings.IndexByte("-_.!~*'();/?:@&=+$,#", c) >= 0 {
 			b.WriteByte(c)
 			continue
 		}
@@ -117,7 +115,7 @@ func (contentfulContent) covers(s Source) bool {
 // uses: the host is signed where the request lists it.
 func (contentfulContent) uses(v variable) bool { return v == varPath || v == varHost }
 
-func (contentfulContent) reads() Reads {
+func (contentfulContent) Reads() Reads {
 	headers := []Source{{SourceHeader, contentfulTimestamp}, {SourceHeader, contentfulHeaders}}
 	return Reads{Sources: headers, URL: true, Body: true, RawBody: true}
 }

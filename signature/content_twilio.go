@@ -44,7 +44,7 @@ func (twilioContent) covers(s Source) bool {
 
 func (twilioContent) uses(v variable) bool { return v == varURL }
 
-func (twilioContent) reads() Reads { return Reads{URL: true, Body: true} }
+func (twilioContent) Reads() Reads { return Reads{URL: true, Body: true} }
 
 // sortedParams writes key and value of each field, sorted by key. The values
 // of one key are sorted too, and those given twice count once.

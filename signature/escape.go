@@ -34,6 +34,9 @@ func unescapeName(name string) string {
 	return b.String()
 }
 
+// isAlphanumeric is for ASCII.
+func isAlphanumeric(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '0' && c <= '9' }
+
 // splitUnescaped cuts text at sep, except where a backslash precedes it. The
 // backslashes stay.
 func splitUnescaped(text string, sep byte) []string {
@@ -50,9 +53,6 @@ func splitUnescaped(text string, sep byte) []string {
 	}
 	return append(parts, text[start:])
 }
-
-// joinPath puts segments that were cut at their dots together again.
-func joinPath(segments []string) string { return strings.Join(segments, ".") }
 
 // closingBrace finds the brace that ends the placeholder starting at i, or -1.
 func closingBrace(text string, i int) int {

@@ -188,8 +188,6 @@ func (f *format) count(v variable) int {
 
 func (f *format) has(v variable) bool { return f.parts.has(v) }
 
-func (p *pattern) has(v variable) bool { return p.parts.has(v) }
-
 // write prints a header value: the inverse of reading one.
 func (f *format) write(signature string, p Parts) string {
 	values := map[variable]string{

@@ -21,7 +21,7 @@ func (f *format) matchItem(found *item, text string, index int) bool {
 	}
 	if index >= len(f.patterns) {
 		index = len(f.patterns) - 1
-		if !f.patterns[index].has(varSignature) {
+		if !f.patterns[index].parts.has(varSignature) {
 			return false
 		}
 	}

@@ -53,9 +53,7 @@ func splitPath(path string) ([]string, error) {
 // characters have a special meaning there: wildcards, queries, modifiers, pipes.
 func plainPath(path string) bool {
 	for _, c := range []byte(path) {
-		letter := c|0x20 >= 'a' && c|0x20 <= 'z'
-		digit := c >= '0' && c <= '9'
-		if !letter && !digit && c != '_' && c != '-' && c != '.' {
+		if !isAlphanumeric(c) && c != '_' && c != '-' && c != '.' {
 			return false
 		}
 	}

@@ -25,7 +25,6 @@ type Key struct {
 	// bytes are the secret's, and none for a public key.
 	bytes   []byte
 	public  crypto.PublicKey
-	der     []byte                     // of the public key
 	private crypto.Signer              // of a key that can also sign
 	states  [len(algorithms)]sync.Pool // of *macState
 }
@@ -117,17 +116,6 @@ func (k *Key) EqualText(text string) bool {
 	}
 	want, got := sha256.Sum256(k.bytes), sha256.Sum256([]byte(text))
 	return subtle.ConstantTimeCompare(want[:], got[:]) == 1
-}
-
-// Equal reports whether two keys verify the same signatures. The time it takes
-// depends on their lengths only.
-func (k *Key) Equal(other *Key) bool {
-	if k.public != nil || other.public != nil {
-		return bytes.Equal(k.der, other.der)
-	}
-	// HMAC pads a short key with zero bytes (RFC 2104 section 2), so keys
-	// that differ only in those are one key.
-	return hmac.Equal(bytes.TrimRight(k.bytes, "\x00"), bytes.TrimRight(other.bytes, "\x00"))
 }
 
 const redacted = "[redacted]"

@@ -53,11 +53,7 @@ func publicKeyOf(public crypto.PublicKey) (*Key, error) {
 	default:
 		return nil, errors.New("the public key is not Ed25519, ECDSA or RSA")
 	}
-	der, err := x509.MarshalPKIXPublicKey(public)
-	if err != nil {
-		return nil, errors.New("the public key cannot be used")
-	}
-	return &Key{public: public, der: der}, nil
+	return &Key{public: public}, nil
 }
 
 func parsePublicKey(text string) (crypto.PublicKey, error) {

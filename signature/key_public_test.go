@@ -147,7 +147,7 @@ func TestNewPublicKey(t *testing.T) {
 		}
 		for _, text := range texts {
 			key, err := NewPublicKey(text)
-			if err != nil || !key.Equal(want) || !want.Equal(pair.private) {
+			if err != nil || !samePublic(key, want) || !samePublic(want, pair.private) {
 				t.Errorf("%s, %q: %v", name, text, err)
 			}
 			if got := fmt.Sprintf("%v %x %s", key, key, pair.private); got != "[redacted] [redacted] [redacted]" {
@@ -155,6 +155,11 @@ func TestNewPublicKey(t *testing.T) {
 			}
 		}
 	}
+}
+
+func samePublic(a, b *Key) bool {
+	public, ok := a.public.(interface{ Equal(crypto.PublicKey) bool })
+	return ok && public.Equal(b.public)
 }
 
 func TestNewPublicKeyErrors(t *testing.T) {
@@ -202,7 +207,7 @@ func TestNewPrivateKey(t *testing.T) {
 		base64.StdEncoding.EncodeToString(testPairs()["ed25519"].signer.(ed25519.PrivateKey)),
 	} {
 		key, err := NewPrivateKey(text)
-		if err != nil || !key.Equal(testPairs()["ed25519"].private) {
+		if err != nil || !samePublic(key, testPairs()["ed25519"].private) {
 			t.Errorf("got %v", err)
 		}
 	}

@@ -6,8 +6,7 @@ import (
 )
 
 // covers reports whether changing what s reads must change what the placeholder
-// writes. The scheme decides about
-// {timestamp} and {id}.
+// writes. The scheme decides about {timestamp} and {id}.
 func (ph placeholder) covers(s Source) bool {
 	// Lower case makes two values equal: an ID in other case would be a new ID
 	// under the same MAC.
@@ -46,19 +45,6 @@ func (ph placeholder) holds(s Source) bool {
 		return ph.variable == varBody || ph.variable == varBodyPath && !ph.each && holdsPath(ph.name, s.Name)
 	}
 	return false
-}
-
-// field returns the part of the body that the placeholder writes.
-func (ph placeholder) field() (Source, bool) {
-	switch ph.variable {
-	case varBodyPath:
-		return Source{SourceBody, ph.name}, true
-	case varFormField:
-		return Source{SourceForm, ph.name}, true
-	case varFormJSON:
-		return Source{SourceFormJSON, ph.name}, true
-	}
-	return Source{}, false
 }
 
 // decodes reports whether what is written can hold a zero byte that the request does not.

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
-	"hash"
 	"slices"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -32,8 +31,6 @@ const (
 	wholeFunctionList = "sha256 hex base64 lower unescape_reserved php_json"
 	functionList      = wholeFunctionList + " " + optional
 )
-
-func newSHA256() hash.Hash { return sha256.New() }
 
 func appendSHA256(dst []byte, start int) []byte {
 	sum := sha256.Sum256(dst[start:])

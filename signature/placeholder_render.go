@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/tidwall/gjson"
 )
@@ -121,7 +122,7 @@ func (ph *placeholder) appendJSON(dst []byte, r *Request) ([]byte, error) {
 func (ph placeholder) appendEach(dst, body []byte, path []string) ([]byte, error) {
 	star := slices.Index(path, "*")
 	if star < 0 {
-		text, kind := readJSON(body, joinPath(path))
+		text, kind := readJSON(body, strings.Join(path, "."))
 		if kind == jsonMissing && !slices.Contains(ph.funcs, optional) {
 			return dst, refuse(SignatureMalformed, "an element of %s has no such value", ph)
 		}
@@ -129,7 +130,7 @@ func (ph placeholder) appendEach(dst, body []byte, path []string) ([]byte, error
 	}
 	list := gjson.ParseBytes(body)
 	if star > 0 {
-		text, kind := readJSON(body, joinPath(path[:star]))
+		text, kind := readJSON(body, strings.Join(path[:star], "."))
 		if kind != jsonNested {
 			return dst, nil
 		}

@@ -50,39 +50,19 @@ func (s *Scheme) CoversBody() bool {
 // is not; none where no part is. With items, they begin at the
 // element.
 func (s *Scheme) CoveredFields() []Source {
-	var fields []Source
 	if s.CoversBody() {
 		return nil
 	}
-	add := func(c content) {
-		var t *Template
-		switch c := c.(type) {
-		case *templateContent:
-			t = c.Template
-		case *claim:
-			t = c.Template
-		default:
-			return
-		}
-		for _, p := range t.pieces {
-			if p.placeholder == nil {
-				continue
-			}
-			source, ok := p.placeholder.field()
-			if ok && !slices.Contains(fields, source) {
-				fields = append(fields, source)
-			}
-		}
-	}
+	var fields []Source
 	for _, c := range s.signed {
-		add(c)
+		fields = addNew(fields, c.Reads().Sources...)
 	}
 	for _, c := range s.claims {
 		if !c.optional {
-			add(c)
+			fields = addNew(fields, c.Reads().Sources...)
 		}
 	}
-	return slices.DeleteFunc(fields, func(f Source) bool { return s.spec.Items == "" && !s.Covers(f) })
+	return slices.DeleteFunc(fields, func(f Source) bool { return !f.inBody() || s.spec.Items == "" && !s.Covers(f) })
 }
 
 func coveredBy(s *Scheme, c content, source Source) bool {
@@ -116,5 +96,5 @@ func inItem(items, path string) (string, bool) {
 	if _, err := strconv.Atoi(segments[len(outer)]); err != nil {
 		return "", false
 	}
-	return joinPath(segments[len(outer)+1:]), true
+	return strings.Join(segments[len(outer)+1:], "."), true
 }

@@ -21,10 +21,10 @@ func (s *Scheme) Reads() Reads {
 	}
 	reads.AddSources(s.spec.ID...)
 	for _, c := range s.signed {
-		reads.Add(c.reads())
+		reads.Add(c.Reads())
 	}
 	for _, c := range s.claims {
-		reads.Add(c.reads())
+		reads.Add(c.Reads())
 	}
 	return reads
 }

@@ -1,13 +1,14 @@
 package signature
 
 import (
+	"cmp"
 	"strings"
 	"testing"
 )
 
 func TestCompileErrors(t *testing.T) {
 	signature := func(s SignatureSpec) []SignatureSpec {
-		s.Header = orDefault(s.Header, "Sig")
+		s.Header = cmp.Or(s.Header, "Sig")
 		return []SignatureSpec{s}
 	}
 	plain := signature(SignatureSpec{})

@@ -1,10 +1,10 @@
 package signature
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"hash"
 	"maps"
-	"net/url"
 	"strings"
 )
 
@@ -58,7 +58,7 @@ func hashSigned(s *Scheme, h hash.Hash, r *Request, parts Parts, content int) er
 	binary.BigEndian.PutUint64(count[:], uint64(len(requests)))
 	h.Write(count[:])
 	for i := range requests {
-		one := newSHA256()
+		one := sha256.New()
 		if err := c.hash(&macState{hash: one, secret: []byte(blank)}, &requests[i], parts); err != nil {
 			return err
 		}
@@ -101,10 +101,9 @@ func WithoutQueryKey(query, key string) string {
 	var kept []string
 	for pair := range strings.SplitSeq(query, "&") {
 		name, _, _ := strings.Cut(pair, "=")
-		if decoded, err := url.QueryUnescape(name); err == nil && decoded == key {
-			continue
+		if !isFormKey([]byte(name), key) {
+			kept = append(kept, pair)
 		}
-		kept = append(kept, pair)
 	}
 	return strings.Join(kept, "&")
 }

@@ -94,9 +94,7 @@ func checkHeaderName(name string) error {
 		return errors.New("a header name is missing")
 	}
 	for _, c := range []byte(name) {
-		letter := c|0x20 >= 'a' && c|0x20 <= 'z'
-		digit := c >= '0' && c <= '9'
-		if !letter && !digit && !strings.ContainsRune("!#$%&'*+-.^_`|~", rune(c)) {
+		if !isAlphanumeric(c) && !strings.ContainsRune("!#$%&'*+-.^_`|~", rune(c)) {
 			return fmt.Errorf("%q cannot be a header name", name)
 		}
 	}

@@ -84,10 +84,3 @@ type Claim struct {
 	// claim does not make anything count as signed.
 	Optional bool `json:"optional,omitempty"`
 }
-
-func orDefault(value, otherwise string) string {
-	if value == "" {
-		return otherwise
-	}
-	return value
-}

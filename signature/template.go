@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"slices"
 	"strings"
 )
 
@@ -115,26 +114,26 @@ func (t *Template) Covers(s Source) bool {
 	return t.hasPlaceholder(func(ph placeholder) bool { return ph.covers(s) })
 }
 
-// Uses reports whether the template has the placeholder of this name, which is
-// written as in a template and without braces: timestamp, header.X-Topic.
-func (t *Template) Uses(name string) bool {
-	want, err := parsePlaceholder(name)
-	if err != nil {
-		return false
-	}
-	return t.hasPlaceholder(func(ph placeholder) bool {
-		return ph.variable == want.variable && ph.name == want.name
-	})
-}
-
 func (t *Template) uses(v variable) bool {
 	return t.hasPlaceholder(func(ph placeholder) bool { return ph.variable == v })
 }
 
 func (t *Template) hasPlaceholder(match func(placeholder) bool) bool {
-	return slices.ContainsFunc(t.pieces, func(p piece) bool {
-		return p.placeholder != nil && match(*p.placeholder)
-	})
+	for ph := range t.placeholders {
+		if match(*ph) {
+			return true
+		}
+	}
+	return false
+}
+
+// placeholders are those of the template, in order.
+func (t *Template) placeholders(yield func(*placeholder) bool) {
+	for _, p := range t.pieces {
+		if p.placeholder != nil && !yield(p.placeholder) {
+			return
+		}
+	}
 }
 
 func (t *Template) ends(v variable) bool {
@@ -144,24 +143,6 @@ func (t *Template) ends(v variable) bool {
 
 func (t *Template) readsBody() bool {
 	return t.hasPlaceholder(func(ph placeholder) bool { return ph.holds(Source{Kind: SourceBody}) })
-}
-
-// signedFields are the fields that a template takes out of a body which it
-// does not sign as a whole.
-func (t *Template) signedFields() []Source {
-	if t.readsBody() {
-		return nil
-	}
-	var fields []Source
-	for _, p := range t.pieces {
-		if p.placeholder == nil {
-			continue
-		}
-		if f, ok := p.placeholder.field(); ok {
-			fields = append(fields, f)
-		}
-	}
-	return fields
 }
 
 // Append appends the template's bytes for one request to dst. params are the
@@ -182,14 +163,8 @@ func (t *Template) Append(dst []byte, r *Request, p Parts, params map[string]str
 	return dst, nil
 }
 
-// Hash writes the template's bytes for one request into h, the body without a
-// copy. Errors are those of Append.
-func (t *Template) Hash(h hash.Hash, r *Request, p Parts, params map[string]string) error {
-	_, err := t.hash(h, nil, &env{r: r, parts: &p, params: params})
-	return err
-}
-
-// hash is Hash with a scratch buffer to reuse.
+// hash writes the template's bytes for one request into h, the body without a
+// copy. buf is a buffer to reuse. Errors are those of Append.
 func (t *Template) hash(h hash.Hash, buf []byte, e *env) ([]byte, error) {
 	// Small parts are collected first, since each write to a hash has a fixed cost.
 	buf = buf[:0]

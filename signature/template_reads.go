@@ -1,13 +1,13 @@
 package signature
 
+import "strings"
+
 // Reads returns what the template reads from a request. {timestamp}, {id} and
 // {nonce} are left out, as only a [Scheme] knows where they are.
 func (t *Template) Reads() Reads {
 	var reads Reads
-	for _, p := range t.pieces {
-		if p.placeholder != nil {
-			p.placeholder.addTo(&reads)
-		}
+	for ph := range t.placeholders {
+		ph.addTo(&reads)
 	}
 	return reads
 }
@@ -30,12 +30,13 @@ func (ph *placeholder) addTo(reads *Reads) {
 	case varBodyPath:
 		if ph.each {
 			reads.Each = addNew(reads.Each, Source{SourceBody, firstPath(ph.name)})
-			break
+		} else {
+			reads.AddSources(Source{SourceBody, ph.name})
 		}
-		fallthrough
-	case varFormField, varFormJSON:
-		field, _ := ph.field()
-		reads.AddSources(field)
+	case varFormField:
+		reads.AddSources(Source{SourceForm, ph.name})
+	case varFormJSON:
+		reads.AddSources(Source{SourceFormJSON, ph.name})
 	}
 }
 
@@ -47,5 +48,5 @@ func firstPath(path string) string {
 			segments[i] = "0"
 		}
 	}
-	return joinPath(segments)
+	return strings.Join(segments, ".")
 }

@@ -39,7 +39,7 @@ func (tokenContent) hash(st *macState, _ *Request, p Parts) error {
 
 func (tokenContent) covers(s Source) bool { return s.Kind == SourceClaim }
 func (tokenContent) uses(variable) bool   { return false }
-func (tokenContent) reads() Reads         { return Reads{} }
+func (tokenContent) Reads() Reads         { return Reads{} }
 
 // readToken splits a token and decodes what can be decoded without a key. It returns
 // what is wrong with it.

@@ -160,8 +160,8 @@ func TestTokenKeyConfusion(t *testing.T) {
 	// A token that says RS256 and is an HMAC, and one of the other key.
 	for _, header := range []string{`{"alg":"RS256"}`, `{"alg":"ES256"}`, `{"alg":"EdDSA"}`} {
 		for _, algorithm := range []string{"rsa-sha256", "ecdsa-sha256", "ed25519"} {
-			key := testPairs()[pairFor(algorithm)].private
-			if verifyToken(t, tokenScheme(t, algorithm), makeToken(header, "{}", string(key.der)), "", key) == nil {
+			pair := testPairs()[pairFor(algorithm)]
+			if verifyToken(t, tokenScheme(t, algorithm), makeToken(header, "{}", string(pair.spki)), "", pair.private) == nil {
 				t.Errorf("%s with %s verifies", algorithm, header)
 			}
 		}
