@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
+
 	"github.com/webhookguard/caddy-webhook-guard/internal/body"
 )
 
@@ -16,7 +18,9 @@ import (
 // request is ended: the headers of a verified event never leave without its body.
 //
 // A GET or an event without a body is sent once, since a proxy would resend it by
-// itself. The app may have handled it before the connection broke.
+// itself. The app may have handled it before the connection broke. A transport of net/http
+// or HTTP/3 reports what it has sent. Any other, such as FastCGI, sends all as soon as it
+// has a connection, and says nothing of the answer: the proxy does, in a placeholder.
 type tries struct {
 	context.Context
 	cancel context.CancelFunc
@@ -24,6 +28,7 @@ type tries struct {
 	once   bool
 
 	last       *attempt              // the latest try; nil before the first
+	latency    any                   // what the placeholder held before it
 	unanswered atomic.Bool           // what was sent got no answer yet
 	stopped    atomic.Pointer[error] // why no further try is made
 }
@@ -31,6 +36,7 @@ type tries struct {
 // attempt is one try. Its methods are hooks of its trace.
 type attempt struct {
 	tries *tries
+	http  atomic.Bool // its transport has hooks for what it sends
 	http1 atomic.Bool
 	begun atomic.Bool   // its headers are written, and the body is next
 	wrote atomic.Bool   // nothing is read any more
@@ -87,8 +93,26 @@ func (t *tries) ended() error {
 	return t.Err()
 }
 
+// latencyPlaceholder is what the proxy sets when a try is answered.
+const latencyPlaceholder = "http.reverse_proxy.upstream.latency"
+
+// answered reports whether the try without hooks got an answer, and notes the
+// placeholder's value for the next one.
+func (t *tries) answered() bool {
+	repl, ok := t.Context.Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if !ok {
+		return false
+	}
+	before := t.latency
+	t.latency, _ = repl.Get(latencyPlaceholder)
+	return t.last != nil && !t.last.http.Load() && t.latency != before
+}
+
 // begin is the start of a try.
 func (t *tries) begin() *httptrace.ClientTrace {
+	if t.once && t.answered() {
+		t.unanswered.Store(false)
+	}
 	switch {
 	case t.once && t.unanswered.Load():
 		t.stop(errSentOnce)
@@ -100,6 +124,7 @@ func (t *tries) begin() *httptrace.ClientTrace {
 	t.last = &attempt{tries: t, done: make(chan struct{})}
 	trace := &httptrace.ClientTrace{WroteHeaders: t.last.wroteHeaders, WroteRequest: t.last.wroteRequest}
 	if t.once {
+		trace.GetConn, trace.ConnectDone = t.last.getConn, t.last.connectDone
 		trace.GotConn, trace.WroteHeaderField = t.last.gotConn, t.last.wroteHeaderField
 		trace.GotFirstResponseByte = func() { t.unanswered.Store(false) }
 	}
@@ -131,6 +156,16 @@ func (a *attempt) wroteHeaders() {
 func (a *attempt) wroteRequest(httptrace.WroteRequestInfo) {
 	if !a.wrote.Swap(true) {
 		close(a.done)
+	}
+}
+
+// getConn is called by a transport with hooks, before it connects.
+func (a *attempt) getConn(string) { a.http.Store(true) }
+
+// connectDone is where a transport without hooks begins to send.
+func (a *attempt) connectDone(_, _ string, err error) {
+	if err == nil && !a.http.Load() {
+		a.tries.unanswered.Store(true)
 	}
 }
 

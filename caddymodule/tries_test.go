@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
+
 	"github.com/webhookguard/caddy-webhook-guard/internal/body"
 )
 
@@ -76,5 +78,42 @@ func TestWhatIsSentOnce(t *testing.T) {
 		if _, err := begins(x); !errors.Is(err, context.Canceled) || !errors.Is(x.ended(), errSentOnce) {
 			t.Errorf("sent again: %v, %v", err, x.ended())
 		}
+	}
+}
+
+// A transport without hooks sends all once it has connected. That the proxy got an answer
+// is seen by a placeholder.
+func TestWhatIsSentOnceWithoutHooks(t *testing.T) {
+	repl := caddy.NewReplacer()
+	x := newTries(t, "", true)
+	x.Context = context.WithValue(x.Context, caddy.ReplacerCtxKey, repl)
+	repl.Set(latencyPlaceholder, time.Second) // of forward_auth
+	try := func(err error, latency time.Duration) {
+		t.Helper()
+		trace, begun := begins(x)
+		if begun != nil {
+			t.Fatalf("there is nothing unanswered: %v", x.ended())
+		}
+		trace.ConnectDone("tcp", "127.0.0.1:9000", err)
+		if latency != 0 {
+			repl.Set(latencyPlaceholder, latency)
+		}
+	}
+	try(io.EOF, 0)
+	try(nil, 2)
+	try(io.EOF, 0)
+	try(nil, 3)
+	try(nil, 0)
+	if _, err := begins(x); !errors.Is(err, context.Canceled) || !errors.Is(x.ended(), errSentOnce) {
+		t.Errorf("sent again: %v, %v", err, x.ended())
+	}
+
+	// Others connect in the background, and have hooks for the rest.
+	x = newTries(t, "", true)
+	trace, _ := begins(x)
+	trace.GetConn("127.0.0.1:9000")
+	trace.ConnectDone("tcp", "127.0.0.1:9000", nil)
+	if _, err := begins(x); err != nil {
+		t.Errorf("nothing was sent: %v", err)
 	}
 }
