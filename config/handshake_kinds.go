@@ -91,10 +91,7 @@ var kindLines = tableOf([]line[HandshakeKind]{
 		k.Sources = args
 		return nil
 	}},
-	{syntax: "argument <what it is>", parse: func(k *HandshakeKind, args []string) error {
-		k.Argument = args[0]
-		return onlyOne(args)
-	}},
+	{syntax: "argument <what it is>", parse: text(func(k *HandshakeKind) *string { return &k.Argument })},
 	{syntax: "payload form <field>", parse: func(k *HandshakeKind, args []string) error {
 		return wholeSource(args, &k.Payload)
 	}},

@@ -16,13 +16,6 @@ func parseGiven(args []string) (signature.Source, []string, error) {
 	return signature.ParseSource(args)
 }
 
-func onlyOne(args []string) error {
-	if len(args) != 1 {
-		return usage("takes one value")
-	}
-	return nil
-}
-
 func wholeSource(args []string, into *signature.Source) error {
 	source, rest, err := parseGiven(args)
 	if err == nil && len(rest) > 0 {

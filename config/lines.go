@@ -65,12 +65,12 @@ func (p *Provider) ParseLine(d *caddyfile.Dispenser) error { return providerLine
 
 type lineParser = func(p *Provider, args []string) error
 
-func text(field func(*Provider) *string) lineParser {
-	return func(p *Provider, args []string) error {
+func text[T any](field func(*T) *string) func(into *T, args []string) error {
+	return func(into *T, args []string) error {
 		if len(args) != 1 {
 			return errors.New("takes one value; quote it if it holds spaces")
 		}
-		*field(p) = args[0]
+		*field(into) = args[0]
 		return nil
 	}
 }

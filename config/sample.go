@@ -86,24 +86,20 @@ func findSample(name, event string) (Sample, error) {
 	if err != nil {
 		return Sample{}, fmt.Errorf("sample: %w", err)
 	}
-	var found *Sample
-	var events []string
-	gjson.ParseBytes(text).ForEach(func(key, value gjson.Result) bool {
-		events = append(events, key.String())
-		if found == nil && (event == "" || event == key.String()) {
-			found = &Sample{Event: key.String(), Body: []byte(value.Raw), ContentType: contentJSON}
-			if value.Type == gjson.String {
-				found.Body, found.ContentType = []byte(value.String()), contentForm
-			}
-		}
-		return true
-	})
-	if found == nil {
+	events := SampleEvents(name)
+	if event == "" {
+		event = events[0]
+	}
+	if !slices.Contains(events, event) {
 		similar := ""
 		if names := Similar(event, events); len(names) > 0 {
 			similar = "did you mean " + strings.Join(names, ", ") + "? "
 		}
 		return Sample{}, fmt.Errorf("no sample of event %q: %sthere are %s", event, similar, strings.Join(events, ", "))
 	}
-	return *found, nil
+	value := gjson.GetBytes(text, gjson.Escape(event))
+	if value.Type == gjson.String {
+		return Sample{Event: event, Body: []byte(value.String()), ContentType: contentForm}, nil
+	}
+	return Sample{Event: event, Body: []byte(value.Raw), ContentType: contentJSON}, nil
 }

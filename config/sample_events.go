@@ -14,9 +14,8 @@ func SampleEvents(name string) []string {
 		return nil
 	}
 	var events []string
-	gjson.ParseBytes(text).ForEach(func(key, _ gjson.Result) bool {
-		events = append(events, key.String())
-		return true
-	})
+	for _, event := range gjson.GetBytes(text, "@keys").Array() {
+		events = append(events, event.String())
+	}
 	return events
 }

@@ -58,6 +58,12 @@ type Summary struct {
 	Confidence string   `json:"confidence"`
 	Unverified []string `json:"unverified,omitempty"`
 	SecretHint string   `json:"secret_hint,omitempty"`
+
+	// SignedFields are the parts of the body that are signed where the whole of it is not.
+	SignedFields []string `json:"signed_fields,omitempty"`
+
+	// Params are the constants that the user has to give.
+	Params []string `json:"params,omitempty"`
 }
 
 // The kinds of senders, by what authenticates them.
@@ -71,6 +77,7 @@ const (
 // Summarize describes a provider. Values that only its user knows, such as a param, may
 // be missing.
 func (p Provider) Summarize(name string) (Summary, error) {
+	missing := p.MissingParams()
 	p = p.WithParams()
 	rules, err := p.Resolve()
 	if err != nil {
@@ -81,7 +88,7 @@ func (p Provider) Summarize(name string) (Summary, error) {
 		Name: name, Title: p.Title, Docs: p.Docs, Kind: kindOf(p, scheme),
 		Token:            p.Token,
 		Signed:           signedText(p, scheme),
-		BodySigned:       bodySigned(scheme),
+		BodySigned:       "none",
 		ID:               sourcesText(p.ID),
 		IDSigned:         rules.IDSigned(),
 		Content:          p.Content,
@@ -94,6 +101,13 @@ func (p Provider) Summarize(name string) (Summary, error) {
 		Confidence:       p.Confidence,
 		Unverified:       p.Unverified,
 		SecretHint:       p.SecretHint,
+		Params:           missing,
+	}
+	for _, field := range scheme.CoveredFields() {
+		s.BodySigned, s.SignedFields = "part", append(s.SignedFields, field.String())
+	}
+	if scheme.CoversBody() {
+		s.BodySigned = "all"
 	}
 	s.SignatureHeader, s.Algorithm, s.Encoding = places(p)
 	if p.Timestamp != nil {
@@ -177,14 +191,4 @@ func signedText(p Provider, scheme *signature.Scheme) string {
 		text += ", " + claim.Name + " = " + claim.Template
 	}
 	return text
-}
-
-func bodySigned(scheme *signature.Scheme) string {
-	switch {
-	case scheme.CoversBody():
-		return "all"
-	case len(scheme.CoveredFields()) > 0:
-		return "part"
-	}
-	return "none"
 }

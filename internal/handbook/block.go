@@ -32,7 +32,7 @@ func Block(name string) (string, error) {
 	for line := range strings.Lines(lines) {
 		out.WriteString("\t" + line)
 	}
-	for _, param := range config.Builtin()[name].MissingParams() {
+	for _, param := range entry.Params {
 		out.WriteString("\t# Yours, in place of this:\n\tparam " + param + " <" + param + ">\n")
 	}
 	out.WriteString("}\n")

@@ -9,36 +9,13 @@ import (
 
 //go:generate go run ./generate ../../docs
 
-// Entry is a provider's summary, and what its user has to know beyond.
-type Entry struct {
-	config.Summary
-
-	// SignedFields are the parts of the body that are signed where the whole of
-	// it is not.
-	SignedFields []string `json:"signed_fields,omitempty"`
-
-	// Params are the constants that the user has to give.
-	Params []string `json:"params,omitempty"`
-}
+// Entry is a provider's summary, as the handbook writes it.
+type Entry struct{ config.Summary }
 
 // Sum makes the entry of a provider.
 func Sum(name string, p config.Provider) (Entry, error) {
 	summary, err := p.Summarize(name)
-	if err != nil {
-		return Entry{}, err
-	}
-	e := Entry{Summary: summary, Params: p.MissingParams()}
-	if e.BodySigned != "part" {
-		return e, nil
-	}
-	rules, err := p.WithParams().Resolve()
-	if err != nil {
-		return Entry{}, err
-	}
-	for _, field := range rules.Scheme.CoveredFields() {
-		e.SignedFields = append(e.SignedFields, field.String())
-	}
-	return e, nil
+	return Entry{summary}, err
 }
 
 // All sums up a catalogue, in alphabetical order.

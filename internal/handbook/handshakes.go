@@ -1,6 +1,7 @@
 package handbook
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -111,7 +112,7 @@ func (r *kindRow) write(out *strings.Builder) {
 	for _, name := range r.providers {
 		providers = append(providers, "["+name+"](providers.md#"+name+")")
 	}
-	first := []string{strings.Join(kinds, ", "), orDash(strings.Join(providers, ", "))}
+	first := []string{strings.Join(kinds, ", "), cmp.Or(strings.Join(providers, ", "), "-")}
 	for _, check := range r.kind.Checks {
 		cells := append(first, request(check), whoGetsIt(check, r.kind.Argument), reply(check), challenge(check))
 		out.WriteString("| " + strings.Join(cells, " | ") + " |\n")

@@ -34,7 +34,8 @@ func Page(catalogue config.Catalogue) (string, error) {
 	var out strings.Builder
 	out.WriteString(pageHead)
 	writeOverview(&out, entries)
-	writeNeverRetry(&out, entries)
+	out.WriteString("\n## Never retry\n\n" + NeverRetry(entries) + " never retry by themselves. For them every failure is a lost event: see\n" +
+		"[what to do about it](operations.md#receive-from-senders-that-never-retry).\n")
 	writeUnsupported(&out)
 	out.WriteString("\n## One by one\n")
 	for _, e := range entries {
@@ -68,11 +69,6 @@ what is listed as unverified, should be tried with a real event before it is rel
 
 `
 
-func writeNeverRetry(out *strings.Builder, entries []Entry) {
-	out.WriteString("\n## Never retry\n\n" + NeverRetry(entries) + " never retry by themselves. For them every failure is a lost event: see\n" +
-		"[what to do about it](operations.md#receive-from-senders-that-never-retry).\n")
-}
-
 // NeverRetry lists the senders that never retry by themselves, each once.
 func NeverRetry(entries []Entry) string {
 	var names []string
@@ -104,15 +100,13 @@ func writeOverview(out *strings.Builder, entries []Entry) {
 			facts += " ⚠"
 		}
 		row := []string{
-			"[" + e.Name + "](#" + e.Name + ")", escape(cmp.Or(e.Title, e.Name)), e.Kind, e.headerCell(), e.signedCell(), signedMark(e.Timestamp, e.TimestampSigned),
-			signedMark(e.ID, e.IDSigned), escape(e.Retry), escape(e.StaysOpen), retries(e), orDash(escape(e.Handshake)), facts,
+			"[" + e.Name + "](#" + e.Name + ")", escape(cmp.Or(e.Title, e.Name)), e.Kind, code(cmp.Or(e.SignatureHeader, e.Token)), e.signedCell(), signedMark(e.Timestamp, e.TimestampSigned),
+			signedMark(e.ID, e.IDSigned), escape(e.Retry), escape(e.StaysOpen), retries(e), cmp.Or(escape(e.Handshake), "-"), facts,
 		}
 		out.WriteString("| " + strings.Join(row, " | ") + " |\n")
 	}
 	out.WriteString("\n⚠: a secondary source, or a part of it that is not verified; the section below says which.\n")
 }
-
-func (e Entry) headerCell() string { return code(cmp.Or(e.SignatureHeader, e.Token)) }
 
 // signedCell leaves long templates to the lines.
 func (e Entry) signedCell() string {

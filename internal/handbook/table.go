@@ -1,6 +1,7 @@
 package handbook
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -31,8 +32,8 @@ var columns = []struct {
 	{"RETRY BY", 8, true, retryWord},
 	{"STAYS OPEN", 14, true, openWord},
 	{"RETRIES", 7, true, retries},
-	{"HANDSHAKE", 10, false, func(e Entry) string { return orDash(e.Handshake) }},
-	{"FACTS", 9, false, func(e Entry) string { return orDash(e.Confidence) }},
+	{"HANDSHAKE", 10, false, func(e Entry) string { return cmp.Or(e.Handshake, "-") }},
+	{"FACTS", 9, false, func(e Entry) string { return cmp.Or(e.Confidence, "-") }},
 }
 
 // retryWord is short enough for the table.
@@ -123,13 +124,6 @@ func fit(text string, width int) string {
 		return text + strings.Repeat(" ", width-n)
 	}
 	return string([]rune(text)[:width-1]) + "…"
-}
-
-func orDash(text string) string {
-	if text == "" {
-		return "-"
-	}
-	return text
 }
 
 // span writes a duration in the unit that says it shortest.
