@@ -70,6 +70,25 @@ func (j *judge) request(s *webhook.Sender, r signature.Request, secret string) (
 	return event, refused
 }
 
+// stamps judges the stamps of a provider as far as they can be read. A stamp inside a
+// signature counts only with the signature that matches.
+func (j *judge) stamps(in *Input, p config.Provider) (webhook.Event, *webhook.Refusal) {
+	if sender := anyMethod(in, p); sender != nil && sender.Rules.Scheme.Signed() {
+		event, refused := j.request(sender, in.Request, in.Secret)
+		if !ofSignature(refused) {
+			return event, refused
+		}
+	}
+	if p.Timestamp != nil && p.Timestamp.Source.Kind == signature.SourceSignature {
+		p.Timestamp = nil
+	}
+	p.Signature, p.Signed, p.Scheme, p.Token, p.ID = nil, nil, "", "", nil
+	if unsigned := anyMethod(in, p); unsigned != nil {
+		return j.request(unsigned, in.Request, "")
+	}
+	return webhook.Event{}, nil // no stamp is left to judge
+}
+
 // ofSignature reports whether a refusal is about the signature and not a stamp.
 func ofSignature(refused *webhook.Refusal) bool {
 	if refused == nil {
@@ -91,6 +110,16 @@ func lenient(s *webhook.Sender, method string) *webhook.Sender {
 	return changed(s, func(rules *config.Resolved) {
 		rules.Methods, rules.Window, rules.PublicURL = []string{method}, wide, nil
 	})
+}
+
+// anyMethod is a sender with the provider's own window that accepts the request's
+// method; nil where the lines do not compile.
+func anyMethod(in *Input, p config.Provider) *webhook.Sender {
+	sender, err := webhook.New(in.Name, p)
+	if err != nil {
+		return nil
+	}
+	return changed(sender, func(rules *config.Resolved) { rules.Methods = []string{in.Request.Method} })
 }
 
 // changed is a copy of a sender with changed rules.

@@ -5,8 +5,10 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/explain/mistake"
 	"github.com/webhookguard/caddy-webhook-guard/signature"
+	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
 
 // areas are the kinds of mistakes, the likeliest first. The search tries each mistake
@@ -78,6 +80,46 @@ func (s *search) run() finding {
 		result.causes = cutBody(s.given.Request)
 	}
 	return result
+}
+
+// match judges the signature alone. A stamp that cannot be read is tried in other
+// formats.
+func (s *search) match() *webhook.Refusal {
+	refused := s.judge.reading(&s.given.Reading)
+	if refused == nil || ofSignature(refused) {
+		return refused
+	}
+	for _, format := range []string{"", "unix", "unix_ms", "rfc3339"} {
+		r := s.given.Reading
+		r.Provider = mistake.StampFormat(r.Provider, format)
+		r.Provider.EventTime = nil
+		r.Lines = "stamp " + format
+		if s.judge.reading(&r) == nil {
+			return nil
+		}
+	}
+	return webhook.Refuse(webhook.SignatureInvalid, "no secret matches")
+}
+
+// tokenAt is the request as a provider would send it that has its secret at a place and
+// no stamps.
+func (s *search) tokenAt(place string) mistake.Case {
+	return mistake.Case{Reading: mistake.Reading{
+		Provider: config.Provider{Token: place}, Lines: "token " + place, Secret: s.given.Secret, Request: s.given.Request,
+	}}
+}
+
+// secretPlace returns the place in the request that holds the secret, as a token line writes it.
+func (s *search) secretPlace() string {
+	if s.given.Secret == "" {
+		return ""
+	}
+	for _, place := range mistake.TokenPlaces(s.given.Request) {
+		if r := s.tokenAt(place).Reading; s.judge.reading(&r) == nil {
+			return place
+		}
+	}
+	return ""
 }
 
 // otherAndSecret tries the mistakes with the secret on every other sender.

@@ -3,9 +3,7 @@ package explain
 import (
 	"time"
 
-	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/explain/mistake"
-	"github.com/webhookguard/caddy-webhook-guard/signature"
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
 
@@ -15,7 +13,7 @@ func (w *walk) stamp() {
 		w.report.pass(stepStamp, "the provider sends none")
 		return
 	}
-	event, refused := w.judgeStamps(w.in.Provider)
+	event, refused := w.judge.stamps(&w.in, w.in.Provider)
 	if refused != nil {
 		w.report.refuse(stepStamp, refused)
 		w.explainStamp(refused.Result)
@@ -36,35 +34,6 @@ func age(d time.Duration) string {
 		return (-d).Round(time.Second).String() + " ahead"
 	}
 	return d.Round(time.Second).String() + " old"
-}
-
-// judgeStamps judges the stamps of a provider as far as they can be read. A stamp
-// inside a signature counts only with the signature that matches.
-func (w *walk) judgeStamps(p config.Provider) (webhook.Event, *webhook.Refusal) {
-	if sender := w.anyMethod(p); sender != nil && sender.Rules.Scheme.Signed() {
-		event, refused := w.judge.request(sender, w.in.Request, w.in.Secret)
-		if !ofSignature(refused) {
-			return event, refused
-		}
-	}
-	if p.Timestamp != nil && p.Timestamp.Source.Kind == signature.SourceSignature {
-		p.Timestamp = nil
-	}
-	p.Signature, p.Signed, p.Scheme, p.Token, p.ID = nil, nil, "", "", nil
-	if unsigned := w.anyMethod(p); unsigned != nil {
-		return w.judge.request(unsigned, w.in.Request, "")
-	}
-	return webhook.Event{}, nil // no stamp is left to judge
-}
-
-// anyMethod is a sender with the provider's own window that accepts the request's
-// method; nil where the lines do not compile.
-func (w *walk) anyMethod(p config.Provider) *webhook.Sender {
-	sender, err := webhook.New(w.in.Name, p)
-	if err != nil {
-		return nil
-	}
-	return changed(sender, func(rules *config.Resolved) { rules.Methods = []string{w.in.Request.Method} })
 }
 
 // stampFormats are the formats of a stamp, in words.
@@ -110,7 +79,7 @@ func (w *walk) otherFormat() (cause mistake.Cause, ok bool) {
 		if stamp.Format == format.name {
 			continue
 		}
-		if _, refused := w.judgeStamps(mistake.StampFormat(w.in.Provider, format.name)); refused == nil {
+		if _, refused := w.judge.stamps(&w.in, mistake.StampFormat(w.in.Provider, format.name)); refused == nil {
 			return mistake.Cause{Code: "stamp_format", Why: "The stamp is in " + format.words + ", which the provider's lines do not say.",
 				Do: "Describe the sender with `timestamp " + stamp.Source.String() + " " + format.name + "`."}, true
 		}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/explain/mistake"
+	"github.com/webhookguard/caddy-webhook-guard/signature"
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
 
@@ -37,11 +38,13 @@ func (w *walk) signature() {
 		w.report.skip("signature", unseen)
 		if !w.unsigned(refused) {
 			w.find()
-			w.stillUnsigned(refused)
+			if refused.Result == webhook.SignatureMissing && len(w.report.Causes) == 0 {
+				w.report.cause(noSignature) // the headers with names like a signature's hold none
+			}
 		}
 		return
 	}
-	w.report.pass("headers", "%s", w.signatureHeaders())
+	w.report.pass("headers", "%s", signatureHeaders(w.sender.Rules.Scheme.Spec().Signatures))
 	if _, err := w.sender.NewKeys(w.in.Secret); err != nil {
 		w.report.fail("secret", "", "%s", err)
 		w.report.skip("signature", unseen)
@@ -49,7 +52,7 @@ func (w *walk) signature() {
 		return
 	}
 	w.stamp()
-	if refused := w.match(); refused != nil {
+	if refused := w.search.match(); refused != nil {
 		w.report.refuse("signature", refused)
 		if refused.Result != webhook.SignatureMissing || !w.unsigned(refused) {
 			w.find()
@@ -59,28 +62,9 @@ func (w *walk) signature() {
 	w.report.pass("signature", "the secret matches")
 }
 
-// match judges the signature alone. A stamp that cannot be read is tried in other
-// formats.
-func (w *walk) match() *webhook.Refusal {
-	refused := w.judge.reading(&w.search.given.Reading)
-	if refused == nil || ofSignature(refused) {
-		return refused
-	}
-	for _, format := range []string{"", "unix", "unix_ms", "rfc3339"} {
-		r := w.search.given.Reading
-		r.Provider = mistake.StampFormat(r.Provider, format)
-		r.Provider.EventTime = nil
-		r.Lines = "stamp " + format
-		if w.judge.reading(&r) == nil {
-			return nil
-		}
-	}
-	return webhook.Refuse(webhook.SignatureInvalid, "no secret matches")
-}
-
-func (w *walk) signatureHeaders() string {
+func signatureHeaders(signatures []signature.SignatureSpec) string {
 	var names []string
-	for _, s := range w.sender.Rules.Scheme.Spec().Signatures {
+	for _, s := range signatures {
 		names = append(names, s.Header)
 	}
 	if len(names) == 0 {

@@ -3,7 +3,6 @@ package explain
 import (
 	"strings"
 
-	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/explain/mistake"
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
@@ -19,7 +18,7 @@ func (w *walk) token() {
 		w.report.fail("token", webhook.TokenInvalid, "there is no secret to compare it with: give one")
 		return
 	}
-	own := w.tokenAt(w.in.Provider.Token)
+	own := w.search.tokenAt(w.in.Provider.Token)
 	refused := w.judge.reading(&own.Reading)
 	if refused == nil {
 		w.report.pass("token", "the secret matches")
@@ -40,18 +39,10 @@ func (w *walk) token() {
 	w.tokenElsewhere(refused.Result == webhook.TokenMissing)
 }
 
-// tokenAt is the request as a provider would send it that has its secret at a place and
-// no stamps.
-func (w *walk) tokenAt(place string) mistake.Case {
-	return mistake.Case{Reading: mistake.Reading{
-		Provider: config.Provider{Token: place}, Lines: "token " + place, Secret: w.in.Secret, Request: w.request,
-	}}
-}
-
 // tokenElsewhere looks for the secret everywhere in the request. missing reports that there
 // is no token at its own place.
 func (w *walk) tokenElsewhere(missing bool) {
-	place := w.findSecret()
+	place := w.search.secretPlace()
 	// A header of a sender's own says who sent it.
 	if strings.HasPrefix(place, "header ") && place != "header Authorization" && w.otherSenders() {
 		return
@@ -71,7 +62,7 @@ func (w *walk) tokenAnywhere() {
 		w.report.skip("token", "the provider signs nothing; with the secret given, it is looked for in the request")
 		return
 	}
-	place := w.findSecret()
+	place := w.search.secretPlace()
 	if place == "" {
 		w.report.fail("token", webhook.TokenMissing, "the provider signs nothing, and the secret is nowhere in the request")
 		w.report.cause(mistake.Cause{Code: "token_missing", Why: "Nothing shows who sent the request.",
@@ -79,17 +70,4 @@ func (w *walk) tokenAnywhere() {
 		return
 	}
 	w.report.pass("token", "the secret is in the request: `token %s`", place)
-}
-
-// findSecret returns the place that holds the secret, as a token line writes it.
-func (w *walk) findSecret() string {
-	if w.in.Secret == "" {
-		return ""
-	}
-	for _, place := range mistake.TokenPlaces(w.request) {
-		if r := w.tokenAt(place).Reading; w.judge.reading(&r) == nil {
-			return place
-		}
-	}
-	return ""
 }

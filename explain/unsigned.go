@@ -36,13 +36,6 @@ func (w *walk) unsigned(refused *webhook.Refusal) bool {
 
 var noSignature = mistake.Cause{Code: "no_signature", Why: "The request has no signature at all.", Do: noSecretThere}
 
-// stillUnsigned is for a request whose headers with names like a signature's hold none.
-func (w *walk) stillUnsigned(refused *webhook.Refusal) {
-	if refused.Result == webhook.SignatureMissing && len(w.report.Causes) == 0 {
-		w.report.cause(noSignature)
-	}
-}
-
 // otherSenders names the senders whose signature the request has, or else those whose
 // headers it has.
 func (w *walk) otherSenders() bool {
