@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
+	"github.com/webhookguard/caddy-webhook-guard/internal/body"
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
 
@@ -106,15 +107,15 @@ func TestAStoreThatDoesNotOpenHoldsNothing(t *testing.T) {
 // After a reload that failed the old configuration's bounds are in force again.
 func TestBoundsFollowTheNewestAppInForce(t *testing.T) {
 	var list appList
-	wait, limit := exitWait.Load(), bodies.Limit()
-	defer func() { exitWait.Store(wait); bodies.SetLimit(limit) }()
-	inForce := func(a *App) {
+	defer func(wait int64, before *body.Budget) { exitWait.Store(wait); bodies = before }(exitWait.Load(), bodies)
+	bodies = body.NewBudget(defaultMaxBuffered)
+	a, b := &App{MaxBuffered: aShare, grace: 2}, &App{MaxBuffered: 2 * aShare, grace: 4}
+	inForce := func(app *App) {
 		t.Helper()
-		if bodies.Limit() != a.MaxBuffered || exitWait.Load() != int64(a.grace) {
-			t.Errorf("limit %d, wait %d", bodies.Limit(), exitWait.Load())
+		if free := aShareIsFree(); free != (app == b) || exitWait.Load() != int64(app.grace) {
+			t.Errorf("room for a share %t, wait %d", free, exitWait.Load())
 		}
 	}
-	a, b := &App{MaxBuffered: 1, grace: 2}, &App{MaxBuffered: 3, grace: 4}
 	list.add(a)
 	inForce(a)
 	list.add(b)

@@ -213,9 +213,6 @@ func (b *Body) MarkVerified() {
 	}
 }
 
-// Verified reports whether the body counts as verified.
-func (b *Body) Verified() bool { return b.upload == nil || b.upload.isVerified() }
-
 // Share adds a user. It returns false if the last one has gone.
 func (b *Body) Share() bool {
 	b.mu.Lock()

@@ -63,13 +63,6 @@ func (b *Budget) SetLimit(limit int64) {
 	b.update(func() { b.limit = limit })
 }
 
-// Limit is the bound in force.
-func (b *Budget) Limit() int64 {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.limit
-}
-
 // Bytes is how much all bodies hold.
 func (b *Budget) Bytes() int64 {
 	b.mu.Lock()

@@ -162,12 +162,6 @@ func (u *upload) verify() {
 	})
 }
 
-func (u *upload) isVerified() bool {
-	u.budget.mu.Lock()
-	defer u.budget.mu.Unlock()
-	return u.verified
-}
-
 // give returns the upload's bytes to the budget.
 func (u *upload) give() { u.budget.update(u.giveLocked) }
 
