@@ -19,6 +19,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/origin"
 	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
@@ -87,6 +88,7 @@ type Guard struct {
 	handshake atomic.Pointer[webhook.Handshake]
 	files     follower // those that hold the secrets, or the handshake's argument
 	place     string   // where the guard stands, as far as that is known
+	before    origin.Outputs
 
 	now     func() time.Time
 	logger  *zap.Logger
@@ -135,7 +137,7 @@ func (g *Guard) Provision(ctx caddy.Context) error {
 	}
 	g.app = app.(*App)
 	g.metrics = g.app.metrics
-	g.place = placeOf(ctx)
+	g.place, g.before = placeOf(ctx), origin.Before(ctx)
 	if err := g.provision(); err != nil {
 		return fmt.Errorf("webhook_guard: provider %q, scope %q: %w", g.ProviderName, g.scope.line, err)
 	}
@@ -144,6 +146,10 @@ func (g *Guard) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("webhook_guard: provider %q: %w", g.ProviderName, err)
 	}
 	g.warnOfToken()
+	if !g.secrets.ofTenants() && g.scope.holdsHost(g.before) && !namesHosts(ctx) {
+		g.logger.Warn("the scope holds the host, and requests to any host reach the guard: one captured event passes once for each name that its sender makes up: name the hosts of the site",
+			zap.String("provider", g.ProviderName), zap.String("scope", g.scope.line))
+	}
 	return nil
 }
 
@@ -178,13 +184,11 @@ func (g *Guard) provision() error {
 	if err := g.provisionHandshake(); err != nil {
 		return err
 	}
-	if !g.secrets.ofTenants() {
-		if err := g.scope.checkChoice(); err != nil {
-			return err
-		}
+	if err := g.checkTenancy(); err != nil {
+		return err
 	}
 	return g.app.scopes.add(scopeClaim{
-		provider: g.ProviderName, scope: g.scope.line, explicit: g.Scope != "",
+		provider: g.ProviderName, scope: g.scope.line, loaded: g.scope.loaded(), explicit: g.Scope != "",
 		byID: g.sender.ByIDAlone(), fingerprint: g.fingerprint(), place: g.place,
 	})
 }
@@ -198,6 +202,18 @@ func (g *Guard) provisionSecrets() error {
 	g.files.now, g.files.logger = g.now, g.logger.With(zap.String("provider", g.ProviderName), zap.String("scope", g.scope.line))
 	g.secrets.sender, g.secrets.files = g.sender, &g.files
 	return g.secrets.load(line, lines, &g.scope)
+}
+
+// checkTenancy refuses scopes and secrets that let one captured event pass under many
+// names.
+func (g *Guard) checkTenancy() error {
+	if err := g.secrets.checkChoice(g.before); err != nil {
+		return err
+	}
+	if g.secrets.ofTenants() {
+		return g.scope.checkTenants(g.secrets.perRequest, g.before)
+	}
+	return g.scope.checkChoice(g.before)
 }
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.

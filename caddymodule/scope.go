@@ -6,10 +6,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/origin"
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/placeholder"
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
@@ -24,19 +26,30 @@ func newScopeLine(line, provider string) scopeLine {
 	return scopeLine{cmp.Or(line, provider), placeholder.Parse(line)}
 }
 
+// varies reports whether requests have different scopes.
+func (s *scopeLine) varies() bool {
+	return slices.ContainsFunc(s.text.Names(), func(name string) bool { return !loadTime(name) })
+}
+
+// loaded is the line with what is known when the configuration loads filled in: two lines
+// may be one scope.
+func (s *scopeLine) loaded() string {
+	if s.varies() {
+		return s.line
+	}
+	if text, err := s.text.Fill(caddy.NewReplacer().Get); err == nil && text != "" {
+		return text
+	}
+	return s.line
+}
+
 // resolve returns the scope of one request's event.
 func (s *scopeLine) resolve(repl *caddy.Replacer) (string, *webhook.Refusal) {
 	if !s.text.Varies() {
 		return s.line, nil
 	}
-	scope, err := s.text.Fill(func(name string) (any, bool) {
-		value, known := repl.Get(name)
-		if hostName(name) {
-			// One host has many spellings, and one event must have one scope.
-			value = strings.TrimSuffix(strings.ToLower(caddy.ToString(value)), ".")
-		}
-		return value, known
-	})
+	defer canonicalHost(repl)()
+	scope, err := s.text.Fill(repl.Get)
 	if err != nil || scope == "" {
 		return s.line, webhook.Refuse(webhook.Misconfigured,
 			"the scope %s has no value for this request: give its map a default, or guard only what it knows", s.line)
@@ -44,31 +57,97 @@ func (s *scopeLine) resolve(repl *caddy.Replacer) (string, *webhook.Refusal) {
 	return scope, nil
 }
 
+// canonicalHost makes placeholders hold the request's host in one spelling, until restore
+// is called: one host has many, while one event has one scope and one tenant. Whatever is
+// made of the host, such as the output of a map, follows.
+func canonicalHost(repl *caddy.Replacer) (restore func()) {
+	sent, _ := repl.GetString(origin.Host)
+	host := strings.TrimRight(strings.ToLower(sent), ".")
+	if inner, ok := strings.CutPrefix(host, "["); ok { // as it is where a port follows
+		host = strings.TrimSuffix(inner, "]")
+	}
+	if host == sent {
+		return func() {}
+	}
+	labels := strings.Split(host, ".")
+	set := []string{origin.Host}
+	repl.Set(origin.Host, host)
+	for i := range strings.Count(sent, ".") + 1 { // all that the host as sent has
+		name, label := origin.LabelPrefix+strconv.Itoa(i), ""
+		if i < len(labels) {
+			label = labels[len(labels)-1-i]
+		}
+		repl.Set(name, label)
+		set = append(set, name)
+	}
+	return func() {
+		for _, name := range set {
+			repl.Delete(name)
+		}
+	}
+}
+
 // checkChoice refuses a scope that the sender chooses. Beside a secret that stays the
 // same, whoever has captured one event could replay it into as many scopes as there are.
-func (s *scopeLine) checkChoice() error {
+func (s *scopeLine) checkChoice(from origin.Outputs) error {
 	for _, name := range s.text.Names() {
-		if chosenBySender(name) {
-			return fmt.Errorf("scope: {%s} is chosen by the sender, while the secret stays the same: one captured event could be replayed into any number of scopes: use {http.request.host} or the output of a map that knows the tenants, or a secret of each tenant's own, secret <value> per_request", name)
+		for _, root := range from.Roots(name) {
+			if !chosenBySender(root) && !from.Set(root) { // set, it keeps the host as it was sent
+				continue
+			}
+			what := "{" + name + "}"
+			if root != name {
+				what += ", which is made of {" + root + "},"
+			}
+			return fmt.Errorf("scope: %s is chosen by the sender, while the secret stays the same: one captured event could be replayed into any number of scopes: use {http.request.host} or the output of a map of it that knows the tenants, or a secret of each tenant's own, secret <value> per_request", what)
 		}
 	}
 	return nil
 }
 
-// hostName reports whether a placeholder holds the request's host, or labels of it.
-func hostName(name string) bool {
-	return name == "http.request.host" || strings.HasPrefix(name, "http.request.host.labels.")
+// checkTenants refuses a scope that the sender chooses apart from the secret: whoever has
+// captured an event of one tenant could replay it into the scopes of all.
+func (s *scopeLine) checkTenants(secrets []placeholder.Text, from origin.Outputs) error {
+	for _, secret := range secrets {
+		var known []string
+		for _, name := range secret.Names() {
+			if !from.Set(name) && !loadTime(name) {
+				return nil // nobody sees what it is made of
+			}
+			known = append(known, from.Roots(name)...)
+		}
+		for _, name := range s.text.Names() {
+			for _, root := range from.Roots(name) {
+				if chosenBySender(root) && !slices.Contains(known, root) {
+					return fmt.Errorf("scope: {%s} is chosen by the sender, and the secret does not depend on it: one captured event could be replayed into any number of scopes: let one map know scope and secret of each tenant", root)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// holdsHost reports whether requests to other hosts have other scopes.
+func (s *scopeLine) holdsHost(from origin.Outputs) bool {
+	return slices.ContainsFunc(s.text.Names(), func(name string) bool { return slices.ContainsFunc(from.Roots(name), origin.IsHost) })
+}
+
+// loadTime reports whether a placeholder is the same in every request.
+func loadTime(name string) bool {
+	return slices.ContainsFunc([]string{"env.", "file.", "system."}, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 }
 
 // chosenBySender reports whether a placeholder holds what the sender of a request, or
-// whoever replays one, can write as they like. The host decides which site gets it.
+// whoever replays one, can choose: what they send, where they send it from, to which
+// address, by which protocol, and when. The host is none of it. It decides which site gets
+// the request.
 func chosenBySender(name string) bool {
-	for _, ours := range []string{"http.request.tls.", "http.request.local."} {
-		if strings.HasPrefix(name, ours) {
-			return false
-		}
+	if origin.IsHost(name) {
+		return false
 	}
-	return !hostName(name) && (strings.HasPrefix(name, "http.request.") || strings.HasPrefix(name, "http.regexp."))
+	return name == "http.vars.client_ip" || slices.ContainsFunc(
+		[]string{"http.request.", "http.regexp.", "http.matchers.", "http.webhook_guard.", "time."},
+		func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 }
 
 // fingerprint digests what must not differ between guards that share a scope: the
@@ -84,7 +163,10 @@ func (g *Guard) fingerprint() [sha256.Size]byte {
 		}
 		values = append(values, text)
 	}
-	slices.Sort(values)                                                                                       // their order means nothing
-	encoded, _ := json.Marshal([]any{g.ProviderName, values, g.Token, g.Signature, g.Signed, g.Scheme, g.ID}) // strings only: cannot fail
+	slices.Sort(values) // their order means nothing, and neither does one that is there twice
+	values = slices.Compact(values)
+	encoded, _ := json.Marshal([]any{ // strings only: cannot fail
+		g.ProviderName, values, g.SecretEncoding, g.SecretPrefix, g.Token, g.Signature, g.Signed, g.SignedFunctions, g.Items, g.Scheme, g.Claim, g.ID, g.OrID,
+	})
 	return sha256.Sum256(encoded)
 }

@@ -26,6 +26,8 @@ func TestFingerprintTellsGuardsApart(t *testing.T) {
 		"two that join into one": {func(g *Guard) { g.Secret = []Secret{{Value: ""}, {Value: "x"}} }, false},
 		"other signed bytes":     {func(g *Guard) { g.Signed = []string{"{timestamp}.{body}"} }, false},
 		"another header":         {func(g *Guard) { g.Signature = []signature.SignatureSpec{{Header: "X-B"}} }, false},
+		"a secret twice":         {func(g *Guard) { g.Secret = append(g.Secret, g.Secret[0]) }, true},
+		"another encoding":       {func(g *Guard) { g.SecretEncoding = "hex" }, false},
 		"another ID":             {func(g *Guard) { g.ID = sourcesOf("body id") }, false},
 		"a token":                {func(g *Guard) { g.Token = "bearer" }, false},
 		"a scheme with a name":   {func(g *Guard) { g.Scheme = "twilio" }, false},
@@ -39,6 +41,7 @@ func TestFingerprintTellsGuardsApart(t *testing.T) {
 }
 
 func TestGuardsThatShareAScopeSaySo(t *testing.T) {
+	t.Setenv("GUARD_TEST_SCOPE", "shared-by-both")
 	type guard struct{ provider, scope, secret string }
 	for name, tc := range map[string]struct {
 		first, second guard
@@ -49,6 +52,7 @@ func TestGuardsThatShareAScopeSaySo(t *testing.T) {
 		"one says the default of another":  {guard{"struktr", "", "x"}, guard{"struktr", "struktr", "x"}, "or write the same scope line into both"},
 		"another provider's default":       {guard{"struktr", "github", "x"}, guard{"github", "", "x"}, "a scope of its own"},
 		"two that say so":                  {guard{"struktr", "a", "x"}, guard{"struktr", "a", "x"}, ""},
+		"one text in two ways":             {guard{"struktr", "{env.GUARD_TEST_SCOPE}", "x"}, guard{"struktr", "shared-by-both", "y"}, "other secrets"},
 		"two that say so, of tenants":      {guard{"struktr", "{tenant}", "x"}, guard{"struktr", "{tenant}", "x"}, ""},
 		"one says another":                 {guard{"struktr", "", "x"}, guard{"struktr", "b", "y"}, ""},
 		"two scopes":                       {guard{"struktr", "a", "x"}, guard{"struktr", "b", "x"}, ""},
@@ -95,6 +99,12 @@ func TestAScopeThatTheSenderChoosesIsRefusedBesideOneSecret(t *testing.T) {
 		"the host":                       {"{http.request.host}", []Secret{fixed}, false},
 		"a label of the host":            {"{http.request.host.labels.2}", []Secret{fixed}, false},
 		"the host with the port":         {"{http.request.hostport}", []Secret{fixed}, true},
+		"the client's address":           {"{http.vars.client_ip}", []Secret{fixed}, true},
+		"the server's name in TLS":       {"{http.request.tls.server_name}", []Secret{fixed}, true},
+		"the server's address":           {"{http.request.local.host}", []Secret{fixed}, true},
+		"a file that matched":            {"{http.matchers.file.relative}", []Secret{fixed}, true},
+		"the time":                       {"{time.now.unix}", []Secret{fixed}, true},
+		"one secret for all requests":    {"{http.request.header.X-Tenant}", []Secret{{Value: "{env.HOME}x", PerRequest: true}}, true},
 		"a map's output":                 {"{tenant}", []Secret{fixed}, false},
 		"a header, with tenants' keys":   {"{http.request.header.X-Tenant}", []Secret{perRequest}, false},
 		"a header, and one fixed secret": {"{http.request.header.X-Tenant}", []Secret{perRequest, fixed}, true},
@@ -117,7 +127,7 @@ func TestOneHostIsOneScope(t *testing.T) {
 	if err := g.provision(); err != nil {
 		t.Fatal(err)
 	}
-	for _, host := range []string{"hooks.example.com", "Hooks.Example.COM", "hooks.example.com."} {
+	for _, host := range []string{"hooks.example.com", "Hooks.Example.COM", "hooks.example.com.", "HOOKS.example.com..."} {
 		repl := caddy.NewReplacer()
 		repl.Set("http.request.host", host)
 		if scope, refused := g.scope.resolve(repl); refused != nil || scope != "hooks.example.com" {

@@ -10,14 +10,16 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/origin"
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/scope"
 )
 
 // scopeClaim is one guard's use of a scope.
 type scopeClaim struct {
 	provider, scope string
-	explicit        bool // set by a scope line
-	byID            bool // copies are recognised by ID alone
+	loaded          string // the scope with what is known when the configuration loads
+	explicit        bool   // set by a scope line
+	byID            bool   // copies are recognised by ID alone
 	fingerprint     [sha256.Size]byte
 	place           string
 }
@@ -36,7 +38,7 @@ func (s *scopes) add(c scopeClaim) error {
 	defer s.mu.Unlock()
 	for _, other := range s.claims {
 		switch {
-		case other.scope != c.scope:
+		case other.loaded != c.loaded:
 		case !c.explicit || !other.explicit:
 			return fmt.Errorf("webhook_guard %s%s and webhook_guard %s%s share the scope %s, so that the app behind one of them would not get the events that the other has handled: give each one a scope of its own, scope <name>, or write the same scope line into both where they lead to one app",
 				other.provider, other.at(), c.provider, c.at(), c.scope)
@@ -90,20 +92,43 @@ func placeOf(ctx caddy.Context) string {
 		return ""
 	}
 	words := slices.Clone(server.Listen)
-	lists := []caddyhttp.RouteList{server.Routes}
-	for _, module := range ctx.Modules() {
-		if sub, ok := module.(*caddyhttp.Subroute); ok {
-			lists = append(lists, sub.Routes)
-		}
-	}
-	for _, routes := range lists {
-		// Routes are loaded in their order, and their raw handlers are dropped then:
-		// the first that has some is the one that is being loaded.
-		if i := slices.IndexFunc(routes, func(r caddyhttp.Route) bool { return r.HandlersRaw != nil }); i >= 0 {
+	for _, routes := range origin.Routes(ctx) {
+		if i := origin.Loading(routes); i >= 0 {
 			words = append(words, matched(routes[i].MatcherSets)...)
 		}
 	}
 	return strings.Join(words, " ")
+}
+
+// namesHosts reports whether the routes that lead to the handler which is being
+// provisioned match hosts by their whole names.
+func namesHosts(ctx caddy.Context) bool {
+	for _, routes := range origin.Routes(ctx) {
+		i := origin.Loading(routes)
+		if i < 0 {
+			continue
+		}
+		hosts := hostsOf(routes[i].MatcherSets)
+		if len(hosts) > 0 && !slices.ContainsFunc(hosts, func(host string) bool { return strings.ContainsAny(host, "*{") }) {
+			return true
+		}
+	}
+	return false
+}
+
+func hostsOf(sets caddyhttp.MatcherSets) []string {
+	var hosts []string
+	for _, set := range sets {
+		for _, matcher := range set {
+			switch m := matcher.(type) {
+			case *caddyhttp.MatchHost:
+				hosts = append(hosts, *m...)
+			case caddyhttp.MatchHost:
+				hosts = append(hosts, m...)
+			}
+		}
+	}
+	return hosts
 }
 
 // matched are the hosts and paths of a route.

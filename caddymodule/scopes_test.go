@@ -8,7 +8,7 @@ import (
 func TestScopesOfGuards(t *testing.T) {
 	var scopes scopes
 	add := func(scope string, byID bool) {
-		if err := scopes.add(scopeClaim{scope: scope, explicit: true, byID: byID}); err != nil {
+		if err := scopes.add(scopeClaim{scope: scope, loaded: scope, explicit: true, byID: byID}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/origin"
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/placeholder"
 	"github.com/webhookguard/caddy-webhook-guard/signature"
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
@@ -140,7 +141,27 @@ func (s *secrets) warn(name, text string, made []signature.Secret) {
 }
 
 // ofTenants reports whether each request has a secret of its own, and no other.
-func (s *secrets) ofTenants() bool { return len(s.perRequest) > 0 && len(s.fixed.secrets()) == 0 }
+func (s *secrets) ofTenants() bool {
+	shared := func(text placeholder.Text) bool {
+		return !slices.ContainsFunc(text.Names(), func(name string) bool { return !loadTime(name) })
+	}
+	return len(s.perRequest) > 0 && len(s.fixed.secrets()) == 0 && !slices.ContainsFunc(s.perRequest, shared)
+}
+
+// checkChoice refuses a secret that the sender chooses, through the placeholders that can
+// be seen.
+func (s *secrets) checkChoice(from origin.Outputs) error {
+	for _, text := range s.perRequest {
+		for _, name := range text.Names() {
+			for _, root := range from.ValueRoots(name) {
+				if chosenBySender(root) || origin.IsHost(root) || from.Set(root) {
+					return fmt.Errorf("secret: {%s} is made of {%s}, which is chosen by the sender, who must not choose the key: let the outputs of its map be secrets, {env.NAME} or {file./absolute/path}", name, root)
+				}
+			}
+		}
+	}
+	return nil
+}
 
 // senderChosen are the placeholders that hold what the sender sent.
 var senderChosen = []string{"http.request.", "http.regexp."}
@@ -159,7 +180,7 @@ func (s *secrets) addPerRequest(secret Secret, scope *scopeLine) error {
 	if secret.Until != nil {
 		return errors.New("per_request and until do not go together: let the map end the old secret")
 	}
-	if !scope.text.Varies() {
+	if !scope.varies() {
 		return errors.New("per_request needs a scope with a placeholder, such as scope {tenant}: tenants that share one could use up each other's event IDs")
 	}
 	s.perRequest = append(s.perRequest, text)
@@ -174,6 +195,7 @@ func (s *secrets) of(repl *caddy.Replacer) ([]signature.Secret, *webhook.Refusal
 	}
 	// The fixed ones come first and keep their index, as metrics name it.
 	set := slices.Clone(fixed)
+	defer canonicalHost(repl)()
 	for _, text := range s.perRequest {
 		value, err := text.Resolve(repl.Get)
 		if err != nil {

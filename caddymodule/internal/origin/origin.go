@@ -1,0 +1,110 @@
+// Package origin finds out what the placeholders of a configuration are made of, where
+// the handlers that set them can be seen.
+package origin
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	mapper "github.com/caddyserver/caddy/v2/modules/caddyhttp/map"
+
+	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/placeholder"
+)
+
+// Outputs are the placeholders that handlers set, by name.
+type Outputs map[string]output
+
+// output is what a placeholder is made of. By the sources one of the values is chosen.
+type output struct {
+	sources, values []string
+	early           bool // it is made when its handler runs, not when it is asked for
+}
+
+func (o Outputs) add(name string, more output) {
+	had := o[name]
+	o[name] = output{append(had.sources, more.sources...), append(had.values, more.values...), had.early || more.early}
+}
+
+// Roots are the placeholders that the one named is made of in the end: itself where
+// nothing visible sets it, or where it keeps the host in the spelling that was sent.
+func (o Outputs) Roots(name string) []string {
+	return o.roots(name, func(out output) []string { return slices.Concat(out.sources, out.values) }, nil)
+}
+
+// ValueRoots is Roots without what only chooses between values.
+func (o Outputs) ValueRoots(name string) []string {
+	return o.roots(name, func(out output) []string { return out.values }, nil)
+}
+
+// Host is the placeholder of a request's host, LabelPrefix begins those of its labels.
+const (
+	Host        = "http.request.host"
+	LabelPrefix = "http.request.host.labels."
+)
+
+// IsHost reports whether a placeholder holds the request's host, or labels of it.
+func IsHost(name string) bool { return name == Host || strings.HasPrefix(name, LabelPrefix) }
+
+// Set reports whether a visible handler sets the placeholder.
+func (o Outputs) Set(name string) bool {
+	_, set := o[name]
+	return set
+}
+
+func (o Outputs) roots(name string, texts func(output) []string, seen []string) []string {
+	out, set := o[name]
+	if !set {
+		return []string{name}
+	}
+	if slices.Contains(seen, name) {
+		return nil
+	}
+	var found []string
+	for _, text := range texts(out) {
+		for _, inner := range placeholder.Parse(text).Names() {
+			found = append(found, o.roots(inner, texts, append(seen, name))...)
+		}
+	}
+	if out.early {
+		for i, root := range found {
+			if IsHost(root) {
+				found[i] = name
+			}
+		}
+	}
+	return found
+}
+
+// addMap adds what a `map` sets. Its destinations have no braces once it is provisioned.
+func (o Outputs) addMap(m *mapper.Handler) {
+	for i, name := range m.Destinations {
+		out := output{sources: []string{m.Source}}
+		for _, mapping := range m.Mappings {
+			text, _ := at(mapping.Outputs, i).(string)
+			if mapping.InputRegexp != "" {
+				if strings.Contains(text, "$") { // a part of the source
+					out.values = append(out.values, m.Source)
+				}
+				continue // placeholders in it are not replaced
+			}
+			out.values = append(out.values, text)
+		}
+		out.values = append(out.values, at(m.Defaults, i))
+		o.add(strings.Trim(name, "{}"), out)
+	}
+}
+
+func at[T any](list []T, i int) (value T) {
+	if i < len(list) {
+		value = list[i]
+	}
+	return value
+}
+
+func (o Outputs) addVars(vars caddyhttp.VarsMiddleware) {
+	for name, value := range vars {
+		text, _ := value.(string)
+		o.add("http.vars."+name, output{values: []string{text}, early: true})
+	}
+}
