@@ -156,6 +156,8 @@ func (t *route) judge(answer *heldAnswer, err, ended error) outcome {
 		failed.err = caddyhttp.Error(http.StatusBadGateway, ended)
 	case errors.Is(err, errBroken):
 		failed.err = caddyhttp.Error(http.StatusBadGateway, err)
+	case err == nil && t.hungUp(answer):
+		failed.err = caddyhttp.Error(http.StatusBadGateway, errors.New("the connection to the app ended with another request"))
 	case errors.As(err, &second):
 		failed.result, failed.err = second.Result, refusalError(x.w, second, "")
 	case err != nil:
@@ -193,6 +195,19 @@ func failure(err error) error {
 	// Not wrapped: caddyhttp.Error would take over its status.
 	return caddyhttp.Error(http.StatusBadGateway,
 		errors.New("behind the guard came an error with the status "+strconv.Itoa(handler.StatusCode)+", which is not one of a failure: "+text))
+}
+
+// hungUp reports whether the proxy answered for a sender that hung up. A delivery goes on
+// without its sender, so it took the end of another request for that: HTTP/3 connects on
+// behalf of the first request that needs the connection, and tells the others its error.
+func (t *route) hungUp(answer *heldAnswer) bool {
+	const closed = 499
+	if answer.status != closed {
+		return false
+	}
+	_, proxied := t.x.repl.Get("http.reverse_proxy.upstream.address")
+	status, _ := t.x.repl.Get("http.reverse_proxy.status_code")
+	return proxied && status != closed // else it is the app's own
 }
 
 // switched reports whether the app tried to switch protocols. The proxy reports nothing

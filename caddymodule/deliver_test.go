@@ -19,6 +19,17 @@ import (
 
 var errRefused = errors.New("connection refused")
 
+// proxied answers as the proxy does that got a status from the app, or none.
+func proxied(got any, status int) caddyhttp.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		repl(r).Set("http.reverse_proxy.upstream.address", "127.0.0.1:5000")
+		if got != nil {
+			repl(r).Set("http.reverse_proxy.status_code", got)
+		}
+		return says(status, "")(w, r)
+	}
+}
+
 // The app's answer decides the outcome. A nil error alone does not.
 func TestOnlyAWholeAnswerWithASuccessIsOne(t *testing.T) {
 	aborts := func(http.ResponseWriter, *http.Request) error { panic(http.ErrAbortHandler) }
@@ -36,6 +47,9 @@ func TestOnlyAWholeAnswerWithASuccessIsOne(t *testing.T) {
 		"302":              {nil, says(302, ""), webhook.UpstreamFailed, 302, false, 0},
 		"400":              {nil, says(400, "no"), webhook.UpstreamFailed, 400, false, 0},
 		"499":              {nil, says(499, ""), webhook.UpstreamFailed, 499, false, 0},
+		"the app's 499":    {nil, proxied(499, 499), webhook.UpstreamFailed, 499, false, 0},
+		"the proxy's 499":  {nil, proxied(nil, 499), webhook.UpstreamFailed, 502, true, 0},
+		"a 499 after auth": {nil, proxied(200, 499), webhook.UpstreamFailed, 502, true, 0},
 		"503":              {nil, says(503, ""), webhook.UpstreamFailed, 503, false, 0},
 		"a listed 404":     {[]string{"2xx", "404"}, says(404, "gone"), webhook.Forwarded, 404, false, 1},
 		"an unlisted 200":  {[]string{"201-202"}, says(200, ""), webhook.UpstreamFailed, 502, true, 0},
