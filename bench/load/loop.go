@@ -16,8 +16,7 @@ import (
 type loop struct {
 	cfg     Config
 	to      *unix.SockaddrInet4
-	epoll   int
-	timer   int
+	poller  poller
 	conns   []*conn
 	free    []*conn
 	total   int // requests to start
@@ -30,16 +29,13 @@ type loop struct {
 	result  Result
 }
 
-// timerID stands for the timer among the events, where connections have their index.
-const timerID = -1
-
 func newLoop(c Config) (*loop, error) {
 	addr, err := netip.ParseAddrPort(c.Addr)
 	if err != nil || !addr.Addr().Is4() {
 		return nil, fmt.Errorf("%q is no IPv4 address and port", c.Addr)
 	}
 	l := &loop{
-		cfg: c, epoll: -1, timer: -1,
+		cfg: c, poller: poller{-1, -1},
 		to:      &unix.SockaddrInet4{Port: int(addr.Port()), Addr: addr.Addr().As4()},
 		scratch: make([]byte, 0, smallRequest), buf: make([]byte, smallRequest),
 		total:  len(c.Requests),
@@ -51,32 +47,15 @@ func newLoop(c Config) (*loop, error) {
 	case c.Cycle:
 		l.total = math.MaxInt
 	}
-	if err := l.open(); err != nil {
+	err = l.poller.open()
+	for err == nil && c.Rate == 0 && len(l.conns) < c.Conns {
+		err = l.connect()
+	}
+	if err != nil {
 		l.close()
 		return nil, err
 	}
 	return l, nil
-}
-
-func (l *loop) open() (err error) {
-	if l.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
-		return fmt.Errorf("epoll: %w", err)
-	}
-	// The runtime's timers come up to a millisecond late, which is as much as the
-	// latencies that are measured; the kernel's are exact.
-	if l.timer, err = unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK|unix.TFD_CLOEXEC); err != nil {
-		return fmt.Errorf("timer: %w", err)
-	}
-	event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: timerID}
-	if err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, l.timer, &event); err != nil {
-		return fmt.Errorf("timer: %w", err)
-	}
-	for l.cfg.Rate == 0 && len(l.conns) < l.cfg.Conns {
-		if err := l.connect(); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // connect opens another connection.
@@ -87,15 +66,10 @@ func (l *loop) connect() (err error) {
 	}
 	l.conns = append(l.conns, c)
 	l.free = append(l.free, c)
-	if err := l.watch(unix.EPOLL_CTL_ADD, c, unix.EPOLLIN); err != nil {
+	if err := l.poller.watch(unix.EPOLL_CTL_ADD, c, unix.EPOLLIN); err != nil {
 		return fmt.Errorf("epoll: %w", err)
 	}
 	return nil
-}
-
-func (l *loop) watch(op int, c *conn, events uint32) error {
-	// The event's Fd is ours to choose: the index saves a look-up.
-	return unix.EpollCtl(l.epoll, op, c.fd, &unix.EpollEvent{Events: events, Fd: int32(c.index)})
 }
 
 func (l *loop) close() {
@@ -104,11 +78,7 @@ func (l *loop) close() {
 			_ = unix.Close(c.fd)
 		}
 	}
-	for _, fd := range []int{l.epoll, l.timer} {
-		if fd >= 0 {
-			_ = unix.Close(fd)
-		}
-	}
+	l.poller.close()
 }
 
 func (l *loop) now() time.Duration { return time.Since(l.begun) }
@@ -122,7 +92,7 @@ func (l *loop) run() error {
 	}
 	events := make([]unix.EpollEvent, 256)
 	for !l.finished() {
-		n, err := unix.EpollWait(l.epoll, events, 100)
+		n, err := unix.EpollWait(l.poller.epoll, events, 100)
 		if err != nil && !errors.Is(err, unix.EINTR) {
 			return fmt.Errorf("epoll: %w", err)
 		}
@@ -150,7 +120,7 @@ func (l *loop) startAll() error {
 		if l.cfg.Rate > 0 {
 			due := time.Duration(float64(l.next) / l.cfg.Rate * float64(time.Second))
 			if wait := due - meant; wait > 0 {
-				return l.setTimer(wait)
+				return l.poller.setTimer(wait)
 			}
 			meant = due
 		}
@@ -166,11 +136,6 @@ func (l *loop) startAll() error {
 		}
 	}
 	return nil
-}
-
-func (l *loop) setTimer(wait time.Duration) error {
-	spec := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(wait))}
-	return unix.TimerfdSettime(l.timer, 0, &spec, nil)
 }
 
 // start sends the next request.
@@ -198,7 +163,7 @@ func (l *loop) send(c *conn) error {
 	if c.blocked {
 		events |= unix.EPOLLOUT
 	}
-	return l.watch(unix.EPOLL_CTL_MOD, c, events)
+	return l.poller.watch(unix.EPOLL_CTL_MOD, c, events)
 }
 
 // serve handles a connection that epoll reports as ready.
@@ -267,7 +232,7 @@ func (l *loop) reconnect(c *conn) error {
 		return err
 	}
 	c.blocked = false
-	return l.watch(unix.EPOLL_CTL_ADD, c, unix.EPOLLIN)
+	return l.poller.watch(unix.EPOLL_CTL_ADD, c, unix.EPOLLIN)
 }
 
 // ended reports whether no further request will be started.

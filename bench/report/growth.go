@@ -50,7 +50,7 @@ func (r *Results) redisTable() string {
 			most = fmt.Sprintf("%.0f", 1e6/u.CPU) // it has one thread
 		}
 		rows = append(rows, []string{
-			r.title(u.Variant), u.Sender, fmt.Sprintf("%.1f", u.Sent), fmt.Sprintf("%.1f", u.Commands), fmt.Sprintf("%.0f", u.BytesIn), fmt.Sprintf("%.0f", u.BytesOut),
+			title(r.Variants, u.Variant), u.Sender, fmt.Sprintf("%.1f", u.Sent), fmt.Sprintf("%.1f", u.Commands), fmt.Sprintf("%.0f", u.BytesIn), fmt.Sprintf("%.0f", u.BytesOut),
 			fmt.Sprintf("%.0f", u.CPU), most, fmt.Sprintf("%.0f", u.Memory), fmt.Sprintf("%.0f", u.Memory*computedRate*computedHours*3600/1e9),
 		})
 	}
@@ -67,15 +67,15 @@ func (r *Results) filledTable() string {
 			return fmt.Sprintf("%.0f", bytes)
 		}
 		rows = append(rows, []string{
-			r.title(f.Variant), fmt.Sprint(f.Events), fmt.Sprintf("%.0f", f.Throughput), fmt.Sprintf("%.0f", f.CPU), fmt.Sprintf("%d", f.Resident>>20),
+			title(r.Variants, f.Variant), fmt.Sprint(f.Events), fmt.Sprintf("%.0f", f.Throughput), fmt.Sprintf("%.0f", f.CPU), fmt.Sprintf("%d", f.Resident>>20),
 			where("", f.Heap), where("redis", f.Redis), where("disk", f.Disk),
 		})
 	}
 	return table(rows)
 }
 
-func (r *Results) title(variant string) string {
-	for _, v := range r.Variants {
+func title(variants []Variant, variant string) string {
+	for _, v := range variants {
 		if v.Name == variant {
 			return v.Title
 		}

@@ -16,6 +16,8 @@ import (
 // Gateway is a running Caddy. Its methods are for the test's own goroutine,
 // apart from URL, AdminURL and Output.
 type Gateway struct {
+	*Process // the one that runs, or ran last
+
 	tb     testing.TB
 	dir    string
 	env    []string
@@ -24,7 +26,6 @@ type Gateway struct {
 	listen bool // whether something is to answer on the port
 	caddy  func(testing.TB) string
 	out    *output
-	proc   *Process
 	ended  bool // by the test, so that the exit status is the test's to judge
 }
 
@@ -88,7 +89,7 @@ func (g *Gateway) Start() {
 	if err != nil {
 		g.tb.Fatalf("%v", err)
 	}
-	g.proc, g.ended = proc, false
+	g.Process, g.ended = proc, false
 	g.waitReady()
 }
 
@@ -101,7 +102,7 @@ func (g *Gateway) waitReady() {
 	exited := false
 	up := poll(waitLimit, func() bool {
 		select {
-		case <-g.proc.Exited():
+		case <-g.Exited():
 			exited = true
 			return true
 		default:
@@ -111,7 +112,7 @@ func (g *Gateway) waitReady() {
 	switch {
 	case exited:
 		g.ended = true
-		g.tb.Fatalf("the gateway did not start: %v\n%s", g.proc.exitErr, g.Output())
+		g.tb.Fatalf("the gateway did not start: %v\n%s", g.exitErr, g.Output())
 	case !up:
 		g.tb.Fatalf("the gateway does not answer after %v:\n%s", waitLimit, g.Output())
 	}
@@ -147,32 +148,17 @@ func (g *Gateway) AdminURL() string { return "http://" + loopback(g.admin) }
 // Output is everything the gateway has printed, over all its starts.
 func (g *Gateway) Output() string { return g.out.String() }
 
-// WaitOutput waits until the gateway has printed the text.
-func (g *Gateway) WaitOutput(text string) {
-	g.tb.Helper()
-	g.proc.WaitOutput(text)
-}
-
-// Pid is the number of the running process.
-func (g *Gateway) Pid() int { return g.proc.Pid() }
-
 // Kill ends the gateway as a crash would.
 func (g *Gateway) Kill() {
 	g.ended = true
-	g.proc.Kill()
+	g.Process.Kill()
 }
 
 // Stop lets the gateway finish its work and end; the error states how it ended.
 func (g *Gateway) Stop() error {
 	g.ended = true
-	return g.proc.Stop()
+	return g.Process.Stop()
 }
-
-// Freeze stops the gateway where it is, until Thaw.
-func (g *Gateway) Freeze() { g.proc.Freeze() }
-
-// Thaw resumes a frozen gateway.
-func (g *Gateway) Thaw() { g.proc.Thaw() }
 
 // Reload gives the running gateway another Caddyfile. The error is Caddy's own
 // if it refuses it. The old configuration's requests may still be running, but new
@@ -204,10 +190,10 @@ func (g *Gateway) Reload(caddyfile string) error {
 var disaster = regexp.MustCompile(`WARNING: DATA RACE|panic:|(?m:^fatal error: )`)
 
 func (g *Gateway) finish() {
-	if g.proc == nil {
+	if g.Process == nil {
 		return
 	}
-	err := g.proc.Stop()
+	err := g.Process.Stop()
 	printed := g.Output()
 	switch {
 	case disaster.MatchString(printed):

@@ -1,22 +1,16 @@
 package testbed
 
 import (
-	"bufio"
-	"errors"
-	"fmt"
-	"io"
-	"net"
 	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 )
 
 // Redis is a redis-server of one test's own. Its methods are not for concurrent use.
 type Redis struct {
+	redisClient
 	tb        testing.TB
-	port      int
 	announced int // the port under which others know it
 	tls       int // the port for TLS, 0 for none
 	dir       string
@@ -42,7 +36,7 @@ func newRedis(tb testing.TB) *Redis {
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		tb.Fatalf("redis-server is not installed: run `make deps`")
 	}
-	r := &Redis{tb: tb, port: FreePort(tb), dir: tb.TempDir()}
+	r := &Redis{tb: tb, redisClient: redisClient{FreePort(tb)}, dir: tb.TempDir()}
 	r.announced = r.port
 	return r
 }
@@ -53,9 +47,6 @@ func (r *Redis) settings() []string {
 		"--bind", loopbackHost, "--port", strconv.Itoa(r.port), "--dir", r.dir, "--save", "", "--appendonly", "no",
 	}
 }
-
-// Addr returns host:port, where the server listens.
-func (r *Redis) Addr() string { return loopback(r.port) }
 
 // URL returns redis://host:port. In a Cluster or a Sentinel set that is the address which
 // the server announces; with TLS it is rediss://.
@@ -120,90 +111,6 @@ func (r *Redis) Start() {
 	if !up {
 		r.tb.Fatalf("redis-server did not answer within %v; it printed:\n%s", waitLimit, r.proc.Output())
 	}
-}
-
-// Do sends one command on a connection of its own and returns the first line of the
-// reply unparsed. It needs no client library, and answers within a second.
-func (r *Redis) Do(args ...string) (string, error) {
-	line := ""
-	err := r.send(args, func(reply *bufio.Reader) (err error) {
-		line, err = replyLine(reply)
-		return err
-	})
-	return line, err
-}
-
-// Ask is Do for replies of more than a line: it returns all strings and numbers of the
-// reply in their order. Null becomes "".
-func (r *Redis) Ask(args ...string) ([]string, error) {
-	var all []string
-	err := r.send(args, func(reply *bufio.Reader) (err error) {
-		all, err = readReply(reply, nil)
-		return err
-	})
-	return all, err
-}
-
-func (r *Redis) send(args []string, read func(*bufio.Reader) error) error {
-	conn, err := net.DialTimeout("tcp", r.Addr(), time.Second)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(time.Second)); err != nil {
-		return err
-	}
-	var req strings.Builder
-	fmt.Fprintf(&req, "*%d\r\n", len(args))
-	for _, a := range args {
-		fmt.Fprintf(&req, "$%d\r\n%s\r\n", len(a), a)
-	}
-	if _, err := io.WriteString(conn, req.String()); err != nil {
-		return err
-	}
-	return read(bufio.NewReader(conn))
-}
-
-// replyLine reads one line. A refusal of the server is an error.
-func replyLine(reply *bufio.Reader) (string, error) {
-	line, err := reply.ReadString('\n')
-	line = strings.TrimSpace(line)
-	if refusal, ok := strings.CutPrefix(line, "-"); ok && err == nil {
-		err = errors.New(refusal)
-	}
-	return line, err
-}
-
-// readReply appends what a reply in RESP2 holds, flat.
-func readReply(reply *bufio.Reader, all []string) ([]string, error) {
-	line, err := replyLine(reply)
-	if err != nil {
-		return nil, err
-	}
-	if line == "" {
-		return nil, errors.New("empty line where a reply should begin")
-	}
-	kind, rest := line[0], line[1:]
-	if kind != '$' && kind != '*' {
-		return append(all, rest), nil
-	}
-	n, err := strconv.Atoi(rest)
-	switch {
-	case err != nil:
-		return nil, err
-	case n < 0:
-		return append(all, ""), nil
-	case kind == '$':
-		text := make([]byte, n+len("\r\n"))
-		_, err := io.ReadFull(reply, text)
-		return append(all, string(text[:n])), err
-	}
-	for range n {
-		if all, err = readReply(reply, all); err != nil {
-			return nil, err
-		}
-	}
-	return all, nil
 }
 
 func (r *Redis) running() *Process {

@@ -1,9 +1,9 @@
 package testbed
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 )
@@ -27,9 +27,11 @@ type Cluster struct {
 func StartCluster(tb testing.TB, set RedisSet) *Cluster {
 	tb.Helper()
 	c := &Cluster{tb: tb}
+	firstBus := ""
 	for range 2 * clusterMasters {
 		r := set.add(tb)
 		bus := strconv.Itoa(FreePort(tb))
+		firstBus = cmp.Or(firstBus, bus)
 		r.args = append([]string{r.configure()}, r.settings()...)
 		r.args = append(r.args, "--cluster-enabled", "yes", "--cluster-node-timeout", millis(downAfter),
 			"--cluster-port", bus, "--cluster-announce-bus-port", bus,
@@ -44,7 +46,7 @@ func StartCluster(tb testing.TB, set RedisSet) *Cluster {
 		c.Nodes = append(c.Nodes, r)
 		r.must("CLUSTER", "SET-CONFIG-EPOCH", strconv.Itoa(len(c.Nodes)))
 		if first := c.Nodes[0]; r != first {
-			r.must("CLUSTER", "MEET", loopbackHost, strconv.Itoa(first.port), first.arg("--cluster-port"))
+			r.must("CLUSTER", "MEET", loopbackHost, strconv.Itoa(first.port), firstBus)
 		}
 	}
 	for i, master := range c.Nodes[:clusterMasters] {
@@ -60,16 +62,6 @@ func StartCluster(tb testing.TB, set RedisSet) *Cluster {
 	}
 	c.WaitOK()
 	return c
-}
-
-// arg returns the value of one of the server's arguments.
-func (r *Redis) arg(name string) string {
-	for i, a := range r.args[:len(r.args)-1] {
-		if a == name {
-			return r.args[i+1]
-		}
-	}
-	return ""
 }
 
 // URLs returns the addresses of all nodes, as they are announced.
@@ -128,28 +120,6 @@ func (c *Cluster) Masters() []*Redis {
 		}
 	}
 	return masters
-}
-
-// clusterMasters are the announced ports of the masters that serve slots and are not
-// known to have failed, in the view of one node.
-func (r *Redis) clusterMasters() map[int]bool {
-	ports := make(map[int]bool)
-	texts, err := r.Ask("CLUSTER", "NODES")
-	if err != nil || len(texts) == 0 {
-		return ports
-	}
-	for line := range strings.Lines(texts[0]) {
-		// <id> <ip:port@bus[,host]> <flags> <master> <ping> <pong> <epoch> <link> <slot>…
-		fields := strings.Fields(line)
-		if len(fields) < 9 || !strings.Contains(fields[2], "master") || slices.Contains(strings.Split(fields[2], ","), "fail") {
-			continue
-		}
-		addr, _, _ := strings.Cut(fields[1], "@")
-		if port, err := strconv.Atoi(addr[strings.LastIndexByte(addr, ':')+1:]); err == nil {
-			ports[port] = true
-		}
-	}
-	return ports
 }
 
 // Replica returns a running replica of a master, nil where there is none.

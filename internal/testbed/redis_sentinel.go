@@ -108,16 +108,6 @@ func (r *Redis) readyFor(master *Redis, replicas, sentinels int) bool {
 		state["num-slaves"] == strconv.Itoa(replicas) && state["num-other-sentinels"] == strconv.Itoa(sentinels)
 }
 
-// sentinelMaster is what a sentinel knows of its master. Empty without an answer.
-func (r *Redis) sentinelMaster() map[string]string {
-	state := make(map[string]string)
-	pairs, err := r.Ask("SENTINEL", "MASTER", MasterName)
-	for i := 0; err == nil && i+1 < len(pairs); i += 2 {
-		state[pairs[i]] = pairs[i+1]
-	}
-	return state
-}
-
 // Master returns the master that the sentinels name, by the newest knowledge among those
 // that answer; nil when none does, or it is none of Servers.
 func (s *Sentinels) Master() *Redis {

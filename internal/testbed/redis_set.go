@@ -62,26 +62,6 @@ func (r *Redis) configure(lines ...string) (path string) {
 	return path
 }
 
-// field returns the value of one line of INFO or CLUSTER INFO, "" where there is none
-// or no answer.
-func (r *Redis) field(name string, command ...string) string {
-	texts, err := r.Ask(command...)
-	if err != nil || len(texts) == 0 {
-		return ""
-	}
-	for line := range strings.Lines(texts[0]) {
-		if value, ok := strings.CutPrefix(strings.TrimSpace(line), name+":"); ok {
-			return value
-		}
-	}
-	return ""
-}
-
-// inSync reports whether a replica follows its master.
-func (r *Redis) inSync() bool {
-	return r.field("master_link_status", "INFO", "replication") == "up"
-}
-
 // must sends a command that has to succeed.
 func (r *Redis) must(args ...string) []string {
 	r.tb.Helper()

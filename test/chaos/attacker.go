@@ -15,45 +15,45 @@ import (
 
 // captured lets the attackers see an event of a sender that leaves its ID or its
 // stamp unsigned.
-func (w *world) captured(e *event) {
+func (t *traffic) captured(e *event) {
 	if e.from.Name != "struktr" && e.from.Name != "docintell" {
 		return
 	}
 	select {
-	case w.captures <- e:
+	case t.captures <- e:
 	default: // they have enough
 	}
 }
 
 // attack sends forgeries and replays until the load ends.
-func (w *world) attack(load context.Context) {
-	r := rand.New(rand.NewPCG(w.seed, 0xa77ac4))
-	for sleep(load, within(r, 0, 4*w.pause)) {
-		gateway := w.balancer.choose(r)
+func (t *traffic) attack(load context.Context) {
+	r := rand.New(rand.NewPCG(t.seed, 0xa77ac4))
+	for sleep(load, within(r, 0, 4*t.pause)) {
+		gateway := t.balancer.choose(r)
 		select {
-		case e := <-w.captures:
+		case e := <-t.captures:
 			if r.IntN(2) == 0 {
-				w.replayed(e, gateway)
+				t.replayed(e, gateway)
 				continue
 			}
 		default:
 		}
-		req := pick(r, forgeries)(w.tb, pick(r, testbed.Senders()), w.balancer.urls[gateway])
-		w.send(w.rec.begin(nil, forgery, gateway), req, hangUp{})
+		req := pick(r, forgeries)(t.tb, pick(r, testbed.Senders()), t.balancer.urls[gateway])
+		t.send(t.rec.begin(nil, forgery, gateway), req, hangUp{})
 	}
 }
 
 // replayed sends a captured request under what the sender does not sign. It is no new
 // event, so it may be answered, but it must not reach the app.
-func (w *world) replayed(e *event, gateway int) {
-	req := w.request(e, gateway)
+func (t *traffic) replayed(e *event, gateway int) {
+	req := t.request(e, gateway)
 	switch e.from.Name {
 	case "struktr":
 		req.Header.Set("X-Struktr-Delivery", "dlv_"+testbed.NewID())
 	case "docintell":
 		req.Header.Set("X-DocIntell-Timestamp", strconv.FormatInt(time.Now().Unix(), 10))
 	}
-	w.send(w.rec.begin(e, replay, gateway), req, hangUp{})
+	t.send(t.rec.begin(e, replay, gateway), req, hangUp{})
 }
 
 // forgeries make requests that their sender never made, or not now.

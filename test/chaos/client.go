@@ -19,7 +19,7 @@ type hangUp struct {
 }
 
 // send makes one attempt and records the result.
-func (w *world) send(a *attempt, req *http.Request, h hangUp) {
+func (t *traffic) send(a *attempt, req *http.Request, h hangUp) {
 	ctx, cancel := context.WithTimeout(context.Background(), senderLimit)
 	defer cancel()
 	if h.after > 0 {
@@ -30,7 +30,7 @@ func (w *world) send(a *attempt, req *http.Request, h hangUp) {
 	}
 	req.Header.Set(attemptHeader, strconv.Itoa(a.n))
 	resp, err := testbed.Try(req.WithContext(ctx))
-	w.rec.end(a, func(a *attempt) {
+	t.rec.end(a, func(a *attempt) {
 		a.status, a.guard = resp.Status, resp.Guard
 		if err == nil {
 			return
@@ -41,7 +41,7 @@ func (w *world) send(a *attempt, req *http.Request, h hangUp) {
 		a.timeout = errors.Is(ctx.Err(), context.DeadlineExceeded)
 	})
 	if err != nil && !a.hungUp && !a.timeout {
-		w.balancer.failed(a.gateway)
+		t.balancer.failed(a.gateway)
 	}
 }
 

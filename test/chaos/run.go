@@ -45,17 +45,22 @@ const (
 
 // world is one run.
 type world struct {
-	tb       testing.TB
+	traffic
 	dir      string // of the gateways' logs
-	seed     uint64
-	pause    time.Duration // of one sender between two events, on average
 	topology topology
-	rec      *record
 	app      *app
 	gateways []*testbed.Gateway
+	versions int
+}
+
+// traffic is what senders and attackers send.
+type traffic struct {
+	tb       testing.TB
+	seed     uint64
+	pause    time.Duration // of one sender between two events, on average
+	rec      *record
 	balancer *balancer
 	captures chan *event // that attackers have seen on their way
-	versions int
 
 	sending sync.WaitGroup
 	givenUp context.Context // ends when nothing more is to be sent
@@ -74,10 +79,10 @@ func Run(tb testing.TB, c Config) Result {
 		c.Rate = defaultRate
 	}
 	tb.Logf("topology %s, seed %d, faults for %v", c.Topology, c.Seed, c.Duration)
-	w := &world{
-		tb: tb, dir: tb.TempDir(), seed: c.Seed, topology: start(tb), captures: make(chan *event, 100),
+	w := &world{dir: tb.TempDir(), topology: start(tb), traffic: traffic{
+		tb: tb, seed: c.Seed, captures: make(chan *event, 100),
 		pause: time.Duration(len(testbed.Senders())) * time.Second / time.Duration(c.Rate),
-	}
+	}}
 	w.open()
 	w.live(c.Duration)
 	w.app.behave()

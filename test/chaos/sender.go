@@ -45,53 +45,53 @@ func millis(each ...int) []time.Duration {
 
 // emit is one sender: it makes events until the load ends and delivers each one. The
 // number of events in progress is bounded, or an outage would end in a flood.
-func (w *world) emit(load context.Context, s testbed.Sender, salt uint64) {
-	r := rand.New(rand.NewPCG(w.seed, salt))
+func (t *traffic) emit(load context.Context, s testbed.Sender, salt uint64) {
+	r := rand.New(rand.NewPCG(t.seed, salt))
 	underWay := make(chan struct{}, 60)
-	for sleep(load, within(r, 0, 2*w.pause)) {
+	for sleep(load, within(r, 0, 2*t.pause)) {
 		events := rand.New(rand.NewPCG(r.Uint64(), salt)) // drawn here: the order is the seed's
 		underWay <- struct{}{}
-		w.sending.Go(func() {
+		t.sending.Go(func() {
 			defer func() { <-underWay }()
-			w.deliver(load, s, events)
+			t.deliver(load, s, events)
 		})
 	}
 }
 
 // deliver makes an event and sends it until it is acknowledged, and sometimes once after that.
-func (w *world) deliver(load context.Context, s testbed.Sender, r *rand.Rand) {
-	e := w.rec.register(s, testbed.Event{}.Fill())
+func (t *traffic) deliver(load context.Context, s testbed.Sender, r *rand.Rand) {
+	e := t.rec.register(s, testbed.Event{}.Fill())
 	habit := habits[s.Name]
-	for n := 0; !w.rec.acknowledged(e); n++ {
-		if w.givenUp.Err() != nil {
+	for n := 0; !t.rec.acknowledged(e); n++ {
+		if t.givenUp.Err() != nil {
 			return // the run is over, and has failed
 		}
 		if n > 0 {
 			time.Sleep(habit.delays[min(n, len(habit.delays))-1])
 		}
-		w.round(e, r)
-		if w.dropped(e, habit) {
+		t.round(e, r)
+		if t.dropped(e, habit) {
 			return
 		}
 	}
-	w.captured(e)
+	t.captured(e)
 	if r.IntN(10) == 0 {
 		sleep(load, within(r, 100*time.Millisecond, 15*time.Second)) // at the latest when the load ends
-		w.insist(e, resent, r)
+		t.insist(e, resent, r)
 	}
 }
 
 // dropped reports whether the sender got an answer that it treats as final.
-func (w *world) dropped(e *event, h habit) bool {
-	w.rec.mu.Lock()
-	defer w.rec.mu.Unlock()
+func (t *traffic) dropped(e *event, h habit) bool {
+	t.rec.mu.Lock()
+	defer t.rec.mu.Unlock()
 	return slices.ContainsFunc(e.attempts, func(a *attempt) bool {
 		return a.kind == genuine && a.status != 0 && !a.acknowledged() && h.final(a.status)
 	})
 }
 
 // round is one attempt, sometimes with copies at the same time.
-func (w *world) round(e *event, r *rand.Rand) {
+func (t *traffic) round(e *event, r *rand.Rand) {
 	copies := 0
 	if r.IntN(10) == 0 {
 		copies = 1 + r.IntN(3)
@@ -105,31 +105,31 @@ func (w *world) round(e *event, r *rand.Rand) {
 	}
 	var all sync.WaitGroup
 	for range copies {
-		gateway := w.balancer.choose(r)
-		all.Go(func() { w.attempt(e, copied, gateway, hangUp{}) })
+		gateway := t.balancer.choose(r)
+		all.Go(func() { t.attempt(e, copied, gateway, hangUp{}) })
 	}
-	w.attempt(e, genuine, w.balancer.choose(r), h)
+	t.attempt(e, genuine, t.balancer.choose(r), h)
 	all.Wait()
 }
 
 // request is a new attempt of an event.
-func (w *world) request(e *event, gateway int) *http.Request {
+func (t *traffic) request(e *event, gateway int) *http.Request {
 	made := e.made
 	made.Sent = time.Now()
-	return e.from.Request(w.tb, w.balancer.urls[gateway], made)
+	return e.from.Request(t.tb, t.balancer.urls[gateway], made)
 }
 
-func (w *world) attempt(e *event, kind attemptKind, gateway int, h hangUp) *attempt {
-	req := w.request(e, gateway)
-	a := w.rec.begin(e, kind, gateway)
-	w.send(a, req, h)
+func (t *traffic) attempt(e *event, kind attemptKind, gateway int, h hangUp) *attempt {
+	req := t.request(e, gateway)
+	a := t.rec.begin(e, kind, gateway)
+	t.send(a, req, h)
 	return a
 }
 
 // insist sends an acknowledged event until it is acknowledged again.
-func (w *world) insist(e *event, kind attemptKind, r *rand.Rand) {
-	for w.givenUp.Err() == nil {
-		if w.attempt(e, kind, w.balancer.choose(r), hangUp{}).acknowledged() {
+func (t *traffic) insist(e *event, kind attemptKind, r *rand.Rand) {
+	for t.givenUp.Err() == nil {
+		if t.attempt(e, kind, t.balancer.choose(r), hangUp{}).acknowledged() {
 			return
 		}
 		time.Sleep(within(r, 100*time.Millisecond, 400*time.Millisecond))
