@@ -37,7 +37,10 @@ type guardedKey struct{}
 
 // detached is the context of a request that a guard has forwarded: it does not end with
 // its sender's.
-type detached struct{ request context.Context }
+type detached struct {
+	request  context.Context
+	original *http.Request // in place of the request's own; nil where that may stay
+}
 
 func (detached) Deadline() (deadline time.Time, ok bool) { return time.Time{}, false }
 func (detached) Done() <-chan struct{}                   { return nil }
@@ -46,6 +49,9 @@ func (detached) Err() error                              { return nil }
 func (d detached) Value(key any) any {
 	if _, ok := key.(guardedKey); ok {
 		return true
+	}
+	if key == caddyhttp.OriginalRequestCtxKey && d.original != nil {
+		return *d.original
 	}
 	return d.request.Value(key)
 }
@@ -60,7 +66,7 @@ func (x *exchange) deliver(c *claim, to deliverer) outcome {
 	}
 	x.result = webhook.Forwarded // unless the app fails
 	var ctx context.Context
-	ctx, x.cancel = context.WithTimeout(detached{x.r.Context()}, g.sender.Rules.Timeout)
+	ctx, x.cancel = context.WithTimeout(detached{x.r.Context(), tokenless(x.r, x.repl, g.sender.Rules.Token)}, g.sender.Rules.Timeout)
 	defer x.cancel()
 	c.startRenewing()
 	defer c.stopRenewing()

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/webhookguard/caddy-webhook-guard/config"
-	"github.com/webhookguard/caddy-webhook-guard/signature"
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
 
@@ -157,24 +155,4 @@ func isHeaderSafe(text string, i int) bool {
 	c := text[i]
 	edge := c == ' ' && (i == 0 || i == len(text)-1)
 	return c >= ' ' && c <= '~' && c != '%' && !edge
-}
-
-// removeToken removes the token from the forwarded request. A token in the body stays:
-// the app gets the bytes that were sent.
-func removeToken(r *http.Request, token *config.Token) {
-	if token == nil {
-		return
-	}
-	switch source := token.Source; source.Kind {
-	case signature.SourceHeader:
-		r.Header.Del(source.Name)
-	case signature.SourceQuery:
-		r.URL.RawQuery = signature.WithoutQueryKey(r.URL.RawQuery, source.Name)
-		if path, query, ok := strings.Cut(r.RequestURI, "?"); ok {
-			if query = signature.WithoutQueryKey(query, source.Name); query != "" {
-				path += "?" + query
-			}
-			r.RequestURI = path
-		}
-	}
 }
