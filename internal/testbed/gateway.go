@@ -178,8 +178,13 @@ func (g *Gateway) Reload(caddyfile string) error {
 	if resp.Status != http.StatusOK {
 		return fmt.Errorf("reloading: status %d: %s", resp.Status, resp.Body)
 	}
-	// Caddy answers when the old listeners are about to be closed. Until they are, Linux
-	// gives them some of the new connections, and resets those that were not accepted.
+	return WaitReloaded(g)
+}
+
+// WaitReloaded returns when a reload that Caddy has answered is over. Caddy answers when
+// the old listeners are about to be closed. Until they are, Linux gives them some of the
+// new connections, and resets those that were not accepted.
+func WaitReloaded(g *Gateway) error {
 	if !poll(waitLimit, func() bool { return listeners(g.port) <= 1 && listeners(g.admin) <= 1 }) {
 		return fmt.Errorf("reloading: the old listeners are still open after %v", waitLimit)
 	}
