@@ -19,13 +19,14 @@ type Catalogue map[string]Provider
 
 // Builtin returns the catalogue that is compiled in. It panics if one of its
 // files does not parse; the tests parse every one.
-var Builtin = sync.OnceValue(func() Catalogue {
-	catalogue, err := loadCatalogue(catalogueFiles, "providers")
+var Builtin = sync.OnceValue(func() Catalogue { return must(loadCatalogue(catalogueFiles, "providers")) })
+
+func must[T any](files T, err error) T {
 	if err != nil {
 		panic(err)
 	}
-	return catalogue
-})
+	return files
+}
 
 func loadCatalogue(files fs.FS, dir string) (Catalogue, error) {
 	return parseFiles("catalogue", files, dir, ParseLines)

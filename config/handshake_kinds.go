@@ -74,11 +74,7 @@ func boundsOf(expressions map[string]string) map[string]Bound {
 // contains the secret, which the guard must not write anywhere. Handshakes panics if
 // a file does not parse; the tests parse every one.
 var Handshakes = sync.OnceValue(func() map[string]HandshakeKind {
-	kinds, err := loadHandshakes(handshakeFiles, "handshakes")
-	if err != nil {
-		panic(err)
-	}
-	return kinds
+	return must(loadHandshakes(handshakeFiles, "handshakes"))
 })
 
 func loadHandshakes(files fs.FS, dir string) (map[string]HandshakeKind, error) {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -45,10 +46,5 @@ func parseStatusRange(word string) (statusRange, bool) {
 
 // Has reports whether the status is in the set.
 func (s Statuses) Has(status int) bool {
-	for _, r := range s {
-		if r.low <= status && status <= r.high {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(s, func(r statusRange) bool { return r.low <= status && status <= r.high })
 }

@@ -14,13 +14,14 @@ import (
 // write and UTF-8 cannot. Two texts would become one by that.
 func replaces(v gjson.Result) bool {
 	if v.Type == gjson.JSON {
-		return loneIn(v.Raw)
+		return loneSurrogate(v.Raw, 0) >= 0
 	}
-	return v.Type == gjson.String && strings.ContainsRune(v.Str, utf8.RuneError) && loneIn(v.Raw)
+	return v.Type == gjson.String && strings.ContainsRune(v.Str, utf8.RuneError) && loneSurrogate(v.Raw, 0) >= 0
 }
 
-func loneIn(raw string) bool {
-	for i := 0; i < len(raw); i++ {
+// loneSurrogate returns where the first lone surrogate from i on is, or -1.
+func loneSurrogate(raw string, i int) int {
+	for ; i < len(raw); i++ {
 		if raw[i] != '\\' {
 			continue
 		}
@@ -33,10 +34,10 @@ func loneIn(raw string) bool {
 		case pairs(unit, raw[i+6:]):
 			i += 11
 		default:
-			return true
+			return i
 		}
 	}
-	return false
+	return -1
 }
 
 // distinctText decodes a JSON string that has lone surrogates, and writes those as the three
@@ -44,24 +45,11 @@ func loneIn(raw string) bool {
 func distinctText(raw string) string {
 	var b strings.Builder
 	start := 1 // of what is to be decoded, after the quote
-	for i := 1; i < len(raw); i++ {
-		if raw[i] != '\\' {
-			continue
-		}
-		unit, ok := escapedUnit(raw[i:])
-		switch {
-		case !ok:
-			i++
-		case !utf16.IsSurrogate(unit):
-			i += 5
-		case pairs(unit, raw[i+6:]):
-			i += 11
-		default:
-			b.WriteString(gjson.Parse(`"` + raw[start:i] + `"`).Str)
-			b.Write([]byte{0xe0 | byte(unit>>12), 0x80 | byte(unit>>6&0x3f), 0x80 | byte(unit&0x3f)})
-			start = i + 6
-			i += 5
-		}
+	for at := loneSurrogate(raw, start); at >= 0; at = loneSurrogate(raw, start) {
+		unit, _ := escapedUnit(raw[at:])
+		b.WriteString(gjson.Parse(`"` + raw[start:at] + `"`).Str)
+		b.Write([]byte{0xe0 | byte(unit>>12), 0x80 | byte(unit>>6&0x3f), 0x80 | byte(unit&0x3f)})
+		start = at + 6
 	}
 	b.WriteString(gjson.Parse(`"` + raw[start:]).Str)
 	return b.String()
