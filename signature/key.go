@@ -9,7 +9,6 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"hash"
 	"strings"
@@ -36,8 +35,8 @@ const secretEncodings = "raw, base64, hex, sha1 or nfkd"
 // there, and the rest is raw, base64 (with or without padding) or hex. sha1
 // takes the digest of the text as the key, as Braintree does, and nfkd the
 // text in Unicode's compatibility form, as EasyPost does. An empty encoding is
-// raw. Errors name the encoding and never hold the text. A key of no bytes is
-// an error: anyone could sign with it.
+// raw. Errors name the encoding and never hold the text. A key that anyone could
+// sign with is an error: no bytes, or nothing but white space or zero bytes.
 //
 // Around base64 and hex, white space and the v1, with which some dashboards
 // show a secret of Standard Webhooks are taken off: neither is a part of them.
@@ -46,16 +45,17 @@ func NewKey(text, encoding, prefix string) (*Key, error) {
 		text = strings.TrimPrefix(strings.TrimSpace(text), secretVersion)
 	}
 	text = strings.TrimPrefix(text, prefix)
+	if err := checkNotBlank(text); err != nil {
+		return nil, err
+	}
 	var key []byte
 	var err error
 	switch encoding {
 	case "", "raw":
 		key = []byte(text)
 	case "sha1":
-		if text != "" {
-			sum := sha1.Sum([]byte(text))
-			key = sum[:]
-		}
+		sum := sha1.Sum([]byte(text))
+		key = sum[:]
 	case "nfkd":
 		key = norm.NFKD.Bytes([]byte(text))
 	case "base64":
@@ -73,11 +73,8 @@ func NewKey(text, encoding, prefix string) (*Key, error) {
 		// Not wrapped, since the decoders quote the character that they reject.
 		return nil, fmt.Errorf("the secret is malformed: it is not %s", encoding)
 	}
-	switch {
-	case len(key) == 0:
-		return nil, errors.New("the secret is empty")
-	case len(bytes.Trim(key, "\x00 \t\r\n\v\f")) == 0:
-		return nil, errors.New("the secret is empty but for white space or zero bytes, so that anyone could sign with it")
+	if err := checkNotBlank(string(key)); err != nil {
+		return nil, err
 	}
 	return &Key{bytes: key}, nil
 }

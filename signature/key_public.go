@@ -1,6 +1,7 @@
 package signature
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -42,14 +43,18 @@ func NewPublicKey(text string) (*Key, error) {
 func publicKeyOf(public crypto.PublicKey) (*Key, error) {
 	switch key := public.(type) {
 	case ed25519.PublicKey:
-		if smallOrder(key) {
-			return nil, errors.New("the public key is one that anyone can sign for")
+		if smallOrder(key) || bytes.Equal(key, ed25519Base) {
+			return nil, errAnyone
 		}
 	case *rsa.PublicKey:
-		if bits := key.N.BitLen(); bits < minRSA {
-			return nil, fmt.Errorf("the public key is RSA with %d bits, and fewer than %d can be broken", bits, minRSA)
+		if err := checkRSA(key); err != nil {
+			return nil, err
 		}
 	case *ecdsa.PublicKey:
+		// Points at infinity and beside the curve are refused where the key is read.
+		if isGenerator(key) {
+			return nil, errAnyone
+		}
 	default:
 		return nil, errors.New("the public key is not Ed25519, ECDSA or RSA")
 	}
@@ -140,19 +145,6 @@ func decodeAnyBase64(text string) ([]byte, error) {
 		return base64.RawURLEncoding.DecodeString(text)
 	}
 	return base64.RawStdEncoding.DecodeString(text)
-}
-
-// smallOrder recognises the few Ed25519 keys, such as all zeros, for which one
-// signature verifies for every eighth text or more.
-func smallOrder(key ed25519.PublicKey) bool {
-	forged := make([]byte, ed25519.SignatureSize)
-	forged[0] = 1 // R is the neutral point, S is zero
-	for i := range byte(64) {
-		if ed25519.Verify(key, []byte{i}, forged) {
-			return true
-		}
-	}
-	return false
 }
 
 var keyNames = map[string]string{

@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"errors"
 	"time"
 
 	"github.com/webhookguard/caddy-webhook-guard/config"
@@ -50,7 +51,11 @@ func (s *Sender) ByIDAlone() bool {
 // a private one. Its errors never hold the text.
 func (s *Sender) NewKey(text string) (*signature.Key, error) {
 	if s.token != nil {
-		return signature.NewKey(s.TokenOf(text), "raw", "") // the text itself is sent
+		token := s.TokenOf(text)
+		if s.token.blank(token) {
+			return nil, errors.New("the secret is empty but for what stands around it in the header, so that anyone could send it")
+		}
+		return signature.NewKey(token, "raw", "") // the text itself is sent
 	}
 	return s.Rules.Scheme.NewKey(text)
 }

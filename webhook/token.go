@@ -83,6 +83,16 @@ func (t *token) pasted(text string) string {
 	return text
 }
 
+// blank reports whether a secret is only what stands around one: the name of the scheme, or
+// the colon between user and password.
+func (t *token) blank(text string) bool {
+	text = signature.TrimInvisible(text)
+	if n := len(t.Scheme); n > 0 && len(text) >= n && strings.EqualFold(text[:n], t.Scheme) {
+		text = signature.TrimInvisible(text[n:])
+	}
+	return t.Scheme != "" && signature.TrimInvisible(strings.Trim(text, ":")) == ""
+}
+
 // read finds the token in a request. Malformed means that it is there more than once,
 // or not in the form that it should have.
 func (t *token) read(r *signature.Request) (text string, found, malformed bool) {
