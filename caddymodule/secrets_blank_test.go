@@ -97,7 +97,7 @@ func (b blankSender) checkBlank(t *testing.T, blank string) {
 	r.write("a", blank)
 	refused("a file", "{file."+r.path("a")+"}")
 	r.pass(2 * time.Second)
-	if after := r.guard.secrets.fixed.secrets(); len(after) != len(before) || !after[0].Key.Equal(before[0].Key) || r.errors() != 1 {
+	if after := r.guard.secrets.fixed.secrets(); len(after) != len(before) || after[0].Key != before[0].Key || r.errors() != 1 {
 		t.Errorf("a file that became %q: %d secrets, %d errors logged", blank, len(after), r.errors())
 	}
 	if asymmetric {

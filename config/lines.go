@@ -29,7 +29,7 @@ func describeProvider() []line[Provider] {
 		{syntax: "signed <template> [<function>…]", parse: parseSigned, repeatable: true},
 		{syntax: "items <path>", parse: text(func(p *Provider) *string { return &p.Items })},
 		{syntax: "scheme <name>", parse: text(func(p *Provider) *string { return &p.Scheme })},
-		{syntax: "claim <name> <template> [optional]", parse: parseClaim, repeatable: true},
+		{syntax: "claim <name> <template> [optional|with_body]", parse: parseClaim, repeatable: true},
 		{syntax: "secret_encoding raw|base64|hex|sha1|nfkd [<prefix to strip>]", parse: parseSecretEncoding},
 		{syntax: "public_url <url>", parse: text(func(p *Provider) *string { return &p.PublicURL })},
 		{syntax: "param <name> <value>", parse: parseParam, repeatable: true},

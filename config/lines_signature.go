@@ -70,6 +70,8 @@ func parseClaim(p *Provider, args []string) error {
 	switch {
 	case len(args) == 3 && args[2] == "optional":
 		claim.Optional = true
+	case len(args) == 3 && args[2] == "with_body":
+		claim.WithBody = true
 	case len(args) != 2:
 		return usage("takes a name and a template")
 	}

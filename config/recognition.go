@@ -201,18 +201,25 @@ func (o Opening) words(r *Resolved) string {
 	if o.For > 0 && len(with) > 0 {
 		text += ", for " + durationText(caddy.Duration(o.For))
 	}
+	other := otherBody
+	if r.Scheme.Spec().Named == "jwt" {
+		other = anyBody
+	}
 	switch {
 	case o.Body && text != "":
-		return text + "; " + otherBody
+		return text + "; " + other
 	case o.Body:
-		return otherBody
+		return other
 	case text == "":
 		return "nothing"
 	}
 	return text
 }
 
-const otherBody = "another body beside a signature that has not arrived yet"
+const (
+	otherBody = "another body beside a signature that has not arrived yet"
+	anyBody   = "whoever has a token of the sender can send any body with it"
+)
 
 // shortSources names sources without their kind where it is a header.
 func shortSources(sources []signature.Source) string {

@@ -30,7 +30,7 @@ func TestSummaries(t *testing.T) {
 		{"usps", KindHMAC, "X-HMAC", "sha256", "part", "another body beside a signature that has not arrived yet"},
 		{"favro", KindHMAC, "X-Favro-Webhook", "sha1", "part", "a captured request after 72h; another body beside a signature that has not arrived yet"},
 		{"plivo-v2", KindHMAC, "X-Plivo-Signature-V2", "sha256", "none", "a captured request after 72h; another body beside a signature that has not arrived yet"},
-		{"monday", KindHMAC, "Authorization", "sha256", "none", "a captured request under another ID; another body beside a signature that has not arrived yet"},
+		{"monday", KindHMAC, "Authorization", "sha256", "none", "a captured request under another ID; whoever has a token of the sender can send any body with it"},
 		{"livekit", KindHMAC, "Authorization", "sha256", "all", "nothing"},
 		{"vonage", KindHMAC, "Authorization", "sha256", "all", "nothing"},
 		{"contentful", KindHMAC, "x-contentful-signature", "sha256", "all", "nothing"},

@@ -32,6 +32,9 @@ func (p Provider) Lines(indent string) string {
 	w.text("scheme", p.Scheme)
 	for _, claim := range p.Claim {
 		words := []string{claim.Name, claim.Template}
+		if claim.WithBody {
+			words = append(words, "with_body")
+		}
 		if claim.Optional {
 			words = append(words, "optional")
 		}

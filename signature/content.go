@@ -73,4 +73,5 @@ type claim struct {
 	templateContent
 	name     string
 	optional bool
+	withBody bool // missing without a body
 }

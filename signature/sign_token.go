@@ -50,6 +50,9 @@ func newToken(s *Scheme, l *signatureLine, r *Request, p Parts) (Parts, error) {
 		set(s.spec.ID[0].Name, p.ID)
 	}
 	for i := range s.claims {
+		if s.claims[i].withBody && len(r.Body) == 0 {
+			continue // MessageBird's verifier refuses a digest of nothing
+		}
 		text, renderErr := s.claims[i].Append(nil, r, p, s.claims[i].params)
 		if renderErr != nil {
 			return p, renderErr

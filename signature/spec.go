@@ -80,7 +80,10 @@ type Claim struct {
 	Name string `json:"name,omitempty"`
 	// Template is the value that the claim must equal.
 	Template string `json:"template,omitempty"`
-	// Optional means that a token without the claim is accepted too. Such a
-	// claim does not make anything count as signed.
+	// Optional means that a token without the claim is accepted too, whatever the
+	// request is. Such a claim does not make anything count as signed.
 	Optional bool `json:"optional,omitempty"`
+	// WithBody means that the claim, which has to be of the body, may be missing
+	// where the request has none.
+	WithBody bool `json:"with_body,omitempty"`
 }

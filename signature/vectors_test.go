@@ -40,6 +40,7 @@ type vectorScheme struct {
 		Name     string `yaml:"name"`
 		Template string `yaml:"template"`
 		Optional bool   `yaml:"optional"`
+		WithBody bool   `yaml:"withbody"`
 	} `yaml:"claims"`
 	Params         map[string]string `yaml:"params"`
 	Timestamp      string            `yaml:"timestamp"`
