@@ -39,9 +39,9 @@ type admission struct {
 
 // finished is the response to a copy of a finished event.
 type finished struct {
-	success   dedupe.Success
-	conflict  bool // the ID was known with other content
-	byContent bool // the content or replay key was known, not the ID
+	success   *dedupe.Success // its flight's
+	conflict  bool            // the ID was known with other content
+	byContent bool            // the content or replay key was known, not the ID
 }
 
 func admit(c *claim) admission                   { return admission{standing: claimed, claim: c} }
@@ -86,7 +86,7 @@ func (c *claiming) admission() admission {
 		}
 		if flight.answers(keys) {
 			return duplicateOf(finished{
-				success:   flight.success,
+				success:   &flight.success,
 				byContent: keys.ID.IsZero() || keys.ID != flight.finished.ID,
 				conflict: keys.ID == flight.event.ID && keys.Content != flight.event.Content &&
 					!keys.Content.IsZero() && !flight.event.Content.IsZero(),
@@ -122,9 +122,8 @@ func (c *claiming) lead(flight *flight) admission {
 			if found.ByContent {
 				finishedKeys = dedupe.Event{Content: keys.Content}
 			}
-			success := dedupe.Success{Status: found.Status, Reply: found.Reply, IDText: found.IDText}
-			c.x.store.flights.finish(flight, finishedKeys, success)
-			return duplicateOf(finished{success: success, conflict: found.Conflict, byContent: found.ByContent})
+			c.x.store.flights.finish(flight, finishedKeys, dedupe.Success{Status: found.Status, Reply: found.Reply, IDText: found.IDText})
+			return duplicateOf(finished{success: &flight.success, conflict: found.Conflict, byContent: found.ByContent})
 		}
 		if !waitFor(c.wait.context(), poll) {
 			c.x.store.flights.finish(flight, dedupe.Event{}, dedupe.Success{})

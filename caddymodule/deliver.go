@@ -89,18 +89,8 @@ type route struct {
 
 // Deliver implements deliverer.
 func (t *route) Deliver(ctx context.Context, event *webhook.Event) outcome {
-	x := t.x
 	t.prepare(event)
-	empty := x.r.ContentLength == 0
-	t.tries.Context, t.tries.cancel = ctx, x.cancel
-	t.tries.once = empty || x.r.Method == http.MethodGet
-	r := x.r.WithContext(&t.tries)
-	r.Body = http.NoBody
-	if !empty {
-		t.tries.reader, r.Body = &t.reader, &t.reader
-	}
-	until, _ := ctx.Deadline()
-	answer := newHeldAnswer(x.w, r.Method, x.guard.sender.Rules.Success, x.reader(until))
+	answer, r := t.begin(ctx)
 	err := t.run(answer, r)
 	return t.judge(answer, err, t.tries.ended())
 }
@@ -118,6 +108,21 @@ func (t *route) prepare(event *webhook.Event) {
 	}
 	removeToken(r, t.x.guard.sender.Rules.Token)
 	setVerified(r.Header, event, t.x.guard.sender.Authenticates())
+}
+
+// begin returns the request with the context of its tries, and what holds its answer.
+func (t *route) begin(ctx context.Context) (*heldAnswer, *http.Request) {
+	x := t.x
+	empty := x.r.ContentLength == 0
+	t.tries.Context, t.tries.cancel = ctx, x.cancel
+	t.tries.once = empty || x.r.Method == http.MethodGet
+	r := x.r.WithContext(&t.tries)
+	r.Body = http.NoBody
+	if !empty {
+		t.tries.reader, r.Body = &t.reader, &t.reader
+	}
+	until, _ := ctx.Deadline()
+	return newHeldAnswer(x.w, r.Method, x.guard.sender.Rules.Success, x.reader(until)), r
 }
 
 // errBroken reports an answer that the app did not finish.

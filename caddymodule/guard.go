@@ -237,7 +237,7 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 	case done:
 		return x.duplicate(admission.finished)
 	}
-	x.route = route{x: x, next: next}
+	x.route.x, x.route.next = x, next
 	outcome := x.deliver(admission.claim, &x.route)
 	admission.claim.settle(outcome)
 	return x.answer(outcome)

@@ -94,7 +94,7 @@ func (x *exchange) duplicate(done finished) error {
 	switch rule := x.guard.sender.Rules.Answer; {
 	case rule == nil:
 	case rule.Remember > 0:
-		again = done.success
+		again = *done.success
 	default:
 		again = dedupe.Success{Status: rule.Status}
 		if rule.Body != "" {
