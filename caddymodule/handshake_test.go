@@ -57,7 +57,7 @@ func newCheckBench(words string, edit func(*Guard)) (*checkBench, error) {
 	g := b.guard
 	g.app = &App{metrics: g.metrics, Providers: map[string]config.Provider{"acme": {
 		Signature: []signature.SignatureSpec{{Header: "X-Sig"}},
-		ID:        sourcesOf("body id"),
+		ID:        sourcesOf("body id"), OptionalID: true,
 	}}}
 	g.app.store = newSharedStore(memory.New(memory.Options{}), "memory", g.metrics)
 	g.Handshake = strings.Fields(words)

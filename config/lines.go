@@ -34,8 +34,8 @@ func describeProvider() []line[Provider] {
 		{syntax: "public_url <url>", parse: text(func(p *Provider) *string { return &p.PublicURL })},
 		{syntax: "param <name> <value>", parse: parseParam, repeatable: true},
 		{syntax: "timestamp <source> [unix|unix_ms|rfc3339] [per_event]", parse: stamp(func(p *Provider) **signature.StampSpec { return &p.Timestamp }, true)},
-		{syntax: "event_time <source> [unix|unix_ms|rfc3339]", parse: stamp(func(p *Provider) **signature.StampSpec { return &p.EventTime }, false)},
-		{syntax: "id <source>… [or <source>…]", parse: parseID},
+		{syntax: "event_time <source> [unix|unix_ms|rfc3339] [optional]", parse: stamp(func(p *Provider) **signature.StampSpec { return &p.EventTime }, false)},
+		{syntax: "id <source>… [or <source>…] [optional]", parse: parseID},
 		{syntax: "event <source>", parse: parseEvent},
 		{syntax: "content <template> | signed | off", parse: text(func(p *Provider) *string { return &p.Content })},
 		{syntax: "max_age <duration>", parse: duration(func(p *Provider) *caddy.Duration { return &p.MaxAge })},
@@ -127,6 +127,8 @@ func stamp(field func(*Provider) **signature.StampSpec, perEvent bool) lineParse
 			switch {
 			case word == "per_event" && perEvent && !stamp.PerEvent:
 				stamp.PerEvent = true
+			case word == "optional" && !perEvent && !stamp.Optional:
+				stamp.Optional = true
 			case stampFormats[word] && stamp.Format == "":
 				stamp.Format = word
 			default:
@@ -141,9 +143,12 @@ func stamp(field func(*Provider) **signature.StampSpec, perEvent bool) lineParse
 var stampFormats = map[string]bool{"unix": true, "unix_ms": true, "rfc3339": true}
 
 func parseID(p *Provider, args []string) error {
-	p.ID, p.OrID = nil, nil
+	p.ID, p.OrID, p.OptionalID = nil, nil, false
 	into := &p.ID
 	for len(args) > 0 {
+		if p.OptionalID = len(args) == 1 && args[0] == "optional" && len(p.ID) > 0; p.OptionalID {
+			break
+		}
 		if args[0] == "or" && into == &p.ID && len(p.ID) > 0 && len(args) > 1 {
 			into, args = &p.OrID, args[1:]
 			continue

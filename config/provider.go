@@ -79,7 +79,7 @@ type Provider struct {
 	Timestamp *signature.StampSpec `json:"timestamp,omitempty"`
 
 	// When the event happened, from signed bytes. It bounds replay: an event older
-	// than `dedupe_ttl` is refused. A request without it is not checked.
+	// than `dedupe_ttl` is refused, and so is a request without it, unless it is optional.
 	EventTime *signature.StampSpec `json:"event_time,omitempty"`
 
 	// The sources of the event or delivery ID. Several make one composite ID;
@@ -88,6 +88,10 @@ type Provider struct {
 
 	// The sources of the ID where a part of `id` is missing: the words after `or`.
 	OrID []signature.Source `json:"or_id,omitempty"`
+
+	// Some of the sender's events have no ID: `optional` at the end of the line. Where all
+	// IDs are signed, an event without one is malformed otherwise.
+	OptionalID bool `json:"optional_id,omitempty"`
 
 	// The source of the event's type.
 	Event signature.Source `json:"event,omitzero"`
@@ -221,7 +225,7 @@ func (p Provider) Over(base Provider) Provider {
 		base.Signed, base.SignedFunctions, base.Items = nil, nil, ""
 	}
 	if len(p.ID) > 0 {
-		base.OrID = nil // they are one line
+		base.OrID, base.OptionalID = nil, false // they are one line
 	}
 	if p.SecretEncoding != "" {
 		base.SecretPrefix = "" // both are in one line

@@ -51,6 +51,10 @@ type Opening struct {
 	// For is how long it passes after it was sent: zero is without an end.
 	For time.Duration
 
+	// Timeless is the source of an event's time that may be missing. A captured request
+	// without it passes once it is forgotten, where nothing else passes.
+	Timeless signature.Source
+
 	// After is when a captured request is forgotten and passes, if nothing else lets it
 	// through; zero is never.
 	After time.Duration
@@ -149,6 +153,9 @@ func (r *Resolved) opening() Opening {
 		o.For = r.Window.MaxAge
 	case r.Scheme.Spec().EventTime != nil:
 		o.For = r.DedupeTTL
+		if event := r.Scheme.Spec().EventTime; event.Optional && !o.open() {
+			o.Timeless = event.Source
+		}
 	case !o.open():
 		o.After = r.DedupeTTL
 	}
@@ -198,7 +205,9 @@ func (o Opening) words(r *Resolved) string {
 	if len(o.Without) > 0 {
 		text += ", where it has no " + shortSources(o.Without)
 	}
-	if o.For > 0 && len(with) > 0 {
+	if o.Timeless != (signature.Source{}) {
+		text = "a captured request without " + o.Timeless.String() + " after " + durationText(caddy.Duration(r.DedupeTTL))
+	} else if o.For > 0 && len(with) > 0 {
 		text += ", for " + durationText(caddy.Duration(o.For))
 	}
 	other := otherBody

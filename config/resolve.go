@@ -44,6 +44,10 @@ type Resolved struct {
 	// sources are all in a request is its ID.
 	ID []EventID
 
+	// NeedsID means that an event without an ID is malformed: the sender signs all that
+	// can be one, and says of none that it is optional.
+	NeedsID bool
+
 	// Copies is what makes two deliveries the same where the ID does not settle it.
 	// Content is the template, with CopiesByTemplate.
 	Copies  Copies
@@ -143,6 +147,7 @@ func (r *Resolved) resolveNames(p Provider) error {
 		}
 		r.ID = append(r.ID, id)
 	}
+	r.NeedsID = r.IDSigned() && !p.OptionalID
 	return r.resolveCopies(p)
 }
 

@@ -116,14 +116,15 @@ func compareWithProof(t *testing.T, p Provider, file proven, unused map[string]s
 	compare("claim", p.Claim, s.Claims)
 	compare("secret_encoding", p.SecretEncoding+" "+p.SecretPrefix, s.SecretEncoding+" "+s.SecretPrefix)
 	compare("timestamp", strings.ToLower(written(p.Timestamp)), strings.ToLower(s.Timestamp))
-	compare("event_time", written(p.EventTime), s.EventTime)
+	compare("event_time", written(p.EventTime), strings.TrimSuffix(s.EventTime, " optional"))
+	compare("optional event_time", p.EventTime != nil && p.EventTime.Optional, strings.HasSuffix(s.EventTime, " optional"))
 }
 
 func stampOf(text string) *signature.StampSpec {
 	if text == "" {
 		return nil
 	}
-	words := strings.Fields(text)
+	words := strings.Fields(strings.TrimSuffix(text, " optional"))
 	if slices.Contains([]string{"unix", "unix_ms", "rfc3339"}, words[len(words)-1]) {
 		words = words[:len(words)-1]
 	}

@@ -53,6 +53,9 @@ func (p Provider) Lines(indent string) string {
 	if len(p.OrID) > 0 {
 		id = append(append(id, "or"), sourcesWords(p.OrID)...)
 	}
+	if p.OptionalID {
+		id = append(id, "optional")
+	}
 	w.words("id", id)
 	if p.Event != (signature.Source{}) {
 		w.line("event", sourceWords(p.Event)...)
@@ -151,6 +154,9 @@ func (w *lineWriter) stamp(name string, stamp *signature.StampSpec) {
 	words := append(sourceWords(stamp.Source), withoutEmpty(stamp.Format)...)
 	if stamp.PerEvent {
 		words = append(words, "per_event")
+	}
+	if stamp.Optional {
+		words = append(words, "optional")
 	}
 	w.line(name, words...)
 }

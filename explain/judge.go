@@ -50,7 +50,7 @@ func (j *judge) head(r *mistake.Reading) *webhook.Refusal {
 func (j *judge) sender(r *mistake.Reading) *webhook.Sender {
 	sender, known := j.senders[r.Lines]
 	if !known {
-		if made, err := webhook.New("", r.Provider); err == nil {
+		if made, err := webhook.New("", timeless(r.Provider)); err == nil {
 			sender = lenient(made, r.Request.Method)
 		}
 		j.senders[r.Lines] = sender
@@ -103,6 +103,16 @@ func ofSignature(refused *webhook.Refusal) bool {
 
 // wide lets every stamp pass.
 var wide = signature.Window{MaxAge: math.MaxInt64, MaxSkew: math.MaxInt64, EventTTL: math.MaxInt64}
+
+// timeless is a provider whose events need no time of their own.
+func timeless(p config.Provider) config.Provider {
+	if p.EventTime != nil {
+		event := *p.EventTime
+		event.Optional = true
+		p.EventTime = &event
+	}
+	return p
+}
 
 // lenient is a copy of a sender that accepts the method and every stamp that can be
 // read, and leaves the request's URL as it is.

@@ -51,8 +51,8 @@ var stampCauses = map[webhook.Result]mistake.Cause{
 		Do: "Compare the clocks: this machine's, or that of --now, is behind the sender's."},
 	webhook.EventExpired: {Code: "event_expired", Why: "The event is older than the guard remembers events.",
 		Do: "A capture ages: judge it as of its arrival with --now. If it was refused then, dedupe_ttl is shorter than the sender's retries go on."},
-	webhook.TimestampMalformed: {Code: "stamp_malformed", Why: "The stamp is no time in any form known.",
-		Do: "See whether a proxy or a tool changed it, or sent it twice."},
+	webhook.TimestampMalformed: {Code: "stamp_malformed", Why: "The stamp is no time in any form known, or the event has none.",
+		Do: "See whether a proxy or a tool changed it, or sent it twice. If the sender leaves an event's time out, write optional at the end of event_time."},
 }
 
 // explainStamp names the cause of a refused stamp. A stamp in another format may only

@@ -21,7 +21,7 @@ type Spec struct {
 	// Claims are those that a token of the scheme jwt must have.
 	Claims []Claim `json:"claims,omitempty"`
 	// Timestamp is when the request was sent, EventTime when the event
-	// happened. EventTime is not checked where a request has none.
+	// happened. A request without an EventTime is malformed, unless it is optional.
 	Timestamp *StampSpec `json:"timestamp,omitempty"`
 	EventTime *StampSpec `json:"event_time,omitempty"`
 	// ID are the sources of the event's ID.
@@ -66,6 +66,8 @@ type StampSpec struct {
 	// PerEvent means that the stamp stays the same across retries. The caller chooses
 	// its window accordingly.
 	PerEvent bool `json:"per_event,omitempty"`
+	// Optional means that an event time may be missing.
+	Optional bool `json:"optional,omitempty"`
 	// MayBeRenewed means that PerEvent is a precaution: it is not known whether
 	// retries renew the stamp.
 	MayBeRenewed bool `json:"-"`

@@ -254,6 +254,9 @@ func testStamp(tb testing.TB, text string) *StampSpec {
 		tb.Fatal(err)
 	}
 	stamp := &StampSpec{Source: source}
+	if stamp.Optional = len(rest) > 0 && rest[len(rest)-1] == "optional"; stamp.Optional {
+		rest = rest[:len(rest)-1]
+	}
 	if len(rest) > 0 {
 		stamp.Format = rest[0]
 	}

@@ -57,7 +57,7 @@ func TestInspectThenAuthenticate(t *testing.T) {
 	scheme := mustCompile(t, Spec{
 		Signatures: []SignatureSpec{{Header: "Sig"}},
 		Timestamp:  testStamp(t, "body sent"),
-		EventTime:  testStamp(t, "body at rfc3339"),
+		EventTime:  testStamp(t, "body at rfc3339 optional"),
 		ID:         []Source{{SourceBody, "id"}},
 	})
 	key := testKey(t, "k")
@@ -104,6 +104,41 @@ func TestInspectThenAuthenticate(t *testing.T) {
 		// A forger learns nothing of what is checked behind the MAC.
 		_, err = scheme.Authenticate(&in, r, []Secret{{Key: testKey(t, "other")}}, vectorWindow, testNow)
 		wantReason(t, err, SignatureInvalid)
+	}
+}
+
+// What bounds a replay cannot be left out, in any place that it may be in.
+func TestAnEventTimeThatIsMissingIsMalformed(t *testing.T) {
+	const form = "application/x-www-form-urlencoded"
+	key := testKey(t, "k")
+	for _, test := range []struct {
+		line, contentType, body string
+		want                    Reason
+	}{
+		{"body at rfc3339", "application/json", `{"at":"2025-11-24T15:59:00Z"}`, ""},
+		{"body at rfc3339", "application/json", `{}`, TimestampMalformed},
+		{"body at rfc3339", "application/json", `{"at":null}`, TimestampMalformed},
+		{"body at rfc3339", "application/json", `{"at":""}`, TimestampMalformed},
+		{"form at unix", form, "at=1764000000", ""},
+		{"form at unix", form, "at=1761000000", EventExpired},
+		{"form at unix", "multipart/form-data; boundary=x", "at=1761000000", EventExpired},
+		{"form at unix", "application/json", "at=1761000000", EventExpired},
+		{"form at unix", form, "b=1", TimestampMalformed},
+		{"form_json data.at unix", "text/plain", "data=%7B%22at%22:1761000000%7D", EventExpired},
+		{"form_json data.at unix", form, "data=%7B%7D", TimestampMalformed},
+	} {
+		scheme := mustCompile(t, Spec{Signatures: []SignatureSpec{{Header: "Sig"}}, EventTime: testStamp(t, test.line)})
+		r := testRequest("POST", "https://example.com/", test.body)
+		r.Header["Content-Type"] = []string{test.contentType}
+		if err := scheme.Sign(r, key, testNow, ""); err != nil {
+			t.Fatal(err)
+		}
+		_, err := scheme.Verify(r, []Secret{{Key: key}}, vectorWindow, testNow)
+		if test.want != "" {
+			wantReason(t, err, test.want)
+		} else if err != nil {
+			t.Errorf("%s: %s: %v", test.line, test.body, err)
+		}
 	}
 }
 

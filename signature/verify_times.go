@@ -93,7 +93,8 @@ func (c *clock) judge(known *readTime, v Value) error {
 	return c.window.check(known.at, c.now, c.window.MaxAge, TimestampStale, "the timestamp")
 }
 
-// eventTime reads and judges the event's own time; many events have none.
+// eventTime reads and judges the event's own time. Where it is signed and missing, nothing
+// bounds for how long the request can be sent again.
 func (c *clock) eventTime(p *Parts) (time.Time, error) {
 	e := c.scheme.spec.EventTime
 	if e == nil {
@@ -101,7 +102,10 @@ func (c *clock) eventTime(p *Parts) (time.Time, error) {
 	}
 	v := c.scheme.eventSource.readPart(c.r, p, "")
 	if !v.Found && !v.Bad && !v.Repeated {
-		return time.Time{}, nil
+		if e.Optional || len(c.scheme.lines) == 0 {
+			return time.Time{}, nil
+		}
+		return time.Time{}, refuse(TimestampMalformed, "the event has no %s; if the sender leaves it out of some, write event_time … optional", e.Source)
 	}
 	at, err := readStamp(e, v)
 	if err != nil {

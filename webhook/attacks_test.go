@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/signature"
@@ -77,6 +78,15 @@ func (g *genuine) wrong(r *signature.Request, event *Event) string {
 	}
 	if what := g.changedSigned(r, event); what != "" {
 		return "accepted, and changed is what is signed: " + what
+	}
+	opening := g.sender.Rules.Recognition().Opening
+	timed := opening.Timeless == (signature.Source{}) || !event.Occurred.IsZero()
+	if opening.For > 0 && timed {
+		late := *g
+		late.now = g.now.Add(opening.For + g.sender.Rules.Window.MaxSkew + time.Second)
+		if _, refused := late.judge(*r); refused == nil {
+			return "passes for longer than " + opening.For.String()
+		}
 	}
 	if !shareAKey(g.event, *event) && !g.staysOpen(r) {
 		return fmt.Sprintf("forwarded again (ID %q)", event.ID)

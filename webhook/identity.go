@@ -17,6 +17,9 @@ var (
 	// errIDMalformed is why an ID cannot name an event.
 	errIDMalformed = errors.New("the event ID is not one string or number of at most 1 KiB")
 
+	// errIDMissing is why an event has no ID that it should have.
+	errIDMissing = errors.New("the event has no ID where the sender signs one; if the sender leaves it out of some, write optional at the end of the id line")
+
 	// errTypeRepeated is why an event has no one type: the app might read the other.
 	errTypeRepeated = errors.New("the event's type was sent more than once")
 )
@@ -34,6 +37,7 @@ type identity struct {
 
 	copies  config.Copies
 	content *signature.Template
+	needed  bool // an event without an ID is malformed
 	fresh   bool // what the signature covers is new on each attempt
 }
 
@@ -46,7 +50,7 @@ type names struct {
 
 func newIdentity(rules *config.Resolved) identity {
 	i := identity{
-		ids: rules.ID, event: rules.Event, scheme: rules.Scheme,
+		ids: rules.ID, needed: rules.NeedsID, event: rules.Event, scheme: rules.Scheme,
 		copies: rules.Copies, content: rules.Content, fresh: rules.FreshPerAttempt(),
 	}
 	spec := rules.Scheme.Spec()
@@ -70,7 +74,7 @@ func (i *identity) covered(found *names, e *Event) Covered {
 }
 
 // read takes the event's names from an authenticated request. It returns errIDMalformed
-// where an ID is there but cannot be one, and errTypeRepeated where there are two types.
+// where an ID is there but cannot be one, errIDMissing where one should be, and errTypeRepeated where there are two types.
 func (i *identity) read(r *signature.Request, parts signature.Parts) (names, error) {
 	event, repeated := i.readEvent(r, parts)
 	if repeated {
@@ -86,6 +90,9 @@ func (i *identity) read(r *signature.Request, parts signature.Parts) (names, err
 			found.signed = id.Signed
 			break
 		}
+	}
+	if found.id == nil && i.needed {
+		return names{}, errIDMissing
 	}
 	return found, nil
 }

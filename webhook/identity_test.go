@@ -39,14 +39,16 @@ func TestTheNamesOfAnEvent(t *testing.T) {
 		{name: "an unsigned event type", lines: "event header X-Topic", body: `{}`, header: map[string][]string{"X-Topic": {"a"}}, want: names{event: "a"}},
 		{name: "a number keeps its text", lines: "id body id", body: `{"id":12345678901234567890}`,
 			want: names{id: []string{"12345678901234567890"}, signed: true}},
-		{name: "a missing part is a missing ID", lines: "id body a body b", body: `{"a":"1"}`},
-		{name: "null is missing", lines: "id body id", body: `{"id":null}`},
+		{name: "a missing part is a missing ID", lines: "id body a body b optional", body: `{"a":"1"}`},
+		{name: "null is missing", lines: "id body id optional", body: `{"id":null}`},
 		{name: "the first of two IDs", lines: "id body a or header X-Id", body: `{"a":"1"}`, header: map[string][]string{"X-Id": {"d1"}},
 			want: names{id: []string{"1"}, signed: true}},
 		{name: "the other one where a part is missing", lines: "id body a body b or header X-Id", body: `{"a":"1"}`, header: map[string][]string{"X-Id": {"d1"}},
 			want: names{id: []string{"d1"}}},
 		{name: "neither", lines: "id body a or header X-Id", body: `{}`},
 		{name: "two event types", lines: "event header X-Topic", body: `{}`, header: map[string][]string{"X-Topic": {"a", "a"}}, wantErr: true},
+		{name: "an ID that should be there", lines: "id body a body b", body: `{"a":"1"}`, wantErr: true},
+		{name: "one of two IDs that should be there", lines: "id body a or body b", body: `{}`, wantErr: true},
 		{name: "an object is no ID", lines: "id body id", body: `{"id":{}}`, wantErr: true},
 		{name: "true is no ID", lines: "id body id", body: `{"id":true}`, wantErr: true},
 		{name: "too long an ID", lines: "id body id", body: `{"id":"` + long + `"}`, wantErr: true},
@@ -58,7 +60,7 @@ func TestTheNamesOfAnEvent(t *testing.T) {
 			r := &signature.Request{Method: "POST", Header: tt.header, Body: []byte(tt.body)}
 			got, err := sender.identity.read(r, signature.Parts{})
 			if tt.wantErr {
-				if !errors.Is(err, errIDMalformed) && !errors.Is(err, errTypeRepeated) {
+				if !errors.Is(err, errIDMalformed) && !errors.Is(err, errIDMissing) && !errors.Is(err, errTypeRepeated) {
 					t.Errorf("error = %v, want one", err)
 				}
 				return
