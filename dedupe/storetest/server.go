@@ -64,9 +64,7 @@ func frozen(t *testing.T, b ServerBench) {
 	finished := b.finish(g)
 
 	b.Server.Freeze()
-	for name, call := range operations(event()) {
-		b.failsInTime(t, name, func() error { return call(t.Context(), g) })
-	}
+	b.allFailInTime(t, g)
 	b.Server.Thaw()
 	b.recovers(t, g)
 	b.remembers(g, finished)
@@ -75,9 +73,7 @@ func frozen(t *testing.T, b ServerBench) {
 func frozenAtFirst(t *testing.T, b ServerBench) {
 	b.Server.Freeze()
 	g := b.gateway(t)
-	for name, call := range operations(event()) {
-		b.failsInTime(t, name, func() error { return call(t.Context(), g) })
-	}
+	b.allFailInTime(t, g)
 	b.Server.Thaw()
 	b.recovers(t, g)
 }
@@ -135,9 +131,7 @@ func stopped(t *testing.T, b ServerBench) {
 	b.finish(g)
 	b.Server.Stop()
 	for range 5 {
-		for name, call := range operations(event()) {
-			b.failsInTime(t, name, func() error { return call(t.Context(), g) })
-		}
+		b.allFailInTime(t, g)
 	}
 	b.Server.Start()
 	b.recovers(t, g)
@@ -187,6 +181,14 @@ func (b ServerBench) remembers(g gateway, events []dedupe.Event) {
 	g.t.Helper()
 	for i, ev := range events {
 		g.want(g.claim(ev, dedupe.NewToken(), long), dedupe.Answer{State: dedupe.Done, Status: 200 + i, ByContent: true})
+	}
+}
+
+// allFailInTime makes every call that reaches the server.
+func (b ServerBench) allFailInTime(t *testing.T, g gateway) {
+	t.Helper()
+	for name, call := range operations(event()) {
+		b.failsInTime(t, name, func() error { return call(t.Context(), g) })
 	}
 }
 
