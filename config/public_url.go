@@ -25,8 +25,8 @@ func ParsePublicURL(text string) (*PublicURL, error) {
 	if err != nil || parsed.Host == "" || parsed.Scheme != "https" && parsed.Scheme != "http" {
 		return nil, lineError("public_url", "write the URL as it is registered with the sender, https://host/path, or only https://host")
 	}
-	_, rest, _ := strings.Cut(text, "://")
-	u := &PublicURL{Scheme: parsed.Scheme}
+	scheme, rest, _ := strings.Cut(text, "://")
+	u := &PublicURL{Scheme: scheme}
 	rest, u.Fragment, _ = strings.Cut(rest, "#")
 	rest, _, _ = strings.Cut(rest, "?")
 	authority, path, slash := strings.Cut(rest, "/")

@@ -4,12 +4,15 @@ import (
 	"net"
 	"slices"
 	"strings"
+
+	"golang.org/x/net/idna"
 )
 
 // A sender signs the URL as it was registered with it. One URL can be written in several
 // ways, and the request that arrives does not say which one was registered: HTTP clients
-// leave the default port out, ask for / where there is no path, write hosts in lower
-// case, send credentials as a header, and keep the fragment to themselves.
+// leave the default port out, ask for / where there is no path, write hosts in lower case
+// and in ASCII, send credentials as a header, and keep the fragment to themselves. Which
+// letters were upper case cannot be told: where the request does not say, public_url must.
 
 // urlUse says which parts of the URL a scheme signs.
 type urlUse struct {
@@ -45,6 +48,9 @@ func (use urlUse) spellings(r *Request) []Request {
 			func(r *Request, host string) { r.Host = host })
 		list = respell(list, func(r *Request) []string { return []string{strings.ToLower(r.Host)} },
 			func(r *Request, host string) { r.Host = host })
+		list = respell(list, otherLetters, func(r *Request, host string) { r.Host = host })
+		list = respell(list, func(r *Request) []string { return []string{strings.ToLower(r.Scheme)} },
+			func(r *Request, scheme string) { r.Scheme = scheme })
 		list = respell(list, func(*Request) []string { return []string{""} },
 			func(r *Request, credentials string) { r.Credentials = credentials })
 	}
@@ -73,14 +79,14 @@ func respell(list []Request, others func(*Request) []string, set func(*Request, 
 }
 
 func sameURL(a, b *Request) bool {
-	return a.Host == b.Host && a.Path == b.Path && a.Credentials == b.Credentials && a.Fragment == b.Fragment
+	return a.Scheme == b.Scheme && a.Host == b.Host && a.Path == b.Path && a.Credentials == b.Credentials && a.Fragment == b.Fragment
 }
 
 // otherPorts are the host with the default port of its scheme where it has none, and
 // without it where it has that one.
 func otherPorts(r *Request, anyPort bool) []string {
 	standard := "443"
-	if r.Scheme == "http" {
+	if strings.EqualFold(r.Scheme, "http") {
 		standard = "80"
 	}
 	name, port, err := net.SplitHostPort(r.Host)
@@ -93,6 +99,17 @@ func otherPorts(r *Request, anyPort bool) []string {
 		name = "[" + name + "]"
 	}
 	return []string{name}
+}
+
+// otherLetters are the host in ASCII, as clients send it, and with the letters that it
+// stands for.
+func otherLetters(r *Request) (hosts []string) {
+	for _, write := range []func(string) (string, error){idna.Punycode.ToASCII, idna.Punycode.ToUnicode} {
+		if host, err := write(r.Host); err == nil {
+			hosts = append(hosts, host)
+		}
+	}
+	return hosts
 }
 
 // otherPaths are / for no path and no path for /.

@@ -18,7 +18,7 @@ func TestThePublicURLIsWhatTheSenderSigns(t *testing.T) {
 		"a query":       {"https://hooks.example.com/x?k=%41", "https://hooks.example.com/x?a=1"},
 		"only a query":  {"https://hooks.example.com?k=%41", "https://hooks.example.com/in?a=1"},
 		"a port":        {"http://hooks.example.com:81", "http://hooks.example.com:81/in?a=1"},
-		"a case":        {"HTTPS://Hooks.example.com", "https://Hooks.example.com/in?a=1"},
+		"a case":        {"HTTPS://Hooks.example.com", "HTTPS://Hooks.example.com/in?a=1"},
 		"credentials":   {"https://u:p%40@hooks.example.com/x", "https://u:p%40@hooks.example.com/x?a=1"},
 		"a fragment":    {"https://hooks.example.com/x#rc=2", "https://hooks.example.com/x?a=1#rc=2"},
 		"query, then #": {"https://hooks.example.com?x=/y#z?", "https://hooks.example.com/in?a=1#z?"},

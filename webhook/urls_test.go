@@ -177,6 +177,16 @@ func TestURLsAreSignedAsTheyWereRegistered(t *testing.T) {
 		"upper case in public_url alone":     {"http://10.0.0.1/in", "https://h.example/in", "https://H.Example/in"},
 		"upper case in the request":          {"https://H.EXAMPLE/in", "https://h.example/in", ""},
 		"upper case and a port":              {"https://H.EXAMPLE:443/in", "https://h.example/in", ""},
+		"upper case in both":                 {"https://H.Example:443/in", "https://H.Example/in", ""},
+		"upper case registered":              {"https://h.example/in", "https://H.Example:443/in", "https://H.Example/in"},
+		"upper case registered, no path":     {"https://h.example/?a=1", "https://H.Example?a=1", "https://H.Example"},
+		"a scheme in upper case":             {"http://10.0.0.1/in", "HTTPS://h.example/in", "HTTPS://h.example/in"},
+		"a scheme in upper case, and a port": {"http://10.0.0.1/in", "Http://H.Example:80/in", "Http://H.Example/in"},
+		"a scheme in upper case alone":       {"http://10.0.0.1/in", "https://h.example/in", "HTTPS://h.example/in"},
+		"letters that are not ASCII":         {"https://xn--bcher-kva.example/in", "https://bücher.example/in", ""},
+		"not ASCII, in public_url":           {"http://10.0.0.1/in", "https://xn--bcher-kva.example:443/in", "https://Bücher.example/in"},
+		"not ASCII, upper case and a port":   {"https://XN--bcher-kva.example:443/in", "https://bücher.example/in", ""},
+		"not ASCII, registered as sent":      {"https://xn--bcher-kva.example/in", "https://xn--bcher-kva.example/in", ""},
 		"IPv6":                               {"https://[2001:db8::1]/in", "https://[2001:db8::1]:443/in", ""},
 		"IPv6 with a port in the request":    {"https://[2001:db8::1]:443/in", "https://[2001:db8::1]/in", ""},
 		"IPv6 with another port in the URLs": {"https://[2001:db8::1]:8443/in", "https://[2001:db8::1]:8443/in", ""},
@@ -204,6 +214,8 @@ func TestURLsAreSignedAsTheyWereRegistered(t *testing.T) {
 func TestAnotherURLIsNotTheOneThatWasSigned(t *testing.T) {
 	for name, tc := range map[string]struct{ asked, registered, public string }{
 		"another host":            {"https://h.example/in", "https://g.example/in", ""},
+		"a host like it":          {"https://xn--bcher-kva.example/in", "https://bucher.example/in", ""},
+		"another path's case":     {"https://h.example/in", "https://h.example/IN", ""},
 		"another scheme":          {"https://h.example/in", "http://h.example/in", ""},
 		"the other scheme's port": {"https://h.example/in", "https://h.example:80/in", ""},
 		"another port":            {"https://h.example/in", "https://h.example:8443/in", ""},
@@ -217,7 +229,7 @@ func TestAnotherURLIsNotTheOneThatWasSigned(t *testing.T) {
 			unsigned := map[string][]string{
 				"plivo-v2":            {"another query", "the query of public_url"},
 				"contentful":          {"another scheme", "other credentials"},
-				"walmart-marketplace": {"another scheme", "other credentials", "another host", "another port", "the other scheme's port"},
+				"walmart-marketplace": {"another scheme", "other credentials", "another host", "a host like it", "another port", "the other scheme's port"},
 			}[entry]
 			if strings.Contains(","+strings.Join(unsigned, ",")+",", ","+name+",") {
 				continue

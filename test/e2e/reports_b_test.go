@@ -103,6 +103,7 @@ func TestURLsAreSignedAsTheyWereRegistered(t *testing.T) {
 			guard("/credentials", "mandrill", "public_url https://user:pass@hooks.example.com/credentials") +
 			guard("/fragment", "twilio", "public_url https://hooks.example.com/fragment#rc=2&rp=all") +
 			guard("/port", "trello") +
+			guard("/upper", "trello", "public_url https://Hooks.Example.com") +
 			guard("/env", "square", "public_url https://{env.REPORT_HOST}/env") +
 			guard("/tenant/*", "square", "public_url {registered}") +
 			guard("/nowhere", "square", "public_url {nothing.of.the.kind}") +
@@ -129,6 +130,9 @@ func TestURLsAreSignedAsTheyWereRegistered(t *testing.T) {
 		{"the port in the URL, not in X-Forwarded-Host", trelloAction("https://hooks.example.com:443/port", "a4").at("/port", "", "hooks.example.com"), "forwarded"},
 		{"the other scheme's port", trelloAction("https://hooks.example.com/port", "a5").at("/port", "", "hooks.example.com:80"), "signature_invalid"},
 		{"a host in upper case", trelloAction("https://hooks.example.com/port", "a6").at("/port", "", "Hooks.Example.COM:443"), "forwarded"},
+		{"a host in upper case, registered and sent", trelloAction("https://Hooks.Example.COM/port", "a8").at("/port", "", "Hooks.Example.COM"), "forwarded"},
+		{"a host in upper case, registered alone", trelloAction("https://Hooks.Example.com/upper?a=B", "a9").at("/upper?a=B", "hooks.example.com", ""), "forwarded"},
+		{"a host that is not in ASCII", trelloAction("https://bücher.example/port", "a10").at("/port", "", "xn--bcher-kva.example"), "forwarded"},
 		{"IPv6", trelloAction("https://[2001:db8::1]/port", "a7").at("/port", "", "[2001:db8::1]:443"), "forwarded"},
 		{"no path", plivoCall("https://hooks.example.com", "n1").at("/", "", "hooks.example.com"), "forwarded"},
 		{"no path, with a query", plivoCall("https://hooks.example.com?a=1", "n2").at("/?a=1", "", "hooks.example.com"), "forwarded"},
