@@ -122,7 +122,7 @@ func (t *route) begin(ctx context.Context) (*heldAnswer, *http.Request) {
 		t.tries.reader, r.Body = &t.reader, &t.reader
 	}
 	until, _ := ctx.Deadline()
-	return newHeldAnswer(x.w, r.Method, x.guard.sender.Rules.Success, x.reader(until)), r
+	return newHeldAnswer(x.w, r.Method, x.guard.sender.Rules.Success, newReader(x.guard.sender, x.r, until)), r
 }
 
 // errBroken reports an answer that the app did not finish.

@@ -3,6 +3,8 @@ package caddymodule
 import (
 	"net/http"
 	"time"
+
+	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
 
 // reader is the sender while it reads its answer. It has as long for each part as it had
@@ -14,9 +16,9 @@ type reader struct {
 	timer    bool      // a deadline counts while nothing is written, as in HTTP/2
 }
 
-// reader returns the exchange's sender. until is the end of the time that the app has.
-func (x *exchange) reader(until time.Time) reader {
-	return reader{perWrite: x.guard.sender.Rules.BodyTimeout, until: until, timer: x.r.ProtoMajor == 2}
+// newReader returns whoever sent a request. until is the end of the time that the app has.
+func newReader(sender *webhook.Sender, r *http.Request, until time.Time) reader {
+	return reader{perWrite: sender.Rules.BodyTimeout, until: until, timer: r.ProtoMajor == 2}
 }
 
 // limit bounds what is written next. The server itself lifts the limit once the response

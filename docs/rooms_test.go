@@ -1,10 +1,12 @@
 package docs
 
 import (
+	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -25,33 +27,46 @@ var below = map[string][]string{
 	"caddymodule": {"caddymodule", "config", "dedupe", "explain", "internal", "signature", "webhook"},
 }
 
-// mostLines is what a reader takes in of one file.
-const mostLines = 400
+// mostLines is what a reader takes in of one file, mostMethods of one type.
+const (
+	mostLines   = 400
+	mostMethods = 15
+)
 
-// Imports point down only, and no file of production code is long.
+// Imports point down only, no file of production code is long, and no type has many methods.
 func TestTheRoomsKeepTheirOrder(t *testing.T) {
 	files := 0
-	err := filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
+	methods := make(map[string]int) // by folder and type
+	err := filepath.WalkDir("..", func(at string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
 		name := entry.Name()
-		if entry.IsDir() && path != ".." && (strings.HasPrefix(name, ".") || name == "node_modules" || name == "testdata") {
+		if entry.IsDir() && at != ".." && (strings.HasPrefix(name, ".") || name == "node_modules" || name == "testdata") {
 			return filepath.SkipDir
 		}
 		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
 			return nil
 		}
 		files++
-		file := strings.TrimPrefix(filepath.ToSlash(path), "../")
-		text, err := os.ReadFile(path)
+		file := strings.TrimPrefix(filepath.ToSlash(at), "../")
+		text, err := os.ReadFile(at)
 		if err != nil {
 			return err
 		}
 		if lines := strings.Count(string(text), "\n"); lines > mostLines {
-			t.Errorf("%s has %d lines, more than %d: it may hold two subjects", file, lines, mostLines)
+			t.Errorf("%s* has %d lines, more than %d: it may hold two subjects", file, lines, mostLines)
 		}
-		checkImports(t, file, text)
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, text, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		checkImports(t, file, parsed)
+		for _, decl := range parsed.Decls {
+			if method, ok := decl.(*ast.FuncDecl); ok && method.Recv != nil {
+				methods[path.Dir(file)+": "+receiver(method)]++
+			}
+		}
 		return nil
 	})
 	if err != nil {
@@ -60,18 +75,22 @@ func TestTheRoomsKeepTheirOrder(t *testing.T) {
 	if files < 100 {
 		t.Errorf("only %d files: is the walk still right?", files)
 	}
+	if methods["signature: Scheme."] == 0 {
+		t.Error("signature.Scheme has no methods: is the count still right?")
+	}
+	for name, n := range methods {
+		if n > mostMethods {
+			t.Errorf("%s has %d methods, more than %d: give one of its concerns a type of its own, or make a function of what needs one field", strings.TrimSuffix(name, "."), n, mostMethods)
+		}
+	}
 }
 
-func checkImports(t *testing.T, file string, text []byte) {
+func checkImports(t *testing.T, file string, parsed *ast.File) {
 	t.Helper()
 	room, _, _ := strings.Cut(file, "/")
 	allowed, ruled := below[room]
 	if !ruled || strings.HasPrefix(file, "internal/testbed/") || strings.HasPrefix(file, "dedupe/storetest/") || strings.HasPrefix(file, "dedupe/internal/testkit/") {
 		return // they serve tests
-	}
-	parsed, err := parser.ParseFile(token.NewFileSet(), file, text, parser.ImportsOnly)
-	if err != nil {
-		t.Fatal(err)
 	}
 	for _, spec := range parsed.Imports {
 		path, err := strconv.Unquote(spec.Path.Value)
