@@ -105,7 +105,9 @@ func readAsked(r *http.Request) (askedEvent, error) {
 	case asked.scope == "", len(id)+len(keys) == 0, len(id) > 0 && (len(keys) > 0 || id[0] == ""):
 		return asked, errors.New("name the event: ?scope=<scope>&id=<id>, or ?scope=<scope>&key=<key>")
 	case len(id) > 0:
-		asked.id = partsOf(id)
+		if asked.id = id; len(id) == 1 {
+			asked.id = webhook.ParseID(id[0]) // all parts in one text, as logs have it
+		}
 		asked.keys = []dedupe.Key{webhook.IDKey(asked.scope, asked.id)}
 		return asked, nil
 	}
@@ -167,15 +169,6 @@ func (a *App) forget(ctx context.Context, store *sharedStore, asked askedEvent) 
 	}
 	a.logger.Warn("forgot an event on request", fields...)
 	return found, nil
-}
-
-// partsOf reads the ID that a request names: its parts one by one, or all of them in one
-// text, as logs have it.
-func partsOf(id []string) []string {
-	if len(id) == 1 {
-		return webhook.ParseID(id[0])
-	}
-	return id
 }
 
 var _ caddy.AdminRouter = (*adminEvents)(nil)

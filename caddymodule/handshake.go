@@ -1,7 +1,6 @@
 package caddymodule
 
 import (
-	"errors"
 	"fmt"
 
 	"go.uber.org/zap"
@@ -47,16 +46,8 @@ func (g *Guard) provisionHandshake() error {
 
 // followArgument uses the argument, which may be in a file that changes.
 func (g *Guard) followArgument(parsed *config.Handshake) error {
-	err := placeholder.ConfiguredSlip(parsed.Argument)
-	if err != nil {
-		return fmt.Errorf("handshake: %w", err)
-	}
-	text, err := placeholder.Load(parsed.Argument)
-	if err != nil {
-		return fmt.Errorf("handshake: %w", err)
-	}
 	var unusable error // names the line already
-	err = g.files.follow("handshake", text, func(argument string) error {
+	err := g.files.follow("handshake", parsed.Argument, func(argument string) error {
 		if err := placeholder.Slip(argument); err != nil {
 			return err
 		}
@@ -77,8 +68,7 @@ func (g *Guard) useHandshake(parsed *config.Handshake, argument string) error {
 	}
 	secrets := g.secrets.fixed.secrets()
 	if handshake.Signs() && (len(secrets)+len(g.secrets.perRequest) == 0 || g.sender.Rules.Token != nil) {
-		return fmt.Errorf("handshake: %s signs its reply: %w", parsed.Kind,
-			errors.New("the provider has no secret to sign with: write handshake off"))
+		return fmt.Errorf("handshake: %s signs its reply: the provider has no secret to sign with: write handshake off", parsed.Kind)
 	}
 	if err := handshake.Try(secrets, g.now()); err != nil {
 		return err

@@ -1,10 +1,10 @@
 package caddymodule
 
 import (
+	"fmt"
 	"net/http"
 	"net/textproto"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -142,8 +142,7 @@ func headerSafe(text string) string {
 			b.WriteByte(text[i])
 			continue
 		}
-		b.WriteByte('%')
-		b.WriteString(strings.ToUpper(strconv.FormatUint(uint64(text[i])|0x100, 16)[1:]))
+		fmt.Fprintf(&b, "%%%02X", text[i])
 	}
 	return b.String()
 }

@@ -63,9 +63,16 @@ type followed struct {
 	logger  *zap.Logger
 }
 
-// follow resolves a text and uses the value, now and whenever its files change. name is
-// the line's, for the log.
-func (f *follower) follow(name string, text placeholder.Text, use func(value string) error) error {
+// follow resolves what is configured and uses the value, now and whenever its files
+// change. name is the line's, for the log.
+func (f *follower) follow(name, configured string, use func(value string) error) error {
+	if err := placeholder.ConfiguredSlip(configured); err != nil {
+		return err
+	}
+	text, err := placeholder.Load(configured)
+	if err != nil {
+		return err
+	}
 	files := text.Files()
 	t := &followed{text: text, use: use, logger: f.logger.With(zap.String("line", name), zap.Strings("files", files))}
 	t.glance(f.now())

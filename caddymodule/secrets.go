@@ -75,22 +75,15 @@ func (s *secrets) load(line string, lines []Secret, scope *scopeLine) error {
 
 // add adds one line.
 func (s *secrets) add(name string, secret Secret, scope *scopeLine) error {
-	if err := placeholder.ConfiguredSlip(secret.Value); err != nil {
-		return err
-	}
 	if secret.PerRequest {
 		return s.addPerRequest(secret, scope)
-	}
-	text, err := placeholder.Load(secret.Value)
-	if err != nil {
-		return err
 	}
 	var until time.Time
 	if secret.Until != nil {
 		until = *secret.Until
 	}
 	set := s.fixed.add()
-	return s.files.follow(name, text, func(value string) error {
+	return s.files.follow(name, secret.Value, func(value string) error {
 		made, err := s.parse(value, until)
 		if err != nil {
 			return err
@@ -168,6 +161,9 @@ var senderChosen = []string{"http.request.", "http.regexp."}
 
 // addPerRequest adds a line whose placeholders are resolved for each request.
 func (s *secrets) addPerRequest(secret Secret, scope *scopeLine) error {
+	if err := placeholder.ConfiguredSlip(secret.Value); err != nil {
+		return err
+	}
 	text := placeholder.Parse(secret.Value)
 	if !text.Varies() {
 		return errors.New("per_request without a placeholder: leave the word out")

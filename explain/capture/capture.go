@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/net/http/httpguts"
+
 	"github.com/webhookguard/caddy-webhook-guard/signature"
 )
 
@@ -126,7 +128,7 @@ func isScheme(word string) bool {
 
 // addHeader adds one header, as net/http would: Host is a field of its own.
 func (c *Capture) addHeader(name, value string) error {
-	if !isToken(name) {
+	if !httpguts.ValidHeaderFieldName(name) {
 		return errors.New("a header has a name that no header can have; is the blank line before the body missing?")
 	}
 	name = textproto.CanonicalMIMEHeaderKey(name)
@@ -148,17 +150,5 @@ func (c *Capture) header(name string) string {
 
 func isHeaderLine(line string) bool {
 	name, _, ok := strings.Cut(line, ":")
-	return ok && isToken(name)
-}
-
-// isToken reports whether a text can be a header's name: RFC 9110 section 5.6.2.
-func isToken(name string) bool {
-	for _, c := range []byte(name) {
-		letter := c|0x20 >= 'a' && c|0x20 <= 'z'
-		digit := c >= '0' && c <= '9'
-		if !letter && !digit && !strings.ContainsRune("!#$%&'*+-.^_`|~", rune(c)) {
-			return false
-		}
-	}
-	return name != ""
+	return ok && httpguts.ValidHeaderFieldName(name)
 }
