@@ -72,8 +72,11 @@ func (l *lastKey) Value(key any) any {
 
 // Value implements context.Context.
 func (t *tries) Value(key any) any {
-	if key == traceKey {
+	switch key {
+	case traceKey:
 		return t.begin()
+	case body.ContextKey:
+		return t.reader
 	}
 	return t.Context.Value(key)
 }

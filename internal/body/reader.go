@@ -1,6 +1,7 @@
 package body
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"sync"
@@ -17,6 +18,22 @@ type Reader struct {
 	from   int    // where the first try began to read
 	begun  bool   // there was a try
 	closed bool   // after something was read
+
+	lent sync.WaitGroup // what Lend gave away and nobody has returned
+}
+
+// contextKey is what the context of a forwarded request keeps its Reader under.
+type contextKey struct{}
+
+// ContextKey is what the context of a request that a guard forwards answers with the
+// request's *Reader. It is nil for an event without a body.
+var ContextKey any = contextKey{}
+
+// FromContext returns the reader of the verified body, and reports whether a guard forwards
+// the request at all.
+func FromContext(ctx context.Context) (r *Reader, forwarded bool) {
+	r, forwarded = ctx.Value(ContextKey).(*Reader)
+	return r, forwarded
 }
 
 // Open lets data be read, which is not empty, and which is another body's after End.
@@ -70,9 +87,26 @@ func (r *Reader) Begin() bool {
 	return true
 }
 
-// End releases the data. None of it is read afterwards.
-func (r *Reader) End() {
+// Lend gives the whole body to a transport that sends it from where it is, whatever was read
+// of it before. It is nil after End. Whoever gets it calls Return when nothing reads it any
+// more.
+func (r *Reader) Lend() []byte {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.data != nil {
+		r.lent.Add(1)
+	}
+	return r.data
+}
+
+// Return ends what Lend began.
+func (r *Reader) Return() { r.lent.Done() }
+
+// End releases the data. None of it is read afterwards: what is lent is waited for, since
+// the memory is another body's next.
+func (r *Reader) End() {
+	r.mu.Lock()
 	r.data = nil
+	r.mu.Unlock()
+	r.lent.Wait()
 }
