@@ -1,0 +1,78 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	_ "github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy/fastcgi" // a transport
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+)
+
+// A proxy that tries again is warned of where it could not give each try the whole event.
+func TestRetriesAreWarnedOf(t *testing.T) {
+	for name, tc := range map[string]struct {
+		site  string
+		named string // another snippet
+		want  int
+	}{
+		"no retries":                 {"GUARD\nreverse_proxy a:1 b:1", "", 0},
+		"retries":                    {"GUARD\nreverse_proxy a:1 b:1 {\nlb_retries 2\n}", "", 1},
+		"a duration":                 {"GUARD\nreverse_proxy a:1 {\nlb_try_duration 5s\n}", "", 1},
+		"this transport":             {"GUARD\nreverse_proxy a:1 b:1 {\nlb_retries 2\ntransport webhook\n}", "", 0},
+		"transport http":             {"GUARD\nreverse_proxy a:1 b:1 {\nlb_retries 2\ntransport http {\nkeepalive 1s\n}\n}", "", 1},
+		"buffers":                    {"GUARD\nreverse_proxy a:1 b:1 {\nlb_retries 2\nrequest_buffers 20MiB\n}", "", 0},
+		"buffers without a bound":    {"GUARD\nreverse_proxy a:1 b:1 {\nlb_retries 2\nrequest_buffers unlimited\n}", "", 0},
+		"buffers that are too small": {"GUARD\nreverse_proxy a:1 b:1 {\nlb_retries 2\nrequest_buffers 1KiB\n}", "", 1},
+		"FastCGI":                    {"GUARD\nreverse_proxy a:1 b:1 {\nlb_retries 2\ntransport fastcgi\n}", "", 1},
+		"no guard":                   {"reverse_proxy a:1 b:1 {\nlb_retries 2\n}", "", 0},
+		"a guard elsewhere":          {"handle /a {\nGUARD\nreverse_proxy a:1\n}\nhandle {\nreverse_proxy a:1 b:1 {\nlb_retries 2\n}\n}", "", 0},
+		"one of two":                 {"handle /a {\nGUARD\nreverse_proxy a:1 {\nlb_retries 1\n}\n}\nhandle {\nreverse_proxy a:1 b:1 {\nlb_retries 2\n}\n}", "", 1},
+		"in a handle":                {"handle /a {\nGUARD\nreverse_proxy a:1 {\nlb_retries 1\n}\n}", "", 1},
+		"in a route":                 {"route /a {\nGUARD\nroute {\nreverse_proxy a:1 {\nlb_retries 1\n}\n}\n}", "", 1},
+		"by matchers":                {"route {\nGUARD\nreverse_proxy /a a:1 {\nlb_retries 1\n}\nreverse_proxy b:1 {\nlb_retries 1\n}\n}", "", 2},
+		"in a response":              {"GUARD\nreverse_proxy a:1 {\n@down status 5xx\nhandle_response @down {\nreverse_proxy b:1 {\nlb_retries 1\n}\n}\n}", "", 1},
+		"in a named route":           {"route {\nGUARD\ninvoke app\n}", "&(app) {\nreverse_proxy a:1 {\nlb_retries 1\n}\n}\n", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := provisioned(t, tc.named+"http://a.example {\n"+strings.ReplaceAll(tc.site, "GUARD", "webhook_guard stripe {\nsecret whsec_5WbX5kEWLlfzsGNjH64I8lOOqUB6e8FH\n}")+"\n}\n")
+			core, logs := observer.New(zap.WarnLevel)
+			a.logger = zap.New(core)
+			a.warnOfRetries()
+			if logs.Len() != tc.want {
+				t.Errorf("%d warnings, want %d: %v", logs.Len(), tc.want, logs.All())
+			}
+			for _, entry := range logs.All() {
+				if !strings.Contains(entry.Message, "`transport webhook`") || entry.ContextMap()["provider"] != "stripe" {
+					t.Errorf("warned with %q, %v", entry.Message, entry.ContextMap())
+				}
+			}
+		})
+	}
+}
+
+// provisioned is the app of a configuration that is up but for its servers.
+func provisioned(t *testing.T, caddyfile string) *App {
+	t.Helper()
+	text, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte("{\nadmin off\nwebhook_guard {\nstore memory\n}\n}\n"+caddyfile), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var config caddy.Config
+	if err := json.Unmarshal(text, &config); err != nil {
+		t.Fatal(err)
+	}
+	ctx, err := caddy.ProvisionContext(&config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	app, err := ctx.App(appID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = app.(*App).Cleanup() })
+	return app.(*App)
+}
