@@ -15,6 +15,15 @@ type part struct {
 	credentials string // before a host
 }
 
+// parts are readings of one part of a URL, each one once.
+type parts []part
+
+func (l *parts) add(text, code, why, do string) {
+	if !slices.ContainsFunc(*l, func(p part) bool { return p.text == text }) {
+		*l = append(*l, part{text: text, cause: &Cause{code, why, do}})
+	}
+}
+
 // URL lists other URLs that the sender may have signed: every combination of other
 // parts, those with the fewest differences first.
 func URL(c Case) []Mistake {

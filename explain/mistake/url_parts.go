@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"net"
 	"net/url"
-	"slices"
 	"strings"
 
 	"github.com/webhookguard/caddy-webhook-guard/signature"
@@ -31,10 +30,10 @@ func plainHost(host string) string {
 const sayPublicURL = "Give the URL that is registered with the sender, with --public-url here and public_url in the guard."
 
 func hostsLike(r signature.Request) []part {
-	list := []part{{text: r.Host}}
+	list := parts{{text: r.Host}}
 	add := func(host, code, why, do string) {
-		if host != "" && !slices.ContainsFunc(list, func(p part) bool { return p.text == host }) {
-			list = append(list, part{text: host, cause: &Cause{code, why, do}})
+		if host != "" {
+			list.add(host, code, why, do)
 		}
 	}
 	name, _, err := net.SplitHostPort(r.Host)
@@ -113,12 +112,8 @@ var strippedBy = []struct {
 var usualPrefixes = []string{"/webhooks", "/webhook", "/hooks", "/api", "/api/webhooks"}
 
 func pathsLike(r signature.Request) []part {
-	list := []part{{text: r.Path}}
-	add := func(path, code, why string) {
-		if !slices.ContainsFunc(list, func(p part) bool { return p.text == path }) {
-			list = append(list, part{text: path, cause: &Cause{code, why, registerAsIs}})
-		}
-	}
+	list := parts{{text: r.Path}}
+	add := func(path, code, why string) { list.add(path, code, why, registerAsIs) }
 	if trimmed := strings.TrimSuffix(r.Path, "/"); trimmed != r.Path {
 		add(trimmed, "url_slash", "The sender signed its URL without the slash at the end of the path.")
 	} else {
@@ -154,15 +149,11 @@ func pathsLike(r signature.Request) []part {
 }
 
 func queriesLike(r signature.Request) []part {
-	list := []part{{text: r.Query}}
+	list := parts{{text: r.Query}}
 	if r.Query == "" {
 		return list
 	}
-	add := func(query, code, why string) {
-		if !slices.ContainsFunc(list, func(p part) bool { return p.text == query }) {
-			list = append(list, part{text: query, cause: &Cause{code, why, registerAsIs}})
-		}
-	}
+	add := func(query, code, why string) { list.add(query, code, why, registerAsIs) }
 	add("", "url_query", "The sender signed its URL without the query.")
 	if plain, err := url.QueryUnescape(r.Query); err == nil {
 		add(plain, "url_escapes", "The sender signed its URL with the query's escapes decoded.")
