@@ -143,9 +143,7 @@ func renewHolderOnly(t *testing.T, b Bench) {
 	for _, ev := range shapes() {
 		tok := dedupe.NewToken()
 		g.claimed(ev, tok, long)
-		if err := g.Renew(t.Context(), ev, dedupe.NewToken(), 5*long); !errors.Is(err, dedupe.ErrLost) {
-			t.Fatalf("renewing another's claim: %v, want ErrLost", err)
-		}
+		g.lost("renewing another's claim", ev, dedupe.NewToken(), 5*long)
 		for _, k := range []dedupe.Key{ev.Content, ev.ID} {
 			if rec := g.lookup(k); rec.TTL > long {
 				t.Fatalf("another's renewal made the lease %s", rec.TTL)
@@ -168,9 +166,7 @@ func renewNeverRevives(t *testing.T, b Bench) {
 		tok := dedupe.NewToken()
 		g.claimed(ev, tok, b.Short)
 		b.Lapse(t, ev.Content, ev.ID)
-		if err := g.Renew(t.Context(), ev, tok, long); !errors.Is(err, dedupe.ErrLost) {
-			t.Fatalf("renewing a lapsed claim: %v, want ErrLost", err)
-		}
+		g.lost("renewing a lapsed claim", ev, tok, long)
 		g.states(map[dedupe.Key]dedupe.State{ev.Content: dedupe.Absent, ev.ID: dedupe.Absent})
 	}
 }
@@ -184,9 +180,7 @@ func renewHalfLost(t *testing.T, b Bench) {
 	} {
 		g.claimed(ev, tok, long)
 		g.release(lost, tok)
-		if err := g.Renew(t.Context(), ev, tok, 5*long); !errors.Is(err, dedupe.ErrLost) {
-			t.Fatalf("renewing half a claim: %v, want ErrLost", err)
-		}
+		g.lost("renewing half a claim", ev, tok, 5*long)
 		if rec := g.lookup(kept); rec.State != dedupe.InFlight || rec.TTL > long {
 			t.Fatalf("the half that was kept is %+v, want in flight with its old lease", rec)
 		}
@@ -222,9 +216,7 @@ func stolenLease(t *testing.T, b Bench) {
 		b.Lapse(t, ev.Content, ev.ID)
 		next.claimed(ev, z, long)
 
-		if err := slow.Renew(t.Context(), ev, a, 5*long); !errors.Is(err, dedupe.ErrLost) {
-			t.Fatalf("the old holder's renewal: %v, want ErrLost", err)
-		}
+		slow.lost("the old holder's renewal", ev, a, 5*long)
 		slow.release(ev, a)
 		slow.want(slow.claim(ev, a, long), dedupe.Answer{State: dedupe.InFlight})
 		if err := next.Renew(t.Context(), ev, z, long); err != nil {
@@ -234,9 +226,7 @@ func stolenLease(t *testing.T, b Bench) {
 		// The old holder's app answers success after all. Its work is done, so it counts.
 		slow.commit(ev, 202, long)
 		next.release(ev, z)
-		if err := next.Renew(t.Context(), ev, z, long); !errors.Is(err, dedupe.ErrLost) {
-			t.Fatalf("renewing a finished event: %v, want ErrLost", err)
-		}
+		next.lost("renewing a finished event", ev, z, long)
 		got := next.claim(ev, z, long)
 		next.want(got, dedupe.Answer{State: dedupe.Done, Status: 202, ByContent: !ev.Content.IsZero()})
 	}

@@ -5,6 +5,7 @@ package storetest
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"testing"
 	"time"
 
@@ -88,6 +89,14 @@ func (g gateway) release(ev dedupe.Event, tok dedupe.Token) {
 	g.t.Helper()
 	if err := g.Release(g.t.Context(), ev, tok); err != nil {
 		g.t.Fatalf("release: %v", err)
+	}
+}
+
+// lost renews a claim that is not the caller's any more.
+func (g gateway) lost(what string, ev dedupe.Event, tok dedupe.Token, lease time.Duration) {
+	g.t.Helper()
+	if err := g.Renew(g.t.Context(), ev, tok, lease); !errors.Is(err, dedupe.ErrLost) {
+		g.t.Fatalf("%s: %v, want ErrLost", what, err)
 	}
 }
 
