@@ -63,7 +63,7 @@ func serveEvent(w http.ResponseWriter, r *http.Request) error {
 	case http.MethodGet:
 		record, err = asked.lookUp(r.Context(), store)
 	case http.MethodDelete:
-		record, err = app.forget(r.Context(), store, asked)
+		record, err = asked.forget(r.Context(), store, app.logger)
 	default:
 		w.Header().Set("Allow", "GET, DELETE")
 		return caddy.APIError{HTTPStatus: http.StatusMethodNotAllowed, Err: fmt.Errorf("%s: use GET or DELETE", r.Method)}
@@ -139,9 +139,9 @@ func (e askedEvent) lookUp(ctx context.Context, store *sharedStore) (most dedupe
 
 // forget lets an event through again. It is logged, since somebody will ask later why
 // the event came twice.
-func (a *App) forget(ctx context.Context, store *sharedStore, asked askedEvent) (dedupe.Record, error) {
+func (e askedEvent) forget(ctx context.Context, store *sharedStore, logger *zap.Logger) (dedupe.Record, error) {
 	var found dedupe.Record
-	for _, key := range asked.keys {
+	for _, key := range e.keys {
 		record, err := store.Lookup(ctx, key)
 		switch {
 		case err != nil:
@@ -156,18 +156,18 @@ func (a *App) forget(ctx context.Context, store *sharedStore, asked askedEvent) 
 	if found.State == dedupe.Absent {
 		return found, nil
 	}
-	for _, key := range asked.keys {
+	for _, key := range e.keys {
 		if _, err := store.Forget(ctx, key); err != nil {
 			return found, err
 		}
 	}
-	fields := []zap.Field{zap.String("scope", asked.scope), zap.Int("status", found.Status)}
-	if len(asked.id) > 0 {
-		fields = append(fields, zap.String("id", webhook.FormatID(asked.id)))
+	fields := []zap.Field{zap.String("scope", e.scope), zap.Int("status", found.Status)}
+	if len(e.id) > 0 {
+		fields = append(fields, zap.String("id", webhook.FormatID(e.id)))
 	} else {
-		fields = append(fields, zap.Stringers("keys", asked.keys))
+		fields = append(fields, zap.Stringers("keys", e.keys))
 	}
-	a.logger.Warn("forgot an event on request", fields...)
+	logger.Warn("forgot an event on request", fields...)
 	return found, nil
 }
 

@@ -127,7 +127,7 @@ func (a *App) Start() error {
 		go func() {
 			defer store.leave()
 			warnings, err := checked.Warnings(a.ctx)
-			a.warnOfStore(warnings, store.named("warnings", err))
+			warnOfStore(a.logger, warnings, store.named("warnings", err))
 		}()
 	}
 	return nil
@@ -135,12 +135,12 @@ func (a *App) Start() error {
 
 // warnOfStore logs the store's warnings at startup. A store that is down does not keep
 // the gateway from starting: until it is back, on_store_error decides.
-func (a *App) warnOfStore(warnings []string, err error) {
+func warnOfStore(logger *zap.Logger, warnings []string, err error) {
 	if err != nil {
-		a.logger.Warn("the store does not answer; until it does, requests are handled by on_store_error", zap.Error(err))
+		logger.Warn("the store does not answer; until it does, requests are handled by on_store_error", zap.Error(err))
 	}
 	for _, warning := range warnings {
-		a.logger.Warn(warning)
+		logger.Warn(warning)
 	}
 }
 
