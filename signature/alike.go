@@ -94,7 +94,7 @@ func fieldNames(body []byte) ([]string, bool) {
 			}
 			return nil
 		})
-		return names, err == nil
+		return names, err == nil && endsOnce(body, boundary)
 	}
 	if strings.Contains(text, ";") {
 		return nil, false

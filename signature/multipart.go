@@ -34,6 +34,13 @@ func bodyBoundary(body []byte) (string, bool) {
 	return string(line), bytes.EqualFold(rest[:len(header)], []byte(header))
 }
 
+// endsOnce reports whether a multipart body ends at its last line, and not before: some
+// readers go on behind the end.
+func endsOnce(body []byte, boundary string) bool {
+	_, rest, ok := bytes.Cut(body, []byte("\n--"+boundary+"--"))
+	return ok && len(bytes.TrimSpace(rest)) == 0
+}
+
 // readMultipart walks the whole body, so that a field that is there twice is
 // not taken for one. A file of the field's name counts as the field: apps
 // differ in which of the two they would read.

@@ -77,7 +77,7 @@ func escapeAll(text string) string {
 // attackMultipart wraps the fields of a form in parts, and other parts around them.
 func attackMultipart(g *genuine, names []string) (all []variant) {
 	form, err := url.ParseQuery(string(g.request.Body))
-	if err != nil {
+	if err != nil || len(names) == 0 {
 		return nil
 	}
 	part := func(disposition, value string) string {

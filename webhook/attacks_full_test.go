@@ -2,4 +2,7 @@
 
 package webhook
 
-const oneIn = 1
+const (
+	oneIn = 1
+	twice = 6
+)

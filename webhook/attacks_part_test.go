@@ -4,3 +4,6 @@ package webhook
 
 // oneIn is how many of the variants of one request are tried: each in `make test-full`.
 const oneIn = 7
+
+// twice is how many of the accepted variants are changed once more.
+const twice = 0

@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"encoding/hex"
 	"slices"
 	"strings"
 	"testing"
@@ -137,5 +138,79 @@ func TestPartsOfAnIDStayApart(t *testing.T) {
 			t.Errorf("%q: %v, known: %t", parts, err, seen[key])
 		}
 		seen[key] = true
+	}
+}
+
+// What a content line does not fit is recognised by what is signed: two such events are two,
+// and one of them that is captured is a duplicate.
+func TestEventsThatAContentLineDoesNotFit(t *testing.T) {
+	now := time.Now().Truncate(time.Second)
+	judged := 0
+	for _, name := range config.Builtin().Names() {
+		p := config.Builtin()[name].WithParams()
+		if rules, err := p.Resolve(); err != nil || rules.Copies != config.CopiesByTemplate || !rules.Scheme.CoversBody() {
+			continue
+		}
+		bodies := []string{"{}", "[]", `{"n":1}`, `{"n":2}`, "[1]", `[{"n":1}]`, `[{"n":2}]`, "<a>1</a>", "<a>2</a>", "a=1", "a=2", "null", `"x"`, "{", `{"events":[]}`, `{"events":[{}]}`,
+			`{"events":[{},{}]}`, `{"events":[{"id":null}]}`, `{"events":[{"id":{}}],"n":1}`, `{"events":{"id":"x"}}`, `{"data":[{"x":1}]}`, `{"data":[{"x":2}]}`}
+		t.Run(name, func(t *testing.T) {
+			seen := make(map[string]string)
+			for _, body := range bodies {
+				w := wire{"", "0123456789abcdef", now, func(r *signature.Request) { r.Body = []byte(body) }}
+				s := sentAs(t, name, p, w)
+				event, refused := s.judge(now)
+				if refused != nil {
+					t.Fatalf("%s: %v", body, refused)
+				}
+				again, _ := s.judge(now)
+				if !shareAKey(event, again) {
+					t.Errorf("%s: captured, it passes again", body)
+				}
+				key := event.Keys.Content.String()
+				if other, taken := seen[key]; taken {
+					t.Errorf("%s and %s are one event", body, other)
+				}
+				seen[key] = body
+				judged++
+			}
+		})
+	}
+	if judged < 150 {
+		t.Errorf("%d events", judged)
+	}
+}
+
+// A registered URL supplies nothing that a request has to have itself.
+func TestPublicURLFeedsNoSource(t *testing.T) {
+	const public = "\npublic_url https://h.example/in?token=" + copySecret + "&id=1&type=t&at=1"
+	now := time.Now()
+	judge := func(lines string, r signature.Request) (Event, *Refusal) {
+		s, err := New("test", provider(t, lines+public))
+		if err != nil {
+			t.Fatal(err)
+		}
+		key, err := s.NewKey(copySecret)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.Judge(r, r.Body, Fixed{[]signature.Secret{{Key: key}}, "scope"}, now)
+	}
+	if _, refused := judge("token query token", post("{}")); refused == nil || refused.Result != TokenMissing {
+		t.Errorf("without a token: %v", refused)
+	}
+	signed := post("{}", "X-Sig", hex.EncodeToString(mac256("{}")))
+	a, refusedA := judge("signature X-Sig\nid query id\nevent query type\ncontent off", at(signed, "/in", "id=7"))
+	b, refusedB := judge("signature X-Sig\nid query id\nevent query type\ncontent off", at(signed, "/in", "id=8"))
+	if refusedA != nil || refusedB != nil || shareAKey(a, b) || a.ID[0] != "7" || a.Type != "" {
+		t.Errorf("%v, %v: %q, %q and the type %q", refusedA, refusedB, a.ID, b.ID, a.Type)
+	}
+	if _, refused := judge("signature X-Sig\ntimestamp query at unix", signed); refused == nil || refused.Result != TimestampMissing {
+		t.Errorf("without a stamp: %v", refused)
+	}
+	if _, refused := judge("signature query token", post("{}")); refused == nil || refused.Result != SignatureMissing {
+		t.Errorf("without a signature: %v", refused)
+	}
+	if _, refused := judge("signature X-Sig\nsigned {query.id}{body}", post("{}", "X-Sig", hex.EncodeToString(mac256("1{}")))); refused == nil {
+		t.Error("a query that is signed comes from public_url")
 	}
 }
