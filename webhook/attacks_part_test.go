@@ -2,8 +2,9 @@
 
 package webhook
 
-// oneIn is how many of the variants of one request are tried: each in `make test-full`.
-const oneIn = 7
+// oneIn is how many of the variants of one request, and of the pairs of events, are tried:
+// each in `make test-full`.
+const oneIn = 11
 
 // twice is how many of the accepted variants are changed once more.
 const twice = 0

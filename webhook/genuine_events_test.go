@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"encoding/hex"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -38,24 +39,32 @@ func TestTwoEventsAreBothForwarded(t *testing.T) {
 	pairs := 0
 	for _, name := range config.Builtin().Names() {
 		t.Run(name, func(t *testing.T) {
-			for what, pair := range eventPairs(t, name, now) {
+			all := eventPairs(t, name, now)
+			for i, what := range slices.Sorted(maps.Keys(all)) {
+				if pair := all[what]; i == 0 || (i+pairs)%oneIn == 0 {
+					tryPair(t, name, what, pair, now)
+				}
 				pairs++
-				var events [2]Event
-				for i, w := range pair {
-					s := sendEvent(t, name, w)
-					var refused *Refusal
-					if events[i], refused = s.judge(now); refused != nil {
-						t.Fatalf("%s, event %d: %v", what, i, refused)
-					}
-				}
-				if shareAKey(events[0], events[1]) {
-					t.Errorf("%s: the second one is a duplicate (IDs %q and %q)", what, events[0].ID, events[1].ID)
-				}
 			}
 		})
 	}
 	if pairs < 2000 {
 		t.Errorf("%d pairs of events", pairs)
+	}
+}
+
+func tryPair(t *testing.T, name, what string, pair [2]wire, now time.Time) {
+	t.Helper()
+	var events [2]Event
+	for i, w := range pair {
+		s := sendEvent(t, name, w)
+		var refused *Refusal
+		if events[i], refused = s.judge(now); refused != nil {
+			t.Fatalf("%s, event %d: %v", what, i, refused)
+		}
+	}
+	if shareAKey(events[0], events[1]) {
+		t.Errorf("%s: the second one is a duplicate (IDs %q and %q)", what, events[0].ID, events[1].ID)
 	}
 }
 
