@@ -220,6 +220,16 @@ func TestCheckWantsAnExplanationOfWhatIsHandledTwice(t *testing.T) {
 			notTaken(e, 0, 1600*ms)
 			again(e, 4100*ms, 1)
 		}, causeAway, false},
+		"commit not taken, by a store that was late by itself": {func(rec *record, e *event, _ *call, _ *attempt) {
+			rec.overloaded([]remark{{at: 1300 * ms, gateway: 1, late: true}, {at: 1600 * ms, late: true}, {at: 9000 * ms}})
+			notTaken(e, 0, 1600*ms)
+			again(e, 4100*ms, 1)
+		}, causeAway, false},
+		"commit not taken, by a store that was late at another time": {func(rec *record, e *event, _ *call, _ *attempt) {
+			rec.overloaded([]remark{{at: 20000 * ms, late: true}})
+			notTaken(e, 0, 1600*ms)
+			again(e, 4100*ms, 1)
+		}, unexplained, false},
 		"commit not taken, on the way of another gateway": {func(rec *record, e *event, _ *call, _ *attempt) {
 			breaks(rec, storeHit, 1, 1015*ms, 4000*ms)
 			notTaken(e, 0, 1600*ms)
@@ -293,5 +303,20 @@ func TestCheckLooksAtEveryPairOfCalls(t *testing.T) {
 	v := judge(rec, rules{shared: true})
 	if len(v.repeats) != 2 || v.unexplained != 1 {
 		t.Errorf("%d explained and %d unexplained, want 2 and 1", len(v.repeats), v.unexplained)
+	}
+}
+
+// A store that was late within a fault, or soon after it, is no fault of its own.
+func TestOverloadIsWhatNoFaultExplains(t *testing.T) {
+	t.Parallel()
+	rec := newRecord()
+	breaks(rec, storeHit, everyGateway, 1000*ms, 4000*ms)
+	late := func(at moment) remark { return remark{at: at, late: true} }
+	rec.overloaded([]remark{late(30000 * ms), late(2000 * ms), late(31000 * ms), late(4000*ms + recoverWithin), late(50000 * ms), {at: 70000 * ms}})
+	if len(rec.faults) != 3 {
+		t.Fatalf("%d faults, want the one that was injected and two more: %v", len(rec.faults), rec.faults)
+	}
+	if f := rec.faults[1]; f.kind != overload || f.start != 30000*ms-lease || f.end != 31000*ms {
+		t.Errorf("the first is %v", f)
 	}
 }

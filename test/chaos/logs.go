@@ -2,9 +2,11 @@ package chaos
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -20,6 +22,8 @@ type remark struct {
 	text    string
 	// uncommitted: the gateway reports that it could not store the event's success.
 	uncommitted bool
+	// late: the gateway reports that the store did not answer in time.
+	late bool
 }
 
 // notCommitted is the beginning of the guard's log message for that.
@@ -49,12 +53,34 @@ func readLog(tb testing.TB, path string, gateway int, begun time.Time) []remark 
 			text:        strings.Join(strings.Fields(fmt.Sprint(l.Msg, " ", l.Reason, " ", l.Error)), " "),
 			uncommitted: strings.HasPrefix(l.Msg, notCommitted),
 		}
+		r.late = strings.Contains(l.Error+l.Reason, "redis: ") && (strings.HasSuffix(r.text, "deadline exceeded") || strings.HasSuffix(r.text, "i/o timeout"))
 		if header := l.Request.Headers[attemptHeader]; len(header) == 1 {
 			r.attempt, _ = strconv.Atoi(header[0])
 		}
 		remarks = append(remarks, r)
 	}
 	return remarks
+}
+
+// overload is the fault that nobody injected: processors so busy that the store's
+// deadlines pass. The gateways' logs tell it.
+const overload = "store too slow, by itself"
+
+// overloaded adds the times to the faults at which the store was late without a fault of
+// its own. A line comes up to a lease after the step that it reports began.
+func (r *record) overloaded(remarks []remark) {
+	var last *fault
+	for _, m := range slices.SortedStableFunc(slices.Values(remarks), func(a, b remark) int { return cmp.Compare(a.at, b.at) }) {
+		known := func(f *fault) bool { return f.hits == storeHit && f.lasted(m.at-recoverWithin, m.at) }
+		switch {
+		case !m.late || slices.ContainsFunc(r.faults, func(f *fault) bool { return f != last && known(f) }):
+		case last != nil && m.at-lease <= last.end:
+			last.end = m.at
+		default:
+			last = &fault{kind: overload, gateway: everyGateway, hits: storeHit, start: m.at - lease, struck: m.at - lease, end: m.at}
+			r.faults = append(r.faults, last)
+		}
+	}
 }
 
 // remember adds the gateways' log lines of each event to the record.

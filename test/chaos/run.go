@@ -92,9 +92,12 @@ func Run(tb testing.TB, c Config) Result {
 	w.sweep()
 	w.idle()
 	w.app.wait()
+	var remarks []remark
 	for i := range w.gateways {
-		w.rec.remember(readLog(tb, w.logPath(i), i, w.rec.begun))
+		remarks = append(remarks, readLog(tb, w.logPath(i), i, w.rec.begun)...)
 	}
+	w.rec.overloaded(remarks)
+	w.rec.remember(remarks)
 	v := judge(w.rec, rulesOf(c.Topology))
 	v.print(tb, w.rec)
 	return v.result(c, w.rec)
