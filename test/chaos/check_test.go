@@ -312,7 +312,7 @@ func TestOverloadIsWhatNoFaultExplains(t *testing.T) {
 	rec := newRecord()
 	breaks(rec, storeHit, everyGateway, 1000*ms, 4000*ms)
 	late := func(at moment) remark { return remark{at: at, late: true} }
-	rec.overloaded([]remark{late(30000 * ms), late(2000 * ms), late(31000 * ms), late(4000*ms + recoverWithin), late(50000 * ms), {at: 70000 * ms}})
+	rec.overloaded([]remark{late(30000 * ms), late(2000 * ms), late(31000 * ms), late(4000*ms + storeLimit), late(50000 * ms), {at: 70000 * ms}})
 	if len(rec.faults) != 3 {
 		t.Fatalf("%d faults, want the one that was injected and two more: %v", len(rec.faults), rec.faults)
 	}

@@ -22,6 +22,8 @@ const (
 	lease = 3 * time.Second
 	// appLimit is the guards' `timeout`: the longest that the app may take.
 	appLimit = 5 * time.Second
+	// storeLimit is how long a step of the store may take, and be reported.
+	storeLimit = time.Second
 	// senderLimit is the senders' own time-out.
 	senderLimit = 2500 * time.Millisecond
 	// inFlightWait is how long a copy waits for the first one's outcome.

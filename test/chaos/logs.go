@@ -71,7 +71,7 @@ const overload = "store too slow, by itself"
 func (r *record) overloaded(remarks []remark) {
 	var last *fault
 	for _, m := range slices.SortedStableFunc(slices.Values(remarks), func(a, b remark) int { return cmp.Compare(a.at, b.at) }) {
-		known := func(f *fault) bool { return f.hits == storeHit && f.lasted(m.at-recoverWithin, m.at) }
+		known := func(f *fault) bool { return f.hits == storeHit && f.lasted(m.at-storeLimit, m.at) }
 		switch {
 		case !m.late || slices.ContainsFunc(r.faults, func(f *fault) bool { return f != last && known(f) }):
 		case last != nil && m.at-lease <= last.end:
