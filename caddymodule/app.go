@@ -117,7 +117,7 @@ func (a *App) Start() error {
 	}
 	a.grace = a.gracePeriod()
 	inForce.add(a)
-	a.warnOfRetries()
+	warnOfRetries(a.ctx, a.logger)
 	where := []zap.Field{zap.String("store", store.kind)}
 	if placed, ok := a.module.(stores.Placer); ok {
 		where = append(where, zap.String("place", placed.Place()))

@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"strconv"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/intercept"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
@@ -13,18 +14,19 @@ import (
 
 // warnOfRetries warns where a proxy behind a guard goes on to the next upstream in a way that
 // an event may not survive whole, or not once.
-func (a *App) warnOfRetries() {
-	app, err := a.ctx.AppIfConfigured("http")
+func warnOfRetries(ctx caddy.Context, logger *zap.Logger) {
+	app, err := ctx.AppIfConfigured("http")
 	if err != nil {
 		return
 	}
+	check := func(g *Guard, proxy *reverseproxy.Handler) { checkRetries(g, proxy, logger) }
 	for _, server := range app.(*caddyhttp.App).Servers {
-		w := walk{named: server.NamedRoutes, proxy: a.checkRetries}
+		w := walk{named: server.NamedRoutes, proxy: check}
 		w.routes(server.Routes, nil)
 	}
 }
 
-func (a *App) checkRetries(g *Guard, proxy *reverseproxy.Handler) {
+func checkRetries(g *Guard, proxy *reverseproxy.Handler, logger *zap.Logger) {
 	if lb := proxy.LoadBalancing; lb == nil || lb.Retries == 0 && lb.TryDuration == 0 {
 		return
 	}
@@ -38,7 +40,7 @@ func (a *App) checkRetries(g *Guard, proxy *reverseproxy.Handler) {
 	for _, upstream := range proxy.Upstreams {
 		upstreams = append(upstreams, upstream.Dial)
 	}
-	a.logger.Warn("the reverse_proxy behind webhook_guard tries again when a try has failed, and its transport cannot give each try the whole event: "+
+	logger.Warn("the reverse_proxy behind webhook_guard tries again when a try has failed, and its transport cannot give each try the whole event: "+
 		"add `transport webhook` to it or, for another transport, `request_buffers "+strconv.FormatInt(g.sender.Rules.MaxBody, 10)+"`",
 		zap.String("provider", g.ProviderName), zap.String("scope", g.Scope), zap.Strings("upstreams", upstreams))
 }

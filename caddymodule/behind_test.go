@@ -40,8 +40,7 @@ func TestRetriesAreWarnedOf(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			a := provisioned(t, tc.named+"http://a.example {\n"+strings.ReplaceAll(tc.site, "GUARD", "webhook_guard stripe {\nsecret whsec_5WbX5kEWLlfzsGNjH64I8lOOqUB6e8FH\n}")+"\n}\n")
 			core, logs := observer.New(zap.WarnLevel)
-			a.logger = zap.New(core)
-			a.warnOfRetries()
+			warnOfRetries(a.ctx, zap.New(core))
 			if logs.Len() != tc.want {
 				t.Errorf("%d warnings, want %d: %v", logs.Len(), tc.want, logs.All())
 			}

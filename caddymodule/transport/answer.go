@@ -88,9 +88,9 @@ func (x *call) answer(req *http.Request, res *http.Response, unpack bool) *http.
 // Read implements io.Reader for the answer's body.
 func (x *call) Read(p []byte) (int, error) {
 	n, err := x.body.Read(p)
-	switch {
-	case err == nil:
-	case err == io.EOF: //nolint:errorlint // anything else is no end of a body
+	switch err {
+	case nil:
+	case io.EOF: //nolint:errorlint // a wrapped one is no end of a body
 		x.finish(true)
 	default:
 		x.finish(false)

@@ -99,12 +99,12 @@ func TestTheMemoryIsHeldWhileItIsSent(t *testing.T) {
 	a := startApp(t, func(conn net.Conn) {
 		says(ok + "Connection: close\r\nContent-Length: 2\r\n\r\nok")(conn) // before it has read anything
 		buf := make([]byte, 64<<10)
-		for n, read := 0, 0; ; n += read {
-			var err error
-			if read, err = conn.Read(buf); err != nil {
+		for {
+			n, err := conn.Read(buf)
+			if err != nil {
 				return
 			}
-			if bytes.IndexByte(buf[:read], 0xdb) >= 0 {
+			if bytes.IndexByte(buf[:n], 0xdb) >= 0 {
 				spoilt.Add(1)
 			}
 		}
