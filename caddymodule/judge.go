@@ -52,6 +52,7 @@ func (x *exchange) authenticate(j *webhook.Judgement, now time.Time) *webhook.Re
 		return refused
 	}
 	x.event.Owned().MarkVerified()
+	x.body.publish()
 	j.Times(&x.event)
 	g.counts.verified(&x.event, g.sender.Authenticates(), now)
 	return nil

@@ -79,7 +79,7 @@ func TestATokenInTheBodyIsComparedOnceThatIsThere(t *testing.T) {
 	}
 }
 
-const aShare = 512
+const aShare = 8 << 10
 
 // aShareIsFree reports whether nothing of what unverified bodies may take is taken.
 func aShareIsFree() bool {

@@ -31,7 +31,8 @@ type requestBody struct {
 // read reads at most limit bytes of the body into the event.
 func (b *requestBody) read(limit int64) *webhook.Refusal {
 	b.asked = true
-	read, err := body.Read(b.x.w, b.x.r, limit, b.x.guard.sender.Rules.BodyTimeout, bodies)
+	sender := b.x.guard.sender
+	read, err := body.ReadToParse(b.x.w, b.x.r, limit, sender.Rules.BodyTimeout, bodies, sender.Weight)
 	stripOwnNames(b.x.r.Trailer) // which came after the body
 	if err != nil {
 		return webhook.RefuseBody(err)
@@ -63,6 +64,15 @@ func (b *requestBody) own(read *body.Body) {
 	}
 	b.shown.Open(data)
 	b.x.r.Body = &b.shown
+}
+
+// publish shows a verified body to placeholders that read another request. That takes
+// copies, which a forgery must not cost.
+func (b *requestBody) publish() {
+	data := b.x.event.Body()
+	if len(data) == 0 {
+		return
+	}
 	if b.copied = !replacerSees(b.x.r, b.x.repl); b.copied {
 		b.x.repl.Set(bodyPlaceholder, string(data))
 		b.x.repl.Set(base64Placeholder, base64.StdEncoding.EncodeToString(data))

@@ -163,6 +163,10 @@ func (t *Template) Append(dst []byte, r *Request, p Parts, params map[string]str
 	return dst, nil
 }
 
+// maxCollected is how much is collected before it is written, so that several large values
+// take no more memory than one.
+const maxCollected = 32 << 10
+
 // hash writes the template's bytes for one request into h, the body without a
 // copy. buf is a buffer to reuse. Errors are those of Append.
 func (t *Template) hash(h hash.Hash, buf []byte, e *env) ([]byte, error) {
@@ -184,6 +188,10 @@ func (t *Template) hash(h hash.Hash, buf []byte, e *env) ([]byte, error) {
 			var err error
 			if buf, err = ph.append(buf, e); err != nil {
 				return buf, err
+			}
+			if len(buf) > maxCollected {
+				h.Write(buf)
+				buf = buf[:0]
 			}
 		}
 	}

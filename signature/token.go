@@ -25,15 +25,25 @@ const namedJWT = "jwt"
 // megabyte, and JSON is parsed before anything is verified.
 const maxToken = 16 << 10
 
+// maxNames bounds the names in a token's header and among its claims. A sender has a dozen,
+// while a body of megabytes has room for hundreds of thousands.
+const maxNames = 1000
+
 // tokenEncoding has no padding, as RFC 7515 section 2 defines it.
 var tokenEncoding = encoding{name: "base64url", padded: base64.RawURLEncoding.Strict(), bare: base64.RawURLEncoding.Strict()}
 
 // tokenContent is the text of the token's first two parts.
 type tokenContent struct{}
 
+// hash writes the text in parts: a token in the body can be as long as that.
 func (tokenContent) hash(st *macState, _ *Request, p Parts) error {
-	st.buf = append(st.buf[:0], p.token...)
-	st.hash.Write(st.buf)
+	const part = 16 << 10
+	for text := p.token; text != ""; {
+		n := min(len(text), part)
+		st.buf = append(st.buf[:0], text[:n]...)
+		st.hash.Write(st.buf)
+		text = text[n:]
+	}
 	return nil
 }
 
@@ -51,6 +61,9 @@ func (l *signatureLine) readToken(text string) (p Parts, mac, problem string) {
 	payload, mac, ok2 := strings.Cut(rest, ".")
 	if !ok || !ok2 || strings.Contains(mac, ".") {
 		return p, "", "is not a token of three parts"
+	}
+	if len(head) > maxToken {
+		return p, "", fmt.Sprintf("holds a token with a header of more than %d KiB", maxToken>>10)
 	}
 	header, problem := decodeTokenPart(head)
 	if problem != "" {
@@ -101,8 +114,11 @@ func decodeTokenPart(text string) (part []byte, problem string) {
 	}
 	seen := make(map[string]bool)
 	gjson.ParseBytes(part).ForEach(func(name, _ gjson.Result) bool {
-		if seen[name.Str] {
+		switch {
+		case seen[name.Str]:
 			problem = "has a name twice"
+		case len(seen) == maxNames:
+			problem = fmt.Sprintf("has more than %d names", maxNames)
 		}
 		seen[name.Str] = true
 		return problem == ""

@@ -2,6 +2,13 @@ package signature
 
 import "strings"
 
+// maxSignatures bounds the text of the signatures in one place, 16 of the longest keys.
+// Servers take headers of a megabyte. A token has a bound of its own.
+const (
+	maxSignatures = 64 << 10
+	tooLong       = "is longer than 64 KiB"
+)
+
 // reader takes the signatures out of one request and adds the well-formed ones
 // to an inspection. Malformed ones are passed over as long as there is a
 // well-formed one. The inspection is not a field: the compiler would then
@@ -93,7 +100,10 @@ func (rd *reader) readHeader(in *Inspection, name string) error {
 // readValue takes the candidates out of one header or field.
 func (rd *reader) readValue(in *Inspection, value string) {
 	rd.present = true
-	problem := rd.readGroups(in, value)
+	problem := tooLong
+	if len(value) <= maxSignatures || rd.l.jwt {
+		problem = rd.readGroups(in, value)
+	}
 	if problem != "" && rd.malformed == nil {
 		rd.malformed = refuse(SignatureMalformed, "%s %s", rd.l, problem)
 	}

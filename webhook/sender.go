@@ -17,6 +17,10 @@ type Sender struct {
 	// Rules are the provider's lines with every default filled in.
 	Rules *config.Resolved
 
+	// Weight is how many times its own size a body may take in memory until the request is
+	// verified.
+	Weight int
+
 	token    *token // nil where the sender signs, or sends nothing
 	identity identity
 }
@@ -27,9 +31,10 @@ func New(name string, p config.Provider) (*Sender, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Sender{Name: name, Rules: rules, identity: newIdentity(rules)}
+	s := &Sender{Name: name, Rules: rules, identity: newIdentity(rules), Weight: signature.Weight(rules.Scheme)}
 	if rules.Token != nil {
 		s.token = &token{*rules.Token}
+		s.Weight = max(s.Weight, 1+s.token.Source.Weight())
 	}
 	return s, nil
 }

@@ -30,6 +30,12 @@ type Body struct {
 // Read reads a request's body of at most limit bytes within timeout. Its error is
 // an [*Error].
 func Read(w http.ResponseWriter, r *http.Request, limit int64, timeout time.Duration, budget *Budget) (*Body, error) {
+	return ReadToParse(w, r, limit, timeout, budget, 1)
+}
+
+// ReadToParse is Read for a body that takes weight times its size in memory until it is
+// verified, as values are read out of it. Until then the budget counts all of that.
+func ReadToParse(w http.ResponseWriter, r *http.Request, limit int64, timeout time.Duration, budget *Budget, weight int) (*Body, error) {
 	until := time.Now().Add(timeout)
 	conn := readDeadliner(w)
 	if r.ContentLength > limit {
@@ -38,6 +44,7 @@ func Read(w http.ResponseWriter, r *http.Request, limit int64, timeout time.Dura
 	}
 	b := &Body{upload: budget.begin(conn, until), users: 1}
 	up := b.upload
+	up.weight = int64(weight)
 	err := b.read(r.Body, r.ContentLength, limit)
 	asked := len(b.data) > 0 || !errors.Is(err, errOverBudget)
 	if err != nil {
@@ -182,7 +189,7 @@ func nextSize(size, most int64) int64 {
 // grow makes room for size bytes in all.
 func (b *Body) grow(size int) error {
 	class, size := bufferClass(size)
-	if err := b.upload.take(int64(size - cap(b.data))); err != nil {
+	if err := b.upload.take(int64(size-cap(b.data)) * b.upload.weight); err != nil {
 		return err
 	}
 	larger, used := newBuffer(class, size)

@@ -175,14 +175,14 @@ func (b *Budget) share(size int64) int64 {
 // fits reports whether an upload can have n more bytes once those that leave are
 // back.
 func (b *Budget) fits(u *upload, n, leaving int64) bool {
-	return b.held-leaving+n <= b.limit && b.unverified-leaving+n <= b.share(u.held+n)
+	return b.held-leaving+n <= b.limit && b.unverified-leaving+n <= b.share(u.bytes(n))
 }
 
 // mayTake reports whether an upload can have n more bytes now: they fit, and what
 // large ones have left behind is not too much until it is collected.
 func (b *Budget) mayTake(u *upload, n int64) bool {
 	littered := b.collecting && b.garbage >= b.limit/4
-	return b.fits(u, n, 0) && (!littered || u.held+n <= smallBody)
+	return b.fits(u, n, 0) && (!littered || u.bytes(n) <= smallBody)
 }
 
 // canFit reports whether a waiter would fit if nothing else were unverified.

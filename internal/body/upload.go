@@ -23,6 +23,7 @@ type upload struct {
 
 	// Guarded by the budget's lock.
 	held     int64
+	weight   int64         // how many times the bytes that have arrived are counted
 	mark     time.Time     // of the last progress
 	place    *list.Element // among the budget's uploads; nil while it waits for room
 	evicted  bool
@@ -36,7 +37,7 @@ type upload struct {
 // begin registers an upload, which is interrupted at a time. A timer that never fires
 // costs a fraction of a deadline that is set and lifted on the connection.
 func (b *Budget) begin(conn deadliner, until time.Time) *upload {
-	u := &upload{budget: b, conn: conn, until: until}
+	u := &upload{budget: b, conn: conn, until: until, weight: 1}
 	if conn != nil {
 		u.late = time.AfterFunc(time.Until(until), u.interrupt)
 	}
@@ -52,7 +53,7 @@ func (u *upload) take(n int64) error {
 	case u.evicted:
 		b.mu.Unlock()
 		return errEvicted
-	case u.held+n > b.share(u.held+n): // not even alone
+	case u.held+n > b.share(u.bytes(n)): // not even alone
 		b.mu.Unlock()
 		return errOverBudget
 	case b.first() == nil && b.mayTake(u, n):
@@ -75,7 +76,7 @@ func (u *upload) queueLocked(n int64, now time.Time) *waiter {
 	b := u.budget
 	b.uploads.unlist(u)
 	w := &waiter{upload: u, n: n, since: now, queue: &b.large, done: make(chan error, 1)}
-	if u.held+n <= smallBody {
+	if u.bytes(n) <= smallBody {
 		w.queue = &b.small
 	}
 	w.place = w.queue.PushBack(w)
@@ -152,12 +153,17 @@ func (u *upload) end(failed bool) (evicted bool) {
 	return evicted
 }
 
-// verify moves what the upload holds over to what is verified.
+// bytes is how many the upload holds together with n more that are counted.
+func (u *upload) bytes(n int64) int64 { return (u.held + n) / u.weight }
+
+// verify moves what the upload holds over to what is verified. It counts once from then on.
 func (u *upload) verify() {
 	u.budget.update(func() {
 		if !u.verified {
 			u.verified = true
 			u.budget.unverified -= u.held
+			u.budget.held -= u.held - u.bytes(0)
+			u.held, u.weight = u.bytes(0), 1
 		}
 	})
 }
