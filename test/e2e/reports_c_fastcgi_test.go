@@ -85,39 +85,39 @@ func TestAnEventIsSentOnceToFastCGI(t *testing.T) {
 			"lb_try_duration": "lb_try_duration 1s\nlb_try_interval 50ms\n",
 			"lb_retries":      "lb_retries 5\nlb_try_interval 10ms\n" + again,
 		} {
-			for dies, part := range map[string]string{"": "", "amid its answer": answerPart} {
-				t.Run(name+" "+how+" "+dies, func(t *testing.T) {
-					t.Parallel()
-					network, address, upstream := "tcp", "127.0.0.1:0", ""
-					if part != "" { // as PHP-FPM often listens
-						network, address = "unix", filepath.Join(t.TempDir(), "fpm.sock")
-						upstream = "unix/" + address
+			t.Run(name+" "+how, func(t *testing.T) {
+				t.Parallel()
+				dies := map[int]string{2: "", 3: answerPart} // before its answer, and amid it
+				work := func(call int) (int, string) {
+					if part, dead := dies[call]; dead {
+						return 0, part
 					}
-					app := startPool(t, network, address, func(call int) (int, string) {
-						if call > 1 && call < 4 {
-							return 0, part
-						}
-						return http.StatusOK, ""
-					})
-					if upstream == "" {
-						upstream = app.Addr().String()
+					return http.StatusOK, ""
+				}
+				var app *pool
+				var upstream string
+				if how == "lb_retries" { // as PHP-FPM often listens
+					socket := filepath.Join(t.TempDir(), "fpm.sock")
+					app, upstream = startPool(t, "unix", socket, work), "unix/"+socket
+				} else {
+					app = startPool(t, "tcp", "127.0.0.1:0", work)
+					upstream = app.Addr().String()
+				}
+				g := site{store: "memory", guards: anyMethod,
+					routes: plainRoute("reverse_proxy " + upstream + " {\ntransport fastcgi\n" + more + "}")}.start(t)
+				send := func(id string) testbed.Response {
+					return testbed.Do(t, plainRequest(t, g, c.method, id, c.body))
+				}
+				want(t, send("1"), 200, "forwarded")
+				for calls := int32(2); calls < 4; calls++ {
+					want(t, send("2"), 502, "upstream_failed")
+					if n := app.calls.Load(); n != calls {
+						t.Fatalf("the app was called %d times, want %d", n, calls)
 					}
-					g := site{store: "memory", guards: anyMethod,
-						routes: plainRoute("reverse_proxy " + upstream + " {\ntransport fastcgi\n" + more + "}")}.start(t)
-					send := func(id string) testbed.Response {
-						return testbed.Do(t, plainRequest(t, g, c.method, id, c.body))
-					}
-					want(t, send("1"), 200, "forwarded")
-					for calls := int32(2); calls < 4; calls++ {
-						want(t, send("2"), 502, "upstream_failed")
-						if n := app.calls.Load(); n != calls {
-							t.Fatalf("the app was called %d times, want %d", n, calls)
-						}
-					}
-					want(t, send("2"), 200, "forwarded")
-					want(t, send("2"), 200, "duplicate")
-				})
-			}
+				}
+				want(t, send("2"), 200, "forwarded")
+				want(t, send("2"), 200, "duplicate")
+			})
 		}
 	}
 }

@@ -124,7 +124,7 @@ func TestEventsWithoutAnIDAreForgottenByTheirCapture(t *testing.T) {
 		say(0, "not known by this ID; a copy may still be a duplicate", "lookup", "named-acme", "id-2")
 		say(0, "not known by this ID; a copy may still be a duplicate", "forget", "named-acme", "id-2")
 		c.stdin = post("/named", "two", "id-2", "duplicate")
-		say(0, "done: the app answered 200", "lookup", "named-acme", captured...)
+		say(0, "it came with the ID id-1", "lookup", "named-acme", captured...)
 		say(0, "forgotten: the app had answered 200; the next copy is forwarded", "forget", "named-acme", captured...)
 		post("/named", "two", "id-2", "forwarded")
 
