@@ -88,7 +88,7 @@ func checkDirectory(dir string) error {
 	if info.Mode()&fs.ModeSymlink != 0 {
 		target, err := filepath.EvalSymlinks(dir)
 		if err != nil {
-			return err
+			return fmt.Errorf("%s is a symbolic link that leads nowhere: remove it, or name the directory itself: %w", dir, err)
 		}
 		return fmt.Errorf("%s is a symbolic link: name the directory itself (store disk %s)", dir, target)
 	}

@@ -97,7 +97,7 @@ func TestAttackChallengeBesideAnEvent(t *testing.T) {
 		return fmt.Sprintf("handle /%s* {\n\twebhook_guard %s {\n\t\tsecret %s\n\t}\n\t%s\n}\n", provider, provider, key, proxy(app))
 	}
 	g := site{
-		store: "memory", guards: "provider asked {\n\tsignature X-Signature sha256 hex\n\tid body id\n\tmethods GET POST\n\thandshake echo query challenge\n}",
+		store: "memory", guards: "provider asked {\n\tsignature X-Signature sha256 hex\n\tid header X-Id\n\tmethods GET POST\n\thandshake echo query challenge\n}",
 		routes: guard("asked") + guard("woocommerce") + guard("front-application") + guard("twitch"),
 	}.start(t)
 
@@ -126,8 +126,10 @@ func TestAttackChallengeBesideAnEvent(t *testing.T) {
 	}}
 	wantResult(t, "an event of Twitch called a check", twitch.send(t, g), http.StatusOK, "forwarded")
 
-	signed := func(body string) []string { return []string{"X-Signature", hex.EncodeToString(hmac256(key, body))} }
-	asked := reported{"/asked?challenge=abc", `{"id":"1"}`, signed(`{"id":"1"}`)}
+	signed := func(body, id string) []string {
+		return []string{"X-Signature", hex.EncodeToString(hmac256(key, body)), "X-Id", id}
+	}
+	asked := reported{"/asked?challenge=abc", `{"n":"1"}`, signed(`{"n":"1"}`, "1")}
 	wantResult(t, "a POST with a challenge", asked.send(t, g), http.StatusOK, "forwarded")
 	get := func(headers ...string) testbed.Response {
 		req, err := http.NewRequest(http.MethodGet, g.URL("/asked?challenge=abc"), nil)
@@ -140,5 +142,5 @@ func TestAttackChallengeBesideAnEvent(t *testing.T) {
 		return testbed.Do(t, req)
 	}
 	wantResult(t, "the check", get(), http.StatusOK, "handshake")
-	wantResult(t, "a GET event with a challenge", get(signed("")...), http.StatusOK, "forwarded")
+	wantResult(t, "a GET event with a challenge", get(signed("", "2")...), http.StatusOK, "forwarded")
 }
