@@ -46,7 +46,9 @@ func startPool(t *testing.T, network, address string, work worker) *pool {
 	t.Cleanup(func() { _ = listener.Close() })
 	go func() {
 		_ = fcgi.Serve(p, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			_, _ = io.Copy(io.Discard, r.Body)
+			if r.ContentLength > 0 { // the package shares one reader among all empty bodies
+				_, _ = io.Copy(io.Discard, r.Body)
+			}
 			status, part := work(int(p.calls.Add(1)))
 			if status != 0 {
 				w.WriteHeader(status)
