@@ -83,19 +83,27 @@ func soleField(names []string, field string) bool {
 // fieldNames are the names of a form's fields. They are false where readers see different
 // ones: some take a semicolon for an ampersand, and decode what others do not.
 func fieldNames(body []byte) ([]string, bool) {
-	var names []string
-	text := string(body)
 	if boundary, ok := bodyBoundary(body); ok {
-		err := eachPart(body, boundary, func(p *part) error {
-			name, ok := partName(p)
-			names = append(names, name)
-			if !ok {
-				return errPart
-			}
-			return nil
-		})
-		return names, err == nil && endsOnce(body, boundary)
+		return partNames(body, boundary)
 	}
+	return pairNames(string(body))
+}
+
+// partNames is fieldNames of a multipart body.
+func partNames(body []byte, boundary string) (names []string, ok bool) {
+	err := eachPart(body, boundary, func(p *part) error {
+		name, ok := partName(p)
+		names = append(names, name)
+		if !ok {
+			return errPart
+		}
+		return nil
+	})
+	return names, err == nil && endsOnce(body, boundary)
+}
+
+// pairNames is fieldNames of a form that is no multipart body, and of a query.
+func pairNames(text string) (names []string, ok bool) {
 	if strings.Contains(text, ";") {
 		return nil, false
 	}

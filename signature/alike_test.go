@@ -84,6 +84,38 @@ func TestNothingLooksLikeASignedField(t *testing.T) {
 	}
 }
 
+// A query has nothing that an app could take for a signed key, or for a signed field of a
+// form: some read both as one.
+func TestNothingInTheQueryLooksSigned(t *testing.T) {
+	for _, test := range []struct {
+		template, query string
+		refused         bool
+	}{
+		{"{query.user_id}{body}", "user_id=7&x=1", false},
+		{"{query.user_id}{body}", "user_id=7&user.id=8", true},
+		{"{query.user_id}{body}", "user_id[]=8&user_id=7", true},
+		{"{query.user_id}{body}", "user_id=7&USER_ID=8", true},
+		{"{query.user_id}{body}", "user_id=7&x=1;user_id=8", true},
+		{"{query.user_id}{body}", "%75ser_id=7", false},
+		{"{query.user_id}{uri}{body}", "user_id=7&user.id=8", false},
+		{"{form.user_id}", "x=1", false},
+		{"{form.user_id}", "user_id=8", true},
+		{"{form.user_id}", "user.id=8", true},
+		{"{form.user_id}", "x=1;y&user.id=8", true},
+		{"{form.user_id}", "", false},
+		{"{form_json.user_id.x}", "user_id=8", true},
+		{"{form.user_id}{query}", "user_id=8", false},
+		{"{body}", "user_id=8;x", false},
+		{"{body.user_id}", "user_id=8", false},
+	} {
+		r := testRequest("POST", "https://example.com/?"+test.query, "")
+		scheme := mustCompile(t, Spec{Signatures: []SignatureSpec{{Header: "Sig"}}, Signed: []string{test.template}})
+		if err := checkQuery(scheme.signed[0].(*templateContent), r); (err != nil) != test.refused {
+			t.Errorf("%s, ?%s: %v", test.template, test.query, err)
+		}
+	}
+}
+
 // Texts that JSON can write and UTF-8 cannot stay apart, or two events would have one ID.
 func TestHalvesOfCharactersStayApart(t *testing.T) {
 	seen := make(map[string]string)

@@ -47,11 +47,14 @@ func (c *compiler) content(t *Template) templateContent {
 	s.signsTimestamp = s.signsTimestamp || t.uses(varTimestamp)
 	s.signsID = s.signsID || t.uses(varID)
 	content := templateContent{Template: t, params: c.spec.Params}
-	if reads := t.Reads(); !reads.Body {
-		for _, source := range reads.Sources {
-			if source.inBody() {
-				content.fields = append(content.fields, signedField{source, readsInside(c.spec, source)})
-			}
+	content.freeQuery = !t.Covers(Source{SourceQuery, "any"})
+	reads := t.Reads()
+	for _, source := range reads.Sources {
+		switch {
+		case source.inBody() && !reads.Body:
+			content.fields = append(content.fields, signedField{source, readsInside(c.spec, source)})
+		case source.Kind == SourceQuery && content.freeQuery:
+			content.query = append(content.query, source.Name)
 		}
 	}
 	return content

@@ -24,6 +24,10 @@ type templateContent struct {
 	open bool
 	// fields of the body are signed without the whole of it.
 	fields []signedField
+	// query has the keys that are signed without the whole query; freeQuery means that
+	// nothing signs the whole.
+	query     []string
+	freeQuery bool
 }
 
 // signedField is a part of a body that is signed without the whole of it.

@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"encoding/json"
 	"mime"
+	"slices"
 	"strings"
 
 	"github.com/tidwall/gjson"
@@ -17,6 +18,13 @@ func checkMatched(s *Scheme, c content, r *Request, p *Parts) error {
 	var fields []signedField
 	if t, ok := c.(*templateContent); ok {
 		fields = t.fields
+	}
+	for _, c := range s.signed { // an app reads the query whichever of them matched
+		if t, ok := c.(*templateContent); ok {
+			if err := checkQuery(t, r); err != nil {
+				return err
+			}
+		}
 	}
 	for _, c := range s.claims {
 		if !c.optional && c.readsBody() {
@@ -49,6 +57,30 @@ func checkClaims(claims []*claim, r *Request, p *Parts) error {
 		}
 		if kind == jsonNested || !hmac.Equal(want, []byte(text)) {
 			return refuse(SignatureInvalid, "claim %s is not that of this request", c.name)
+		}
+	}
+	return nil
+}
+
+// checkQuery requires that nothing in the query could be taken for what is signed: one of
+// its own keys, or a field of the form, as some apps read both as one.
+func checkQuery(t *templateContent, r *Request) error {
+	if len(t.fields)+len(t.query) == 0 || !t.freeQuery || r.Query == "" {
+		return nil // a key that is signed and missing has been refused
+	}
+	names, ok := pairNames(r.Query)
+	for _, key := range t.query {
+		if !ok || !soleField(names, key) {
+			return refuse(SignatureMalformed, "query %s is signed, and was sent more than once or beside another name that could be taken for it", key)
+		}
+	}
+	for _, f := range t.fields {
+		field := f.Name
+		if f.Kind == SourceFormJSON {
+			field, _, _ = splitFormJSON(f.Name)
+		}
+		if f.Kind != SourceBody && (!ok || slices.ContainsFunc(names, func(name string) bool { return alikeFields(name, field) })) {
+			return refuse(SignatureMalformed, "%s is signed, and the query has the field too", f)
 		}
 	}
 	return nil

@@ -4,5 +4,5 @@ package webhook
 
 const (
 	oneIn = 1
-	twice = 6
+	twice = 3
 )

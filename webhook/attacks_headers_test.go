@@ -73,7 +73,9 @@ func attackURL(g *genuine) (all []variant) {
 		queries = append(queries, strings.Join(pairs, "&"), q+"&"+pairs[0], strings.ToUpper(q))
 	}
 	for _, source := range slices.Concat(g.sender.Rules.Reads().Sources, g.signedFields()) {
-		queries = append(queries, q+"&"+url.QueryEscape(source.Name)+"=changed")
+		for _, like := range likeNames(source.Name) {
+			queries = append(queries, q+"&"+like+"=changed", like+"=changed&"+q, q+"&zz=1;"+like+"=changed")
+		}
 	}
 	for _, other := range queries {
 		all = append(all, g.with("query "+other, func(r *signature.Request) { r.Query = other }))

@@ -32,8 +32,10 @@ func readings(r *signature.Request, field signature.Source) (values []string) {
 			first += "[" + strings.ReplaceAll(rest, ".", "][") + "]"
 		}
 		return append(values, formReadings(contentType, string(r.Body), first)...)
-	case kind == signature.SourceForm:
-		return formReadings(contentType, string(r.Body), name)
+	case kind == signature.SourceQuery:
+		return append(fieldReadings(pairsOf(r.Query, "&"), name), fieldReadings(pairsOf(strings.ReplaceAll(r.Query, ";", "&"), "&"), name)...)
+	case kind == signature.SourceForm: // Java and Rails read the query and the form as one
+		return append(formReadings(contentType, string(r.Body), name), fieldReadings(pairsOf(r.Query, "&"), name)...)
 	}
 	name, path, _ := strings.Cut(name, ".")
 	for _, text := range formReadings(contentType, string(r.Body), name) {
