@@ -74,8 +74,8 @@ func (c Catalogue) Get(name string) (Provider, error) {
 	if p, ok := c[name]; ok {
 		return p, nil
 	}
-	if reason, known := Unsupported[name]; known {
-		return Provider{}, fmt.Errorf("provider %q is not supported: %s", name, reason)
+	if gap, known := Unsupported[name]; known {
+		return Provider{}, gap.Err(name)
 	}
 	similar := ""
 	if names := Similar(name, c.Names()); len(names) > 0 {

@@ -32,8 +32,36 @@ func TestAnUnknownProviderGetsSuggestions(t *testing.T) {
 }
 
 func TestASenderThatIsNotSupportedSaysWhy(t *testing.T) {
-	if _, err := Builtin().Get("paypal"); err == nil || !strings.Contains(err.Error(), "certificate") {
-		t.Errorf("error = %v, want the reason", err)
+	_, err := Builtin().Get("paypal")
+	if err == nil {
+		t.Fatal("found")
+	}
+	for _, want := range []string{"certificate", "Instead: ", "provider my-paypal {\n\ttoken query token\n"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q does not hold %q", err, want)
+		}
+	}
+}
+
+// What a sender that is not supported can be received with parses, and is no entry.
+func TestWhatToDoInsteadResolves(t *testing.T) {
+	for name, gap := range Unsupported {
+		if gap.Title == "" || gap.Missing == "" || gap.Instead == "" {
+			t.Errorf("%s lacks words: %+v", name, gap)
+		}
+		if _, there := Builtin()[name]; there {
+			t.Errorf("%s is in the catalogue", name)
+		}
+		if gap.Lines == "" {
+			continue
+		}
+		p, err := ParseLines(name, []byte(gap.Lines))
+		if err == nil {
+			_, err = p.Resolve()
+		}
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

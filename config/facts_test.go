@@ -23,14 +23,14 @@ type senderFacts struct {
 	ID                                       struct{ Location, Signed, Stable string }
 	Secret                                   struct{ Encoding, Prefix string }
 	Confidence                               string
-	Unverified, Sources                      []string
+	Unverified                               []string
 }
 
 // facts is the whole of the file.
 type facts struct {
 	HMAC       []senderFacts
-	Token      []struct{ Name, Location, ID, Source string }
-	Asymmetric []struct{ Name, Scheme, Source string }
+	Token      []struct{ Name, Location, ID string }
+	Asymmetric []struct{ Name, Scheme string }
 }
 
 func readFacts(t *testing.T) facts {
@@ -275,10 +275,10 @@ func TestEveryAsymmetricSenderIsThereOrSaysWhyNot(t *testing.T) {
 	}
 	for _, f := range known.Asymmetric {
 		p, supported := Builtin()[f.Name]
-		reason, refused := Unsupported[f.Name]
+		gap, refused := Unsupported[f.Name]
 		switch {
 		case supported == refused:
-			t.Errorf("%s: supported %t, and why not: %q", f.Name, supported, reason)
+			t.Errorf("%s: supported %t, and why not: %q", f.Name, supported, gap.Missing)
 		case supported && !asymmetricAlgorithm(p):
 			t.Errorf("%s does not verify with a public key", f.Name)
 		}
@@ -310,8 +310,8 @@ func TestUnverifiedLinesAreThere(t *testing.T) {
 func TestEntriesAreComplete(t *testing.T) {
 	for _, name := range Builtin().Names() {
 		p := Builtin()[name]
-		if p.Title == "" || !strings.HasPrefix(p.Docs, "https://") || p.Confidence == "" {
-			t.Errorf("%s: title %q, docs %q, confidence %q", name, p.Title, p.Docs, p.Confidence)
+		if p.Title == "" || !strings.HasPrefix(p.Docs, "https://") || p.Confidence == "" || len(p.Checked) < 2 {
+			t.Errorf("%s: title %q, docs %q, confidence %q, checked %q", name, p.Title, p.Docs, p.Confidence, p.Checked)
 		}
 		if len(p.Signature) > 0 && p.Token != "" {
 			t.Errorf("%s has a signature and a token", name)

@@ -55,6 +55,7 @@ func describeProvider() []line[Provider] {
 		{syntax: "final <status>…", parse: statuses(func(p *Provider) *[]string { return &p.Final })},
 		{syntax: "handshake <kind> [<source>…] [<argument>] | off", parse: parseHandshake},
 		{syntax: "confidence official|sdk|secondary", parse: parseConfidence},
+		{syntax: "checked <date> <source>…", parse: parseChecked},
 		{syntax: "unverified <line>…", parse: parseUnverified},
 	}
 }

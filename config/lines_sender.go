@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 )
 
 // The sources of a catalogue entry's facts.
@@ -35,6 +36,22 @@ func checkConfidence(word string) error {
 		return nil
 	}
 	return fmt.Errorf("%q is not one: write official, sdk or secondary", word)
+}
+
+func parseChecked(p *Provider, args []string) error {
+	p.Checked = args
+	return checkChecked(args)
+}
+
+// checkChecked refuses a date that is none, and facts that were checked against nothing.
+func checkChecked(checked []string) error {
+	if len(checked) == 0 {
+		return nil
+	}
+	if _, err := time.Parse(time.DateOnly, checked[0]); err != nil || len(checked) == 1 {
+		return errors.New("write the date and then the sources, as in checked 2026-11-28 https://docs.example/webhooks")
+	}
+	return nil
 }
 
 func parseUnverified(p *Provider, args []string) error {

@@ -53,6 +53,7 @@ answer_within 8s
 final 4xx
 handshake meta "a token"
 confidence official
+checked 2026-11-28 https://example.com/a
 unverified id_stable retries
 `
 	const want = `{
@@ -80,7 +81,7 @@ unverified id_stable retries
 		"lease": 5000000000, "timeout": 6000000000, "in_flight": {"wait": 7000000000},
 		"success": ["2xx", "404", "300-302"], "answer": {"status": 200, "body": "[accepted]"},
 		"retries": [0, 60000000000], "retry_span": 10800000000000, "answer_within": 8000000000, "final": ["4xx"],
-		"handshake": ["meta", "a token"], "confidence": "official", "unverified": ["id_stable", "retries"]
+		"handshake": ["meta", "a token"], "confidence": "official", "checked": ["2026-11-28", "https://example.com/a"], "unverified": ["id_stable", "retries"]
 	}`
 	provider := parse(t, lines)
 	got, err := json.Marshal(provider)
@@ -185,6 +186,8 @@ func TestMistakesNameTheLineAndTheFix(t *testing.T) {
 		{"claim a b c", "write claim <name> <template>"},
 		{"confidence some", `"some" is not one: write official, sdk or secondary`},
 		{"confidence sdk official", "write confidence official, sdk or secondary"},
+		{"checked yesterday https://a.example", "write the date and then the sources"},
+		{"checked 2026-11-28", "write the date and then the sources"},
 		{"unverified everything", `"everything" is neither a line nor one of id_stable`},
 		{"unverified id id", "id is there twice"},
 		{"secret_encoding hex a b", "too many words"},

@@ -168,6 +168,10 @@ type Provider struct {
 	// `sdk`, or a `secondary` source.
 	Confidence string `json:"confidence,omitempty"`
 
+	// When the facts were last checked, as 2026-11-28, and then what they were checked
+	// against: an address, or a file of a repository or package.
+	Checked []string `json:"checked,omitempty"`
+
 	// The lines that no source confirms: the name of a line, or one of `id_stable`,
 	// `timestamp_format` and `timestamp_renewed`.
 	Unverified []string `json:"unverified,omitempty"`

@@ -267,6 +267,9 @@ func (p Provider) check() error {
 	if err := checkConfidence(p.Confidence); err != nil {
 		return lineError("confidence", "%w", err)
 	}
+	if err := checkChecked(p.Checked); err != nil {
+		return lineError("checked", "%w", err)
+	}
 	if err := checkUnverified(p.Unverified); err != nil {
 		return lineError("unverified", "%w", err)
 	}

@@ -56,6 +56,8 @@ type Summary struct {
 
 	Handshake  string   `json:"handshake"`
 	Confidence string   `json:"confidence"`
+	Checked    string   `json:"checked,omitempty"`
+	Sources    []string `json:"sources,omitempty"`
 	Unverified []string `json:"unverified,omitempty"`
 	SecretHint string   `json:"secret_hint,omitempty"`
 
@@ -116,6 +118,9 @@ func (p Provider) Summarize(name string) (Summary, error) {
 	}
 	if p.EventTime != nil {
 		s.EventTime = p.EventTime.Source.String()
+	}
+	if len(p.Checked) > 0 {
+		s.Checked, s.Sources = p.Checked[0], p.Checked[1:]
 	}
 	s.Recognition = rules.Recognition()
 	return s, nil

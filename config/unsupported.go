@@ -1,17 +1,75 @@
 package config
 
-// Unsupported has the senders that sign with a private key and need more than a
-// `public_key` line, with the reason.
-var Unsupported = map[string]string{
-	"alipay-antom":          "it wants an acknowledgement that is signed with the merchant's own private key, which a duplicate would not get from the guard",
-	"aws-sns":               "the key is in a certificate that every message names and that has to be fetched, and an endpoint is confirmed by fetching a URL",
-	"ebay":                  "the key has to be fetched by the ID that stands inside the signature header, and the signature is ECDSA over SHA-1",
-	"fusionauth":            "the keys are a set that has to be fetched (JWKS) and changes without notice",
-	"google-gemini-dynamic": "the keys are a set that has to be fetched (JWKS); static webhooks are google-gemini-static",
-	"neon-auth":             "the signature is a detached token over a body that is encoded twice, with keys that have to be fetched (JWKS)",
-	"paddle-classic":        "it signs the form's fields as PHP serialises them, with SHA-1; Paddle Billing is paddle",
-	"paypal":                "the key is in a certificate that every request names and that has to be fetched, and the body is signed by its CRC-32",
-	"plaid":                 "the key has to be fetched by the ID that stands in each token, with the client's own credentials",
-	"shipengine":            "the keys are a set that has to be fetched (JWKS)",
-	"shipstation-v2":        "the keys are a set that has to be fetched (JWKS)",
+import (
+	"fmt"
+	"strings"
+)
+
+// Gap says why a sender is not in the catalogue, and how it can be received all the same.
+type Gap struct {
+	// Title is the sender's usual name.
+	Title string
+
+	// Missing is what would be needed.
+	Missing string
+
+	// Instead is what to do until then, and Lines are those of a provider of one's own that
+	// does it.
+	Instead, Lines string
+}
+
+// Err returns what a person should know who asks for the sender.
+func (g Gap) Err(name string) error {
+	text := fmt.Sprintf("provider %q is not supported: %s\nInstead: %s", name, g.Missing, g.Instead)
+	if g.Lines != "" {
+		text += "\n\n" + g.Block(name)
+	}
+	return fmt.Errorf("%s", strings.TrimSuffix(text, "\n"))
+}
+
+// Block is the provider of one's own as a block for the global webhook_guard option.
+func (g Gap) Block(name string) string {
+	return "provider my-" + name + " {\n\t" + strings.ReplaceAll(g.Lines, "\n", "\n\t") + "\n}\n"
+}
+
+// What is done instead, where several senders have it in common.
+const (
+	byURL = "register a URL with a secret token in its query. The token proves that the URL is known, and nothing about the body, so ask the sender's API for what matters"
+	byKey = "give the sender's current key with `public_key`, and the new one when it changes"
+)
+
+// Unsupported has the senders that need more than lines can say.
+var Unsupported = map[string]Gap{
+	"alipay-antom": {"Alipay (Antom)", "it wants an acknowledgement that is signed with the merchant's own private key, which a duplicate would not get from the guard", byURL,
+		"token query token"},
+	"apple-app-store": {"Apple App Store Server Notifications (V2)", "the body is a token whose certificates stand in its own header (x5c), and the chain has to be checked up to Apple's root", byURL,
+		"token query token"},
+	"aws-sns": {"Amazon SNS", "the key is in a certificate that every message names and that has to be fetched, and an endpoint is confirmed by fetching a URL",
+		"subscribe a URL with credentials, https://user:password@host/path, which SNS sends as basic authentication, and confirm the subscription with the token in the first message",
+		"token basic\nid header X-Amz-Sns-Message-Id\nevent header X-Amz-Sns-Message-Type"},
+	"ebay": {"eBay", "the key has to be fetched by the ID that stands inside the signature header, and the signature is ECDSA over SHA-1", byURL,
+		"token query token\nid body notification.notificationId\nevent body metadata.topic"},
+	"fal": {"fal", "the keys are a set that has to be fetched (JWKS) and changes without notice", byKey,
+		"signature X-Fal-Webhook-Signature ed25519 hex\nsigned {id}\\n{header.X-Fal-Webhook-User-Id}\\n{timestamp}\\n{body|sha256|hex}\ntimestamp header X-Fal-Webhook-Timestamp unix\nid header X-Fal-Webhook-Request-Id\nevent body status"},
+	"fireblocks-v2": {"Fireblocks (v2)", "the signature is a detached token with keys that have to be fetched (JWKS); the older webhooks are fireblocks", "use the older signature, fireblocks, while Fireblocks sends it", ""},
+	"fusionauth": {"FusionAuth", "the keys are a set that has to be fetched (JWKS) and changes without notice", "let FusionAuth sign with an HMAC key (HS256), which needs no fetching",
+		"signature X-FusionAuth-Signature-JWT sha256\nscheme jwt\nclaim request_body_sha256 {body|sha256|base64}\nid body event.id\nevent body event.type"},
+	"google-gemini-dynamic": {"Google Gemini (dynamic webhooks)", "the keys are a set that has to be fetched (JWKS)", "use static webhooks, which are google-gemini-static", ""},
+	"google-pubsub": {"Google Pub/Sub push", "the request has a token of Google's whose keys have to be fetched (JWKS), and whose audience and account have to be compared", byURL,
+		"token query token\nid body message.messageId"},
+	"kinde": {"Kinde", "the body is a token with keys that have to be fetched (JWKS)", byURL, "token query token"},
+	"neon-auth": {"Neon Auth", "the signature is a detached token over a body that is encoded twice, with keys that have to be fetched (JWKS)", byURL,
+		"token query token"},
+	"paddle-classic": {"Paddle Classic", "it signs the form's fields as PHP serialises them, with SHA-1; Paddle Billing is paddle", byURL,
+		"token query token\nid form alert_id\nevent form alert_name"},
+	"patreon": {"Patreon", "it signs with HMAC-MD5, which is not offered", byURL,
+		"token query token\nevent header X-Patreon-Event"},
+	"paypal": {"PayPal", "the key is in a certificate that every request names and that has to be fetched, and the body is signed by its CRC-32", byURL,
+		"token query token\nid header Paypal-Transmission-Id\nevent body event_type"},
+	"plaid": {"Plaid", "the key has to be fetched by the ID that stands in each token, with the client's own credentials", byURL,
+		"token query token\nevent body webhook_code"},
+	"shipengine":     {"ShipEngine", "the keys are a set that has to be fetched (JWKS)", byURL, "token query token"},
+	"shipstation-v2": {"ShipStation (v2)", "the keys are a set that has to be fetched (JWKS)", byURL, "token query token"},
+	"travis-ci": {"Travis CI", "the key has to be fetched, and the signature is RSA over SHA-1", byURL,
+		"token query token\nid form_json payload.id"},
 }

@@ -112,6 +112,7 @@ func (w *lineWriter) facts(p Provider) {
 	w.words("final", p.Final)
 	w.words("handshake", shownHandshake(p.Handshake))
 	w.text("confidence", p.Confidence)
+	w.words("checked", p.Checked)
 	w.words("unverified", p.Unverified)
 }
 

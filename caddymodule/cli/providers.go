@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -17,26 +18,69 @@ import (
 func providersCommand() *cobra.Command {
 	var configuration configFlags
 	var asJSON bool
+	var search string
 	cmd := &cobra.Command{
-		Use:   "providers [<name>]",
+		Use:   "providers [<name> | --search <words>]",
 		Short: "Lists the providers, or prints the lines of one",
 		Long: `Lists the built-in providers: what they sign, what is a retry, what stays
 open, how long they retry, and where the facts are from.
 
 With a name it prints that provider's own lines, as a block to be pasted into the
-global webhook_guard option and changed there.`,
+global webhook_guard option and changed there. For a sender that is not supported it
+says what is missing, and what to do instead.`,
 		Example: `  caddy webhook-guard providers
   caddy webhook-guard providers --json | jq '.[] | select(.stays_open == "nothing") | .name'
+  caddy webhook-guard providers --search pay
   caddy webhook-guard providers struktr`,
 		ValidArgsFunction: completeProviders,
 		Args:              cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if search != "" || cmd.Flags().Changed("search") {
+				return runSearch(configuration, args, search, asJSON, cmd.OutOrStdout())
+			}
 			return runProviders(configuration, args, asJSON, cmd.OutOrStdout())
 		},
 	}
 	configuration.add(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print an array of objects")
+	cmd.Flags().StringVar(&search, "search", "", "list the providers that match, the best first")
 	return verb(cmd)
+}
+
+// runSearch lists the providers that match, and names senders that match and are not
+// supported.
+func runSearch(configuration configFlags, args []string, query string, asJSON bool, stdout io.Writer) error {
+	if len(args) > 0 {
+		return errors.New("give a name or --search, not both")
+	}
+	loaded, err := configuration.load()
+	if err != nil {
+		return err
+	}
+	names, unsupported := handbook.Search(loaded.senders, query)
+	if len(names)+len(unsupported) == 0 {
+		return unwanted(fmt.Errorf("no provider matches %q: `caddy webhook-guard providers` lists all", query))
+	}
+	var entries []handbook.Entry
+	for _, name := range names {
+		entry, err := handbook.Sum(name, loaded.senders[name])
+		if err != nil {
+			return err
+		}
+		entries = append(entries, entry)
+	}
+	if asJSON {
+		return writeEntries(entries, stdout)
+	}
+	if len(entries) > 0 {
+		if err := handbook.WriteTable(stdout, entries, widthOf(stdout)); err != nil {
+			return err
+		}
+	}
+	for _, name := range unsupported {
+		fmt.Fprintf(stdout, "Not supported: %s. `providers %s` says what to do instead.\n", config.Unsupported[name].Title, name)
+	}
+	return nil
 }
 
 func runProviders(configuration configFlags, args []string, asJSON bool, stdout io.Writer) error {
@@ -64,6 +108,13 @@ func runProviders(configuration configFlags, args []string, asJSON bool, stdout 
 	}
 	if !asJSON {
 		return handbook.WriteTable(stdout, entries, widthOf(stdout))
+	}
+	return writeEntries(entries, stdout)
+}
+
+func writeEntries(entries []handbook.Entry, stdout io.Writer) error {
+	if entries == nil {
+		entries = []handbook.Entry{} // none is an empty list
 	}
 	encoder := json.NewEncoder(stdout)
 	encoder.SetEscapeHTML(false)

@@ -69,3 +69,42 @@ func TestProvidersPrintsABlock(t *testing.T) {
 		}
 	}
 }
+
+func TestProvidersSearch(t *testing.T) {
+	out, err := runProvidersCommand(t, "--search", "pay")
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, second := strings.Index(out, "\npaymob "), strings.Index(out, "\nwechat-pay ")
+	if first < 0 || second < first || strings.Contains(out, "\nstripe ") || !strings.Contains(out, "Not supported: PayPal. `providers paypal`") {
+		t.Errorf("got\n%s", out)
+	}
+	out, err = runProvidersCommand(t, "--search", "gocardless", "--json")
+	var entries []handbook.Entry
+	if err != nil || json.Unmarshal([]byte(out), &entries) != nil || len(entries) != 1 || entries[0].Name != "gocardless" {
+		t.Errorf("%v: %s", err, out)
+	}
+	if out, err = runProvidersCommand(t, "--search", "paypal", "--json"); err != nil || !strings.HasPrefix(out, "[") {
+		t.Errorf("%v: %s", err, out)
+	}
+	for _, args := range [][]string{{"--search", "qqqqqqqqqq"}, {"--search", ""}, {"stripe", "--search", "pay"}} {
+		if out, err := runProvidersCommand(t, args...); err == nil {
+			t.Errorf("%q: no error: %s", args, out)
+		}
+	}
+}
+
+// A sender that is known and not supported gets an answer: what is missing, and what to do.
+func TestProvidersOfUnsupportedSenders(t *testing.T) {
+	for name, gap := range config.Unsupported {
+		out, err := runProvidersCommand(t, name)
+		if err == nil {
+			t.Fatalf("%s is supported", name)
+		}
+		for _, want := range []string{gap.Missing, gap.Instead, strings.SplitN(gap.Lines, "\n", 2)[0]} {
+			if !strings.Contains(err.Error()+out, want) {
+				t.Errorf("%s: %q is not in %v %s", name, want, err, out)
+			}
+		}
+	}
+}

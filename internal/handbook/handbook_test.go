@@ -230,18 +230,78 @@ func TestPageHasEveryProvider(t *testing.T) {
 		}
 		for what, wanted := range map[string]bool{
 			"secondary source": e.Confidence == config.ConfidenceSecondary, "Not verified:": len(e.Unverified) > 0,
-			"Nothing is signed.":             e.Kind == config.KindUnsigned,
-			"The body as a whole is not sig": signs && e.BodySigned != "all",
-			"webhook_guard " + e.Name + " {": true,
+			"Nothing is signed.":                    e.Kind == config.KindUnsigned,
+			"The body as a whole is not sig":        signs && e.BodySigned != "all",
+			"webhook_guard " + e.Name + " {":        true,
+			"last checked on " + e.Checked + " aga": true,
 		} {
 			if wanted != strings.Contains(section, what) {
 				t.Errorf("%s: the section says %q: %t, want %t", e.Name, what, !wanted, wanted)
 			}
 		}
 	}
-	for name := range config.Unsupported {
-		if line(text, "- **"+name+"**:") == "" {
-			t.Errorf("%s is not among those that are not supported", name)
+	for name, gap := range config.Unsupported {
+		if got := line(text, "- **"+name+"**:"); !strings.Contains(got, gap.Missing) || !strings.Contains(got, gap.Instead) {
+			t.Errorf("%s is not among those that are not supported: %q", name, got)
+		}
+	}
+}
+
+// The page leads to each sender by its name, and by what its requests prove.
+func TestPageIsGrouped(t *testing.T) {
+	text, err := Page(config.Builtin())
+	if err != nil {
+		t.Fatal(err)
+	}
+	part := func(title string) string {
+		_, rest, ok := strings.Cut(text, "\n## "+title+"\n")
+		if !ok {
+			t.Fatalf("there is no part %q", title)
+		}
+		rest, _, _ = strings.Cut(rest, "\n## ")
+		return rest
+	}
+	names := part("By name")
+	for _, e := range all(t) {
+		if !strings.Contains(names, "](#"+e.Name+")") {
+			t.Errorf("%s is not in the index", e.Name)
+		}
+		for _, title := range []string{"Signed", "With a token", "Without any proof"} {
+			want := title == map[string]string{config.KindToken: "With a token", config.KindUnsigned: "Without any proof"}[e.Kind] || title == "Signed" && (e.Kind == config.KindHMAC || e.Kind == config.KindAsymmetric)
+			if got := strings.Contains(part(title), "\n| ["+e.Name+"]("); got != want {
+				t.Errorf("%s in %q: %t", e.Name, title, got)
+			}
+		}
+	}
+	for _, gap := range config.Unsupported {
+		if !strings.Contains(names, escape(gap.Title)+"](#not-supported)") {
+			t.Errorf("%s is not in the index", gap.Title)
+		}
+	}
+}
+
+func TestSearch(t *testing.T) {
+	for query, want := range map[string]struct{ first, also, gap string }{
+		"stripe":      {first: "stripe"},
+		"pay":         {first: "paymob", also: "paystack", gap: "paypal"},
+		"PAYPAL":      {gap: "paypal", first: "braintree"},
+		"forgejo":     {first: "gitea-forgejo"},
+		"whatsapp":    {first: "meta-facebook-whatsapp-instagram"},
+		"git":         {first: "gitea-forgejo", also: "github"},
+		"adyen plat":  {first: "adyen-platform"},
+		"strpe":       {first: "stripe"},
+		"sns":         {gap: "aws-sns"},
+		"qqqqqqqqqqq": {},
+		"":            {},
+	} {
+		found, gaps := Search(config.Builtin(), query)
+		switch {
+		case want.first == "" && len(found) > 0, want.first != "" && (len(found) == 0 || found[0] != want.first):
+			t.Errorf("%q finds %q", query, found)
+		case want.also != "" && !slices.Contains(found, want.also):
+			t.Errorf("%q finds %q", query, found)
+		case want.gap != "" && !slices.Contains(gaps, want.gap), want.gap == "" && len(gaps) > 0:
+			t.Errorf("%q finds %q among those that are not supported", query, gaps)
 		}
 	}
 }

@@ -3,7 +3,6 @@ package handbook
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -33,7 +32,8 @@ func Page(catalogue config.Catalogue) (string, error) {
 	}
 	var out strings.Builder
 	out.WriteString(pageHead)
-	writeOverview(&out, entries)
+	writeNames(&out, entries)
+	writeGroups(&out, entries)
 	out.WriteString("\n## Never retry\n\n" + NeverRetry(entries) + " never retry by themselves. For them every failure is a lost event: see\n" +
 		"[what to do about it](operations.md#receive-from-senders-that-never-retry).\n")
 	writeUnsupported(&out)
@@ -52,8 +52,9 @@ const pageHead = `# Providers
 
 <!-- Written by "go generate ./internal/handbook" from config/providers. Change it there. -->
 
-Every sender that is built in. Each row is derived from the lines in ` + "`config/providers/<name>.caddyfile`" + `, which
-` + "`caddy webhook-guard providers <name>`" + ` prints, ready to be pasted and changed.
+Every sender that is built in: by name, then by what its requests prove, then one by one. ` + "`caddy webhook-guard providers --search <word>`" + `
+searches, and ` + "`providers <name>`" + ` prints a sender's lines, ready to be pasted and changed. All of it is derived from the lines in
+` + "`config/providers/<name>.caddyfile`" + `.
 
 **Retry** is what makes a request a retry of an event that is known, and **stays open** is what passes although somebody captured it before:
 
@@ -82,55 +83,6 @@ func NeverRetry(entries []Entry) string {
 		return strings.Join(names[:last], ", ") + " and " + names[last]
 	}
 	return strings.Join(names, "")
-}
-
-func writeUnsupported(out *strings.Builder) {
-	out.WriteString("\n## Not supported\n\nA `public_key` line is not enough for these senders:\n\n")
-	for _, name := range slices.Sorted(maps.Keys(config.Unsupported)) {
-		fmt.Fprintf(out, "- **%s**: %s.\n", name, config.Unsupported[name])
-	}
-}
-
-func writeOverview(out *strings.Builder, entries []Entry) {
-	out.WriteString("## Overview\n\n| provider | sender | kind | signature | signed | stamp | ID | retry | stays open | retries | handshake | facts |\n" +
-		"|---|---|---|---|---|---|---|---|---|---|---|---|\n")
-	for _, e := range entries {
-		facts := e.Confidence
-		if e.uncertain() {
-			facts += " ⚠"
-		}
-		row := []string{
-			"[" + e.Name + "](#" + e.Name + ")", escape(cmp.Or(e.Title, e.Name)), e.Kind, code(cmp.Or(e.SignatureHeader, e.Token)), e.signedCell(), signedMark(e.Timestamp, e.TimestampSigned),
-			signedMark(e.ID, e.IDSigned), escape(e.Retry), escape(e.StaysOpen), retries(e), cmp.Or(escape(e.Handshake), "-"), facts,
-		}
-		out.WriteString("| " + strings.Join(row, " | ") + " |\n")
-	}
-	out.WriteString("\n⚠: a secondary source, or a part of it that is not verified; the section below says which.\n")
-}
-
-// signedCell leaves long templates to the lines.
-func (e Entry) signedCell() string {
-	switch {
-	case e.Kind == config.KindToken:
-		return "the token itself"
-	case e.Kind == config.KindUnsigned:
-		return "nothing"
-	case len(e.Signed) > 60:
-		return e.Algorithm + ", several parts"
-	case strings.Contains(e.Signed, "{"):
-		return e.Algorithm + ", " + code(e.Signed)
-	}
-	return e.Algorithm + ", " + e.Signed
-}
-
-func signedMark(text string, signed bool) string {
-	switch {
-	case text == "":
-		return "-"
-	case signed:
-		return "signed"
-	}
-	return "not signed"
 }
 
 // code sets a text as code, in a table too.
@@ -209,7 +161,7 @@ func (e Entry) facts() []string {
 	if e.Handshake != "" {
 		facts = append(facts, "The guard answers the sender's check of the endpoint (`handshake "+e.Handshake+"`).")
 	}
-	facts = append(facts, "Facts from "+confidences[e.Confidence]+".")
+	facts = append(facts, "Facts from "+confidences[e.Confidence]+", last checked on "+e.Checked+" against "+e.sourcesText()+".")
 	if len(e.Unverified) > 0 {
 		var words []string
 		for _, word := range e.Unverified {
@@ -222,4 +174,17 @@ func (e Entry) facts() []string {
 		facts = append(facts, "**Not verified:** "+strings.Join(words, ", ")+".")
 	}
 	return facts
+}
+
+// sourcesText lists what the facts were checked against.
+func (e Entry) sourcesText() string {
+	var texts []string
+	for _, source := range e.Sources {
+		text := code(source)
+		if strings.HasPrefix(source, "https://") && !strings.Contains(source, " ") {
+			text = "<" + source + ">"
+		}
+		texts = append(texts, text)
+	}
+	return strings.Join(texts, ", ")
 }
