@@ -16,6 +16,7 @@ var deviations = map[string]string{
 	"heroku id signed":          "the one of the two that is signed",
 	"hubspot-v3 id":             "eventId alone need not be unique",
 	"hubspot-v1 id":             "eventId alone need not be unique",
+	"plivo-v2 id signed":        "nothing marks where the path ends and the nonce begins",
 	"twilio signed":             "a scheme of its own",
 	"mandrill signed":           "{form_sorted} is what the facts put into words",
 	"mandrill id":               "it is inside JSON inside a form, once for each event",

@@ -45,8 +45,9 @@ type Opening struct {
 	// another body.
 	Body bool
 
-	// Items means that a batch passes with its elements put together anew.
-	Items bool
+	// Borders are the places in what is signed that nothing fixes: of a request that has
+	// not arrived yet, characters can be moved over them.
+	Borders []string
 
 	// For is how long it passes after it was sent: zero is without an end.
 	For time.Duration
@@ -133,7 +134,7 @@ func (r *Resolved) opening() Opening {
 	if !r.Scheme.Signed() {
 		return Opening{Forged: true}
 	}
-	o := Opening{Items: r.Scheme.Spec().Items != "", Body: !r.Scheme.CoversBody()}
+	o := Opening{Borders: r.Scheme.OpenBorders(), Body: !r.Scheme.CoversBody()}
 	switch {
 	case r.IDSigned():
 	case r.Copies == CopiesByTemplate:
@@ -141,7 +142,7 @@ func (r *Resolved) opening() Opening {
 	case r.Copies == CopiesByID:
 		o.AsItIs = len(r.ID) == 0
 		for _, id := range r.ID {
-			if id.Signed {
+			if id.Signed || id.Named {
 				o.Without = append(o.Without, id.Sources...)
 			} else {
 				o.Under = append(o.Under, id.Sources...)
@@ -178,7 +179,7 @@ func (r *Resolved) unsigned() []signature.Source {
 }
 
 // open reports whether anything but time lets a captured request through.
-func (o Opening) open() bool { return o.Forged || o.AsItIs || len(o.Under) > 0 || o.Items }
+func (o Opening) open() bool { return o.Forged || o.AsItIs || len(o.Under) > 0 }
 
 func (o Opening) words(r *Resolved) string {
 	switch {
@@ -198,9 +199,6 @@ func (o Opening) words(r *Resolved) string {
 	case len(o.Under) > 0:
 		with = append(with, "a captured request with another "+shortSources(o.Under))
 	}
-	if o.Items {
-		with = append(with, "captured elements in another batch")
-	}
 	text := strings.Join(with, ", and ")
 	if len(o.Without) > 0 {
 		text += ", where it has no " + shortSources(o.Without)
@@ -214,16 +212,30 @@ func (o Opening) words(r *Resolved) string {
 	if r.Scheme.Spec().Named == "jwt" {
 		other = anyBody
 	}
-	switch {
-	case o.Body && text != "":
-		return text + "; " + other
-	case o.Body:
-		return other
-	case text == "":
+	parts := []string{text, "", o.borders()}
+	if o.Body {
+		parts[1] = other
+	}
+	parts = slices.DeleteFunc(parts, func(part string) bool { return part == "" })
+	if len(parts) == 0 {
 		return "nothing"
 	}
-	return text
+	return strings.Join(parts, "; ")
 }
+
+// borders says over which borders characters can be moved.
+func (o Opening) borders() string {
+	switch n := len(o.Borders); {
+	case n == 0:
+		return ""
+	case n > 2:
+		return "characters moved between the signed values, " + beforeArrival
+	default:
+		return "characters moved between " + strings.Join(o.Borders, ", or ") + ", " + beforeArrival
+	}
+}
+
+const beforeArrival = "where that signature has not arrived yet"
 
 const (
 	otherBody = "another body beside a signature that has not arrived yet"

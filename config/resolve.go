@@ -145,6 +145,9 @@ func (r *Resolved) resolveNames(p Provider) error {
 			}
 			id.Signed = id.Signed && r.Scheme.Covers(source)
 		}
+		id.Named = !id.Signed && !slices.ContainsFunc(sources, func(source signature.Source) bool {
+			return source.Kind != signature.SourceForm || !r.Scheme.Holds(source)
+		})
 		r.ID = append(r.ID, id)
 	}
 	r.NeedsID = r.IDSigned() && !p.OptionalID
@@ -162,7 +165,10 @@ func (p Provider) checkSource(source signature.Source) error {
 // EventID is one way in which a request names its event.
 type EventID struct {
 	Sources []signature.Source
-	Signed  bool // whether all of it is under the signature
+	Signed  bool // whether all of it is under the signature, and can be trusted
+	// Named means that it is fields of a form whose names and values are in what is signed
+	// as one text. Where one ends is open, but their names are in that text or are not.
+	Named bool
 }
 
 // Copies is what makes two deliveries the same where the ID does not settle it.
@@ -211,12 +217,20 @@ func (r *Resolved) derivedCopies(p Provider) Copies {
 	switch {
 	case !r.Scheme.Signed():
 		return CopiesByID
-	case p.Answer.remembers() && !r.FreshPerAttempt():
+	case p.Answer.remembers() && !r.FreshPerAttempt() && !r.signsOpenID():
 		return CopiesByID
 	case len(p.ID) == 0:
 		return CopiesByEvent
 	}
 	return CopiesBySigned
+}
+
+// signsOpenID reports whether an ID is in what is signed and cannot be trusted, as it stands
+// next to an open border. What is signed is then new for each event all the same.
+func (r *Resolved) signsOpenID() bool {
+	return slices.ContainsFunc(r.ID, func(id EventID) bool {
+		return !id.Signed && !slices.ContainsFunc(id.Sources, func(source signature.Source) bool { return !r.Scheme.Holds(source) })
+	})
 }
 
 // IDSigned reports whether the whole ID is under the signature; false where there is

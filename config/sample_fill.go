@@ -123,7 +123,8 @@ func (f *filler) fillSigned(p Provider, id string) {
 		return
 	}
 	keep := orID(id)
-	for _, field := range rules.Scheme.CoveredFields() {
+	fields := rules.Scheme.CoveredFields()
+	for i, field := range fields {
 		if field.Kind == signature.SourceForm && f.sample.made {
 			f.put(field, keep)
 		}
@@ -132,6 +133,7 @@ func (f *filler) fillSigned(p Provider, id string) {
 		}
 		if p.Items != "" {
 			field.Name = p.Items + ".0." + field.Name
+			fields[i] = field
 		}
 		if !gjson.GetBytes(f.sample.Body, field.Name).Exists() {
 			f.put(field, keep)
@@ -150,7 +152,7 @@ func (f *filler) fillSigned(p Provider, id string) {
 			"X-Contentful-Signed-Headers": {"x-contentful-signed-headers,x-contentful-timestamp"},
 		}
 	}
-	f.vary(rules.Scheme, id)
+	f.vary(fields, id)
 }
 
 // MissingParams names the constants that only the provider's user knows: the templates

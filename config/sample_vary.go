@@ -17,12 +17,13 @@ import (
 )
 
 // vary makes what is signed of the sample new. A guard takes two events of which the
-// same bytes are signed for one, whatever ID is sent beside them.
-func (f *filler) vary(scheme *signature.Scheme, id string) {
+// same bytes are signed for one, whatever ID is sent beside them. signed are the fields that
+// are signed where the whole body is not.
+func (f *filler) vary(signed []signature.Source, id string) {
 	if f.err != nil {
 		return
 	}
-	if !f.varyField(scheme.CoveredFields(), id) && !holdsID(string(f.sample.Body), id) {
+	if !f.varyField(signed, id) && !holdsID(string(f.sample.Body), id) {
 		f.varyBody(id)
 	}
 }
@@ -49,8 +50,19 @@ func (f *filler) varyField(fields []signature.Source, id string) bool {
 				if inside, ok := insideXML(before.String(), id); ok {
 					return inside
 				}
+				if before.Type == gjson.String && gjson.Parse(before.Str).IsObject() {
+					if inside, err := varyJSON(before.Str, id); err == nil {
+						return inside
+					}
+				}
 				return newID(before, id)
 			})
+			return true
+		}
+	}
+	for _, field := range free { // none that looks like an ID
+		if value := gjson.GetBytes(f.sample.Body, field.Name); field.Kind == signature.SourceBody && value.Type == gjson.String && value.Str != "" {
+			f.put(field, func(before gjson.Result) any { return newID(before, id) })
 			return true
 		}
 	}

@@ -156,7 +156,7 @@ func plainTemplates(p Provider) []string {
 	if len(templates) == 0 {
 		templates = []string{"{body}"}
 	}
-	replace := []string{}
+	replace := []string{"{body|json}", "{body}"} // the same bytes
 	if p.Timestamp != nil {
 		replace = append(replace, "{timestamp}", asPlaceholder(p.Timestamp.Source, "{timestamp}"))
 	}

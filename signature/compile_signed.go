@@ -46,7 +46,7 @@ func (c *compiler) content(t *Template) templateContent {
 	s := c.scheme
 	s.signsTimestamp = s.signsTimestamp || t.uses(varTimestamp)
 	s.signsID = s.signsID || t.uses(varID)
-	content := templateContent{Template: t, params: c.spec.Params}
+	content := templateContent{Template: t, params: c.spec.Params, bounds: c.findBounds(t)}
 	content.freeQuery = !t.Covers(Source{SourceQuery, "any"})
 	reads := t.Reads()
 	for _, source := range reads.Sources {
@@ -106,7 +106,7 @@ func (c *compiler) namedContents() ([]content, bool, error) {
 
 func checkFunctions(names []string) error {
 	for i, f := range names {
-		if _, ok := functions[f]; !ok || f == optional {
+		if _, ok := functions[f]; !ok || f == optional || f == functionJSON {
 			return fmt.Errorf("unknown function %q after the template: there are %s", f, wholeFunctionList)
 		}
 		if i == 0 && f != "sha256" {

@@ -9,8 +9,13 @@ import (
 // content writes the bytes under a MAC.
 type content interface {
 	hash(st *macState, r *Request, p Parts) error
+	// holds reports whether what a source reads is in it, and covers whether it is also
+	// known where that begins and ends.
+	holds(Source) bool
 	covers(Source) bool
+	// uses and trusts are the same of {timestamp}, {id} and the URL.
 	uses(variable) bool
+	trusts(variable) bool
 	Reads() Reads
 }
 
@@ -22,6 +27,8 @@ type templateContent struct {
 	whole []string
 	// open means that a plain hash is used that could be continued after its end.
 	open bool
+	// bounds are where its values begin and end.
+	bounds *bounds
 	// fields of the body are signed without the whole of it.
 	fields []signedField
 	// query has the keys that are signed without the whole query; freeQuery means that
@@ -67,9 +74,18 @@ func (c *templateContent) hash(st *macState, r *Request, p Parts) error {
 	return nil
 }
 
-// covers takes into account that a function over the whole applies to every part.
-func (c *templateContent) covers(s Source) bool {
+// holds takes into account that a function over the whole applies to every part.
+func (c *templateContent) holds(s Source) bool {
 	return !slices.Contains(c.whole, "lower") && c.Template.Covers(s)
+}
+
+func (c *templateContent) covers(s Source) bool {
+	return !slices.Contains(c.whole, "lower") &&
+		c.bounds.trustsAny(func(ph *placeholder) bool { return ph.covers(s) })
+}
+
+func (c *templateContent) trusts(v variable) bool {
+	return c.bounds.trustsAny(func(ph *placeholder) bool { return ph.variable == v })
 }
 
 // claim is a compiled Claim.

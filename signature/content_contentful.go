@@ -113,6 +113,9 @@ func (contentfulContent) covers(s Source) bool {
 }
 
 // uses: the host is signed where the request lists it.
+func (c contentfulContent) holds(s Source) bool { return c.covers(s) }
+func (contentfulContent) trusts(variable) bool  { return false }
+
 func (contentfulContent) uses(v variable) bool { return v == varPath || v == varHost }
 
 func (contentfulContent) Reads() Reads {

@@ -35,12 +35,17 @@ func (twilioContent) hash(st *macState, r *Request, _ Parts) error {
 	return checkBodySHA256(r, form)
 }
 
-// covers accepts the URL, which is always signed, and the body, which is signed as a
-// form or through its digest in the URL. Nothing separates keys from values, so "a=bc"
-// and "ab=c" have the same MAC. Only Twilio could change that.
-func (twilioContent) covers(s Source) bool {
+// holds accepts the URL, which is always signed, and the body, which is signed as a form or
+// through its digest in the URL.
+func (twilioContent) holds(s Source) bool {
 	return s.Kind == SourceQuery || s.Kind == SourceForm || s.Kind == SourceBody
 }
+
+// covers leaves out the query and the form: nothing separates the URL from the first key,
+// and keys from values, so "a=bc" and "ab=c" have the same MAC. Only Twilio could change
+// that.
+func (twilioContent) covers(s Source) bool { return s.Kind == SourceBody }
+func (twilioContent) trusts(variable) bool { return false }
 
 func (twilioContent) uses(v variable) bool { return v == varURL }
 

@@ -2,6 +2,7 @@ package signature
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -296,27 +297,34 @@ func TestCoveredFields(t *testing.T) {
 	}
 }
 
-// TestItemsSecrets checks that one secret must verify all elements.
-func TestItemsSecrets(t *testing.T) {
+// TestItems checks that only one element may be there: what is signed on its own could be
+// there twice, or come from another request.
+func TestItems(t *testing.T) {
 	scheme := mustCompile(t, Spec{Signatures: []SignatureSpec{{Source: Source{"body", "s"}}}, Signed: []string{"{body.a}"}, Items: "l"})
 	keys := []*Key{testKey(t, "one"), testKey(t, "two")}
-	bodies := make([]string, 2)
+	secrets := []Secret{{Key: keys[0]}, {Key: keys[1]}}
+	elements := make([]string, 2)
 	for i, key := range keys {
-		r := testRequest("POST", "https://example.com/", `{"l":[{"a":"x"},{"a":"y"}]}`)
+		r := testRequest("POST", "https://example.com/", `{"l":[{"a":"x`+strconv.Itoa(i)+`"}]}`)
 		if err := scheme.Sign(r, key, testNow, ""); err != nil {
 			t.Fatal(err)
 		}
-		bodies[i] = string(r.Body)
-		verdict, err := scheme.Verify(r, []Secret{{Key: keys[0]}, {Key: keys[1]}}, vectorWindow, testNow)
+		elements[i] = string(r.Body[len(`{"l":[`) : len(r.Body)-len(`]}`)])
+		verdict, err := scheme.Verify(r, secrets, vectorWindow, testNow)
 		if err != nil || verdict.Secret != i {
 			t.Errorf("got %+v, %v", verdict, err)
 		}
 	}
-	element := func(body string) string { return body[strings.Index(body, "[")+1 : strings.Index(body, "},")+1] }
-	mixed := testRequest("POST", "https://example.com/", `{"l":[`+element(bodies[0])+`,`+element(bodies[1])+`]}`)
-	_, err := scheme.Verify(mixed, []Secret{{Key: keys[0]}, {Key: keys[1]}}, vectorWindow, testNow)
-	wantReason(t, err, SignatureInvalid)
-	many := testRequest("POST", "https://example.com/", `{"l":[`+strings.Repeat(element(bodies[0])+",", maxItems)+element(bodies[0])+`]}`)
-	_, err = scheme.Verify(many, []Secret{{Key: keys[0]}}, vectorWindow, testNow)
+	a, b := elements[0], elements[1]
+	for list, want := range map[string]Reason{
+		a + "," + a: SignatureMalformed, a + "," + b: SignatureMalformed, b + "," + a: SignatureMalformed,
+		a + `,{"a":"y"}`: SignatureMalformed, `{"a":"y"},` + a: SignatureMalformed, `{"a":"x0"}`: SignatureMissing,
+		"": SignatureMissing, "[" + a + "]": SignatureMissing, "null": SignatureMissing, strings.Replace(a, "x0", "x1", 1): SignatureInvalid,
+	} {
+		_, err := scheme.Verify(testRequest("POST", "https://example.com/", `{"l":[`+list+`]}`), secrets, vectorWindow, testNow)
+		wantReason(t, err, want)
+	}
+	many := testRequest("POST", "https://example.com/", `{"l":[`+strings.Repeat(a+",", maxItems)+a+`]}`)
+	_, err := scheme.Verify(many, secrets, vectorWindow, testNow)
 	wantReason(t, err, SignatureMalformed)
 }

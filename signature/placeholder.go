@@ -96,6 +96,9 @@ func parsePlaceholder(text string) (placeholder, error) {
 	if err := ph.checkName(); err != nil {
 		return placeholder{}, fmt.Errorf("placeholder {%s}: %w", full, err)
 	}
+	if slices.Contains(ph.funcs, functionJSON) && !ph.isJSON() {
+		return placeholder{}, fmt.Errorf("placeholder {%s}: json is for {body|json} alone", full)
+	}
 	for _, f := range ph.funcs {
 		if _, ok := functions[f]; !ok {
 			return placeholder{}, fmt.Errorf("placeholder {%s}: unknown function %q: there are %s", full, f, functionList)

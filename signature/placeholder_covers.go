@@ -55,3 +55,24 @@ func (ph placeholder) decodes() bool {
 	}
 	return false
 }
+
+// source is the place in a request that the placeholder writes; none for those that only a
+// [Scheme] knows, and for texts of several places.
+func (ph *placeholder) source() (Source, bool) {
+	var reads Reads
+	ph.addTo(&reads)
+	if len(reads.Sources) != 1 {
+		return Source{}, false
+	}
+	return reads.Sources[0], true
+}
+
+// isJSON reports whether the placeholder is a body that is JSON, {body|json}.
+func (ph *placeholder) isJSON() bool {
+	return ph.variable == varBody && len(ph.funcs) == 1 && ph.funcs[0] == functionJSON
+}
+
+// isRaw reports whether the placeholder writes the body as it was sent.
+func (ph *placeholder) isRaw() bool {
+	return ph.variable == varBody && len(ph.funcs) == 0 || ph.isJSON()
+}

@@ -16,6 +16,10 @@ import (
 // absent. Adyen signs an empty text for a field that its event does not have.
 const optional = "optional"
 
+// functionJSON is a function that changes nothing in a body, and says that it is a JSON object
+// or list, or nothing: its braces then mark where it begins and ends.
+const functionJSON = "json"
+
 // functions work on the end of dst, from start on.
 var functions = map[string]func(dst []byte, start int) []byte{
 	"sha256":            appendSHA256,
@@ -24,13 +28,16 @@ var functions = map[string]func(dst []byte, start int) []byte{
 	"lower":             appendLower,
 	"unescape_reserved": unescapeReserved,
 	"php_json":          phpJSON,
-	optional:            func(dst []byte, _ int) []byte { return dst },
+	optional:            unchanged,
+	functionJSON:        unchanged,
 }
 
 const (
 	wholeFunctionList = "sha256 hex base64 lower unescape_reserved php_json"
-	functionList      = wholeFunctionList + " " + optional
+	functionList      = wholeFunctionList + " " + optional + " " + functionJSON
 )
+
+func unchanged(dst []byte, _ int) []byte { return dst }
 
 func appendSHA256(dst []byte, start int) []byte {
 	sum := sha256.Sum256(dst[start:])

@@ -7,9 +7,16 @@ import (
 )
 
 // Covers reports whether what s reads is under the MAC, whichever of the signed
-// templates matched. It is derived from the templates and never declared. A
-// scheme without signatures covers nothing.
-func (s *Scheme) Covers(source Source) bool {
+// templates matched, so that it can be trusted. It is derived from the templates and
+// never declared. A scheme without signatures covers nothing, and a value next to an
+// open border (see [Scheme.OpenBorders]) is not covered.
+func (s *Scheme) Covers(source Source) bool { return s.signs(source, true) }
+
+// Holds reports whether what s reads goes into what is under the MAC. Unless it is
+// covered too, what is next to it may be taken for a part of it.
+func (s *Scheme) Holds(source Source) bool { return s.signs(source, false) }
+
+func (s *Scheme) signs(source Source, trusted bool) bool {
 	if len(s.lines) == 0 {
 		return false
 	}
@@ -27,10 +34,10 @@ func (s *Scheme) Covers(source Source) bool {
 	}
 	// A token signs its claims, which are compared with the request. All of them
 	// must match, so one that covers the source is enough.
-	if slices.ContainsFunc(s.claims, func(c *claim) bool { return !c.optional && coveredBy(s, c, source) }) {
+	if slices.ContainsFunc(s.claims, func(c *claim) bool { return !c.optional && signedBy(s, c, source, trusted) }) {
 		return true
 	}
-	return !slices.ContainsFunc(s.signed, func(c content) bool { return !coveredBy(s, c, source) })
+	return !slices.ContainsFunc(s.signed, func(c content) bool { return !signedBy(s, c, source, trusted) })
 }
 
 // CoversBody reports whether the whole body is under the signature. Where it is
@@ -43,7 +50,7 @@ func (s *Scheme) CoversBody() bool {
 	if !slices.ContainsFunc(s.lines, func(l signatureLine) bool { return l.source != wholeBody }) {
 		return true // the whole body is a token
 	}
-	return s.Covers(wholeBody)
+	return s.Holds(wholeBody)
 }
 
 // CoveredFields returns the parts of the body that are signed where the whole
@@ -62,18 +69,22 @@ func (s *Scheme) CoveredFields() []Source {
 			fields = addNew(fields, c.Reads().Sources...)
 		}
 	}
-	return slices.DeleteFunc(fields, func(f Source) bool { return !f.inBody() || s.spec.Items == "" && !s.Covers(f) })
+	return slices.DeleteFunc(fields, func(f Source) bool { return !f.inBody() || s.spec.Items == "" && !s.Holds(f) })
 }
 
-func coveredBy(s *Scheme, c content, source Source) bool {
-	if c.covers(source) {
+func signedBy(s *Scheme, c content, source Source, trusted bool) bool {
+	signs, uses := c.holds, c.uses
+	if trusted {
+		signs, uses = c.covers, c.trusts
+	}
+	if signs(source) {
 		return true
 	}
 	stamp := s.spec.Timestamp != nil && sameSource(s.spec.Timestamp.Source, source)
 	id := len(s.spec.ID) == 1 && sameSource(s.spec.ID[0], source)
 	// The source signature is the stamp, the ID or both, and a scheme in
 	// which only one of them is signed must not count the other as signed.
-	return (stamp || id) && (!stamp || c.uses(varTimestamp)) && (!id || c.uses(varID))
+	return (stamp || id) && (!stamp || uses(varTimestamp)) && (!id || uses(varID))
 }
 
 func sameSource(a, b Source) bool {

@@ -24,7 +24,7 @@ func TestCovers(t *testing.T) {
 		{"query", nil, "", "", "", query("q"), false},
 		{"digest of the body", []string{"{body|sha256|hex}"}, "", "", "", body("a"), true},
 		{"lower-case body", []string{"{body|lower}"}, "", "", "", body("a"), false},
-		{"that header", []string{"{header.X-Id}{body}"}, "", "", "", header("x-id"), true},
+		{"that header", []string{"{header.X-Id}.{body}"}, "", "", "", header("x-id"), true},
 		{"another header", []string{"{header.X-Id}{body}"}, "", "", "", header("X-Id2"), false},
 		{"lower-case header", []string{"{header.X-Id|lower}{body}"}, "", "", "", header("X-Id"), false},
 		{"that path", []string{"{body.a.b}"}, "", "", "", body("a.b"), true},
@@ -35,13 +35,24 @@ func TestCovers(t *testing.T) {
 		{"that field", []string{"{form.f}"}, "", "", "", form("f"), true},
 		{"another field", []string{"{form.f}"}, "", "", "", form("g"), false},
 		{"form under a path", []string{"{body.f}"}, "", "", "", form("f"), false},
-		{"query in the url", []string{"{url}{body}"}, "", "", "", query("q"), true},
-		{"query in the uri", []string{"{uri}{body}"}, "", "", "", query("q"), true},
-		{"the query", []string{"{query}{body}"}, "", "", "", query("q"), true},
+		{"query in the url", []string{"{url}{body|json}"}, "", "", "", query("q"), true},
+		{"query in the uri", []string{"{uri}\n{body}"}, "", "", "", query("q"), true},
+		{"the query", []string{"{query} {body}"}, "", "", "", query("q"), true},
+		{"a header that runs into the body", []string{"{header.X-Id}{body}"}, "", "", "", header("X-Id"), false},
+		{"a query that does", []string{"{url}{body}"}, "", "", "", query("q"), false},
+		{"a body that does", []string{"{url}{body}"}, "", "", "", body("id"), false},
+		{"a path beside a path", []string{"{body.a}{body.b}"}, "", "", "", body("a"), false},
+		{"a path before a text", []string{"{body.a}:{body.b}"}, "", "", "", body("a"), false},
+		{"a path before a line", []string{"{body.a}\n{body.b}"}, "", "", "", body("a"), false},
+		{"a stamp without one", []string{"{timestamp}{body}"}, "", "header X-Time", "", header("X-Time"), true},
+		{"a body after that", []string{"{timestamp}{body}"}, "", "header X-Time", "", body("id"), true},
+		{"a stamp after an ID", []string{"{id}{timestamp}{body}"}, "", "header X-Time", "header X-Id", header("X-Time"), false},
+		{"an ISO stamp after an ID", []string{"{id}{timestamp}{body}"}, "", "header X-Time rfc3339", "header X-Id", header("X-Id"), true},
+		{"a field of a sorted form", []string{"{form_sorted}"}, "", "", "", form("f"), false},
 		{"the path only", []string{"{path}{body}"}, "", "", "", query("q"), false},
 		{"that key", []string{"{query.q}"}, "", "", "", query("q"), true},
 		{"another key", []string{"{query.q}"}, "", "", "", query("Q"), false},
-		{"hubspot's url", []string{"{url|unescape_reserved}{body}"}, "", "", "", query("q"), true},
+		{"hubspot's url", []string{"{url|unescape_reserved}{body|json}"}, "", "", "", query("q"), true},
 		{"stamp through {timestamp}", []string{"{timestamp}.{body}"}, "", "header X-Time", "", header("x-time"), true},
 		{"stamp beside the body", nil, "", "header X-Time", "", header("X-Time"), false},
 		{"id through {id}", []string{"{id}.{body}"}, "", "", "header X-Id", header("X-Id"), true},
@@ -50,9 +61,9 @@ func TestCovers(t *testing.T) {
 		{"part that is not signed", nil, stamped, "signature", "", part, false},
 		{"part that nothing reads", nil, stamped, "", "", part, false},
 		{"one of two alternatives", []string{"{header.X-Id}{body}", "{body}"}, "", "", "", header("X-Id"), false},
-		{"both alternatives", []string{"{header.X-Id}{body}", "{body}{header.X-Id}"}, "", "", "", header("X-Id"), true},
+		{"both alternatives", []string{"{header.X-Id}.{body}", "{body|json}{header.X-Id}"}, "", "", "", header("X-Id"), true},
 		{"stamp and id, one signed", []string{"{timestamp}.{body}"}, "t={timestamp},i={id},s={signature}", "signature", "signature", part, false},
-		{"stamp and id, both signed", []string{"{timestamp}{id}.{body}"}, "t={timestamp},i={id},s={signature}", "signature", "signature", part, true},
+		{"stamp and id, both signed", []string{"{timestamp}.{id}.{body}"}, "t={timestamp},i={id},s={signature}", "signature", "signature", part, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			spec := Spec{Signatures: []SignatureSpec{{Header: "Sig", Format: test.format}}, Signed: test.signed, Timestamp: testStamp(t, test.stamp)}
@@ -69,7 +80,7 @@ func TestCovers(t *testing.T) {
 func TestCoversWithoutTemplates(t *testing.T) {
 	twilio := mustCompile(t, Spec{Named: "twilio"})
 	for source, want := range map[Source]bool{
-		{SourceForm, "MessageSid"}: true, {SourceBody, "id"}: true, {SourceQuery, "q"}: true,
+		{SourceForm, "MessageSid"}: false, {SourceBody, "id"}: true, {SourceQuery, "q"}: false,
 		{SourceHeader, "I-Twilio-Idempotency-Token"}: false, {Kind: SourceSignature}: false,
 	} {
 		if twilio.Covers(source) != want {

@@ -177,7 +177,7 @@ func (t *Template) hash(h hash.Hash, buf []byte, e *env) ([]byte, error) {
 		switch {
 		case ph == nil:
 			buf = append(buf, t.pieces[i].text...)
-		case ph.variable == varBody && len(ph.funcs) == 0:
+		case ph.isRaw():
 			// The body can be megabytes, so it is not copied.
 			if len(buf) > 0 {
 				h.Write(buf)

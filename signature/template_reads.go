@@ -16,7 +16,7 @@ func (ph *placeholder) addTo(reads *Reads) {
 	switch ph.variable {
 	case varBody:
 		reads.Body = true
-		reads.RawBody = reads.RawBody || len(ph.funcs) == 0
+		reads.RawBody = reads.RawBody || ph.isRaw()
 	case varFormSorted:
 		reads.Body = true
 	case varURL, varURI, varScheme, varHost, varPath, varQuery:

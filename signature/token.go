@@ -48,6 +48,8 @@ func (tokenContent) hash(st *macState, _ *Request, p Parts) error {
 }
 
 func (tokenContent) covers(s Source) bool { return s.Kind == SourceClaim }
+func (tokenContent) holds(s Source) bool  { return s.Kind == SourceClaim }
+func (tokenContent) trusts(variable) bool { return false }
 func (tokenContent) uses(variable) bool   { return false }
 func (tokenContent) Reads() Reads         { return Reads{} }
 

@@ -17,6 +17,9 @@ func checkMatched(s *Scheme, c content, r *Request, p *Parts) error {
 	}
 	var fields []signedField
 	if t, ok := c.(*templateContent); ok {
+		if err := t.checkBounds(r, p); err != nil {
+			return err
+		}
 		fields = t.fields
 	}
 	for _, c := range s.signed { // an app reads the query whichever of them matched
@@ -50,6 +53,9 @@ func checkClaims(claims []*claim, r *Request, p *Parts) error {
 		}
 		if !uniqueJSON(p.claims, c.name) {
 			return refuse(SignatureMalformed, "the token has the claim %s more than once", c.name)
+		}
+		if err := c.checkBounds(r, p); err != nil {
+			return err
 		}
 		want, err := c.Append(nil, r, *p, c.params)
 		if err != nil {

@@ -3,6 +3,7 @@ package webhook
 import (
 	"errors"
 	"hash"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/webhookguard/caddy-webhook-guard/config"
@@ -145,6 +146,12 @@ func (i *identity) keys(scope string, found *names, r *signature.Request, verdic
 // copyKey is the key of what makes a request a copy where its ID does not settle it.
 func (i *identity) copyKey(scope string, r *signature.Request, verdict *signature.Verdict) dedupe.Key {
 	switch i.copies {
+	case config.CopiesByID:
+		// An event that has a name in what is signed is new there, whatever the name is
+		// made to look like.
+		if slices.ContainsFunc(i.ids, func(id config.EventID) bool { return id.Named && verdict.SignedHolds(i.scheme, r, id.Sources) }) {
+			return i.hash("replay", scope, r, verdict, (*signature.Verdict).HashSigned)
+		}
 	case config.CopiesByTemplate:
 		text, err := i.content.Append(nil, r, verdict.Parts, i.scheme.Spec().Params)
 		if err == nil && len(text) > 0 {

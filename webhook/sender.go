@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/webhookguard/caddy-webhook-guard/config"
@@ -49,7 +50,8 @@ func (s *Sender) TellsConflicts() bool { return s.identity.tellsConflicts() }
 // ByIDAlone reports whether an event that has an ID has no other key, so that its copies
 // are recognised by ID alone.
 func (s *Sender) ByIDAlone() bool {
-	return s.Rules.Copies == config.CopiesByID || s.Rules.IDSigned()
+	named := slices.ContainsFunc(s.Rules.ID, func(id config.EventID) bool { return id.Named })
+	return s.Rules.Copies == config.CopiesByID && !named || s.Rules.IDSigned()
 }
 
 // NewKey makes a key of a secret's text, or of a public key where the sender signs with

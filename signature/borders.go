@@ -1,0 +1,251 @@
+package signature
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A MAC is over one text. Where nothing in that text says where one value ends and the next
+// begins, a character can be moved over that border under the same MAC: {path}{id} is the
+// same text for the path /in with the ID 12 and for the path /in1 with the ID 2. So the
+// values beside such a border are not trusted. This file finds the borders of a template.
+//
+// A border is fixed where the text around it can be read in one way only: from the left or
+// from the right, value by value. A value of one length (a digest, a constant) and a stamp
+// say themselves where they end. Any other value ends where a mark follows that it does not
+// hold: a fixed text, the :// of a URL, the date of an ISO stamp, or the brace that begins a
+// JSON body. What a value must not hold for that is checked in each request.
+
+// border is a place between two values whose position nothing fixes.
+type border struct{ left, right *placeholder }
+
+func (b border) String() string {
+	if b.left == b.right {
+		return "the names and values of " + b.left.String()
+	}
+	return b.left.String() + " and " + b.right.String()
+}
+
+// bounds are the borders of a template.
+type bounds struct {
+	values []boundValue
+	// texts are the fixed texts before each value, and after the last one.
+	texts  []string
+	fixed  []bool // the border before each value, and after the last one
+	checks []boundCheck
+}
+
+// boundValue is a value of a template, and what is known of its extent.
+type boundValue struct {
+	*placeholder
+	extent extent
+	stamp  *StampSpec // of a stamp
+	marked bool       // it may be refused for holding a mark
+}
+
+// extent is how a value says where it ends.
+type extent int
+
+const (
+	anyText  extent = iota
+	oneSize         // by its length, or as it is one of a few words
+	aStamp          // by its shape
+	aJSON           // it begins and ends with a brace or bracket
+	pairText        // not even its own parts are told apart
+)
+
+// findBounds finds the borders of a template.
+func (c *compiler) findBounds(t *Template) *bounds {
+	b := &bounds{texts: []string{""}}
+	for i := range t.pieces {
+		p := &t.pieces[i]
+		last := len(b.texts) - 1
+		switch {
+		case p.placeholder == nil:
+			b.texts[last] += string(p.text)
+		case p.placeholder.variable == varParam && len(p.placeholder.funcs) == 0:
+			b.texts[last] += c.spec.Params[p.placeholder.name]
+		default:
+			b.values = append(b.values, c.boundValue(p.placeholder))
+			b.texts = append(b.texts, "")
+		}
+	}
+	n := len(b.values)
+	b.fixed = make([]bool, n+1)
+	b.fixed[0], b.fixed[n] = true, true
+	for i, v := range b.values {
+		if v.extent == aJSON {
+			b.checks = append(b.checks, boundCheck{checkJSON, i, ""})
+		}
+	}
+	for b.fix() {
+	}
+	return b
+}
+
+// fix fixes one more border, and reports whether there was one.
+func (b *bounds) fix() bool {
+	for i := range b.values {
+		if b.fixed[i] && !b.fixed[i+1] && b.endsItself(i) || b.fixed[i+1] && !b.fixed[i] && b.beginsItself(i) {
+			b.fixed[i], b.fixed[i+1] = true, true
+			return true
+		}
+	}
+	return false
+}
+
+func (c *compiler) boundValue(ph *placeholder) boundValue {
+	v := boundValue{placeholder: ph, stamp: c.stampOf(ph)}
+	source, field := ph.source()
+	v.marked = !field || !source.inBody() || slices.ContainsFunc(c.spec.ID, func(id Source) bool { return sameSource(id, source) })
+	switch {
+	case ph.variable == varMethod, ph.variable == varScheme, ph.variable == varSecret, ph.variable == varParam, slices.Contains(ph.funcs, "sha256"):
+		v.extent = oneSize
+	case v.stamp != nil:
+		v.extent = aStamp
+	case ph.isJSON():
+		v.extent, v.marked = aJSON, false
+	case ph.variable == varFormSorted:
+		v.extent, v.marked = pairText, false
+	case ph.variable == varBody:
+		v.marked = false
+	}
+	return v
+}
+
+// stampOf is the stamp that a placeholder writes as it was sent; nil where it writes none.
+func (c *compiler) stampOf(ph *placeholder) *StampSpec {
+	if len(ph.funcs) > 0 {
+		return nil
+	}
+	if ph.variable == varTimestamp {
+		return c.spec.Timestamp
+	}
+	source, ok := ph.source()
+	for _, stamp := range []*StampSpec{c.spec.Timestamp, c.spec.EventTime} {
+		if ok && stamp != nil && sameSource(stamp.Source, source) {
+			return stamp
+		}
+	}
+	return nil
+}
+
+// endsItself reports whether the end of a value is known once its beginning is.
+func (b *bounds) endsItself(i int) bool {
+	v, text := &b.values[i], b.texts[i+1]
+	next := boundValue{placeholder: &placeholder{variable: varSignature}, extent: anyText}
+	if i+1 < len(b.values) {
+		next = b.values[i+1]
+	}
+	switch {
+	case v.extent == oneSize:
+		return true
+	case v.extent == aStamp:
+		return b.check(checkStampEnd, i, "")
+	case v.extent != anyText:
+		return false
+	case text != "" && v.cannotHold(text):
+		return true
+	case text != "" && v.marked && next.extent == aStamp && i+2 < len(b.texts) && b.texts[i+2] != "":
+		return b.check(checkNoStamp, i, text)
+	case text != "":
+		return v.marked && b.check(checkNoText, i, text)
+	case next.variable == varURL:
+		return v.marked && b.check(checkNoText, i, "://")
+	case next.variable == varPath || next.variable == varURI:
+		return v.variable == varHost
+	case next.extent == aStamp && next.stamp.Format == formatRFC3339:
+		return v.marked && b.check(checkNoDate, i, "")
+	case next.extent == aJSON:
+		return v.marked && b.check(checkNoBrace, i, "{[")
+	}
+	return false
+}
+
+// beginsItself reports whether the beginning of a value is known once its end is.
+func (b *bounds) beginsItself(i int) bool {
+	v, text := &b.values[i], b.texts[i]
+	switch {
+	case v.extent == oneSize:
+		return true
+	case v.extent == aStamp:
+		return b.check(checkStampStart, i, "")
+	case v.extent != anyText || i == 0:
+		return false
+	case text != "":
+		return v.cannotHold(text) || v.marked && b.check(checkNoText, i, text)
+	case b.values[i-1].extent == aJSON:
+		return v.marked && b.check(checkNoBrace, i, "}]")
+	}
+	return false
+}
+
+// check adds what a request has to be for a border to be fixed.
+func (b *bounds) check(kind checkKind, i int, text string) bool {
+	b.checks = append(b.checks, boundCheck{kind, i, text})
+	return true
+}
+
+// cannotHold reports whether no request can have the text in this value: headers and URLs
+// hold no line breaks, and URLs no spaces.
+func (v *boundValue) cannotHold(text string) bool {
+	switch v.variable {
+	case varURL, varURI, varPath, varQuery, varHost:
+		return strings.ContainsAny(text, "\r\n\x00 ")
+	case varHeader, varNonce:
+		return strings.ContainsAny(text, "\r\n\x00")
+	}
+	return false
+}
+
+// trusts reports whether both ends of a value are fixed.
+func (b *bounds) trusts(i int) bool {
+	return b.fixed[i] && b.fixed[i+1] && b.values[i].extent != pairText
+}
+
+func (b *bounds) trustsAny(match func(*placeholder) bool) bool {
+	for i, v := range b.values {
+		if b.trusts(i) && match(v.placeholder) {
+			return true
+		}
+	}
+	return false
+}
+
+// open are the borders that are not fixed.
+func (b *bounds) open() []border {
+	var open []border
+	for i, v := range b.values {
+		if i > 0 && !b.fixed[i] {
+			open = append(open, border{b.values[i-1].placeholder, v.placeholder})
+		}
+		if v.extent == pairText {
+			open = append(open, border{v.placeholder, v.placeholder})
+		}
+	}
+	return open
+}
+
+// OpenBorders names the places in what is signed that nothing fixes, so that a character can
+// be moved over them under the same signature: each as "{path} and {id}". [Scheme.Covers] is
+// false for the values beside them.
+func (s *Scheme) OpenBorders() []string {
+	var open []string
+	for _, c := range s.signed {
+		switch c := c.(type) {
+		case *templateContent:
+			for _, border := range c.bounds.open() {
+				open = addNew(open, border.String())
+			}
+		case twilioContent:
+			open = addNew(open, "{url} and the form", "the names and values of the form")
+		}
+	}
+	for _, c := range s.claims {
+		for _, border := range c.bounds.open() {
+			open = addNew(open, fmt.Sprintf("%s in claim %s", border, c.name))
+		}
+	}
+	return open
+}
