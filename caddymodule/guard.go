@@ -162,6 +162,8 @@ func (g *Guard) provision() error {
 	if err != nil {
 		return err
 	}
+	_, builtin := config.Builtin()[g.ProviderName]
+	written := !builtin || len(g.Signed)+len(g.Claim) > 0
 	g.Provider = g.Over(base)
 	if g.sender, err = webhook.New(g.ProviderName, g.Provider); err != nil {
 		return err
@@ -169,6 +171,7 @@ func (g *Guard) provision() error {
 	if g.publicURL, err = resolvePublicURL(g.PublicURL, g.sender.Rules); err != nil {
 		return err
 	}
+	g.warnOfBorders(written)
 	g.counts = g.metrics.of(g.ProviderName, g.scope.line)
 	switch g.OnStoreError {
 	case "":

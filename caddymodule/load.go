@@ -25,6 +25,18 @@ func (g *Guard) warnOfToken() {
 	}
 }
 
+// warnOfBorders warns of places in what is signed that nothing fixes, where the user wrote
+// the template. The catalogue's entries say so themselves.
+func (g *Guard) warnOfBorders(written bool) {
+	open := g.sender.Rules.Scheme.OpenBorders()
+	if !written || len(open) == 0 {
+		return
+	}
+	g.logger.Warn("signed: nothing says where one value ends and the next begins, so that characters can be moved between them under the same signature, and neither is trusted: "+
+		"put a fixed text that they do not hold between them, or write {body|json} where the body is JSON",
+		zap.String("provider", g.ProviderName), zap.Strings("between", open))
+}
+
 // logFilter is the line of a log's filter that hides a header or a query's key.
 func logFilter(source signature.Source) string {
 	if source.Kind == signature.SourceQuery {

@@ -76,7 +76,7 @@ func (r *Resolved) retry() string {
 	}
 	switch {
 	case r.Copies == CopiesByTemplate:
-		by = append(by, "the text of its content line")
+		by = append(by, "the text of its content line"+r.wholeBatch())
 	case r.Copies == CopiesByEvent:
 		by = append(by, r.signedEvent())
 	case len(by) > 0:
@@ -88,6 +88,15 @@ func (r *Resolved) retry() string {
 		by = append(by, allSigned)
 	}
 	return strings.Join(by, ", or ")
+}
+
+// wholeBatch says of a content line that names each element of a list that it is about all of
+// them: a sender that puts one of them into another batch sends another event.
+func (r *Resolved) wholeBatch() string {
+	if len(r.Content.Reads().Each) == 0 {
+		return ""
+	}
+	return ", for the batch as a whole: an element that is sent again in another one reaches the app again"
 }
 
 func (r *Resolved) replay() string {
@@ -102,6 +111,8 @@ func (r *Resolved) replay() string {
 		return r.signedEvent()
 	case r.Copies == CopiesBySigned:
 		return allSigned
+	case slices.ContainsFunc(r.ID, func(id EventID) bool { return id.Named }):
+		return "what is signed, where that names the event; elsewhere its ID, unless that is changed"
 	case len(r.ID) > 0:
 		return "its ID, unless that is changed"
 	}

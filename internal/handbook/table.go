@@ -62,10 +62,10 @@ func openWord(e Entry) string {
 		return "another ID"
 	case len(o.Under) > 0:
 		return "other " + o.Under[len(o.Under)-1].Name
-	case o.Items:
-		return "another batch"
 	case o.Body:
 		return "another body"
+	case len(o.Borders) > 0:
+		return "a moved border"
 	case o.After > 0:
 		return "after " + span(int64(o.After.Seconds()))
 	}
