@@ -93,8 +93,8 @@ func TestHeaderNamesAreAllThatTheGuardReads(t *testing.T) {
 		Timestamp: &signature.StampSpec{Source: sourcesOf("header X-At")[0]},
 		EventTime: &signature.StampSpec{Source: sourcesOf("header X-Event-At")[0]},
 		Signed: []string{
-			"{header.X-Signed}{header.X-Event-At}{body}",
-			"{http.request.header.X-Long|lower}{header.X-Event-At}",
+			"{header.X-Signed}\n{header.X-Event-At}\n{body}",
+			"{http.request.header.X-Long|lower}\n{header.X-Event-At}",
 		},
 		Content: "{header.X-Content}",
 	})

@@ -158,7 +158,7 @@ func (b *bounds) endsItself(i int) bool {
 	case next.extent == aStamp && next.stamp.Format == formatRFC3339:
 		return v.marked && b.check(checkNoDate, i, "")
 	case next.extent == aJSON:
-		return v.marked && b.check(checkNoBrace, i, "{[")
+		return v.marked && b.check(checkNoBrace, i, "{["+byteOrderMark)
 	}
 	return false
 }

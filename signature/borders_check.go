@@ -1,6 +1,7 @@
 package signature
 
 import (
+	"bytes"
 	"regexp"
 	"strings"
 )
@@ -116,9 +117,13 @@ func (b boundReading) holds(check boundCheck) bool {
 // looksJSON reports whether a body is nothing, or begins and ends as JSON objects and lists
 // do. Whether it is valid is for the app to find.
 func looksJSON(body []byte) bool {
+	body = bytes.TrimPrefix(body, []byte(byteOrderMark))
 	first, last := firstByte(body), lastByte(body)
 	return first == 0 || first == '{' && last == '}' || first == '[' && last == ']'
 }
+
+// byteOrderMark may be before JSON. Some senders put it there, and URLs hold none.
+const byteOrderMark = "\ufeff"
 
 func lastByte(body []byte) byte {
 	for i := len(body) - 1; i >= 0; i-- {
