@@ -171,7 +171,7 @@ func (g *Guard) provision() error {
 	if g.publicURL, err = resolvePublicURL(g.PublicURL, g.sender.Rules); err != nil {
 		return err
 	}
-	g.warnOfBorders(written)
+	warnOfBorders(g, written)
 	g.counts = g.metrics.of(g.ProviderName, g.scope.line)
 	switch g.OnStoreError {
 	case "":

@@ -27,8 +27,8 @@ func (g *Guard) warnOfToken() {
 
 // warnOfBorders warns of places in what is signed that nothing fixes, where the user wrote
 // the template. The catalogue's entries say so themselves.
-func (g *Guard) warnOfBorders(written bool) {
-	open := g.sender.Rules.Scheme.OpenBorders()
+func warnOfBorders(g *Guard, written bool) {
+	open := signature.OpenBorders(g.sender.Rules.Scheme)
 	if !written || len(open) == 0 {
 		return
 	}

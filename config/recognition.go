@@ -76,7 +76,7 @@ func (r *Resolved) retry() string {
 	}
 	switch {
 	case r.Copies == CopiesByTemplate:
-		by = append(by, "the text of its content line"+r.wholeBatch())
+		by = append(by, "the text of its content line"+wholeBatch(r.Content))
 	case r.Copies == CopiesByEvent:
 		by = append(by, r.signedEvent())
 	case len(by) > 0:
@@ -92,8 +92,8 @@ func (r *Resolved) retry() string {
 
 // wholeBatch says of a content line that names each element of a list that it is about all of
 // them: a sender that puts one of them into another batch sends another event.
-func (r *Resolved) wholeBatch() string {
-	if len(r.Content.Reads().Each) == 0 {
+func wholeBatch(content *signature.Template) string {
+	if len(content.Reads().Each) == 0 {
 		return ""
 	}
 	return ", for the batch as a whole: an element that is sent again in another one reaches the app again"
@@ -145,7 +145,7 @@ func (r *Resolved) opening() Opening {
 	if !r.Scheme.Signed() {
 		return Opening{Forged: true}
 	}
-	o := Opening{Borders: r.Scheme.OpenBorders(), Body: !r.Scheme.CoversBody()}
+	o := Opening{Borders: signature.OpenBorders(r.Scheme), Body: !r.Scheme.CoversBody()}
 	switch {
 	case r.IDSigned():
 	case r.Copies == CopiesByTemplate:

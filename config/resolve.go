@@ -146,7 +146,7 @@ func (r *Resolved) resolveNames(p Provider) error {
 			id.Signed = id.Signed && r.Scheme.Covers(source)
 		}
 		id.Named = !id.Signed && !slices.ContainsFunc(sources, func(source signature.Source) bool {
-			return source.Kind != signature.SourceForm || !r.Scheme.Holds(source)
+			return source.Kind != signature.SourceForm || !signature.Holds(r.Scheme, source)
 		})
 		r.ID = append(r.ID, id)
 	}
@@ -217,7 +217,7 @@ func (r *Resolved) derivedCopies(p Provider) Copies {
 	switch {
 	case !r.Scheme.Signed():
 		return CopiesByID
-	case p.Answer.remembers() && !r.FreshPerAttempt() && !r.signsOpenID():
+	case p.Answer.remembers() && !r.FreshPerAttempt() && !signsOpenID(r):
 		return CopiesByID
 	case len(p.ID) == 0:
 		return CopiesByEvent
@@ -227,9 +227,9 @@ func (r *Resolved) derivedCopies(p Provider) Copies {
 
 // signsOpenID reports whether an ID is in what is signed and cannot be trusted, as it stands
 // next to an open border. What is signed is then new for each event all the same.
-func (r *Resolved) signsOpenID() bool {
+func signsOpenID(r *Resolved) bool {
 	return slices.ContainsFunc(r.ID, func(id EventID) bool {
-		return !id.Signed && !slices.ContainsFunc(id.Sources, func(source signature.Source) bool { return !r.Scheme.Holds(source) })
+		return !id.Signed && !slices.ContainsFunc(id.Sources, func(source signature.Source) bool { return !signature.Holds(r.Scheme, source) })
 	})
 }
 

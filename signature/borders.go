@@ -56,7 +56,7 @@ const (
 )
 
 // findBounds finds the borders of a template.
-func (c *compiler) findBounds(t *Template) *bounds {
+func findBounds(t *Template, spec *Spec) *bounds {
 	b := &bounds{texts: []string{""}}
 	for i := range t.pieces {
 		p := &t.pieces[i]
@@ -65,9 +65,9 @@ func (c *compiler) findBounds(t *Template) *bounds {
 		case p.placeholder == nil:
 			b.texts[last] += string(p.text)
 		case p.placeholder.variable == varParam && len(p.placeholder.funcs) == 0:
-			b.texts[last] += c.spec.Params[p.placeholder.name]
+			b.texts[last] += spec.Params[p.placeholder.name]
 		default:
-			b.values = append(b.values, c.boundValue(p.placeholder))
+			b.values = append(b.values, newBoundValue(p.placeholder, spec))
 			b.texts = append(b.texts, "")
 		}
 	}
@@ -95,10 +95,10 @@ func (b *bounds) fix() bool {
 	return false
 }
 
-func (c *compiler) boundValue(ph *placeholder) boundValue {
-	v := boundValue{placeholder: ph, stamp: c.stampOf(ph)}
-	source, field := ph.source()
-	v.marked = !field || !source.inBody() || slices.ContainsFunc(c.spec.ID, func(id Source) bool { return sameSource(id, source) })
+func newBoundValue(ph *placeholder, spec *Spec) boundValue {
+	v := boundValue{placeholder: ph, stamp: stampOf(ph, spec)}
+	source, field := sourceOf(ph)
+	v.marked = !field || !source.inBody() || slices.ContainsFunc(spec.ID, func(id Source) bool { return sameSource(id, source) })
 	switch {
 	case ph.variable == varMethod, ph.variable == varScheme, ph.variable == varSecret, ph.variable == varParam, slices.Contains(ph.funcs, "sha256"):
 		v.extent = oneSize
@@ -115,15 +115,15 @@ func (c *compiler) boundValue(ph *placeholder) boundValue {
 }
 
 // stampOf is the stamp that a placeholder writes as it was sent; nil where it writes none.
-func (c *compiler) stampOf(ph *placeholder) *StampSpec {
+func stampOf(ph *placeholder, spec *Spec) *StampSpec {
 	if len(ph.funcs) > 0 {
 		return nil
 	}
 	if ph.variable == varTimestamp {
-		return c.spec.Timestamp
+		return spec.Timestamp
 	}
-	source, ok := ph.source()
-	for _, stamp := range []*StampSpec{c.spec.Timestamp, c.spec.EventTime} {
+	source, ok := sourceOf(ph)
+	for _, stamp := range []*StampSpec{spec.Timestamp, spec.EventTime} {
 		if ok && stamp != nil && sameSource(stamp.Source, source) {
 			return stamp
 		}
@@ -230,7 +230,7 @@ func (b *bounds) open() []border {
 // OpenBorders names the places in what is signed that nothing fixes, so that a character can
 // be moved over them under the same signature: each as "{path} and {id}". [Scheme.Covers] is
 // false for the values beside them.
-func (s *Scheme) OpenBorders() []string {
+func OpenBorders(s *Scheme) []string {
 	var open []string
 	for _, c := range s.signed {
 		switch c := c.(type) {

@@ -79,7 +79,7 @@ func TestOneSignedTextHasOneReading(t *testing.T) {
 				spec.ID = []Source{{SourceHeader, "X-Id"}}
 			}
 			scheme := mustCompile(t, spec)
-			if open := scheme.OpenBorders(); (len(open) > 0) != test.open {
+			if open := OpenBorders(scheme); (len(open) > 0) != test.open {
 				t.Errorf("open borders: %v", open)
 			}
 			most := 0

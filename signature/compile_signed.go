@@ -46,7 +46,7 @@ func (c *compiler) content(t *Template) templateContent {
 	s := c.scheme
 	s.signsTimestamp = s.signsTimestamp || t.uses(varTimestamp)
 	s.signsID = s.signsID || t.uses(varID)
-	content := templateContent{Template: t, params: c.spec.Params, bounds: c.findBounds(t)}
+	content := templateContent{Template: t, params: c.spec.Params, bounds: findBounds(t, &c.spec)}
 	content.freeQuery = !t.Covers(Source{SourceQuery, "any"})
 	reads := t.Reads()
 	for _, source := range reads.Sources {

@@ -25,7 +25,7 @@
 // # How the files are ordered
 //
 // Each file uses only those below it. At the bottom are request.go, json.go,
-// form.go and source.go, then placeholder*.go and template*.go, then key*.go,
+// form.go and source.go, then placeholder*.go, template*.go and borders*.go, then key*.go,
 // format*.go and the content*.go that write what is signed. scheme.go is what
 // compile*.go makes of spec.go, and what verify*.go and sign*.go read.
 package signature

@@ -56,9 +56,9 @@ func (ph placeholder) decodes() bool {
 	return false
 }
 
-// source is the place in a request that the placeholder writes; none for those that only a
+// sourceOf returns the place in a request that a placeholder writes; none for those that only a
 // [Scheme] knows, and for texts of several places.
-func (ph *placeholder) source() (Source, bool) {
+func sourceOf(ph *placeholder) (Source, bool) {
 	var reads Reads
 	ph.addTo(&reads)
 	if len(reads.Sources) != 1 {

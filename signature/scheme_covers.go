@@ -9,14 +9,14 @@ import (
 // Covers reports whether what s reads is under the MAC, whichever of the signed
 // templates matched, so that it can be trusted. It is derived from the templates and
 // never declared. A scheme without signatures covers nothing, and a value next to an
-// open border (see [Scheme.OpenBorders]) is not covered.
-func (s *Scheme) Covers(source Source) bool { return s.signs(source, true) }
+// open border (see [OpenBorders]) is not covered.
+func (s *Scheme) Covers(source Source) bool { return signs(s, source, true) }
 
 // Holds reports whether what s reads goes into what is under the MAC. Unless it is
 // covered too, what is next to it may be taken for a part of it.
-func (s *Scheme) Holds(source Source) bool { return s.signs(source, false) }
+func Holds(s *Scheme, source Source) bool { return signs(s, source, false) }
 
-func (s *Scheme) signs(source Source, trusted bool) bool {
+func signs(s *Scheme, source Source, trusted bool) bool {
 	if len(s.lines) == 0 {
 		return false
 	}
@@ -50,7 +50,7 @@ func (s *Scheme) CoversBody() bool {
 	if !slices.ContainsFunc(s.lines, func(l signatureLine) bool { return l.source != wholeBody }) {
 		return true // the whole body is a token
 	}
-	return s.Holds(wholeBody)
+	return Holds(s, wholeBody)
 }
 
 // CoveredFields returns the parts of the body that are signed where the whole
@@ -69,7 +69,7 @@ func (s *Scheme) CoveredFields() []Source {
 			fields = addNew(fields, c.Reads().Sources...)
 		}
 	}
-	return slices.DeleteFunc(fields, func(f Source) bool { return !f.inBody() || s.spec.Items == "" && !s.Holds(f) })
+	return slices.DeleteFunc(fields, func(f Source) bool { return !f.inBody() || s.spec.Items == "" && !Holds(s, f) })
 }
 
 func signedBy(s *Scheme, c content, source Source, trusted bool) bool {

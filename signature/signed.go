@@ -38,7 +38,7 @@ func (v *Verdict) HashEvent(s *Scheme, h hash.Hash, r *Request) error {
 	}
 	timeless, parts := *r, v.Parts
 	// A stamp next to an open border may hold a part of its neighbour, so it stays.
-	if t := s.spec.Timestamp; t != nil && t.Renewed() && s.Covers(t.Source) == s.Holds(t.Source) {
+	if t := s.spec.Timestamp; t != nil && t.Renewed() && s.Covers(t.Source) == Holds(s, t.Source) {
 		blankStamp(s, &timeless, &parts)
 	}
 	return hashSigned(s, h, &timeless, parts, v.content)

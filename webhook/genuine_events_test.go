@@ -165,6 +165,9 @@ func TestEventsThatAContentLineDoesNotFit(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			seen := make(map[string]string)
 			for _, body := range bodies {
+				if strings.Contains(strings.Join(p.Signed, ""), "|json}") && !strings.HasSuffix(body, "}") && !strings.HasSuffix(body, "]") {
+					continue // refused: only JSON says where it ends beside the URL
+				}
 				w := wire{"", "0123456789abcdef", now, func(r *signature.Request) { r.Body = []byte(body) }}
 				s := sentAs(t, name, p, w)
 				event, refused := s.judge(now)

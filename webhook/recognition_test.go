@@ -71,7 +71,7 @@ func unsignedParts(rules *config.Resolved) []signature.Source {
 	reads := rules.Reads()
 	return slices.DeleteFunc(reads.Sources, func(part signature.Source) bool {
 		scheme := rules.Scheme
-		return scheme.Holds(part) || isSignature(scheme, part) || scheme.Spec().Timestamp != nil && scheme.Spec().Timestamp.Source == part
+		return signature.Holds(scheme, part) || isSignature(scheme, part) || scheme.Spec().Timestamp != nil && scheme.Spec().Timestamp.Source == part
 	})
 }
 
