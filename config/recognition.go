@@ -148,6 +148,11 @@ func (r *Resolved) opening() Opening {
 	o := Opening{Borders: signature.OpenBorders(r.Scheme), Body: !r.Scheme.CoversBody()}
 	switch {
 	case r.IDSigned():
+		if o.AsItIs = !r.NeedsID && r.Copies == CopiesByID; o.AsItIs {
+			for _, id := range r.ID {
+				o.Without = append(o.Without, id.Sources...)
+			}
+		}
 	case r.Copies == CopiesByTemplate:
 		o.Under = r.unsigned()
 	case r.Copies == CopiesByID:

@@ -89,3 +89,21 @@ func summarize(t *testing.T, name string) Summary {
 	}
 	return s
 }
+
+// What is optional may be missing, and then it closes nothing.
+func TestWhatIsOptionalClosesNothing(t *testing.T) {
+	for lines, want := range map[string]string{
+		"id body id\ncontent off":                              "a captured request after 72h",
+		"id body id optional\ncontent off":                     "a captured request, where it has no body id",
+		"id body id optional\nanswer remember":                 "a captured request, where it has no body id",
+		"id body id optional":                                  "a captured request after 72h",
+		"id body id\nevent_time body at":                       "nothing",
+		"id body id\nevent_time body at optional":              "a captured request without body at after 72h",
+		"id header X-Id\ncontent off\nevent_time body at unix": "a captured request under another ID, for 72h",
+	} {
+		rules := resolve(t, parse(t, "signature X-Sig\n"+lines))
+		if got := rules.Recognition().StaysOpen; got != want {
+			t.Errorf("%q: %s, want %s", lines, got, want)
+		}
+	}
+}

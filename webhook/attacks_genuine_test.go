@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tidwall/sjson"
 	"gopkg.in/yaml.v3"
 
 	"github.com/webhookguard/caddy-webhook-guard/config"
@@ -43,6 +44,23 @@ func genuineOf(t *testing.T, name string, p config.Provider) []*genuine {
 		return nil // whoever has the token can send anything
 	}
 	all := []*genuine{{name: "sample", sender: s.sender, secrets: s.secrets, now: now, request: *s.request}}
+	if slices.Contains(s.sender.Rules.Methods, "GET") {
+		get := sentAs(t, name, p.WithParams(), wire{id: "0123456789abcdef", at: now, change: func(r *signature.Request) {
+			r.Method, r.Query, r.Body = "GET", "a=1&MessageSid=SM1&SmsStatus=sent", nil
+			delete(r.Header, "Content-Type")
+		}})
+		all = append(all, &genuine{name: "GET", sender: get.sender, secrets: get.secrets, now: now, request: *get.request})
+	}
+	if p.OptionalID {
+		less := sentAs(t, name, p.WithParams(), wire{id: "0123456789abcdef", at: now, change: func(r *signature.Request) {
+			for _, source := range p.ID {
+				if source.Kind == signature.SourceBody {
+					r.Body, _ = sjson.DeleteBytes(r.Body, source.Name)
+				}
+			}
+		}})
+		all = append(all, &genuine{name: "without its ID", sender: less.sender, secrets: less.secrets, now: now, request: *less.request})
+	}
 	all = append(all, recorded(t, name, s.sender)...)
 	for i, g := range all {
 		event, refused := g.judge(g.request)
@@ -69,6 +87,8 @@ var shapes = map[string]string{
 	"an object as PHP writes it":    "signature X-Sig\nsigned {body.data|php_json}\nid body data.id\nevent body data.type",
 	"a field that may be missing":   "signature X-Sig\nsigned {body.id}.{body.kind|optional}\nid body id",
 	"elements":                      "signature body sig\nitems list\nsigned {body.id}.{body.risk}\ncontent {body.list.*.id}",
+	"an answer that is remembered":  "signature X-Sig\nid body id optional\nanswer remember",
+	"an ID in some events":          "signature X-Sig\nid body id optional\ncontent off",
 	"an unsigned stamp and type":    "signature X-Sig\ntimestamp header X-Stamp\nid header X-Id\nevent header X-Type",
 	"everything in the query":       "signature query sig\nsigned {body}.{query.a}\nid query a",
 	"a type in the query":           "signature X-Sig\nid body id\nevent query type",

@@ -129,13 +129,10 @@ func (g *genuine) readHeaders() (names []string) {
 // staysOpen reports whether the entry says that such a variant passes.
 func (g *genuine) staysOpen(r *signature.Request) bool {
 	opening := g.sender.Rules.Recognition().Opening
-	if opening.AsItIs {
-		return true
-	}
 	closed := len(opening.Without) > 0 && !slices.ContainsFunc(opening.Without, func(s signature.Source) bool { return !s.Read(&g.request, signature.Parts{}).Found })
-	return !closed && slices.ContainsFunc(opening.Under, func(s signature.Source) bool {
+	return !closed && (opening.AsItIs || slices.ContainsFunc(opening.Under, func(s signature.Source) bool {
 		return s.Read(&g.request, signature.Parts{}) != s.Read(r, signature.Parts{})
-	})
+	}))
 }
 
 // changedSigned names something that the sender signed and that is another in a request.
