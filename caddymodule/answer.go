@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
@@ -69,7 +68,6 @@ func (a *heldAnswer) Write(p []byte) (int, error) {
 	if excess := len(a.held) - maxHeld; excess > 0 {
 		a.start()
 		a.send(a.held[:excess])
-		a.reader.rest(a.w)
 		a.held = append(a.held[:0], a.held[excess:]...)
 	}
 	return len(p), nil
@@ -133,7 +131,7 @@ func (a *heldAnswer) result() webhook.Result {
 	return webhook.UpstreamFailed
 }
 
-// send writes to the sender, as long as that reads.
+// send writes a part of the answer to the sender, as long as that reads.
 func (a *heldAnswer) send(p []byte) {
 	if a.lost {
 		return
@@ -141,6 +139,7 @@ func (a *heldAnswer) send(p []byte) {
 	a.reader.limit(a.w)
 	_, err := a.w.Write(p)
 	a.lost = err != nil
+	a.reader.rest(a.w)
 }
 
 func (a *heldAnswer) start() {
@@ -163,8 +162,10 @@ func (a *heldAnswer) start() {
 // release sends what was held, with the trailers that the app set after its body.
 func (a *heldAnswer) release() {
 	a.start()
-	a.reader.until = time.Time{} // the event is settled: only its answer is left
-	a.send(a.held)
+	a.reader.limitLast(a.w)
+	if !a.lost {
+		_, _ = a.w.Write(a.held) // the sender may have gone
+	}
 	a.held = nil
 	header := a.w.Header()
 	a.copyUnannounced(header)

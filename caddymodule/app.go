@@ -58,7 +58,8 @@ type App struct {
 	key   string       // the reference to it that this app holds
 	ended bool
 
-	scopes scopes
+	scopes  scopes
+	servers knownConns
 }
 
 // CaddyModule implements caddy.Module.

@@ -145,6 +145,7 @@ func (g *Guard) Provision(ctx caddy.Context) error {
 	if err := checkHeaderNames(g.sender.Rules.Reads().Headers(), server); err != nil {
 		return fmt.Errorf("webhook_guard: provider %q: %w", g.ProviderName, err)
 	}
+	g.app.servers.add(server)
 	g.warnOfToken()
 	if !g.secrets.ofTenants() && g.scope.holdsHost(g.before) && !namesHosts(ctx) {
 		g.logger.Warn("the scope holds the host, and requests to any host reach the guard: one captured event passes once for each name that its sender makes up: name the hosts of the site",

@@ -74,7 +74,8 @@ func (x *exchange) confirm(reply *webhook.Reply) error {
 	if reply.Status != http.StatusNoContent {
 		header.Set("Content-Length", strconv.Itoa(len(reply.Body))) // some senders take no chunks
 	}
-	newReader(x.guard.sender, x.r, time.Time{}).limit(x.w)
+	sender := newReader(x.guard.sender, x.r, time.Time{})
+	sender.limitLast(x.w)
 	x.w.WriteHeader(reply.Status)
 	_, _ = x.w.Write([]byte(reply.Body)) // the sender may have gone
 	return nil
@@ -104,7 +105,8 @@ func (x *exchange) duplicate(done finished) error {
 	if again.Reply.ContentType != "" {
 		header.Set("Content-Type", again.Reply.ContentType)
 	}
-	newReader(x.guard.sender, x.r, time.Time{}).limit(x.w)
+	sender := newReader(x.guard.sender, x.r, time.Time{})
+	sender.limitLast(x.w)
 	x.w.WriteHeader(again.Status)
 	_, _ = x.w.Write([]byte(again.Reply.Body)) // the sender may have gone
 	return nil

@@ -2,10 +2,13 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net"
 	"net/http"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -103,6 +106,89 @@ func TestAttackSenderDoesNotReadItsAnswer(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// stalledConn is a connection whose client stops reading after some bytes, whatever its
+// windows allow.
+type stalledConn struct {
+	net.Conn
+	left  atomic.Int64
+	ended chan struct{}
+}
+
+func (c *stalledConn) Read(p []byte) (int, error) {
+	left := c.left.Load()
+	if left <= 0 {
+		<-c.ended
+		return 0, net.ErrClosed
+	}
+	n, err := c.Conn.Read(p[:min(int64(len(p)), left)])
+	c.left.Add(-int64(n))
+	return n, err
+}
+
+// Not even where its connection moves no byte does a sender of several events over HTTP/2
+// keep them.
+func TestAttackSenderStallsItsConnection(t *testing.T) {
+	t.Parallel()
+	app := testbed.StartApp(t, func(d testbed.Delivery) testbed.Answer {
+		return testbed.Answer{Body: bytes.Repeat([]byte("0123456789abcdef"), mebibyte)}
+	})
+	g := site{
+		store: "memory", global: "servers {\n\t\tprotocols h1 h2c\n\t}",
+		routes: route("", "docrouter", proxy(app), secretOf(testbed.DocRouter()), "timeout 4s", "body_timeout 1s"),
+	}.start(t)
+	conn := &stalledConn{ended: make(chan struct{})}
+	conn.left.Store(mebibyte)
+	client := &http.Transport{Protocols: new(http.Protocols), MaxConnsPerHost: 1, DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		var d net.Dialer
+		tcp, err := d.DialContext(ctx, network, addr)
+		if err == nil {
+			err = tcp.(*net.TCPConn).SetReadBuffer(4 << 10)
+		}
+		conn.Conn = tcp
+		return conn, err
+	}}
+	client.Protocols.SetUnencryptedHTTP2(true)
+	const events = 8
+	s := testbed.DocRouter()
+	warm, err := http.NewRequest(http.MethodGet, g.URL("/"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := client.RoundTrip(warm)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	conn.left.Store(100)
+	ctx, cancel := context.WithCancel(t.Context())
+	var sent sync.WaitGroup
+	t.Cleanup(func() {
+		cancel()
+		close(conn.ended)
+		sent.Wait()
+	})
+	for range events {
+		e := testbed.Event{}.Fill()
+		req := withBody(s.Request(t, g.URL(""), e), s.Body(e)).WithContext(ctx)
+		sent.Go(func() {
+			if resp, err := client.RoundTrip(req); err == nil {
+				_ = resp.Body.Close()
+			}
+		})
+	}
+	app.WaitCount(events)
+	testbed.Eventually(t, 20*time.Second, func() bool {
+		return metric(g, "webhook_guard_in_flight") == 0 && metric(g, "webhook_guard_buffered_bytes") == 0
+	}, "the events are settled and their memory is free")
+	begun := time.Now()
+	if err := g.Stop(); err != nil {
+		t.Errorf("the gateway ended badly: %v", err)
+	}
+	if took := time.Since(begun); took > 20*time.Second {
+		t.Errorf("the gateway took %s to stop", took)
 	}
 }
 
