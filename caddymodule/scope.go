@@ -153,20 +153,24 @@ func chosenBySender(name string) bool {
 // fingerprint digests what must not differ between guards that share a scope: the
 // provider, the secrets, what is signed, and what the ID is.
 func (g *Guard) fingerprint() [sha256.Size]byte {
-	var values []string
+	var values, definitions []string
 	for _, s := range slices.Concat(g.Secret, g.PublicKey) {
 		// Resolved, because two placeholders may hold one secret; but not what is in
 		// files, which may change.
 		text := s.Value
 		if !s.PerRequest {
 			text, _ = placeholder.Parse(text).WithoutFiles()
+		} else {
+			for _, name := range placeholder.Parse(text).Names() {
+				definitions = append(definitions, g.before.Definition(name)...)
+			}
 		}
 		values = append(values, text)
 	}
 	slices.Sort(values) // their order means nothing, and neither does one that is there twice
 	values = slices.Compact(values)
 	encoded, _ := json.Marshal([]any{ // strings only: cannot fail
-		g.ProviderName, values, g.SecretEncoding, g.SecretPrefix, g.Token, g.Signature, g.Signed, g.SignedFunctions, g.Items, g.Scheme, g.Claim, g.ID, g.OrID,
+		g.ProviderName, values, definitions, g.SecretEncoding, g.SecretPrefix, g.Token, g.Signature, g.Signed, g.SignedFunctions, g.Items, g.Scheme, g.Claim, g.ID, g.OrID,
 	})
 	return sha256.Sum256(encoded)
 }

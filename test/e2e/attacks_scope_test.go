@@ -97,6 +97,34 @@ func TestAttackScopeThatTheSecretDoesNotDependOn(t *testing.T) {
 	}
 }
 
+// Two guards that share a scope have the same secrets, in whatever words they are written.
+func TestAttackScopeOfOtherSecrets(t *testing.T) {
+	guard := func(path, before, lines string) string {
+		return "handle /" + path + " {\nroute {\n" + before + "\nwebhook_guard github {\n" + lines + "\n}\nrespond ok\n}\n}\n"
+	}
+	tenants := func(key string) string { return "map {host} {tenant} {key} {\na.test acme " + key + "\n}" }
+	const perRequest = "secret {key} per_request\nscope {tenant}"
+	t.Setenv("SHARED_SCOPE", "shared")
+	for what, c := range map[string]struct {
+		first, second string
+		refused       bool
+	}{
+		"other secrets":           {guard("a", "", "secret "+oneSecret+"\nscope shared"), guard("b", "", "secret "+oneSecret+"2\nscope shared"), true},
+		"a scope in other words":  {guard("a", "", "secret "+oneSecret+"\nscope shared"), guard("b", "", "secret "+oneSecret+"2\nscope {env.SHARED_SCOPE}"), true},
+		"one secret more":         {guard("a", "", "secret "+oneSecret+"\nscope shared"), guard("b", "", "secret "+oneSecret+"\nsecret "+oneSecret+"2\nscope shared"), true},
+		"another encoding":        {guard("a", "", "secret 0123456789abcdef0123456789abcdef\nscope shared"), guard("b", "", "secret 0123456789abcdef0123456789abcdef\nsecret_encoding hex\nscope shared"), true},
+		"maps of other secrets":   {guard("a", tenants("{env.A}"), perRequest), guard("b", tenants("{env.B}"), perRequest), true},
+		"maps of the same":        {guard("a", tenants("{env.A}"), perRequest), guard("b", tenants("{env.A}"), perRequest), false},
+		"maps of other routes":    {guard("a", "map {header.X} {tenant} {key} {\na acme {env.A}\n}", perRequest), guard("b", "map {host} {tenant} {\ndefault b\n}", "secret "+oneSecret+"\nscope b-{tenant}"), false},
+		"the same, in two orders": {guard("a", "", "secret "+oneSecret+"\nsecret "+oneSecret+"2\nscope shared"), guard("b", "", "secret "+oneSecret+"2\nsecret "+oneSecret+"\nscope shared"), false},
+	} {
+		out, err := validate(t, "Caddyfile", "http://a.test {\n"+c.first+c.second+"}\n")
+		if c.refused != (err != nil) || c.refused && !containsAll(out, "other secrets", "scope <name>") || strings.Contains(out, oneSecret) {
+			t.Errorf("%s: %v, %s", what, err, out)
+		}
+	}
+}
+
 // One host in any spelling is one scope and one tenant, through maps as well.
 func TestAttackHostInManySpellings(t *testing.T) {
 	t.Parallel()

@@ -39,9 +39,9 @@ http://:{$PORT} {
 		reverse_proxy %[2]s
 	}
 	handle /c/webhooks/struktr {
-		map {query.tenant} {tenant} {
-			one first
-			two second
+		map {host} {tenant} {
+			one.test first
+			two.test second
 			default third
 		}
 		webhook_guard struktr {
@@ -170,7 +170,7 @@ func knownSeries(t *testing.T, g *testbed.Gateway) {
 
 	ofTenant := func(tenant string, e testbed.Event) *http.Request {
 		req := struktr.Request(t, g.URL("/c"), e)
-		req.URL.RawQuery = "tenant=" + tenant
+		req.Host = tenant + ".test"
 		return req
 	}
 	want(t, testbed.Do(t, ofTenant("one", e)), 200, "forwarded")

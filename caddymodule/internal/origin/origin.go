@@ -4,6 +4,7 @@ package origin
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -50,6 +51,31 @@ func IsHost(name string) bool { return name == Host || strings.HasPrefix(name, L
 func (o Outputs) Set(name string) bool {
 	_, set := o[name]
 	return set
+}
+
+// Definition is what the placeholder is made of, in words that differ where it may hold
+// something else. It says nothing of what nothing visible sets.
+func (o Outputs) Definition(name string) []string {
+	seen := make(map[string]bool)
+	var words []string
+	var define func(name string)
+	define = func(name string) {
+		out, set := o[name]
+		if !set || seen[name] {
+			return
+		}
+		seen[name] = true
+		texts := slices.Concat(out.sources, out.values)
+		words = append(words, name, strconv.Itoa(len(texts)))
+		words = append(words, texts...)
+		for _, text := range texts {
+			for _, inner := range placeholder.Parse(text).Names() {
+				define(inner)
+			}
+		}
+	}
+	define(name)
+	return words
 }
 
 func (o Outputs) roots(name string, texts func(output) []string, seen []string) []string {

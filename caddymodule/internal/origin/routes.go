@@ -41,6 +41,9 @@ func Before(ctx caddy.Context) Outputs {
 			if loading >= 0 && i > loading {
 				break
 			}
+			if i < loading && (route.Terminal || route.Group != "" && route.Group == routes[loading].Group) {
+				continue // a request that takes it does not come here
+			}
 			for _, handler := range route.Handlers {
 				o.addHandler(handler)
 			}
