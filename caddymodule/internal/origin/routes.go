@@ -1,6 +1,7 @@
 package origin
 
 import (
+	"bytes"
 	"encoding/json"
 	"slices"
 
@@ -35,7 +36,8 @@ func Loading(routes caddyhttp.RouteList) int {
 // Before finds what is set before the handler that is being provisioned, and beside it.
 func Before(ctx caddy.Context) Outputs {
 	o := make(Outputs)
-	for _, routes := range Routes(ctx) {
+	lists := Routes(ctx)
+	for depth, routes := range lists {
 		loading := Loading(routes)
 		for i, route := range routes {
 			if loading >= 0 && i > loading {
@@ -48,11 +50,19 @@ func Before(ctx caddy.Context) Outputs {
 				o.addHandler(handler)
 			}
 			for _, raw := range route.HandlersRaw {
-				o.addRaw(raw)
+				if depth == len(lists)-1 || !leadsToGuard(raw) {
+					o.addRaw(raw)
+				}
 			}
 		}
 	}
 	return o
+}
+
+// leadsToGuard reports whether a handler is, or may be, one that the next list of routes is
+// in. What is in that is looked at there.
+func leadsToGuard(raw json.RawMessage) bool {
+	return bytes.Contains(raw, []byte(`"subroute"`)) && bytes.Contains(raw, []byte(`"webhook_guard"`))
 }
 
 func (o Outputs) addHandler(handler caddyhttp.MiddlewareHandler) {
