@@ -127,6 +127,9 @@ func TestHandshakeAnswers(t *testing.T) {
 		{"asana", "POST", "", "", `{"events":[]}`, true, 200, "", "", ""},
 		{"terraform", "POST", "", "", `{"notifications":[{"trigger":"verification"}]}`, true, 200, "", "", ""},
 		{"monday", "POST", "", "", `{"challenge":"3eZb"}`, true, 200, json, `{"challenge":"3eZb"}`, ""},
+		{"azure-event-grid", "POST", "", "Aeg-Event-Type: SubscriptionValidation",
+			`[{"id":"1","eventType":"Microsoft.EventGrid.SubscriptionValidationEvent","data":{"validationCode":"512d38b6-c7b8"}}]`, true, 200, json, `{"validationResponse":"512d38b6-c7b8"}`, ""},
+		{"azure-event-grid", "OPTIONS", "", "WebHook-Request-Origin: eventgrid.azure.net", "", false, 200, "", "", "WebHook-Allowed-Origin: eventgrid.azure.net"},
 
 		{"meta verify-me", "GET", "hub.mode=subscribe&hub.verify_token=verify-me&hub.challenge=1158201444", "", "", false, 200, plain, "1158201444", ""},
 		{"strava verify-me", "GET", "hub.mode=subscribe&hub.verify_token=verify-me&hub.challenge=15f7", "", "", false, 200, json, `{"hub.challenge":"15f7"}`, ""},
@@ -228,6 +231,9 @@ func TestHandshakeRefusesAndForwards(t *testing.T) {
 		{"xero", "POST", "", "X-Sig: " + strings.Repeat("00", 32), `{"events":[]}`, false, 401, "signature_invalid"},
 		{"xero", "POST", "", "", `{"events":[{}]}`, true, 202, "forwarded"},
 		{"zoom", "POST", "", "", `{"event":"endpoint.url_validation","payload":{"plainToken":"a"}}`, false, 401, "signature_missing"},
+		{"azure-event-grid", "POST", "", "Aeg-Event-Type: SubscriptionValidation",
+			`[{"eventType":"Microsoft.EventGrid.SubscriptionValidationEvent","data":{"validationCode":"5"}}]`, false, 401, "signature_missing"},
+		{"azure-event-grid", "OPTIONS", "", "WebHook-Request-Origin: evil.example", "", false, 405, "method_not_allowed"},
 
 		// Tokens.
 		{"meta verify-me", "GET", "hub.mode=subscribe&hub.verify_token=wrong&hub.challenge=1", "", "", false, 401, "token_invalid"},

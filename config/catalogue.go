@@ -85,14 +85,18 @@ func (c Catalogue) Get(name string) (Provider, error) {
 }
 
 // Similar returns the known names that contain the given one, are contained in it, or
-// differ from it by at most two letters, five at most.
+// differ from it by the fewest letters, two at most. They are five at most.
 func Similar(name string, all []string) []string {
 	name = strings.ToLower(name)
+	allowed := min(2, len(name)-1)
+	for _, known := range all {
+		allowed = min(allowed, distance(name, strings.ToLower(known)))
+	}
 	var names []string
 	for _, known := range all {
 		lower := strings.ToLower(known)
 		held := len(name) > 2 && (strings.Contains(lower, name) || strings.Contains(name, lower))
-		if held || distance(name, lower) <= min(2, len(name)-1) {
+		if held || distance(name, lower) <= allowed {
 			names = append(names, known)
 		}
 	}

@@ -89,6 +89,31 @@ func as(body string, r signature.Request) signature.Request {
 	return r
 }
 
+// mailgunFields are those that Mailgun's routes send beside a message.
+func mailgunFields(at time.Time, token string) (names, values []string) {
+	stamp := strconv.FormatInt(at.Unix(), 10)
+	return []string{"timestamp", "token", "signature"}, []string{stamp, token, hex.EncodeToString(mac256(stamp + token))}
+}
+
+func mailgunForm(at time.Time, token string) signature.Request {
+	names, values := mailgunFields(at, token)
+	body := "subject=hello"
+	for i := range names {
+		body += "&" + names[i] + "=" + values[i]
+	}
+	return form(body)
+}
+
+// mailgunMultipart is a message with an attachment.
+func mailgunMultipart(at time.Time, token string) signature.Request {
+	names, values := mailgunFields(at, token)
+	body := "--b1\r\nContent-Disposition: form-data; name=\"attachment-1\"; filename=\"a.txt\"\r\n\r\nhello\r\n"
+	for i := range names {
+		body += "--b1\r\nContent-Disposition: form-data; name=\"" + names[i] + "\"\r\n\r\n" + values[i] + "\r\n"
+	}
+	return post(body+"--b1--\r\n", "Content-Type", "multipart/form-data; boundary=b1")
+}
+
 func docusign(body string) signature.Request {
 	return post(body, "X-DocuSign-Signature-1", base64.StdEncoding.EncodeToString(mac256(body)))
 }
@@ -138,6 +163,9 @@ func TestWhatEntriesTakeForOneEvent(t *testing.T) {
 		"a captured push of Gogs, as a form":          {"gogs", gitea(push, "d1"), as(pushForm, gitea(push, "d9")), true},
 		"a captured form of Gogs, as JSON":            {"gogs", as(pushForm, gitea(push, "d1")), gitea(push, "d9"), true},
 		"two pushes as forms":                         {"gogs", as(pushForm, gitea(push, "d1")), as("payload=%7B%7D", gitea("{}", "d2")), false},
+		"a routed message's retry":                    {"mailgun-inbound", mailgunForm(now, "t1"), mailgunForm(now, "t1"), true},
+		"another message beside a captured signature": {"mailgun-inbound", mailgunForm(now, "t1"), mailgunMultipart(now, "t1"), true},
+		"two messages, one with an attachment":        {"mailgun-inbound", mailgunForm(now, "t1"), mailgunMultipart(now, "t2"), false},
 		"a batch without a list":                      {"xero", xero(`{"n":1}`), xero(`{"n":2}`), false},
 		"two XML messages":                            {"docusign", docusign(`<a>1</a>`), docusign(`<a>2</a>`), false},
 		"an XML message's retry":                      {"docusign", docusign(`<a>1</a>`), docusign(`<a>1</a>`), true},

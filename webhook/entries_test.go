@@ -168,6 +168,8 @@ func (s sent) putToken(t *testing.T, token string) {
 		s.request.Header["Authorization"] = []string{"Bearer " + token}
 	case source.Kind == signature.SourceHeader:
 		s.request.Header[source.Name] = []string{token}
+	case source.Kind == signature.SourceQuery:
+		s.request.Query = source.Name + "=" + token
 	case source.Kind == signature.SourceBody:
 		body, err := sjson.SetBytes(s.request.Body, source.Name, token)
 		if err != nil {

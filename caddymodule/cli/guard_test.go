@@ -76,7 +76,7 @@ func sendTo(t *testing.T, provider string, flags ...string) (j *judging, out str
 	j = newJudging(t, provider)
 	g := newGateway(t, j.ServeHTTP)
 	t.Setenv("GUARD_SECRET", secretOf(provider))
-	args := append([]string{provider, g.URL + "/in?token=opens&x=1", "--secret-env", "GUARD_SECRET"}, flags...)
+	args := append([]string{provider, g.URL + "/in?key=opens&x=1", "--secret-env", "GUARD_SECRET"}, flags...)
 	for key, value := range paramsOf(provider) {
 		args = append(args, "--param", key+"="+value)
 	}
@@ -88,18 +88,35 @@ func sendTo(t *testing.T, provider string, flags ...string) (j *judging, out str
 // has a token can write any body, so that without an ID it says nothing.
 var unnamed = map[string]string{
 	"acuity":                   "an action and an appointment",
+	"alertmanager":             "alerts, which are repeated on purpose",
+	"bitwarden":                "a token and no ID",
 	"buildkite-token":          "a token and no ID",
 	"bunny-stream":             "a video and a status",
+	"clickup":                  "an event and a task",
 	"cloudflare-notifications": "a token and no ID",
+	"datadog":                  "a token and no ID",
 	"dropbox":                  "accounts",
 	"ethoca":                   "a token and no ID",
+	"grafana":                  "alerts, which are repeated on purpose",
+	"grafana-oncall":           "a token and no ID",
+	"harbor":                   "a token and no ID",
 	"huggingface":              "a token and no ID",
+	"lidarr":                   "a token and no ID",
 	"microsoft-graph":          "what changed",
 	"microsoft-sharepoint":     "the list that changed",
 	"mollie-classic":           "a payment",
+	"n8n":                      "a token and no ID",
+	"new-relic":                "a token and no ID",
+	"node-red":                 "a token and no ID",
 	"nuvemshop":                "a store, an event and an object",
+	"opsgenie":                 "a token and no ID",
+	"radarr":                   "a token and no ID",
 	"shipstation-v1":           "where to fetch what changed",
+	"sonarr":                   "a token and no ID",
+	"strapi":                   "a token and no ID",
+	"uptime-kuma":              "a token and no ID",
 	"zift":                     "a token and no ID",
+	"zuora":                    "a token and no ID",
 }
 
 // Every event that is made is a new one to a guard, whatever the sample, and a repetition

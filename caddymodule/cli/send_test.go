@@ -58,7 +58,7 @@ func takes(result webhook.Result, status int, body string) http.HandlerFunc {
 func (g *gateway) send(t *testing.T, provider string, flags ...string) string {
 	t.Helper()
 	t.Setenv("GUARD_SECRET", secretOf(provider))
-	args := append([]string{provider, g.URL + "/in?token=opens&x=1", "--secret-env", "GUARD_SECRET"}, flags...)
+	args := append([]string{provider, g.URL + "/in?key=opens&x=1", "--secret-env", "GUARD_SECRET"}, flags...)
 	for key, value := range paramsOf(provider) {
 		args = append(args, "--param", key+"="+value)
 	}
@@ -137,8 +137,8 @@ func TestForgeDoesNotVerify(t *testing.T) {
 	}
 	g := newGateway(t, takes(webhook.TokenInvalid, 401, ""))
 	g.send(t, "okrapdf", "--forge")
-	if query := g.got[0].URL.Query(); !strings.HasPrefix(query.Get("token"), "forged-") {
-		t.Errorf("the token is %q", query.Get("token"))
+	if query := g.got[0].URL.Query(); !strings.HasPrefix(query.Get("key"), "forged-") {
+		t.Errorf("the token is %q", query.Get("key"))
 	}
 }
 

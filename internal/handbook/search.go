@@ -18,7 +18,6 @@ const (
 	matchPart
 	matchDocs
 	matchComment
-	matchNearly
 	noMatch
 )
 
@@ -38,19 +37,19 @@ func Search(catalogue config.Catalogue, query string) (found, unsupported []stri
 	for name, gap := range config.Unsupported {
 		gaps[name] = rankAll(words, name, gap.Title, "", "")
 	}
-	worst := matchComment
-	if len(best(ranks, worst))+len(best(gaps, worst)) == 0 {
-		worst = matchNearly // which counts where nothing else matches
+	found, unsupported = best(ranks), best(gaps)
+	if len(found)+len(unsupported) == 0 && len(words) == 1 {
+		return config.Similar(words[0], catalogue.Names()), config.Similar(words[0], slices.Sorted(maps.Keys(config.Unsupported)))
 	}
-	return best(ranks, worst), best(gaps, worst)
+	return found, unsupported
 }
 
-// best lists the names that match at least as well as worst.
-func best(ranks map[string]int, worst int) []string {
+// best lists the names that match, the best first.
+func best(ranks map[string]int) []string {
 	names := slices.SortedFunc(maps.Keys(ranks), func(a, b string) int {
 		return cmp.Or(cmp.Compare(ranks[a], ranks[b]), cmp.Compare(a, b))
 	})
-	return slices.DeleteFunc(names, func(name string) bool { return ranks[name] > worst })
+	return slices.DeleteFunc(names, func(name string) bool { return ranks[name] == noMatch })
 }
 
 // rankAll is the rank of the word that matches worst.
@@ -84,8 +83,6 @@ func rank(word, name, title, docs, comment string) int {
 		return matchDocs
 	case slices.Contains(wordsOf(comment), word):
 		return matchComment
-	case len(config.Similar(word, []string{name})) > 0:
-		return matchNearly
 	}
 	return noMatch
 }
