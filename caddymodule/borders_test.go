@@ -20,13 +20,14 @@ func TestOpenBordersOfOnesOwnAreWarnedOf(t *testing.T) {
 		lines    config.Provider
 		want     string // "" where there is nothing to warn of
 	}{
-		"two headers":         {"acme", config.Provider{Signature: inHeader, Signed: []string{"{header.X-A}{header.X-B}"}}, "{header.X-A} and {header.X-B}"},
-		"a header and a body": {"acme", config.Provider{Signature: inHeader, Signed: []string{"{header.X-A}{body}"}}, "{header.X-A} and {body}"},
-		"fields with a text":  {"acme", config.Provider{Signature: inHeader, Signed: []string{"{body.a}:{body.b}"}}, "{body.a} and {body.b}"},
-		"over an entry":       {"github", config.Provider{Signed: []string{"{path}{body}"}}, "{path} and {body}"},
-		"a text between":      {"acme", config.Provider{Signature: inHeader, Signed: []string{"{header.X-A}.{body}"}}, ""},
-		"JSON":                {"acme", config.Provider{Signature: inHeader, Signed: []string{"{url}{body|json}"}}, ""},
-		"an entry":            {"plivo-v2", config.Provider{}, ""},
+		"two headers":                      {"acme", config.Provider{Signature: inHeader, Signed: []string{"{header.X-A}{header.X-B}"}}, "{header.X-A} and {header.X-B}"},
+		"a header and a body":              {"acme", config.Provider{Signature: inHeader, Signed: []string{"{header.X-A}{body}"}}, "{header.X-A} and {body}"},
+		"fields with a text":               {"acme", config.Provider{Signature: inHeader, Signed: []string{"{body.a}:{body.b}"}}, "{body.a} and {body.b}"},
+		"over an entry":                    {"github", config.Provider{Signed: []string{"{path}{body}"}}, "{path} and {body}"},
+		"over one with a time in its body": {"struktr", config.Provider{Signed: []string{"{path}{body}"}}, "{path} and {body}"},
+		"a text between":                   {"acme", config.Provider{Signature: inHeader, Signed: []string{"{header.X-A}.{body}"}}, ""},
+		"JSON":                             {"acme", config.Provider{Signature: inHeader, Signed: []string{"{url}{body|json}"}}, ""},
+		"an entry":                         {"plivo-v2", config.Provider{}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			core, logs := observer.New(zapcore.WarnLevel)

@@ -168,7 +168,7 @@ func (r *Resolved) opening() Opening {
 	switch {
 	case r.stampSigned():
 		o.For = r.Window.MaxAge
-	case r.Scheme.Spec().EventTime != nil:
+	case r.Scheme.Spec().EventTime != nil && r.Scheme.Covers(r.Scheme.Spec().EventTime.Source):
 		o.For = r.DedupeTTL
 		if event := r.Scheme.Spec().EventTime; event.Optional && !o.open() {
 			o.Timeless = event.Source
