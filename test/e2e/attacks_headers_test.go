@@ -118,11 +118,12 @@ func TestAttackChallengeBesideAnEvent(t *testing.T) {
 	wantResult(t, "the order again, as a form", woo.send(t, g), http.StatusOK, "duplicate")
 	wantResult(t, "the check of WooCommerce", reported{"/woocommerce", "webhook_id=12", nil}.send(t, g), http.StatusOK, "handshake")
 
-	id := time.Now().UTC().Format(time.RFC3339Nano)
+	const id = "e76c6bd4-55c9-4987-8304-da1588d8988b"
+	at := time.Now().UTC().Format(time.RFC3339Nano)
 	body := `{"subscription":{"type":"x"},"event":{"id":"1"}}`
 	twitch := reported{"/twitch", body, []string{
-		"Twitch-Eventsub-Message-Id", id, "Twitch-Eventsub-Message-Timestamp", id, "Twitch-Eventsub-Message-Type", "webhook_callback_verification",
-		"Twitch-Eventsub-Message-Signature", "sha256=" + hex.EncodeToString(hmac256(key, id+id+body)),
+		"Twitch-Eventsub-Message-Id", id, "Twitch-Eventsub-Message-Timestamp", at, "Twitch-Eventsub-Message-Type", "webhook_callback_verification",
+		"Twitch-Eventsub-Message-Signature", "sha256=" + hex.EncodeToString(hmac256(key, id+at+body)),
 	}}
 	wantResult(t, "an event of Twitch called a check", twitch.send(t, g), http.StatusOK, "forwarded")
 
