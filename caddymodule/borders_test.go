@@ -61,3 +61,32 @@ func stringsOf(list any) (texts []string) {
 	}
 	return texts
 }
+
+// Who describes a sender of tokens is told where a token proves nothing about the body.
+func TestTokensWithoutADigestAreWarnedOf(t *testing.T) {
+	digest := signature.Claim{Name: "digest", Template: "{body|sha256|hex}"}
+	optional, withBody := digest, digest
+	optional.Optional, withBody.WithBody = true, true
+	for name, tc := range map[string]struct {
+		claims []signature.Claim
+		warned bool
+	}{
+		"none":      {nil, true},
+		"an issuer": {[]signature.Claim{{Name: "iss", Template: "acme"}}, true},
+		"optional":  {[]signature.Claim{optional}, true},
+		"with_body": {[]signature.Claim{withBody}, false},
+		"a digest":  {[]signature.Claim{digest}, false},
+	} {
+		core, logs := observer.New(zapcore.WarnLevel)
+		g := newGuard()
+		g.logger, g.ProviderName = zap.New(core), "acme"
+		g.Secret = []Secret{{Value: "a-secret-of-some-length"}}
+		g.app.Providers = map[string]config.Provider{"acme": {Signature: []signature.SignatureSpec{{Header: "X-Token"}}, Scheme: "jwt", Claim: tc.claims}}
+		if err := g.provision(); err != nil {
+			t.Fatal(err)
+		}
+		if warned := logs.FilterMessageSnippet("can send any body").Len() > 0; warned != tc.warned {
+			t.Errorf("%s: warned %t", name, warned)
+		}
+	}
+}

@@ -173,6 +173,7 @@ func (g *Guard) provision() error {
 		return err
 	}
 	warnOfBorders(g, written)
+	warnOfBareTokens(g, written)
 	g.counts = g.metrics.of(g.ProviderName, g.scope.line)
 	switch g.OnStoreError {
 	case "":

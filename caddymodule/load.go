@@ -37,6 +37,16 @@ func warnOfBorders(g *Guard, written bool) {
 		zap.String("provider", g.ProviderName), zap.Strings("between", open))
 }
 
+// warnOfBareTokens warns of tokens that say nothing of the body, where the user wrote the
+// claims, or left them out.
+func warnOfBareTokens(g *Guard, written bool) {
+	scheme := g.sender.Rules.Scheme
+	if written && scheme.Spec().Named == "jwt" && !scheme.CoversBody() {
+		g.logger.Warn("claim: no claim that has to be there is a digest of the body, so whoever has a token of the sender can send any body with it: "+
+			"write claim <name> {body|sha256|hex}, if the sender's tokens have one", zap.String("provider", g.ProviderName))
+	}
+}
+
 // logFilter is the line of a log's filter that hides a header or a query's key.
 func logFilter(source signature.Source) string {
 	if source.Kind == signature.SourceQuery {
