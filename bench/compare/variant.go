@@ -94,6 +94,7 @@ func Variants() []Variant {
 		Variant{Variant: report.Variant{Name: "verify-buffered", Title: "guard, verifying only" + of}, want: forwarded, forwards: true, tuned: true, start: caddy("memory", verifying, buffered)},
 		Variant{Variant: report.Variant{Name: "redis-buffered", Title: "guard, `redis`" + of}, want: forwarded, forwards: true, tuned: true, store: "redis", start: caddy("redis", guarding, buffered)},
 	)
+	all = append(all, ownTransport(forwarded)...)
 	for i, v := range all {
 		if v.start == nil {
 			all[i].start = caddy(v.store, guarding, "")
@@ -103,6 +104,22 @@ func Variants() []Variant {
 		}
 	}
 	return append(all, peerVariants()...)
+}
+
+// ownTransport are the variants whose proxy has `transport webhook`.
+func ownTransport(forwarded load.Want) []Variant {
+	const way, of = "transport webhook", ", with `transport webhook`"
+	all := []Variant{
+		{Variant: report.Variant{Name: "floor-webhook", Title: "plain `reverse_proxy`" + of}, want: load.Want{Status: http.StatusOK}, start: caddy("memory", plain, way)},
+		{Variant: report.Variant{Name: "verify-webhook", Title: "guard, verifying only" + of}, want: forwarded, start: caddy("memory", verifying, way)},
+	}
+	for _, store := range []string{"memory", "disk", "redis"} {
+		all = append(all, Variant{Variant: report.Variant{Name: store + "-webhook", Title: "guard, `" + store + "`" + of}, want: forwarded, store: store, start: caddy(store, guarding, way)})
+	}
+	for i := range all {
+		all[i].forwards, all[i].tuned = true, true
+	}
+	return all
 }
 
 func peerVariants() []Variant {
@@ -186,6 +203,9 @@ func caddy(store string, guard func(testbed.Sender) string, proxy string) func(t
 // that no reader of it takes part in the measurement.
 func caddyfile(tb testing.TB, store, app string, guard func(testbed.Sender) string, proxy string) string {
 	tb.Helper()
+	if !strings.Contains(proxy, "transport") {
+		proxy += "\n\t\t\ttransport http {\n\t\t\t\tkeepalive_idle_conns_per_host 1024\n\t\t\t}"
+	}
 	var providers, routes strings.Builder
 	for _, s := range traffic.Senders() {
 		providers.WriteString(verifyingProvider(s))
@@ -194,9 +214,6 @@ func caddyfile(tb testing.TB, store, app string, guard func(testbed.Sender) stri
 		%s
 		reverse_proxy %s {
 			%s
-			transport http {
-				keepalive_idle_conns_per_host 1024
-			}
 		}
 	}
 `, s.Name, guard(s), app, proxy)
