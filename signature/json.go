@@ -70,7 +70,7 @@ func readJSON(body []byte, path string) (string, jsonKind) {
 	v := findJSON(body, path)
 	switch v.Type {
 	case gjson.String:
-		return v.Str, jsonScalar
+		return textOf(v), jsonScalar
 	case gjson.Number:
 		return v.Raw, jsonScalar
 	case gjson.True, gjson.False:
@@ -98,10 +98,7 @@ func jsonValue(body []byte, path string) Value {
 	v := findJSON(body, path)
 	switch v.Type {
 	case gjson.String:
-		text := v.Str
-		if replaces(v) {
-			text = distinctText(v.Raw)
-		}
+		text := textOf(v)
 		return Value{Text: text, Found: text != ""}
 	case gjson.Number:
 		return Value{Text: v.Raw, Found: true}

@@ -146,7 +146,7 @@ func (ph placeholder) appendEach(dst, body []byte, path []string) ([]byte, error
 		if rest := path[star+1:]; len(rest) > 0 {
 			text, err = ph.appendEach(nil, text, rest)
 		} else if element.Type == gjson.String {
-			text = []byte(element.Str)
+			text = []byte(textOf(element))
 		}
 		elements = append(elements, text)
 		return err == nil

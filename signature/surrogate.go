@@ -19,6 +19,14 @@ func replaces(v gjson.Result) bool {
 	return v.Type == gjson.String && strings.ContainsRune(v.Str, utf8.RuneError) && loneSurrogate(v.Raw, 0) >= 0
 }
 
+// textOf is the text of a JSON string, in which no two are one.
+func textOf(v gjson.Result) string {
+	if replaces(v) {
+		return distinctText(v.Raw)
+	}
+	return v.Str
+}
+
 // loneSurrogate returns where the first lone surrogate from i on is, or -1.
 func loneSurrogate(raw string, i int) int {
 	for ; i < len(raw); i++ {

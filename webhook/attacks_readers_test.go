@@ -24,17 +24,17 @@ import (
 func readings(r *signature.Request, field signature.Source) (values []string) {
 	contentType := strings.Join(r.Header["Content-Type"], ", ")
 	kind, name := field.Kind, field.Name
-	switch {
-	case kind == signature.SourceBody:
+	switch kind {
+	case signature.SourceBody:
 		values = jsonReadings(string(r.Body), strings.Split(name, "."))
 		first, rest, _ := strings.Cut(name, ".")
 		if rest != "" { // qs, Rack and PHP make objects of brackets
 			first += "[" + strings.ReplaceAll(rest, ".", "][") + "]"
 		}
 		return append(values, formReadings(contentType, string(r.Body), first)...)
-	case kind == signature.SourceQuery:
+	case signature.SourceQuery:
 		return append(fieldReadings(pairsOf(r.Query, "&"), name), fieldReadings(pairsOf(strings.ReplaceAll(r.Query, ";", "&"), "&"), name)...)
-	case kind == signature.SourceForm: // Java and Rails read the query and the form as one
+	case signature.SourceForm: // Java and Rails read the query and the form as one
 		return append(formReadings(contentType, string(r.Body), name), fieldReadings(pairsOf(r.Query, "&"), name)...)
 	}
 	name, path, _ := strings.Cut(name, ".")

@@ -81,6 +81,12 @@ func eventPairs(t *testing.T, name string, now time.Time) map[string][2]wire {
 	if repeats(rules) {
 		pairs["one body twice"] = [2]wire{{"", a, now.Add(-time.Second), withIDs(rules, "d1", "")}, {"", a, now, withIDs(rules, "d2", "")}}
 	}
+	if rules.Copies == config.CopiesByTemplate && rules.Scheme.CoversBody() && len(rules.Content.Reads().Each) > 0 {
+		each := rules.Content.Reads().Each[0]
+		for _, ids := range nearlyEqual {
+			pairs["elements "+ids[0]+" and "+ids[1]] = [2]wire{{"", a, now, setJSON(each, ids[0])}, {"", a, now, setJSON(each, ids[1])}}
+		}
+	}
 	if len(rules.ID) == 0 {
 		return pairs
 	}
@@ -129,6 +135,11 @@ func withIDs(rules *config.Resolved, id, body string) func(*signature.Request) {
 			}
 		}
 	}
+}
+
+// setJSON writes a string, as JSON has it.
+func setJSON(source signature.Source, text string) func(*signature.Request) {
+	return func(r *signature.Request) { r.Body, _ = sjson.SetRawBytes(r.Body, source.Name, []byte(`"`+text+`"`)) }
 }
 
 // A composite ID is not one text: its parts are kept apart.
