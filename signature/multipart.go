@@ -15,6 +15,11 @@ type part = multipart.Part
 // errPart is why a part's name is not the same to every reader.
 var errPart = errors.New("a part has no name, or several")
 
+// maxParts bounds the parts of a body, as net/http does. Each costs far more than its bytes.
+const maxParts = 1000
+
+var errParts = errors.New("a multipart body has too many parts")
+
 // maxBoundary is the longest boundary (RFC 2046 section 5.1.1).
 const maxBoundary = 70
 
@@ -69,8 +74,11 @@ func readMultipart(body []byte, boundary, name string) Value {
 // eachPart calls do for each part, until it returns an error. io.EOF only ends it.
 func eachPart(body []byte, boundary string, do func(*part) error) error {
 	parts := multipart.NewReader(bytes.NewReader(body), boundary)
-	for {
+	for count := 0; ; count++ {
 		p, err := parts.NextRawPart()
+		if err == nil && count == maxParts {
+			err = errParts
+		}
 		if err == nil {
 			err = do(p)
 		}

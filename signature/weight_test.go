@@ -48,3 +48,19 @@ func TestATokenHasFewNames(t *testing.T) {
 		}
 	}
 }
+
+func TestAMultipartBodyHasFewParts(t *testing.T) {
+	for parts, bad := range map[int]bool{maxParts: false, maxParts + 1: true} {
+		body := ""
+		for i := range parts {
+			name := "other"
+			if i == 0 {
+				name = "id"
+			}
+			body += "--x\r\nContent-Disposition: form-data; name=\"" + name + "\"\r\n\r\n1\r\n"
+		}
+		if v := readMultipart([]byte(body+"--x--\r\n"), "x", "id"); v.Bad != bad || !bad && v.Text != "1" {
+			t.Errorf("%d parts: %+v", parts, v)
+		}
+	}
+}

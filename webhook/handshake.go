@@ -136,7 +136,7 @@ func (h *Handshake) Answer(j *Judgement, refused *Refusal, body CheckBody) (*Rep
 
 // signsCheck reports whether a signed request can be the check. Whoever captured an event
 // can add to what its signature does not cover, and so can a proxy on its way. So a signed
-// request is a check only by something that the signature covers.
+// request is a check only by something in it that the signature covers.
 func (s *Sender) signsCheck(check config.Check) bool {
 	scheme := s.Rules.Scheme
 	if !scheme.Signed() {
@@ -146,7 +146,10 @@ func (s *Sender) signsCheck(check config.Check) bool {
 		return true
 	}
 	return slices.ContainsFunc(check.When, func(c config.Condition) bool {
-		if c.Is == config.NoBody {
+		switch c.Is {
+		case config.Absent:
+			return false // many an event lacks it too
+		case config.NoBody:
 			return scheme.CoversBody()
 		}
 		return scheme.Covers(c.Source)
