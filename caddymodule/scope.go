@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -62,7 +63,7 @@ func (s *scopeLine) resolve(repl *caddy.Replacer) (string, *webhook.Refusal) {
 // made of the host, such as the output of a map, follows.
 func canonicalHost(repl *caddy.Replacer) (restore func()) {
 	sent, _ := repl.GetString(origin.Host)
-	host := strings.TrimRight(strings.ToLower(sent), ".")
+	host := strings.TrimRight(strings.Map(foldCase, sent), ".")
 	if inner, ok := strings.CutPrefix(host, "["); ok { // as it is where a port follows
 		host = strings.TrimSuffix(inner, "]")
 	}
@@ -85,6 +86,16 @@ func canonicalHost(repl *caddy.Replacer) (restore func()) {
 			repl.Delete(name)
 		}
 	}
+}
+
+// foldCase returns one character for all that a matcher of hosts does not tell apart: to
+// it, ſ is an s.
+func foldCase(r rune) rune {
+	least := r
+	for next := unicode.SimpleFold(r); next != r; next = unicode.SimpleFold(next) {
+		least = min(least, next)
+	}
+	return unicode.ToLower(least)
 }
 
 // checkChoice refuses a scope that the sender chooses. Beside a secret that stays the

@@ -127,7 +127,7 @@ func TestOneHostIsOneScope(t *testing.T) {
 	if err := g.provision(); err != nil {
 		t.Fatal(err)
 	}
-	for _, host := range []string{"hooks.example.com", "Hooks.Example.COM", "hooks.example.com.", "HOOKS.example.com..."} {
+	for _, host := range []string{"hooks.example.com", "Hooks.Example.COM", "hooks.example.com.", "HOOKS.example.com...", "hookſ.example.com", "HOOKS.example.com"} {
 		repl := caddy.NewReplacer()
 		repl.Set("http.request.host", host)
 		if scope, refused := g.scope.resolve(repl); refused != nil || scope != "hooks.example.com" {
