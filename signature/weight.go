@@ -81,7 +81,7 @@ func (ph *placeholder) weight() int {
 	most := 0
 	switch ph.variable {
 	case varBody:
-		if len(ph.funcs) > 0 && ph.funcs[0] != "sha256" {
+		if !ph.isRaw() && ph.funcs[0] != "sha256" {
 			most = 2 * weightCopy
 		}
 	case varBodyPath:
