@@ -24,6 +24,12 @@ func Weight(s *Scheme) int {
 	for i := range s.lines {
 		most = max(most, s.lines[i].weight())
 	}
+	if s.signsTimestamp { // a stamp under the MAC is read for that
+		most = max(most, s.stampSource.Weight())
+	}
+	if s.signsID {
+		most = max(most, s.idSource.Weight())
+	}
 	for _, c := range s.signed {
 		most = max(most, contentWeight(c))
 	}

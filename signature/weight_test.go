@@ -12,6 +12,7 @@ func TestWeightOfSchemes(t *testing.T) {
 	}{
 		"the body":              {Spec{Signatures: header, Signed: []string{"{body}"}}, false},
 		"a stamp and the body":  {Spec{Signatures: header, Signed: []string{"{header.X-Stamp}.{body}"}}, false},
+		"a stamp in the body":   {Spec{Signatures: header, Signed: []string{"{timestamp}.{body}"}, Timestamp: &StampSpec{Source: Source{SourceBody, "at"}}}, true},
 		"a body that is JSON":   {Spec{Signatures: header, Signed: []string{"{header.X-Id}{body|json}"}}, false},
 		"a digest of the body":  {Spec{Signatures: header, Signed: []string{"{body|sha256|hex}"}}, false},
 		"a field":               {Spec{Signatures: header, Signed: []string{"{body.id}"}}, true},
