@@ -14,19 +14,23 @@ const awkwardPath = "/hook/a%20b,c?a=1&b=%C3%BC+%2F"
 
 var rows = slices.Concat(smallRows, []row{
 	// The Standard Webhooks scheme and its family.
+	{sdk: "@anthropic-ai/sdk", provider: "anthropic", secret: whsec},
 	{sdk: "lithic", provider: "lithic", secret: whsec},
 	{sdk: "openai", provider: "openai", secret: whsec},
 	{sdk: "@polar-sh/sdk", provider: "polar"},
 	{sdk: "replicate", provider: "replicate", secret: whsec},
 	{sdk: "resend", provider: "resend", secret: whsec},
 	{sdk: "svix", provider: "svix", ways: both, secret: whsec},
+	{sdk: "svix", provider: "clerk", ways: both, secret: whsec},
 	{sdk: "@tryfinch/finch-api", provider: "finch", ways: both, secret: base64Secret},
 
 	// The body and a time.
 	{sdk: "cloudinary", provider: "cloudinary", ways: both},
+	{sdk: "crisp-api", provider: "crisp", compact: true},
 	{sdk: "@linear/sdk", provider: "linear"},
 	{sdk: "@mux/mux-node", provider: "mux"},
 	{sdk: "@paddle/paddle-node-sdk", provider: "paddle"},
+	{sdk: "retell-sdk", provider: "retell", ways: both},
 	{sdk: "@sanity/webhook", provider: "sanity", ways: both},
 	{sdk: "@slack/bolt", provider: "slack"},
 	{sdk: "@workos-inc/node", provider: "workos", ways: both, compact: true},
@@ -63,4 +67,5 @@ var rows = slices.Concat(smallRows, []row{
 	{sdk: "livekit-server-sdk", provider: "livekit", ways: both},
 	{sdk: "discord-interactions", provider: "discord", keys: "ed25519 hex"},
 	{sdk: "@sendgrid/eventwebhook", provider: "sendgrid", keys: "p256"},
+	{sdk: "telnyx", provider: "telnyx", keys: "ed25519 base64"},
 })

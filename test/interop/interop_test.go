@@ -16,6 +16,7 @@
 //	@octokit/webhooks-methods       github              → ←   every test
 //	@adyen/api-library              adyen-platform      → ←
 //	                                adyen-standard      → ←
+//	@anthropic-ai/sdk               anthropic             ←
 //	@contentful/node-apps-toolkit   contentful          → ←
 //	@dropbox/sign                   dropbox-sign          ←
 //	@easypost/api                   easypost              ←
@@ -38,6 +39,7 @@
 //	braintree                       braintree           → ←
 //	cloudinary                      cloudinary          → ←
 //	coinbase-commerce-node          coinbase-commerce   → ←
+//	crisp-api                       crisp                 ←
 //	discord-interactions            discord               ←
 //	gocardless-nodejs               gocardless            ←
 //	lithic                          lithic                ←
@@ -50,8 +52,11 @@
 //	razorpay                        razorpay              ←
 //	replicate                       replicate             ←
 //	resend                          resend                ←
+//	retell-sdk                      retell              → ←
 //	square                          square                ←
-//	svix                            svix                → ←
+//	svix                            clerk               → ←
+//	                                svix                → ←
+//	telnyx                          telnyx                ←
 //	twilio                          twilio              → ←
 package interop
 

@@ -23,6 +23,10 @@ func newKeys(t *testing.T, kind string) (private, public string) {
 		var pub ed25519.PublicKey
 		pub, key, err = ed25519.GenerateKey(rand.Reader)
 		public = hex.EncodeToString(pub)
+	case "ed25519 base64":
+		var pub ed25519.PublicKey
+		pub, key, err = ed25519.GenerateKey(rand.Reader)
+		public = base64.StdEncoding.EncodeToString(pub)
 	case "p256":
 		var pair *ecdsa.PrivateKey
 		if pair, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err == nil {

@@ -84,6 +84,14 @@ export default {
       return true;
     },
   },
+
+  telnyx: {
+    async verify({ text, headers, secret }) {
+      const { default: Telnyx } = await import("telnyx");
+      await new Telnyx({ apiKey: "unused", publicKey: secret }).webhooks.unwrap(text, { headers });
+      return true;
+    },
+  },
 };
 
 async function braintree(privateKey, publicKey = "interop") {

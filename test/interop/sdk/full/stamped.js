@@ -172,6 +172,37 @@ export default {
       return true;
     },
   },
+
+  "@anthropic-ai/sdk": {
+    async verify({ text, headers, secret }) {
+      const { default: Anthropic } = await import("@anthropic-ai/sdk");
+      new Anthropic({ apiKey: "unused" }).beta.webhooks.unwrap(text, { headers, key: secret });
+      return true;
+    },
+  },
+
+  "crisp-api": {
+    async verify({ text, headers, secret }) {
+      const { Crisp } = await import("crisp-api");
+      return new Crisp().verifyWidget(
+        secret,
+        JSON.parse(text),
+        headers["x-crisp-request-timestamp"],
+        headers["x-crisp-signature"],
+      );
+    },
+  },
+
+  "retell-sdk": {
+    async sign({ text, secret, time }) {
+      const { sign } = await import("retell-sdk");
+      return { headers: { "X-Retell-Signature": await sign(text, secret, Number(time)) } };
+    },
+    async verify({ text, headers, secret }) {
+      const { verify } = await import("retell-sdk");
+      return verify(text, secret, headers["x-retell-signature"]);
+    },
+  },
 };
 
 async function finch() {
