@@ -64,7 +64,7 @@ func TestSecretsMayHoldBraces(t *testing.T) {
 		guard("/env", "secret {env.BRACES}", "scope env") +
 		guard("/file", "secret {file."+file+"}", "scope file") +
 		guard("/tenant", "secret {tenant_secret} per_request", "scope {tenant}") +
-		guard("/scope", "secret {env.BRACES}", "scope x-{tenant}")}.caddyfile()
+		guard("/scope", "secret {tenant_secret} per_request", "scope x-{tenant}")}.caddyfile()
 	g := testbed.StartGateway(t, text, testbed.WithEnv("BRACES="+braces, "SCOPE=ten{ant"))
 	for i, path := range []string{"/env", "/file", "/tenant", "/scope"} {
 		event := githubEvent(path, braces, "braces")
