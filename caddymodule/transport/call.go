@@ -54,7 +54,7 @@ var errNothingSent = errors.New("the app had closed the connection")
 func roundTrip(t *Transport, c *conn, req *http.Request, m *message, trace *httptrace.ClientTrace) (*http.Response, error) {
 	x := &call{transport: t, conn: c, ctx: req.Context(), trace: trace}
 	// A deadline would do less: Caddy's own time-outs set deadlines too.
-	x.unwatch = context.AfterFunc(x.ctx, func() { _ = c.socket.Close() })
+	x.unwatch = context.AfterFunc(x.ctx, c.abort)
 	sent, err := x.write(m)
 	if err != nil && sent == 0 && c.reused && x.ctx.Err() == nil {
 		x.drop()
@@ -231,6 +231,9 @@ func (x *call) wroteAll() bool {
 }
 
 func isTimeout(err error) bool {
+	if err == nil {
+		return false
+	}
 	var timeout net.Error
 	return errors.As(err, &timeout) && timeout.Timeout()
 }

@@ -51,7 +51,7 @@ func TestOneWrite(t *testing.T) {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
 			w := new(writes)
 			x := &call{transport: new(Transport), conn: newConn(w, upstream{})}
-			m := &message{buffer: new([]byte), head: []byte("POST / HTTP/1.1\r\n\r\n"), body: bytes.Repeat([]byte("x"), size)}
+			m := &message{head: []byte("POST / HTTP/1.1\r\n\r\n"), body: bytes.Repeat([]byte("x"), size)}
 			sent, err := x.write(m)
 			if err != nil || sent != int64(len(m.head)+size) || x.rest != nil || len(w.got) != 1 || w.by[0] != goroutine() {
 				t.Errorf("%d bytes sent, %v; %d writes by %q", sent, err, len(w.got), w.by)
@@ -75,7 +75,7 @@ func TestALargeBodyLeavesFromWhereItIs(t *testing.T) {
 	data := bytes.Repeat([]byte("x"), 256<<10)
 	head := []byte("POST / HTTP/1.1\r\n\r\n")
 	allocated := testing.AllocsPerRun(1, func() {
-		if sent, err := x.write(&message{buffer: new([]byte), head: head, body: data}); err != nil || sent == 0 {
+		if sent, err := x.write(&message{head: head, body: data}); err != nil || sent == 0 {
 			t.Errorf("%d bytes sent, %v", sent, err)
 		}
 	})

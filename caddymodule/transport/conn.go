@@ -27,10 +27,11 @@ type conn struct {
 	reused bool
 	since  time.Time // idle
 	look   look
+	abort  func() // closes the socket
 }
 
 func newConn(socket net.Conn, to upstream) *conn {
-	c := &conn{Conn: socket, socket: socket, to: to}
+	c := &conn{Conn: socket, socket: socket, to: to, abort: func() { _ = socket.Close() }}
 	switch socket.(type) {
 	case *net.TCPConn, *net.UnixConn:
 		c.bare = true

@@ -15,22 +15,22 @@ import (
 // message is a request as it goes out.
 type message struct {
 	to     upstream
-	buffer *[]byte      // of head
-	head   []byte       // up to the empty line
+	head   []byte       // up to the empty line; its memory is used again
 	body   []byte       // the verified bytes, lent by reader
 	reader *body.Reader // nil without a body
 	gzip   bool         // we ask for a compressed answer, and unpack it
 }
 
-var buffers = sync.Pool{New: func() any { return new([]byte) }}
+var messages = sync.Pool{New: func() any { return new(message) }}
 
-// largestBuffer is what is kept of a buffer for the next message.
-const largestBuffer = 64 << 10
+// largestHead is what is kept of a head's memory for the next message.
+const largestHead = 64 << 10
 
 // newMessage returns nil where the request has anything unusual: Caddy's own transport knows
 // what to make of that.
 func newMessage(req *http.Request, to upstream, reader *body.Reader, settings *http.Transport) *message {
-	m := &message{to: to, buffer: buffers.Get().(*[]byte)}
+	m := messages.Get().(*message)
+	m.to = to
 	if reader != nil {
 		if m.body = reader.Lend(); m.body != nil {
 			m.reader = reader
@@ -43,27 +43,25 @@ func newMessage(req *http.Request, to upstream, reader *body.Reader, settings *h
 	return m
 }
 
-// release gives the memory back, which nothing may read any more.
+// release gives the memory back, which nothing may read any more, and the message itself.
 func (m *message) release() {
 	if m.reader != nil {
 		m.reader.Return()
-		m.reader, m.body = nil, nil
 	}
-	if m.buffer == nil {
-		return
+	head := m.head[:0]
+	if cap(head) > largestHead {
+		head = nil
 	}
-	if cap(m.head) <= largestBuffer {
-		*m.buffer = m.head[:0]
-		buffers.Put(m.buffer)
-	}
-	m.buffer, m.head = nil, nil
+	*m = message{head: head}
+	messages.Put(m)
 }
 
-// detach moves the memory to a message of its own, which has to be released for it.
+// detach moves the memory to a message that is released for itself.
 func (m *message) detach() *message {
-	d := *m
-	m.buffer, m.head, m.reader, m.body = nil, nil, nil, nil
-	return &d
+	d := messages.Get().(*message)
+	d.head, d.body, d.reader = m.head, m.body, m.reader
+	m.head, m.body, m.reader = nil, nil, nil
+	return d
 }
 
 // write writes the head. It reports whether that says all that there is to the request.
@@ -75,7 +73,7 @@ func (m *message) write(req *http.Request, settings *http.Transport) bool {
 	m.gzip = !settings.DisableCompression && req.Header.Get("Accept-Encoding") == "" &&
 		req.Header.Get("Range") == "" && req.Method != http.MethodHead
 
-	b := (*m.buffer)[:0]
+	b := m.head[:0]
 	b = append(b, req.Method...)
 	b = append(b, ' ')
 	b = append(b, uri...)
