@@ -92,16 +92,27 @@ func eachPart(body []byte, boundary string, do func(*part) error) error {
 }
 
 // partName returns the name of a part, where every reader of multipart bodies sees the
-// same one: there is one Content-Disposition, with one name, and nothing is encoded.
+// same one: there is one Content-Disposition, with one name, and nothing is encoded or in
+// a charset that reads the bytes otherwise.
 func partName(p *part) (string, bool) {
 	dispositions := p.Header["Content-Disposition"]
-	if len(dispositions) != 1 || len(p.Header["Content-Transfer-Encoding"]) > 0 {
+	if len(dispositions) != 1 || len(p.Header["Content-Transfer-Encoding"]) > 0 || !plainPart(p.Header["Content-Type"]) {
 		return "", false
 	}
 	kind, params, err := mime.ParseMediaType(dispositions[0])
 	text := strings.NewReplacer(" ", "", "\t", "", "filename", "").Replace(strings.ToLower(dispositions[0]))
-	if err != nil || kind != "form-data" || strings.Count(text, "name=") != 1 || strings.Contains(text, "name*") {
+	before, _, _ := strings.Cut(dispositions[0], "filename")
+	if err != nil || kind != "form-data" || strings.Contains(before, `\`) || strings.Count(text, "name=") != 1 || strings.Contains(text, "name*") {
 		return "", false
 	}
 	return params["name"], true
+}
+
+// plainPart reports whether the Content-Type of a part reads its bytes as they are.
+func plainPart(types []string) bool {
+	if len(types) == 0 {
+		return true
+	}
+	_, params, err := mime.ParseMediaType(types[0])
+	return err == nil && len(types) == 1 && plainCharset(params["charset"])
 }
