@@ -30,6 +30,9 @@ func shapes(t *testing.T, providers ...string) (*testbed.App, *testbed.Gateway) 
 		if strings.HasPrefix(provider, "adyen") {
 			secret = hex.EncodeToString([]byte(shapeSecret))
 		}
+		if provider == "supabase-auth" { // as its dashboard shows it
+			secret = "v1,whsec_" + base64.StdEncoding.EncodeToString([]byte(shapeSecret))
+		}
 		routes += fmt.Sprintf("\thandle /%s* {\n\t\twebhook_guard %s {\n\t\t\tsecret %s\n\t\t}\n\t\t%s\n\t}\n", provider, provider, secret, proxy(app))
 	}
 	return app, site{store: "memory", routes: routes}.start(t)
