@@ -141,6 +141,16 @@ func TestAttackHostInManySpellings(t *testing.T) {
 		routes += fmt.Sprintf("handle /%s {\n\troute {\n%s\n}\n}\n", path, guard)
 	}
 	g := site{store: "memory", routes: routes}.start(t)
+	const warning = "name the hosts of the site"
+	if !strings.Contains(g.Output(), warning) {
+		t.Error("a scope of any host is not warned of")
+	}
+	for address, warns := range map[string]bool{"http://a.test, http://b.test": false, "http://*.a.test": true} {
+		out, err := validate(t, "Caddyfile", address+" {\n"+named("", "{host}", "respond ok")+"\n}\n")
+		if err != nil || strings.Contains(out, warning) != warns {
+			t.Errorf("%s: warned %v, %v, %s", address, !warns, err, out)
+		}
+	}
 	send := func(path, key, host string) testbed.Response {
 		event := githubEvent("/"+path, key, "h1")
 		req, err := http.NewRequest(http.MethodPost, g.URL(event.path), strings.NewReader(event.body))
