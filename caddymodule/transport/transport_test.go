@@ -205,6 +205,23 @@ func TestHeaderSettingsHold(t *testing.T) {
 	p.wantOwnWay(t, true)
 }
 
+// A User-Agent that the proxy takes away is not made up for.
+func TestNoUserAgentIsNone(t *testing.T) {
+	got := make(chan []string, 1)
+	a := startApp(t, func(conn net.Conn) {
+		eachRequest(conn, func(r *http.Request, _ string) bool {
+			got <- r.Header["User-Agent"]
+			return !says(okAnswer)(conn)
+		})
+	})
+	config := webhook(nil, a.address())
+	config["headers"] = headers.Handler{Request: &headers.HeaderOps{Delete: []string{"User-Agent"}}}
+	startProxy(t, config).post(t, "event")
+	if agent := <-got; agent != nil {
+		t.Errorf("the app got %q", agent)
+	}
+}
+
 func TestUnixSocket(t *testing.T) {
 	var rec recorder
 	path := filepath.Join(t.TempDir(), "app.sock")
