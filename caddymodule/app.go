@@ -60,6 +60,7 @@ type App struct {
 
 	scopes  scopes
 	servers knownConns
+	keys    keySources
 }
 
 // CaddyModule implements caddy.Module.
@@ -118,6 +119,7 @@ func (a *App) Start() error {
 	}
 	a.grace = a.gracePeriod()
 	inForce.add(a)
+	a.keys.start(a.ctx)
 	warnOfRetries(a.ctx, a.logger)
 	where := []zap.Field{zap.String("store", store.kind)}
 	if placed, ok := a.module.(stores.Placer); ok {

@@ -206,6 +206,12 @@ func (g *Guard) provisionSecrets() error {
 	}
 	g.files.now, g.files.logger = g.now, g.logger.With(zap.String("provider", g.ProviderName), zap.String("scope", g.scope.line))
 	g.secrets.sender, g.secrets.files = g.sender, &g.files
+	if from := g.sender.Rules.Keys; from != nil && len(lines) == 0 {
+		if g.secrets.fetched, err = g.app.keys.of(g.app.ctx, g.app.logger, from, g.sender.Rules.Scheme); err != nil {
+			return fmt.Errorf("keys: %w", err)
+		}
+		return nil
+	}
 	return g.secrets.load(line, lines, &g.scope)
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/origin"
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/placeholder"
+	"github.com/webhookguard/caddy-webhook-guard/caddymodule/keys"
 	"github.com/webhookguard/caddy-webhook-guard/signature"
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
@@ -30,9 +31,9 @@ func (g *Guard) secretLines() (line string, lines []Secret, err error) {
 	case g.InsecureUnsigned:
 		err = errors.New("insecure_unsigned: the provider is authenticated, so leave the line out")
 	case asymmetric && len(g.Secret) > 0:
-		err = errors.New("secret: the provider signs with a private key of its own: give its public key instead, public_key <value>")
-	case asymmetric && len(g.PublicKey) == 0:
-		err = errors.New("public_key: none is set: add public_key {env.NAME}, or public_key {file./path/to/key.pem}")
+		err = errors.New("secret: the provider signs with a private key of its own: give its public key instead, public_key <value>, or say where it is published, keys jwks <url>")
+	case asymmetric && len(g.PublicKey) == 0 && g.sender.Rules.Keys == nil:
+		err = errors.New("public_key: none is set: add public_key {env.NAME} or public_key {file./path/to/key.pem}, or keys jwks <url> where the sender publishes its keys")
 	case !asymmetric && len(g.PublicKey) > 0:
 		err = errors.New("public_key: the provider authenticates with a shared secret: say secret <value>")
 	case !asymmetric && len(g.Secret) == 0:
@@ -52,6 +53,7 @@ type secrets struct {
 	files      *follower          // of those that hold secrets
 	fixed      keyring            // those that were resolved when the configuration was loaded
 	perRequest []placeholder.Text // the others
+	fetched    *keys.Source       // public keys, in place of all of these; nil where they are lines
 }
 
 // load adds the lines of this name. Those that are resolved for each request are checked
@@ -185,6 +187,9 @@ func (s *secrets) addPerRequest(secret Secret, scope *scopeLine) error {
 
 // of returns the secrets that may match one request.
 func (s *secrets) of(repl *caddy.Replacer) ([]signature.Secret, *webhook.Refusal) {
+	if s.fetched != nil {
+		return fetchedKeys(s.fetched)
+	}
 	fixed := s.fixed.secrets()
 	if len(s.perRequest) == 0 {
 		return fixed, nil

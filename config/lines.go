@@ -30,6 +30,7 @@ func describeProvider() []line[Provider] {
 		{syntax: "items <path>", parse: text(func(p *Provider) *string { return &p.Items })},
 		{syntax: "scheme <name>", parse: text(func(p *Provider) *string { return &p.Scheme })},
 		{syntax: "claim <name> <template> [optional|with_body]", parse: parseClaim, repeatable: true},
+		{syntax: "keys jwks <url> [ca <file>]", parse: parseKeys},
 		{syntax: "secret_encoding raw|base64|hex|sha1|nfkd [<prefix to strip>]", parse: parseSecretEncoding},
 		{syntax: "public_url <url>", parse: text(func(p *Provider) *string { return &p.PublicURL })},
 		{syntax: "param <name> <value>", parse: parseParam, repeatable: true},

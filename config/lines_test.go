@@ -28,6 +28,7 @@ items list
 scheme jwt
 claim sub {method}
 claim hash {body|sha256|hex} optional
+keys jwks https://example.com/keys ca ca.pem
 secret_encoding base64 whsec_
 public_url https://example.com
 param app_key k1
@@ -59,6 +60,7 @@ unverified id_stable retries
 	const want = `{
 		"title": "Acme Inc.", "secret_hint": "Under Settings.",
 		"docs": "https://example.com",
+		"keys": {"jwks": "https://example.com/keys", "ca": "ca.pem"},
 		"signature": [
 			{"header": "X-A", "algorithm": "sha256", "encoding": "hex", "format": "{timestamp}.{signature}", "split": ["."]},
 			{"header": "X-B", "algorithm": "sha512", "encoding": "base64", "format": "t={timestamp},v1={signature}", "split": [" ", ","]},
@@ -103,7 +105,8 @@ unverified id_stable retries
 			t.Errorf("the line %s is not in this test", name)
 		}
 	}
-	// Items, functions, headers and a scheme cannot go together.
+	// Items, functions, headers, a scheme and public keys cannot go together.
+	provider.Keys = nil
 	provider.Items, provider.Scheme, provider.Claim, provider.SignedFunctions = "", "", nil, nil
 	provider.Signature = provider.Signature[:2]
 	if _, err := provider.Resolve(); err != nil {

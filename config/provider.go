@@ -58,6 +58,10 @@ type Provider struct {
 	// The claims that a token of the scheme `jwt` must contain.
 	Claim []signature.Claim `json:"claim,omitempty"`
 
+	// Where the sender publishes its public keys. They are fetched, and fetched again as
+	// they change. A guard's own `public_key` takes their place.
+	Keys *KeySource `json:"keys,omitempty"`
+
 	// How a secret's text becomes key bytes: `raw`, `base64`, `hex`, `sha1` or
 	// `nfkd`. Default: `raw`.
 	SecretEncoding string `json:"secret_encoding,omitempty"`
@@ -218,7 +222,7 @@ func (p Provider) Over(base Provider) Provider {
 	switch {
 	case p.Token != "":
 		base.Signature, base.Signed, base.SignedFunctions = nil, nil, nil
-		base.Scheme, base.Items, base.Claim = "", "", nil
+		base.Scheme, base.Items, base.Claim, base.Keys = "", "", nil, nil
 	case len(p.Signature) > 0:
 		base.Token = ""
 	}

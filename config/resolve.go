@@ -37,6 +37,9 @@ type Resolved struct {
 	// Token is nil where the sender signs, and where nothing authenticates it.
 	Token *Token
 
+	// Keys is where the sender's public keys are fetched; nil where they are not.
+	Keys *KeySource
+
 	// Event is where the event's type is; nil where the sender has none.
 	Event *signature.Source
 
@@ -103,6 +106,9 @@ func (p Provider) Resolve() (*Resolved, error) {
 			return nil, lineError("token", "%w", err)
 		}
 		r.Token = &token
+	}
+	if r.Keys, err = p.Keys.resolve(scheme); err != nil {
+		return nil, lineError("keys", "%w", err)
 	}
 	if err := r.resolveNames(p); err != nil {
 		return nil, err
@@ -317,6 +323,7 @@ func (p Provider) compile() (*signature.Scheme, error) {
 		EventTime:       p.EventTime,
 		ID:              p.ID,
 		Event:           p.Event,
+		KeySet:          p.Keys != nil,
 		SecretEncoding:  p.SecretEncoding,
 		SecretPrefix:    p.SecretPrefix,
 	}

@@ -27,6 +27,9 @@ type Summary struct {
 	Encoding        string `json:"encoding,omitempty"`
 	Token           string `json:"token,omitempty"`
 
+	// Keys is the URL where the sender's public keys are fetched.
+	Keys string `json:"keys,omitempty"`
+
 	// Signed is the template of the signed bytes, or a description for a named scheme.
 	// BodySigned is all, part or none.
 	Signed     string `json:"signed"`
@@ -112,6 +115,9 @@ func (p Provider) Summarize(name string) (Summary, error) {
 		s.BodySigned = "all"
 	}
 	s.SignatureHeader, s.Algorithm, s.Encoding = places(p)
+	if p.Keys != nil {
+		s.Keys = p.Keys.JWKS
+	}
 	if p.Timestamp != nil {
 		s.Timestamp, s.TimestampSigned = p.Timestamp.Source.String(), scheme.Covers(p.Timestamp.Source)
 		s.MaxAgeSeconds = seconds(rules.Window.MaxAge)

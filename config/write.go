@@ -40,6 +40,9 @@ func (p Provider) Lines(indent string) string {
 		}
 		w.line("claim", words...)
 	}
+	if p.Keys != nil {
+		w.line("keys", p.Keys.words()...)
+	}
 	if p.SecretEncoding != "" {
 		w.line("secret_encoding", withoutEmpty(p.SecretEncoding, p.SecretPrefix)...)
 	}

@@ -19,6 +19,7 @@ func (c *compiler) signatures() error {
 		if err != nil {
 			return fmt.Errorf("signature: %w", err)
 		}
+		l.keySet = c.spec.KeySet
 		c.scheme.lines = append(c.scheme.lines, l)
 		if !slices.Contains(c.scheme.algorithms, l.algorithm) {
 			c.scheme.algorithms = append(c.scheme.algorithms, l.algorithm)

@@ -174,6 +174,8 @@ func (st *macState) digest() []byte {
 // Secret is a key and the time until which it is accepted.
 type Secret struct {
 	Key *Key
+	// ID is what tokens call the key; empty where it was not fetched with a name.
+	ID string
 	// Until is the end of the secret's time, exclusive. Zero is never.
 	Until time.Time
 }

@@ -59,6 +59,24 @@ func parsePrivateKey(text string) (crypto.Signer, error) {
 	return nil, errors.New("is neither PEM nor a seed of 32 bytes")
 }
 
+// AnotherKey makes a private key of the same type as this one, to forge signatures with.
+func AnotherKey(k *Key) (*Key, error) {
+	var private crypto.Signer
+	var err error
+	switch public := k.public.(type) {
+	case *rsa.PublicKey:
+		private, err = rsa.GenerateKey(rand.Reader, public.N.BitLen())
+	case *ecdsa.PublicKey:
+		private, err = ecdsa.GenerateKey(public.Curve, rand.Reader)
+	default:
+		_, private, err = ed25519.GenerateKey(rand.Reader)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &Key{public: private.Public(), private: private}, nil
+}
+
 // signs is the inverse of verifies. It uses random numbers, which ECDSA and PSS
 // need in a signature; verifying never does.
 func (k *Key) signs(a algorithm, digest []byte, raw bool) ([]byte, error) {

@@ -83,9 +83,9 @@ func TestSecretUntil(t *testing.T) {
 		want   bool
 	}{
 		{Secret{Key: key}, true},
-		{Secret{key, now.Add(1)}, true},
-		{Secret{key, now}, false},
-		{Secret{key, now.Add(-1)}, false},
+		{Secret{Key: key, Until: now.Add(1)}, true},
+		{Secret{Key: key, Until: now}, false},
+		{Secret{Key: key, Until: now.Add(-1)}, false},
 		{Secret{}, false},
 		{Secret{Key: &Key{}}, false},
 	} {

@@ -17,6 +17,7 @@ type signatureLine struct {
 	encoding  *encoding
 	format    *format
 	jwt       bool // a signature is a whole token
+	keySet    bool // which names a key of a set
 }
 
 func (l *signatureLine) isHeader() bool { return l.source.Kind == SourceHeader }

@@ -56,6 +56,8 @@ type Parts struct {
 	// The claims of a token that is the signature, and the part of its text
 	// that it signs.
 	claims, token string
+	// The key that a token names, where keys are of a set.
+	keyID string
 }
 
 // Value is what a source holds in one request.

@@ -31,6 +31,9 @@ type Spec struct {
 	Event Source `json:"event,omitzero"`
 	// Params are the constants of {param.NAME}.
 	Params map[string]string `json:"params,omitempty"`
+	// KeySet means that the keys are those of a set, which signatures may name one of:
+	// see [NewKeySet].
+	KeySet bool `json:"key_set,omitempty"`
 	// SecretEncoding and SecretPrefix are for [NewKey]. Default: raw, none.
 	SecretEncoding string `json:"secret_encoding,omitempty"`
 	SecretPrefix   string `json:"secret_prefix,omitempty"`

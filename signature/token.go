@@ -15,8 +15,8 @@ import (
 // request.
 //
 // No library is used to read it. There is one algorithm, which comes from the
-// configuration and never from the token. There is one key, which no header of
-// the token selects, and there are three claims to check. What libraries add to
+// configuration and never from the token. The key is the user's, or one of the set that
+// the configuration names, and there are three claims to check. What libraries add to
 // that is what tokens have been forged with: alg none, a public key as the
 // secret of an HMAC, keys that come with the token.
 const namedJWT = "jwt"
@@ -74,6 +74,11 @@ func (l *signatureLine) readToken(text string) (p Parts, mac, problem string) {
 	if problem = l.checkTokenHeader(header); problem != "" {
 		return p, "", problem
 	}
+	if l.keySet {
+		if p.keyID, problem = readKeyID(header); problem != "" {
+			return p, "", problem
+		}
+	}
 	claims, problem := decodeTokenPart(payload)
 	if problem != "" {
 		return p, "", "holds a token whose claims " + problem
@@ -84,7 +89,8 @@ func (l *signatureLine) readToken(text string) (p Parts, mac, problem string) {
 }
 
 // checkTokenHeader compares the token's algorithm with the configured one, which the
-// token cannot choose. What it says about keys (kid, jku, jwk, x5u, x5c) is ignored.
+// token cannot choose. Keys that it brings along or points to (jwk, x5c, jku, x5u) are
+// ignored, and so is kid, unless keys are of a set.
 func (l *signatureLine) checkTokenHeader(header []byte) (problem string) {
 	alg := gjson.GetBytes(header, "alg")
 	typ := gjson.GetBytes(header, "typ")
@@ -99,6 +105,18 @@ func (l *signatureLine) checkTokenHeader(header []byte) (problem string) {
 		return "holds a token with critical extensions"
 	}
 	return ""
+}
+
+// readKeyID reads which key of the set the token names, if it names one.
+func readKeyID(header []byte) (id, problem string) {
+	switch kid := gjson.GetBytes(header, "kid"); {
+	case !kid.Exists():
+		return "", ""
+	case kid.Type != gjson.String || !isKeyID(kid.Str):
+		return "", "holds a token whose key ID (kid) is not one"
+	default:
+		return kid.Str, ""
+	}
 }
 
 // decodeTokenPart decodes one JSON object. It refuses a name that appears twice, since

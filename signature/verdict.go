@@ -40,6 +40,10 @@ const (
 type Error struct {
 	Reason Reason
 	Detail string
+
+	// OtherKey means that a key which is not in the set yet could have signed the request.
+	// KeyNamed means that it is one by an ID that no key of the set has.
+	OtherKey, KeyNamed bool
 }
 
 func (e *Error) Error() string {

@@ -20,13 +20,17 @@ func (m *matcher) match(verdict *Verdict, in *Inspection, item *Request) error {
 	var why mismatch
 	// Returning at the first match reveals to a sender which of its own secrets
 	// it used, and nothing to anybody else.
-	tried := false
+	tried, named := false, false
 	for i, secret := range m.secrets {
 		if !secret.InForce(m.now) {
 			continue
 		}
 		tried = true
 		for g := range in.groups.count {
+			if !secret.is(in.groups.at(g).keyID) {
+				continue
+			}
+			named = true
 			if m.matchURLs(verdict, in, g, secret.Key, item, &why) {
 				verdict.Secret = i
 				return nil
@@ -41,7 +45,14 @@ func (m *matcher) match(verdict *Verdict, in *Inspection, item *Request) error {
 	case !why.computed && why.unusable != nil:
 		return why.unusable
 	}
-	return refuse(SignatureInvalid, "no secret matches")
+	refused := refuse(SignatureInvalid, "no secret matches")
+	if m.scheme.spec.KeySet {
+		refused.OtherKey = true
+		if refused.KeyNamed = !named; !named {
+			refused.Detail = "no key of the set has the ID that the token names"
+		}
+	}
+	return refused
 }
 
 // mismatch is why nothing has matched so far.

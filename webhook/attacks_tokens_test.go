@@ -1,12 +1,18 @@
 package webhook
 
 import (
+	"crypto"
 	"crypto/hmac"
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -34,6 +40,7 @@ func base64Digest(body string) string {
 }
 
 var jwtEntries = map[string]jwtEntry{
+	"fusionauth":  {"X-FusionAuth-Signature-JWT", "", "request_body_sha256", base64Digest, `"jti":"1"`, false},
 	"livekit":     {"Authorization", "", "sha256", base64Digest, `"iss":"key"`, false},
 	"netlify":     {"X-Webhook-Signature", "", "sha256", hexDigest, `"iss":"netlify"`, false},
 	"vonage":      {"Authorization", "Bearer ", "payload_hash", hexDigest, `"iss":"Vonage"`, true},
@@ -48,21 +55,58 @@ func (e jwtEntry) token(now time.Time, more string) string {
 	if more != "" {
 		claims += "," + more
 	}
+	if e.asymmetric() {
+		text := part([]byte(`{"alg":"RS256","typ":"JWT"}`)) + "." + part([]byte(claims+"}"))
+		sum := sha256.Sum256([]byte(text))
+		signed, err := rsa.SignPKCS1v15(rand.Reader, tokenKey(), crypto.SHA256, sum[:])
+		if err != nil {
+			panic(err)
+		}
+		return e.prefix + text + "." + part(signed)
+	}
 	text := part([]byte(`{"alg":"HS256","typ":"JWT"}`)) + "." + part([]byte(claims+"}"))
 	mac := hmac.New(sha256.New, []byte(copySecret))
 	mac.Write([]byte(text))
 	return e.prefix + text + "." + part(mac.Sum(nil))
 }
 
+// asymmetric reports whether the sender has a key pair.
+func (e jwtEntry) asymmetric() bool { return e.header == "X-FusionAuth-Signature-JWT" }
+
+// secret is what its guard is configured with.
+func (e jwtEntry) secret() string {
+	if !e.asymmetric() {
+		return copySecret
+	}
+	der, err := x509.MarshalPKIXPublicKey(tokenKey().Public())
+	if err != nil {
+		panic(err)
+	}
+	return base64.StdEncoding.EncodeToString(der)
+}
+
+var tokenKey = sync.OnceValue(func() *rsa.PrivateKey {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	return key
+})
+
+// digestClaim reports whether a claim of the entry is of the body.
+func digestClaim(p config.Provider) bool {
+	return slices.ContainsFunc(p.Claim, func(c signature.Claim) bool { return strings.Contains(c.Template, "{body") })
+}
+
 // A token of the sender's key proves nothing about a body of which it has no digest: a
 // participant of a LiveKit room has such tokens too.
 func TestATokenNeedsTheDigestOfItsBody(t *testing.T) {
 	now := time.Now()
-	const event = `{"id":"EV_1","event":"room_started"}`
+	const events = `{"id":"EV_1","event":"room_started"}`
 	for _, name := range config.Builtin().Names() {
 		p := config.Builtin()[name]
 		entry, tested := jwtEntries[name]
-		if withDigest := p.Scheme == "jwt" && p.Token == "" && len(p.Claim) > 0; withDigest != tested {
+		if withDigest := p.Scheme == "jwt" && p.Token == "" && digestClaim(p); withDigest != tested {
 			t.Errorf("%s: has a digest: %t, and its tokens are known here: %t", name, withDigest, tested)
 		}
 		if !tested {
@@ -72,9 +116,13 @@ func TestATokenNeedsTheDigestOfItsBody(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		key, err := s.NewKey(copySecret)
+		key, err := s.NewKey(entry.secret())
 		if err != nil {
 			t.Fatal(err)
+		}
+		event := events
+		if name == "fusionauth" {
+			event = `{"event":{"id":"EV_1","type":"user.create"}}`
 		}
 		judge := func(what, body, claims string, want Result) {
 			t.Helper()

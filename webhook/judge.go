@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -17,6 +18,14 @@ type Tenant interface {
 
 	// Scope is the namespace of the event's ID.
 	Scope() (string, *Refusal)
+}
+
+// KeyFinder is a [Tenant] whose keys are fetched, and may have changed since.
+type KeyFinder interface {
+	// FindKeys fetches the keys again, now that none of them is the one that signed.
+	// named means that the request names one by an ID that none of them has. There may
+	// be none, where it has just been looked.
+	FindKeys(named bool) ([]signature.Secret, *Refusal)
 }
 
 // Fixed is a tenant whose secrets and scope are known beforehand.
@@ -126,6 +135,13 @@ func (j *Judgement) Authenticate(data []byte) *Refusal {
 	var err error
 	if scheme.Signed() {
 		j.verdict, err = scheme.Authenticate(&j.inspection, &j.signed, j.secrets, window, j.now)
+		found, refused := j.findKeys(err)
+		if refused != nil {
+			return refused
+		}
+		if found {
+			j.verdict, err = scheme.Authenticate(&j.inspection, &j.signed, j.secrets, window, j.now)
+		}
 	} else {
 		j.verdict, err = scheme.CheckStamps(&j.signed, window, j.now)
 		j.verdict.Secret = matched
@@ -135,6 +151,28 @@ func (j *Judgement) Authenticate(data []byte) *Refusal {
 	}
 	j.signed = j.verdict.AsSigned(scheme, j.signed)
 	return nil
+}
+
+// findKeys looks for newer keys where one of them could have signed the request, and
+// reports whether there are any to try.
+func (j *Judgement) findKeys(err error) (bool, *Refusal) {
+	if err == nil {
+		return false, nil
+	}
+	var verdict *signature.Error
+	if !errors.As(err, &verdict) || !verdict.OtherKey {
+		return false, nil
+	}
+	finder, ok := j.tenant.(KeyFinder)
+	if !ok {
+		return false, nil
+	}
+	keys, refused := finder.FindKeys(verdict.KeyNamed)
+	if refused != nil || len(keys) == 0 {
+		return false, refused
+	}
+	j.secrets = keys
+	return true, nil
 }
 
 // Identify names an authenticated event, in the namespace that it belongs to.

@@ -71,7 +71,7 @@ func TestLinearsRetriesCarryTheFirstStamp(t *testing.T) {
 // because they sign as Standard Webhooks says: its timestamp is the attempt's. Whatever the
 // entries of the others say, their retries may carry the first attempt's stamp.
 var renewsStamp = strings.Fields(`
-	anthropic brex clerk docrouter ghost gitlab-signing-token google-gemini-static hubspot-v3 lithic loops openai polar recall-ai
+	anthropic brex clerk docrouter ghost google-pubsub gitlab-signing-token google-gemini-static hubspot-v3 lithic loops openai polar recall-ai
 	render replicate resend revolut shipbob slack standard-webhooks standard-webhooks-v1a stripe struktr supabase-auth svix telnyx twitch
 `)
 

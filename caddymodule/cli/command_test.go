@@ -119,8 +119,11 @@ func run(cmd *cobra.Command, stdin io.Reader, args ...string) (string, error) {
 
 // paramsOf are constants that only a provider's user knows.
 func paramsOf(provider string) map[string]string {
-	if provider == "tiktok-shop" {
+	switch provider {
+	case "tiktok-shop":
 		return map[string]string{"app_key": "k1"}
+	case "google-pubsub":
+		return map[string]string{"audience": "https://hooks.example.com/push", "service_account": "pusher@project.iam.gserviceaccount.com"}
 	}
 	return nil
 }

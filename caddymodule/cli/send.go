@@ -185,6 +185,12 @@ func (m *messenger) forge(msg message) (*signature.Request, error) {
 	switch {
 	case !scheme.Signed():
 		return m.spoil(msg)
+	case scheme.Asymmetric() && !scheme.CoversBody():
+		key, err := signature.AnotherKey(m.key)
+		if err != nil {
+			return nil, err
+		}
+		return m.sign(msg, key, "")
 	case scheme.Asymmetric():
 		other := msg
 		other.body = append([]byte(" "), msg.body...)

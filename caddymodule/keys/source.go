@@ -1,0 +1,247 @@
+// Package keys fetches the public keys of senders that publish them, and keeps them: in
+// memory for as long as the publisher says, and in Caddy's storage across restarts.
+//
+// Where keys come from is the configuration's to say. Nothing in a request names a URL.
+package keys
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/webhookguard/caddy-webhook-guard/signature"
+)
+
+const (
+	// lookEvery is how often a key that no set holds has the set fetched again. Anyone can
+	// make IDs of keys up.
+	lookEvery = time.Minute
+	// retryEvery is how often it is tried while the publisher does not answer.
+	retryEvery = 10 * time.Second
+	// fetchFor is the longest that one fetch takes, waitFor what a request waits for it: a
+	// sender wants its answer within seconds.
+	fetchFor = 10 * time.Second
+	waitFor  = 5 * time.Second
+)
+
+// ErrJustLooked means that the keys were fetched again less than a minute ago for the sake
+// of a key that they did not hold.
+var ErrJustLooked = errors.New("they were fetched for an unknown key less than a minute ago, and are again after that minute")
+
+// Source is the set of keys at one URL. It is safe for concurrent use.
+type Source struct {
+	url    string
+	client fetcher
+	store  Store
+	parse  func(document []byte) ([]signature.Secret, error)
+	logger *zap.Logger
+	now    func() time.Time
+	wait   time.Duration
+
+	held atomic.Pointer[set] // nil until there is one
+
+	mu      sync.Mutex
+	ctx     context.Context // of fetches; nil until Start
+	flight  *flight         // the fetch that is under way
+	err     error           // of the last one
+	retryAt time.Time       // while the last one failed
+	looked  time.Time       // the last one for an unknown key
+	read    bool            // the stored set has been read
+}
+
+// set is what was fetched.
+type set struct {
+	keys    []signature.Secret
+	fetched time.Time
+	until   time.Time // when it is to be fetched again
+}
+
+// fresh reports whether the set is in its time. A clock that was set back ends it too.
+func (s *set) fresh(now time.Time) bool {
+	return now.Before(s.until) && !now.Before(s.fetched.Add(-maxFresh))
+}
+
+// flight is one fetch, which all who need it wait for.
+type flight struct {
+	done chan struct{}
+	err  error
+}
+
+// Options are what a Source is made of.
+type Options struct {
+	URL string
+	// CA is a file with the certificates that vouch for the server; empty: the system's.
+	CA     string
+	Store  Store // nil: none
+	Parse  func(document []byte) ([]signature.Secret, error)
+	Logger *zap.Logger
+}
+
+// New makes a Source. It fetches nothing.
+func New(o Options) (*Source, error) {
+	client, err := newFetcher(o.CA)
+	if err != nil {
+		return nil, err
+	}
+	return &Source{
+		url: o.URL, client: client, store: o.Store, parse: o.Parse,
+		logger: o.Logger.With(zap.String("keys", o.URL)), now: time.Now, wait: waitFor,
+	}, nil
+}
+
+// Start begins to fetch the keys, in the background. ctx ends all fetches.
+func (s *Source) Start(ctx context.Context) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ctx = ctx
+	s.begin()
+}
+
+// Keys are the keys in force. Once their time is over, and before they are there at all,
+// the caller waits for them. Those that were there before stay in force while the
+// publisher does not answer.
+func (s *Source) Keys() ([]signature.Secret, error) {
+	now := s.now()
+	if held := s.held.Load(); held != nil && held.fresh(now) {
+		return held.keys, nil
+	}
+	s.mu.Lock()
+	flight, err := s.flight, s.err
+	if flight == nil && !now.Before(s.retryAt) {
+		flight = s.begin()
+	}
+	s.mu.Unlock()
+	if flight != nil {
+		err = s.await(flight)
+	}
+	if held := s.held.Load(); held != nil {
+		return held.keys, nil
+	}
+	return nil, s.unavailable(err)
+}
+
+// Look fetches the keys again, as a key may be new. It does so once a minute; in between
+// it returns [ErrJustLooked].
+func (s *Source) Look() ([]signature.Secret, error) {
+	s.mu.Lock()
+	before := s.flight
+	s.mu.Unlock()
+	if before != nil {
+		// It may have been answered before the key was there.
+		if err := s.await(before); err != nil {
+			return nil, s.unavailable(err)
+		}
+	}
+	flight, err := s.look()
+	if err == nil {
+		err = s.await(flight)
+	}
+	if err != nil {
+		return nil, s.unavailable(err)
+	}
+	return s.held.Load().keys, nil
+}
+
+// look starts a fetch for an unknown key, or joins one that has begun since.
+func (s *Source) look() (*flight, error) {
+	now := s.now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.flight != nil:
+		return s.flight, nil
+	case now.Before(s.retryAt):
+		return nil, s.err
+	case now.Before(s.looked.Add(lookEvery)) && !now.Before(s.looked):
+		return nil, ErrJustLooked
+	}
+	s.looked = now
+	return s.begin(), nil
+}
+
+func (s *Source) unavailable(err error) error { return fmt.Errorf("the keys at %s: %w", s.url, err) }
+
+// await waits for a fetch, but not for long.
+func (s *Source) await(f *flight) error {
+	timer := time.NewTimer(s.wait)
+	defer timer.Stop()
+	select {
+	case <-f.done:
+		return f.err
+	case <-timer.C:
+		return errors.New("their publisher has not answered yet")
+	}
+}
+
+// begin starts a fetch, unless one is under way. The caller holds the mutex.
+func (s *Source) begin() *flight {
+	if s.flight != nil {
+		return s.flight
+	}
+	ctx := s.ctx
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	f := &flight{done: make(chan struct{})}
+	s.flight = f
+	go func() {
+		ctx, cancel := context.WithTimeout(ctx, fetchFor)
+		defer cancel()
+		f.err = s.refresh(ctx)
+		s.end(f)
+	}()
+	return f
+}
+
+// end records how a fetch went, and says so where that is new.
+func (s *Source) end(f *flight) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before := s.err
+	s.flight, s.err, s.retryAt = nil, f.err, time.Time{}
+	if f.err != nil {
+		s.retryAt = s.now().Add(retryEvery)
+	}
+	close(f.done)
+	switch {
+	case errors.Is(f.err, context.Canceled): // the configuration is gone
+	case f.err != nil && (before == nil || before.Error() != f.err.Error()):
+		message := "the sender's keys cannot be fetched: requests are answered with 503 until they can"
+		if s.held.Load() != nil {
+			message = "the sender's keys cannot be fetched again: those before stay in force"
+		}
+		s.logger.Warn(message, zap.Error(f.err))
+	case f.err == nil && before != nil:
+		s.logger.Info("the sender's keys can be fetched again")
+	}
+}
+
+// refresh reads the set that an earlier process kept, once, and fetches it unless that is
+// still in its time.
+func (s *Source) refresh(ctx context.Context) error {
+	if !s.read {
+		s.read = true // fetches come one after the other
+		s.recall(ctx)
+		if held := s.held.Load(); held != nil && held.fresh(s.now()) {
+			return nil
+		}
+	}
+	document, lifetime, err := s.client.fetch(ctx, s.url)
+	if err != nil {
+		return err
+	}
+	keys, err := s.parse(document)
+	if err != nil {
+		return err
+	}
+	now := s.now()
+	fetched := &set{keys: keys, fetched: now, until: now.Add(lifetime)}
+	s.held.Store(fetched)
+	s.remember(ctx, document, fetched)
+	return nil
+}

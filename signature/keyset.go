@@ -1,0 +1,110 @@
+package signature
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+// maxSetKeys bounds the keys of one set. Senders publish two or three, and a signature
+// that names none is tried with each.
+const maxSetKeys = 32
+
+// maxKeyID bounds the ID of a key, in bytes.
+const maxKeyID = 128
+
+// NewKeySet reads the set of public keys that a sender publishes (JWKS, RFC 7517). What
+// the scheme cannot verify with is passed over, as section 5 of the RFC says: keys for
+// something else, of another type or curve, private ones, and those that are too weak.
+// A set without any other key is an error.
+func NewKeySet(s *Scheme, document []byte) ([]Secret, error) {
+	if !s.Asymmetric() {
+		return nil, errors.New("the sender signs with a shared secret, which is in no set of public keys")
+	}
+	var set struct {
+		Keys []json.RawMessage `json:"keys"`
+	}
+	if err := json.Unmarshal(document, &set); err != nil || set.Keys == nil {
+		return nil, errors.New("it is not a set of keys (JWKS): a JSON object with a list keys")
+	}
+	if len(set.Keys) > maxSetKeys {
+		return nil, fmt.Errorf("the set has %d keys, and %d is the limit", len(set.Keys), maxSetKeys)
+	}
+	var usable []Secret
+	var problem error
+	for _, raw := range set.Keys {
+		secret, err := newSetKey(s, raw)
+		if err != nil {
+			problem = err
+			continue
+		}
+		usable = append(usable, secret)
+	}
+	switch {
+	case len(usable) > 0:
+		return usable, nil
+	case problem != nil:
+		return nil, fmt.Errorf("none of the %d keys in the set can be used, the last one as %w", len(set.Keys), problem)
+	}
+	return nil, errors.New("the set has no keys")
+}
+
+// newSetKey reads one key of a set.
+func newSetKey(s *Scheme, raw json.RawMessage) (Secret, error) {
+	var jwk jose.JSONWebKey
+	switch err := json.Unmarshal(raw, &jwk); {
+	case err != nil:
+		return Secret{}, errors.New("it cannot be read") // the library quotes what it rejects
+	case !jwk.IsPublic():
+		return Secret{}, errors.New("it is not a public key")
+	case jwk.Use != "" && jwk.Use != "sig":
+		return Secret{}, errors.New("it is not for signatures")
+	case jwk.KeyID != "" && !isKeyID(jwk.KeyID):
+		return Secret{}, errors.New("its ID (kid) has other characters than letters, digits and . _ ~ : = + @ -")
+	}
+	key, err := publicKeyOf(jwk.Key)
+	if err != nil {
+		return Secret{}, err
+	}
+	// One line has to take it, and none can take it for another: the algorithm of a
+	// signature is the line's, and each checks the key's type again.
+	for i := range s.lines {
+		l := &s.lines[i]
+		if jwk.Algorithm != "" && !l.algorithm.isCalled(jwk.Algorithm) {
+			err = errors.New("it is for another algorithm")
+			continue
+		}
+		if err = l.checkKey(key); err == nil {
+			return Secret{Key: key, ID: jwk.KeyID}, nil
+		}
+	}
+	return Secret{}, err
+}
+
+// isCalled reports whether a key's alg is this algorithm. RFC 9864 gives EdDSA a second
+// name.
+func (a algorithm) isCalled(alg string) bool {
+	return alg == algorithms[a].jwt || alg == "Ed25519" && a.String() == nameEd25519
+}
+
+// isKeyID reports whether a text can be the ID of a key. It has no character that means
+// something in a path, a query or a log.
+func isKeyID(text string) bool {
+	for _, c := range []byte(text) {
+		switch {
+		case isAlphanumeric(c):
+		case c == '.', c == '_', c == '~', c == ':', c == '=', c == '+', c == '@', c == '-':
+		default:
+			return false
+		}
+	}
+	return text != "" && len(text) <= maxKeyID
+}
+
+// is reports whether a signature that names this key can be the secret's. Secrets without
+// an ID are tried with each, and so is each key where a signature names none.
+func (s *Secret) is(keyID string) bool {
+	return s.ID == "" || keyID == "" || s.ID == keyID
+}
