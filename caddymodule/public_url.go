@@ -22,7 +22,7 @@ func resolvePublicURL(line string, rules *config.Resolved) (varyingURL, error) {
 	if !strings.Contains(line, "{") {
 		return "", nil
 	}
-	if _, err := caddy.NewReplacer().ReplaceOrErr(line, false, true); err != nil {
+	if variesByRequest(line) {
 		return varyingURL(line), nil
 	}
 	text, err := placeholder.Resolve(line)
@@ -49,4 +49,11 @@ func (u varyingURL) put(facts *signature.Request, repl *caddy.Replacer) *webhook
 	}
 	*facts = webhook.AtPublicURL(*facts, public)
 	return nil
+}
+
+// variesByRequest reports whether a line has placeholders that nothing resolves before
+// there is a request.
+func variesByRequest(line string) bool {
+	_, err := caddy.NewReplacer().ReplaceOrErr(line, false, true)
+	return err != nil
 }

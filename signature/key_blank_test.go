@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -140,7 +141,13 @@ func TestWeakPublicKeysAreRefused(t *testing.T) {
 		g := curve.Params()
 		minus := new(big.Int).Sub(g.P, g.Gy)
 		for _, y := range []*big.Int{g.Gy, minus} {
-			spki, err := x509.MarshalPKIXPublicKey(&ecdsa.PublicKey{Curve: curve, X: g.Gx, Y: y})
+			size := (g.BitSize + 7) / 8
+			point := slices.Concat([]byte{4}, g.Gx.FillBytes(make([]byte, size)), y.FillBytes(make([]byte, size)))
+			key, err := ecdsa.ParseUncompressedPublicKey(curve, point)
+			if err != nil {
+				t.Fatal(err)
+			}
+			spki, err := x509.MarshalPKIXPublicKey(key)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -77,12 +77,14 @@ func (c *checkpointer) publish(pending map[dedupe.Key]finished, err error) {
 	c.noteDamage(err)
 }
 
-// damaged returns why the database must not be used any more, or nil.
-func (c *checkpointer) damaged() error {
+// damageFound returns why the database must not be used any more, or nil.
+func (c *checkpointer) damageFound() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.damage
 }
+
+func (c *checkpointer) damaged() bool { return c.damageFound() != nil }
 
 // take notes what an error says of damage.
 func (c *checkpointer) take(err error) {

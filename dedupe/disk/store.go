@@ -180,7 +180,7 @@ func (s *Store) Forget(ctx context.Context, id dedupe.Key) (dedupe.Record, error
 func (s *Store) Close() error {
 	s.claims.close()
 	first := s.writer.queue.close()
-	if s.checkpointer.damaged() != nil {
+	if s.checkpointer.damaged() {
 		return nil // the library may hold locks for good: the end of the process closes the file
 	}
 	<-s.writer.ended

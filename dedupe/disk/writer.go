@@ -99,7 +99,7 @@ func (w *writer) wait(ctx context.Context, c *write) (finished bool, err error) 
 	if err := ctx.Err(); err != nil {
 		return false, err
 	}
-	if err := w.checkpointer.damaged(); err != nil {
+	if err := w.checkpointer.damageFound(); err != nil {
 		return false, err
 	}
 	if err := w.queue.add(c); err != nil {
@@ -137,7 +137,7 @@ func (w *writer) run() {
 		if due {
 			w.checkDirectory()
 		}
-		queued, closed, retry := w.queue.take(due && w.checkpointer.damaged() == nil)
+		queued, closed, retry := w.queue.take(due && !w.checkpointer.damaged())
 		for first := true; len(queued) > 0 || retry && first; first = false {
 			some := queued[:w.batchOf(queued)]
 			err := w.save(some)
@@ -180,7 +180,7 @@ func (w *writer) batchOf(queued []*write) int {
 
 // save carries writes out, and returns when they are on the disk, synced.
 func (w *writer) save(some []*write) error {
-	if err := w.checkpointer.damaged(); err != nil {
+	if err := w.checkpointer.damageFound(); err != nil {
 		return err
 	}
 	if w.lost != nil {
@@ -299,7 +299,7 @@ func (w *writer) finish(some []*write, err error) {
 func (w *writer) maintain() {
 	cp := w.checkpointer
 	switch {
-	case cp.running != nil || cp.damaged() != nil || w.lost != nil:
+	case cp.running != nil || cp.damaged() || w.lost != nil:
 	case cp.flushing != nil:
 		cp.start() // it has failed before
 	case w.log.last() > cp.done && w.clock.elapsed()-w.log.since >= checkpointEvery:
@@ -312,10 +312,10 @@ func (w *writer) maintain() {
 // end leaves everything in the database. What cannot be moved stays in the log until the
 // store is opened again.
 func (w *writer) end() error {
-	if w.checkpointer.damaged() == nil {
+	if !w.checkpointer.damaged() {
 		w.checkDirectory()
 	}
-	if w.checkpointer.damaged() != nil {
+	if w.checkpointer.damaged() {
 		return nil
 	}
 	if err := w.rotate(); err != nil {
