@@ -79,6 +79,14 @@ func (r *reader) limitLast(w http.ResponseWriter) {
 	}
 }
 
+// limitError bounds how long the sender takes to read an error. An error route may still
+// ask an app for its page.
+func limitError(sender *webhook.Sender, w http.ResponseWriter, r *http.Request) {
+	to := newReader(sender, r, time.Time{})
+	to.perWrite += sender.Rules.Timeout
+	to.limitLast(w)
+}
+
 // connKey is what a request's connection is kept under in its context.
 type connKey struct{}
 

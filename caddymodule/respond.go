@@ -54,6 +54,7 @@ func (x *exchange) refuse(refused *webhook.Refusal) error {
 	if entry := x.guard.logger.Check(level, "refused"); entry != nil {
 		entry.Write(x.logFields(zap.String("result", string(refused.Result)), zap.NamedError("reason", refused.Cause))...)
 	}
+	limitError(x.guard.sender, x.w, x.r)
 	return refusalError(x.w, refused, x.guard.methods)
 }
 
@@ -135,5 +136,6 @@ func (x *exchange) answer(out outcome) error {
 	// gone. Handlers that still run may read the headers, so they get new ones.
 	x.r.Header = x.r.Header.Clone()
 	stripOwnHeaders(x.r)
+	limitError(x.guard.sender, x.w, x.r)
 	return out.err
 }

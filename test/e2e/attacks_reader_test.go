@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -101,6 +102,37 @@ func TestAttackSenderDoesNotReadItsAnswer(t *testing.T) {
 		}
 	}
 	stopsSoon(t, g)
+}
+
+// A sender that reads none of many refusals does not keep the process from stopping.
+func TestAttackSenderDoesNotReadRefusals(t *testing.T) {
+	t.Parallel()
+	s, app := testbed.DocRouter(), testbed.StartApp(t, nil)
+	g := site{store: "memory", routes: route("", s.Name, proxy(app), secretOf(s), "timeout 3s", "lease 3s", "body_timeout 1s")}.start(t)
+	req := s.Request(t, g.URL(""), testbed.Event{})
+	conn := post11(t, req, nil)
+	var sent sync.WaitGroup
+	sent.Go(func() {
+		many := strings.Repeat("GET "+req.URL.Path+" HTTP/1.1\r\nHost: a.test\r\n\r\n", 200)
+		for range 1000 {
+			if _, err := conn.Write([]byte(many)); err != nil {
+				return
+			}
+		}
+	})
+	refused := func() float64 {
+		return metric(g, "webhook_guard_requests_total", "provider", s.Name, "result", "method_not_allowed")
+	}
+	before := -1.0
+	testbed.Eventually(t, soon, func() bool {
+		now := refused()
+		stands := now > 1000 && now == before
+		before = now
+		time.Sleep(200 * time.Millisecond)
+		return stands
+	}, "the gateway cannot send more refusals")
+	stopsSoon(t, g)
+	sent.Wait()
 }
 
 // stopsSoon fails the test unless the gateway ends, and ends well, as soon as nobody has
