@@ -13,12 +13,14 @@ import (
 // provenOtherwise are the senders that sign, and have neither vectors nor a row among the
 // official libraries, with the reason.
 var provenOtherwise = map[string]string{
-	"fal":           "its headers are signed by hand in test/e2e/keys_test.go",
-	"fusionauth":    "its token is made by hand in test/e2e/keys_test.go",
-	"google-pubsub": "its token is made by hand in test/e2e/keys_test.go",
-	"kinde":         "its token is made by hand in test/e2e/keys_test.go",
-	"mandrill":      "its form is signed by hand in webhook/copies_test.go",
-	"treezor":       "its payload, as PHP writes JSON, is signed by hand in webhook/copies_entries_test.go",
+	"fal":            "its headers are signed by hand in test/e2e/keys_test.go",
+	"fusionauth":     "its token is made by hand in test/e2e/keys_test.go",
+	"google-pubsub":  "its token is made by hand in test/e2e/keys_test.go",
+	"kinde":          "its token is made by hand in test/e2e/keys_test.go",
+	"mandrill":       "its form is signed by hand in webhook/copies_test.go",
+	"shipengine":     "its headers are signed by hand in test/e2e/keys_test.go",
+	"shipstation-v2": "its headers are signed by hand in test/e2e/keys_test.go",
+	"treezor":        "its payload, as PHP writes JSON, is signed by hand in webhook/copies_entries_test.go",
 }
 
 var interopRow = regexp.MustCompile(`provider: "([a-z0-9-]+)"`)

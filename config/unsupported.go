@@ -58,8 +58,6 @@ var Unsupported = map[string]Gap{
 		"token query token\nid header Paypal-Transmission-Id\nevent body event_type"},
 	"plaid": {"Plaid", "the key has to be fetched by the ID that stands in each token, with the client's own credentials", byURL,
 		"token query token\nevent body webhook_code"},
-	"shipengine":     {"ShipEngine", "the keys are a set that has to be fetched (JWKS)", byURL, "token query token"},
-	"shipstation-v2": {"ShipStation (v2)", "the keys are a set that has to be fetched (JWKS)", byURL, "token query token"},
 	"travis-ci": {"Travis CI", "the key has to be fetched, and the signature is RSA over SHA-1", byURL,
 		"token query token\nid form_json payload.id"},
 }

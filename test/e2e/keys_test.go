@@ -354,3 +354,34 @@ func TestFalsNewKeyIsFetched(t *testing.T) {
 	want(t, send(after), 200, "forwarded")
 	want(t, send(before), 401, "signature_invalid")
 }
+
+// ShipEngine and ShipStation sign a stamp and the body, and name the key in a header that is
+// not signed.
+func TestShipEngineIsVerifiedWithFetchedKeys(t *testing.T) {
+	t.Parallel()
+	key, other := newRSA(t, "a", 2048), newRSA(t, "b", 2048)
+	server := newKeyServer(t, other.jwk(), key.jwk()).overHTTP()
+	app := testbed.StartApp(t, nil)
+	var routes string
+	names := []string{"shipengine", "shipstation-v2"}
+	for _, name := range names {
+		routes += route("", name, proxy(app), "keys jwks "+server.URL+"/jwks")
+	}
+	g := site{store: "memory", routes: routes}.start(t)
+	for _, name := range names {
+		send := func(key pair, body, signed string, at time.Time) testbed.Response {
+			stamp := at.UTC().Format(time.RFC3339)
+			return testbed.Do(t, post(t, g.URL("/webhooks/"+name), []byte(body), map[string]string{
+				"X-ShipEngine-RSA-SHA256-Key-Id": key.kid, "X-ShipEngine-Timestamp": stamp, "Content-Type": "application/json",
+				"X-ShipEngine-RSA-SHA256-Signature": base64.StdEncoding.EncodeToString(key.sign(t, []byte(stamp+"."+signed))),
+			}))
+		}
+		body := `{"resource_type":"API_TRACK","data":{"tracking_number":"` + testbed.NewID() + `"}}`
+		want(t, send(key, body, body, time.Now()), 200, "forwarded")
+		want(t, send(key, body, body, time.Now().Add(time.Second)), 200, "duplicate")
+		want(t, send(key, body, body+" ", time.Now()), 401, "signature_invalid")
+		want(t, send(newRSA(t, "a", 2048), body, body, time.Now()), 401, "signature_invalid")
+		want(t, send(key, body, body, time.Now().Add(-time.Hour)), 403, "timestamp_stale")
+	}
+	wantCalls(t, app, 2)
+}
