@@ -17,6 +17,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -243,4 +244,18 @@ func hangingServer(t *testing.T) string {
 	}
 	t.Cleanup(func() { listener.Close() })
 	return "http://" + listener.Addr().String() + "/keys"
+}
+
+// storageOfKeys is the global option of a storage of the test's own, and waits until the keys
+// are kept there.
+func storageOfKeys(t *testing.T) (option string, kept func()) {
+	t.Helper()
+	dir := t.TempDir()
+	return "storage file_system " + dir, func() {
+		t.Helper()
+		testbed.Eventually(t, 10*time.Second, func() bool {
+			files, err := filepath.Glob(filepath.Join(dir, "webhook_guard", "keys", "*.json"))
+			return err == nil && len(files) == 1
+		}, "the keys are not kept")
+	}
 }

@@ -233,8 +233,10 @@ func TestKeysAreKeptAcrossRestarts(t *testing.T) {
 	key := newRSA(t, "k1", 2048)
 	server := newKeyServer(t, key.jwk()).overHTTP()
 	app := testbed.StartApp(t, nil)
-	g := site{store: "memory", routes: pubsubRoute(app, server.URL+"/keys")}.start(t)
+	storage, kept := storageOfKeys(t)
+	g := site{store: "memory", global: storage, routes: pubsubRoute(app, server.URL+"/keys")}.start(t)
 	want(t, testbed.Do(t, push(t, g, key.token(t, pubsub(), nil))), 200, "forwarded")
+	kept()
 	g.Kill()
 	server.Close()
 	g.Start()
@@ -384,4 +386,29 @@ func TestShipEngineIsVerifiedWithFetchedKeys(t *testing.T) {
 		want(t, send(key, body, body, time.Now().Add(-time.Hour)), 403, "timestamp_stale")
 	}
 	wantCalls(t, app, 2)
+}
+
+// A reload takes the keys along, while their publisher is away too, and a guard without any
+// says what to add.
+func TestKeysOutliveAReload(t *testing.T) {
+	t.Parallel()
+	key := newRSA(t, "k1", 2048)
+	server := newKeyServer(t, key.jwk()).overHTTP()
+	app := testbed.StartApp(t, nil)
+	storage, kept := storageOfKeys(t)
+	first := site{store: "memory", global: storage, routes: pubsubRoute(app, server.URL+"/keys")}
+	g := first.start(t)
+	want(t, testbed.Do(t, push(t, g, key.token(t, pubsub(), nil))), 200, "forwarded")
+	kept()
+	server.Close()
+	second := site{store: "memory", global: storage, routes: pubsubRoute(app, server.URL+"/keys", "max_skew 2m")}
+	if err := g.Reload(second.caddyfile()); err != nil {
+		t.Fatal(err)
+	}
+	want(t, testbed.Do(t, push(t, g, key.token(t, pubsub(), nil))), 200, "forwarded")
+	none := site{store: "memory", routes: route("", "kinde", proxy(app))}
+	if err := g.Reload(none.caddyfile()); err == nil || !strings.Contains(err.Error(), "keys jwks") {
+		t.Errorf("a guard without keys: %v", err)
+	}
+	want(t, testbed.Do(t, push(t, g, key.token(t, pubsub(), nil))), 200, "forwarded")
 }
