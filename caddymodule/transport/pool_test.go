@@ -162,16 +162,16 @@ func TestTheOldestOfAllMakesRoom(t *testing.T) {
 
 // max_conns_per_host bounds the connections: what is more waits, or ends with its request.
 func TestConnectionsAreBounded(t *testing.T) {
-	var open, most atomic.Int64
+	var busy, most atomic.Int64 // connections with a request, which the app alone counts in time
 	a := startApp(t, func(conn net.Conn) {
-		for now := open.Add(1); ; {
-			if old := most.Load(); now <= old || most.CompareAndSwap(old, now) {
-				break
-			}
-		}
-		defer open.Add(-1)
 		eachRequest(conn, func(r *http.Request, _ string) bool {
+			for now := busy.Add(1); ; {
+				if old := most.Load(); now <= old || most.CompareAndSwap(old, now) {
+					break
+				}
+			}
 			time.Sleep(time.Millisecond)
+			busy.Add(-1)
 			last := r.URL.Path == "/close"
 			if last {
 				says(ok + "Connection: close\r\nContent-Length: 2\r\n\r\nok")(conn)
