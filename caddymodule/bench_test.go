@@ -83,10 +83,11 @@ func benchRequests(b *testing.B, sender testbed.Sender, from, n int, same, forge
 // nowhere is the cheapest http.ResponseWriter.
 type nowhere struct{ header http.Header }
 
-func (w *nowhere) Header() http.Header               { return w.header }
-func (w *nowhere) Write(p []byte) (int, error)       { return len(p), nil }
-func (w *nowhere) WriteHeader(int)                   {}
-func (w *nowhere) SetReadDeadline(t time.Time) error { return nil }
+func (w *nowhere) Header() http.Header              { return w.header }
+func (w *nowhere) Write(p []byte) (int, error)      { return len(p), nil }
+func (w *nowhere) WriteHeader(int)                  {}
+func (w *nowhere) SetReadDeadline(time.Time) error  { return nil }
+func (w *nowhere) SetWriteDeadline(time.Time) error { return nil }
 
 func benchGuard(b *testing.B, sender testbed.Sender, edit func(*Guard)) *Guard {
 	b.Helper()
