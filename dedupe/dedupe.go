@@ -65,6 +65,13 @@ func NewKey(kind string, parts ...[]byte) Key {
 	return Key(sum[:len(Key{})])
 }
 
+// TextKey is [NewKey] of parts that are text.
+func TextKey(kind string, parts ...string) Key {
+	var room [256]byte
+	sum := sha256.Sum256(appendParts(room[:0], kind, parts))
+	return Key(sum[:len(Key{})])
+}
+
 // StartKey returns a hash that has taken kind and parts. What is written to it then is
 // the last part, of whatever length; [KeyOf] ends it. It is for parts that are large, or
 // that are not in memory in one piece.
@@ -74,7 +81,7 @@ func StartKey(kind string, parts ...[]byte) hash.Hash {
 	return h
 }
 
-func appendParts(to []byte, kind string, parts [][]byte) []byte {
+func appendParts[T string | []byte](to []byte, kind string, parts []T) []byte {
 	to = append(binary.BigEndian.AppendUint64(to, uint64(len(kind))), kind...)
 	for _, p := range parts {
 		to = append(binary.BigEndian.AppendUint64(to, uint64(len(p))), p...)

@@ -49,8 +49,13 @@ func TestKeysTellEventsApart(t *testing.T) {
 func TestKeysStayTheSameAcrossVersions(t *testing.T) {
 	t.Parallel()
 	const want = "S8cRWzd4tmWW0ZmBP81xnw"
-	if got := dedupe.NewKey("id", []byte("scope"), []byte("evt_1")).String(); got != want {
-		t.Errorf("key is %s, want %s: with other keys, every stored event would be forgotten", got, want)
+	for name, key := range map[string]dedupe.Key{
+		"bytes": dedupe.NewKey("id", []byte("scope"), []byte("evt_1")),
+		"text":  dedupe.TextKey("id", "scope", "evt_1"),
+	} {
+		if got := key.String(); got != want {
+			t.Errorf("the key of %s is %s, want %s: with other keys, every stored event would be forgotten", name, got, want)
+		}
 	}
 }
 

@@ -197,10 +197,5 @@ func IDKey(scope string, id []string) dedupe.Key {
 	if len(id) == 0 {
 		return dedupe.Key{}
 	}
-	parts := make([][]byte, 0, len(id)+1)
-	parts = append(parts, []byte(scope))
-	for _, part := range id {
-		parts = append(parts, []byte(part))
-	}
-	return dedupe.NewKey("id", parts...)
+	return dedupe.TextKey("id", append([]string{scope}, id...)...)
 }
