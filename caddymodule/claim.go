@@ -143,7 +143,8 @@ func (c *claiming) withoutStore(held *claim, err error) admission {
 	}
 	c.x.store.flights.finish(held.flight, dedupe.Event{}, dedupe.Success{})
 	if !full {
-		c.x.store.background(func(ctx context.Context) { _ = c.x.store.Release(ctx, held.keys, held.token) })
+		store := held.x.store
+		store.background(func(ctx context.Context) { _ = store.Release(ctx, held.keys, held.token) })
 	}
 	return cannotClaim(webhook.Refuse(webhook.StoreUnavailable, "claiming the event: %w", err))
 }

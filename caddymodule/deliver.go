@@ -66,7 +66,8 @@ func (x *exchange) deliver(c *claim, to deliverer) outcome {
 	}
 	x.result = webhook.Forwarded // unless the app fails
 	var ctx context.Context
-	ctx, x.cancel = context.WithTimeout(detached{x.r.Context(), tokenless(x.r, x.repl, g.sender.Rules.Token)}, g.sender.Rules.Timeout)
+	x.ctx = detached{x.r.Context(), tokenless(x.r, x.repl, g.sender.Rules.Token)}
+	ctx, x.cancel = context.WithTimeout(&x.ctx, g.sender.Rules.Timeout)
 	defer x.cancel()
 	c.startRenewing()
 	defer c.stopRenewing()
@@ -157,7 +158,6 @@ func (t *route) judge(answer *heldAnswer, err, ended error) outcome {
 	if err == nil && answer.status != 0 && !answer.complete() {
 		err = errBroken
 	}
-	var second *webhook.Refusal // of another guard in the same route
 	switch {
 	case (err != nil || answer.status == 0) && errors.Is(ended, context.DeadlineExceeded):
 		// err is not wrapped: caddyhttp.Error would take over its status.
@@ -169,9 +169,12 @@ func (t *route) judge(answer *heldAnswer, err, ended error) outcome {
 		failed.err = caddyhttp.Error(http.StatusBadGateway, err)
 	case err == nil && t.hungUp(answer):
 		failed.err = caddyhttp.Error(http.StatusBadGateway, errors.New("the connection to the app ended with another request"))
-	case errors.As(err, &second):
-		failed.result, failed.err = second.Result, refusalError(x.w, second, "")
 	case err != nil:
+		var second *webhook.Refusal // of another guard in the same route
+		if errors.As(err, &second) {
+			failed.result, failed.err = second.Result, refusalError(x.w, second, "")
+			break
+		}
 		failed.err = failure(err)
 		failed.header = answer.besideError()
 	case answer.status == 0 && t.switched(answer):

@@ -28,7 +28,8 @@ type exchange struct {
 	event  webhook.Event
 	named  bool               // the event's names and times, to placeholders
 	age    time.Duration      // of the event or request on arrival, where that is known
-	cancel context.CancelFunc // of what is delivered
+	ctx    detached           // of what is delivered
+	cancel context.CancelFunc // ends it
 	route  route
 	inApp  time.Duration // time spent in the app, or waiting for it
 

@@ -42,8 +42,11 @@ func withoutToken(uri, key string) string {
 // query; nil where there was none. A FastCGI app gets the URL of that request, as
 // REQUEST_URI. Placeholders that hold it hold no token from then on.
 func tokenless(r *http.Request, repl *caddy.Replacer, token *config.Token) *http.Request {
+	if token == nil || token.Source.Kind != signature.SourceQuery {
+		return nil
+	}
 	original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
-	if !ok || token == nil || token.Source.Kind != signature.SourceQuery || original.URL == nil {
+	if !ok || original.URL == nil {
 		return nil
 	}
 	key := token.Source.Name
