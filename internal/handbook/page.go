@@ -45,7 +45,7 @@ func Page(catalogue config.Catalogue) (string, error) {
 		}
 		e.write(&out, comment)
 	}
-	return out.String(), nil
+	return wrapProse(out.String()), nil
 }
 
 const pageHead = `# Providers
