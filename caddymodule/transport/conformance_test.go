@@ -66,12 +66,13 @@ func TestAnswersComeToTheSame(t *testing.T) {
 
 func (tc answer) run(t *testing.T, way string) outcome {
 	t.Helper()
-	var first sync.Once
+	var first, last sync.Once
+	over := make(chan struct{}) // the app has done all that it does with the event
 	a := startApp(t, func(conn net.Conn) {
 		if tc.early != nil {
 			first.Do(func() { tc.early(conn) })
 		}
-		tc.serve(conn)
+		tc.serve(conn, func() { last.Do(func() { close(over) }) })
 	})
 	transport := settings{"protocol": way, "response_header_timeout": "400ms", "read_timeout": "600ms", "max_response_header_size": 64 << 10}
 	maps.Copy(transport, tc.transport)
@@ -113,6 +114,11 @@ func (tc answer) run(t *testing.T, way string) outcome {
 		got = outcome{status: resp.StatusCode, header: flatten(resp.Header), body: string(data), broken: err != nil, trailer: flatten(resp.Trailer)}
 	}
 	got.informational = strings.Join(informational, ", ")
+	// An event that is sent just before the app closes the connection is lost, as ever.
+	select {
+	case <-over:
+	case <-time.After(time.Second): // the app waits for the other side
+	}
 	for range 2 { // over what is kept, and over what that leaves
 		status, text := p.post(t, "the next event")
 		if status != http.StatusOK {
@@ -131,15 +137,18 @@ func flatten(header http.Header) string {
 	return b.String()
 }
 
-// serve answers the case once, and any other event with 200.
-func (tc answer) serve(conn net.Conn) {
+// serve answers the case once, and any other event with 200. It calls over when it has
+// answered the case, and has closed the connection where that is a part of the answer.
+func (tc answer) serve(conn net.Conn, over func()) {
 	eachRequest(conn, func(r *http.Request, _ string) (last bool) {
 		if r.URL.Path != "/case" {
 			_, err := io.WriteString(conn, okAnswer)
 			return err != nil
 		}
+		defer over()
 		for _, s := range tc.steps {
 			if !s(conn) {
+				_ = conn.Close()
 				return true
 			}
 		}
