@@ -150,7 +150,7 @@ func (b *bounds) endsItself(i int) bool {
 	case text != "" && v.marked && next.extent == aStamp && i+2 < len(b.texts) && b.texts[i+2] != "":
 		return b.check(checkNoStamp, i, text)
 	case text != "":
-		return v.marked && b.check(checkNoText, i, text)
+		return v.marked && !v.ofURL() && b.check(checkNoText, i, text)
 	case next.variable == varURL:
 		return v.marked && b.check(checkNoText, i, "://")
 	case next.variable == varPath || next.variable == varURI:
@@ -174,7 +174,7 @@ func (b *bounds) beginsItself(i int) bool {
 	case v.extent != anyText || i == 0:
 		return false
 	case text != "":
-		return v.cannotHold(text) || v.marked && b.check(checkNoText, i, text)
+		return v.cannotHold(text) || v.marked && !v.ofURL() && b.check(checkNoText, i, text)
 	case b.values[i-1].extent == aJSON:
 		return v.marked && b.check(checkNoBrace, i, "}]")
 	}
@@ -190,11 +190,22 @@ func (b *bounds) check(kind checkKind, i int, text string) bool {
 // cannotHold reports whether no request can have the text in this value: headers and URLs
 // hold no line breaks, and URLs no spaces.
 func (v *boundValue) cannotHold(text string) bool {
+	switch {
+	case v.ofURL():
+		return strings.ContainsAny(text, "\r\n\x00 ")
+	case v.variable == varHeader, v.variable == varNonce:
+		return strings.ContainsAny(text, "\r\n\x00")
+	}
+	return false
+}
+
+// ofURL reports whether a value is the request's URL or a part of it. Any text that a URL
+// can hold may be in it, such as the dots of its host: a border that such a text marks stays
+// open, since a request that holds the text is as genuine as another.
+func (v *boundValue) ofURL() bool {
 	switch v.variable {
 	case varURL, varURI, varPath, varQuery, varHost:
-		return strings.ContainsAny(text, "\r\n\x00 ")
-	case varHeader, varNonce:
-		return strings.ContainsAny(text, "\r\n\x00")
+		return true
 	}
 	return false
 }

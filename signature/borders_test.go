@@ -133,3 +133,32 @@ func acceptsReading(t *testing.T, scheme *Scheme, text, names string, values []s
 	_, err := scheme.Verify(r, []Secret{{Key: testKey(t, "k")}}, vectorWindow, testNow)
 	return err == nil
 }
+
+// A URL may hold the text after it, as the dots of a host do. Such a request is as genuine
+// as another: the border stays open, and what is beside it is not trusted.
+func TestAURLMayHoldTheTextAfterIt(t *testing.T) {
+	const host, path, body = "hooks.example.com:8443", "/in.php", `{"id":"1.2"}`
+	for signed, text := range map[string]string{
+		"{url}.{body}":        "https://" + host + path + "." + body,
+		"{host}.{body}":       host + "." + body,
+		"{path}.{body}":       path + "." + body,
+		"{body}.{url}":        body + ".https://" + host + path,
+		"{url}:{body}":        "https://" + host + path + ":" + body,
+		"{host}{path}/{body}": host + path + "/" + body,
+	} {
+		t.Run(signed, func(t *testing.T) {
+			id := Source{SourceBody, "id"}
+			scheme := mustCompile(t, Spec{Signatures: []SignatureSpec{{Header: "Sig"}}, Signed: []string{signed}, ID: []Source{id}})
+			if len(OpenBorders(scheme)) == 0 || scheme.Covers(id) {
+				t.Errorf("open borders: %v; the ID is trusted: %t", OpenBorders(scheme), scheme.Covers(id))
+			}
+			h := hmac.New(sha256.New, []byte("k"))
+			h.Write([]byte(text))
+			r := testRequest("POST", "https://"+host+path, body)
+			r.Header["Sig"] = []string{hex.EncodeToString(h.Sum(nil))}
+			if _, err := scheme.Verify(r, []Secret{{Key: testKey(t, "k")}}, vectorWindow, testNow); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
