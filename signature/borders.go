@@ -145,12 +145,10 @@ func (b *bounds) endsItself(i int) bool {
 		return b.check(checkStampEnd, i, "")
 	case v.extent != anyText:
 		return false
-	case text != "" && v.cannotHold(text):
-		return true
-	case text != "" && v.marked && next.extent == aStamp && i+2 < len(b.texts) && b.texts[i+2] != "":
+	case text != "" && v.marked && !v.cannotHold(text) && next.extent == aStamp && i+2 < len(b.texts) && b.texts[i+2] != "":
 		return b.check(checkNoStamp, i, text)
 	case text != "":
-		return v.marked && !v.ofURL() && b.check(checkNoText, i, text)
+		return b.markedBy(i, text)
 	case next.variable == varURL:
 		return v.marked && b.check(checkNoText, i, "://")
 	case next.variable == varPath || next.variable == varURI:
@@ -174,11 +172,17 @@ func (b *bounds) beginsItself(i int) bool {
 	case v.extent != anyText || i == 0:
 		return false
 	case text != "":
-		return v.cannotHold(text) || v.marked && !v.ofURL() && b.check(checkNoText, i, text)
+		return b.markedBy(i, text)
 	case b.values[i-1].extent == aJSON:
 		return v.marked && b.check(checkNoBrace, i, "}]")
 	}
 	return false
+}
+
+// markedBy reports whether the fixed text beside a value marks its end, or its beginning.
+func (b *bounds) markedBy(i int, text string) bool {
+	v := &b.values[i]
+	return v.cannotHold(text) || v.marked && !v.ofURL() && b.check(checkNoText, i, text)
 }
 
 // check adds what a request has to be for a border to be fixed.
