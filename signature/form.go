@@ -78,6 +78,8 @@ func readFormJSON(r *Request, name string) Value {
 	return jsonValue([]byte(v.Text), path)
 }
 
+// contentType is the body's media type, as the request says; empty where it is missing,
+// repeated or malformed.
 func contentType(r *Request) (string, map[string]string) {
 	mediaType, params, err := mime.ParseMediaType(single(headerValue(r.Header, "Content-Type")))
 	if err != nil {

@@ -3,7 +3,6 @@ package signature
 import (
 	"crypto/hmac"
 	"encoding/json"
-	"mime"
 	"slices"
 	"strings"
 
@@ -153,12 +152,11 @@ func checkField(f signedField, r *Request, body string, names []string) error {
 // readAs reports whether the Content-Type, which is not signed, has an app read the body as
 // the guard does: as the form that it is, or as JSON.
 func readAs(r *Request, form bool) bool {
-	values := r.Header["Content-Type"]
-	if len(values) == 0 {
+	if len(r.Header["Content-Type"]) == 0 {
 		return true // no app reads anything else then
 	}
-	mediaType, params, err := mime.ParseMediaType(values[0])
-	if err != nil || len(values) > 1 || !plainCharset(params["charset"]) {
+	mediaType, params := contentType(r)
+	if mediaType == "" || !plainCharset(params["charset"]) {
 		return false
 	}
 	if boundary, ok := bodyBoundary(r.Body); ok && form {
