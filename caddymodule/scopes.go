@@ -94,7 +94,8 @@ func placeOf(ctx caddy.Context) string {
 	words := slices.Clone(server.Listen)
 	for _, routes := range origin.Routes(ctx) {
 		if i := origin.Loading(routes); i >= 0 {
-			words = append(words, matched(routes[i].MatcherSets)...)
+			_, matched := matchedBy(routes[i].MatcherSets)
+			words = append(words, matched...)
 		}
 	}
 	return strings.Join(words, " ")
@@ -108,7 +109,7 @@ func namesHosts(ctx caddy.Context) bool {
 		if i < 0 {
 			continue
 		}
-		hosts := hostsOf(routes[i].MatcherSets)
+		hosts, _ := matchedBy(routes[i].MatcherSets)
 		if len(hosts) > 0 && !slices.ContainsFunc(hosts, func(host string) bool { return strings.ContainsAny(host, "*{") }) {
 			return true
 		}
@@ -116,37 +117,21 @@ func namesHosts(ctx caddy.Context) bool {
 	return false
 }
 
-func hostsOf(sets caddyhttp.MatcherSets) []string {
-	var hosts []string
+// matchedBy are the hosts of a route, and its hosts and paths in their order.
+func matchedBy(sets caddyhttp.MatcherSets) (hosts, all []string) {
 	for _, set := range sets {
 		for _, matcher := range set {
 			switch m := matcher.(type) {
 			case *caddyhttp.MatchHost:
-				hosts = append(hosts, *m...)
+				hosts, all = append(hosts, *m...), append(all, *m...)
 			case caddyhttp.MatchHost:
-				hosts = append(hosts, m...)
-			}
-		}
-	}
-	return hosts
-}
-
-// matched are the hosts and paths of a route.
-func matched(sets caddyhttp.MatcherSets) []string {
-	var words []string
-	for _, set := range sets {
-		for _, matcher := range set {
-			switch m := matcher.(type) {
-			case *caddyhttp.MatchHost:
-				words = append(words, *m...)
-			case caddyhttp.MatchHost:
-				words = append(words, m...)
+				hosts, all = append(hosts, m...), append(all, m...)
 			case *caddyhttp.MatchPath:
-				words = append(words, *m...)
+				all = append(all, *m...)
 			case caddyhttp.MatchPath:
-				words = append(words, m...)
+				all = append(all, m...)
 			}
 		}
 	}
-	return words
+	return hosts, all
 }
