@@ -8,12 +8,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
 
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/origin"
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/placeholder"
+	"github.com/webhookguard/caddy-webhook-guard/signature"
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
 
@@ -59,11 +59,11 @@ func (s *scopeLine) resolve(repl *caddy.Replacer) (string, *webhook.Refusal) {
 }
 
 // canonicalHost makes placeholders hold the request's host in one spelling, until restore
-// is called: one host has many, while one event has one scope and one tenant. Whatever is
-// made of the host, such as the output of a map, follows.
+// is called: one host has many, as a matcher of hosts folds case, while one event has one
+// scope and one tenant. Whatever is made of the host, such as the output of a map, follows.
 func canonicalHost(repl *caddy.Replacer) (restore func()) {
 	sent, _ := repl.GetString(origin.Host)
-	host := strings.TrimRight(strings.Map(foldCase, sent), ".")
+	host := strings.TrimRight(strings.Map(signature.FoldCase, sent), ".")
 	if inner, ok := strings.CutPrefix(host, "["); ok { // as it is where a port follows
 		host = strings.TrimSuffix(inner, "]")
 	}
@@ -86,16 +86,6 @@ func canonicalHost(repl *caddy.Replacer) (restore func()) {
 			repl.Delete(name)
 		}
 	}
-}
-
-// foldCase returns one character for all that a matcher of hosts does not tell apart: to
-// it, ſ is an s.
-func foldCase(r rune) rune {
-	least := r
-	for next := unicode.SimpleFold(r); next != r; next = unicode.SimpleFold(next) {
-		least = min(least, next)
-	}
-	return unicode.ToLower(least)
 }
 
 // checkChoice refuses a scope that the sender chooses. Beside a secret that stays the

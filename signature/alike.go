@@ -26,6 +26,12 @@ func foldRune(r rune) rune {
 	if r == 'İ' || r == 'ı' {
 		return 'i'
 	}
+	return FoldCase(r)
+}
+
+// FoldCase returns one character for all that differ in case only by Unicode's simple
+// folding, as Go compares texts: ſ is an s.
+func FoldCase(r rune) rune {
 	least := r
 	for next := unicode.SimpleFold(r); next != r; next = unicode.SimpleFold(next) {
 		least = min(least, next)
