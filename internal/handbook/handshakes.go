@@ -8,7 +8,6 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/signature"
@@ -29,7 +28,7 @@ func Handshakes(page string) (string, error) {
 		return "", errors.New("the page has not the marks between which the kinds stand")
 	}
 	var out strings.Builder
-	out.WriteString(before + kindsBegin + "\n| kind | providers | the check | who gets a reply | the reply | `{challenge}` |\n|---|---|---|---|---|---|\n")
+	out.WriteString("\n| kind | providers | the check | who gets a reply | the reply | `{challenge}` |\n|---|---|---|---|---|---|\n")
 	rows := kindRows(config.Builtin())
 	for _, row := range rows {
 		row.write(&out)
@@ -40,17 +39,11 @@ func Handshakes(page string) (string, error) {
 			fmt.Fprintf(&out, "- `%s`: %s\n", name, notes(config.Handshakes()[name].Comment))
 		}
 	}
-	out.WriteString("\n" + kindsEnd + after)
-	return out.String(), nil
+	return before + kindsBegin + wrapProse(out.String()) + "\n" + kindsEnd + after, nil
 }
-
-// notesWidth is the longest line of a note.
-const notesWidth = 150
 
 // notes makes one paragraph of a comment. Its addresses become links.
 func notes(comment string) string {
-	var out strings.Builder
-	width := len("- `microsoft-sharepoint`:")
 	words := strings.Fields(comment)
 	for i, word := range words {
 		if address := strings.TrimRight(word, ":."); strings.HasPrefix(word, "https://") {
@@ -63,13 +56,9 @@ func notes(comment string) string {
 		if i == len(words)-1 && !strings.HasSuffix(word, ".") {
 			word += "."
 		}
-		if width += 1 + utf8.RuneCountInString(word); width > notesWidth {
-			out.WriteString("\n ")
-			width = 2 + utf8.RuneCountInString(word)
-		}
-		out.WriteString(" " + word)
+		words[i] = word
 	}
-	return strings.TrimPrefix(out.String(), " ")
+	return strings.Join(words, " ")
 }
 
 // kindRow is a kind, or some that are the same.
