@@ -222,15 +222,7 @@ func TestAMovedBorderInAFormIsNoOtherEvent(t *testing.T) {
 			[]signature.Request{form("mandrill_event=" + url.QueryEscape(`s[{"event":"open"}]`)), form(url.QueryEscape("mandrill_events[") + "=" + url.QueryEscape(`{"event":"open"}]`))}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, err := New(tc.provider, config.Builtin()[tc.provider])
-			if err != nil {
-				t.Fatal(err)
-			}
-			key, err := s.NewKey(copySecret)
-			if err != nil {
-				t.Fatal(err)
-			}
-			tenant := Fixed{[]signature.Secret{{Key: key}}, "scope"}
+			s, tenant := builtin(t, tc.provider)
 			first, refused := s.Judge(tc.genuine, tc.genuine.Body, tenant, time.Now())
 			if refused != nil {
 				t.Fatal(refused)

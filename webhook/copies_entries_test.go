@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/signature"
 )
 
@@ -172,19 +171,12 @@ func TestWhatEntriesTakeForOneEvent(t *testing.T) {
 		"a token sender without an ID repeats itself": {"ethoca", basic(`{"a":1}`), basic(`{"a":1}`), false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, err := New(tc.provider, config.Builtin()[tc.provider])
-			if err != nil {
-				t.Fatal(err)
-			}
-			key, err := s.NewKey(copySecret)
-			if err != nil {
-				t.Fatal(err)
-			}
+			s, tenant := builtin(t, tc.provider)
 			var events [2]Event
 			for i, r := range []signature.Request{tc.a, tc.b} {
 				r.Method = http.MethodPost
 				var refused *Refusal
-				if events[i], refused = s.Judge(r, r.Body, Fixed{[]signature.Secret{{Key: key}}, "scope"}, now); refused != nil {
+				if events[i], refused = s.Judge(r, r.Body, tenant, now); refused != nil {
 					t.Fatalf("request %d: %v", i, refused)
 				}
 			}

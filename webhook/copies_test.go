@@ -23,6 +23,20 @@ import (
 
 const copySecret = "a-secret-of-some-length"
 
+// builtin makes a sender of the catalogue, and a tenant of it whose secret is copySecret.
+func builtin(t *testing.T, name string) (*Sender, Fixed) {
+	t.Helper()
+	s, err := New(name, config.Builtin()[name])
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := s.NewKey(copySecret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, Fixed{[]signature.Secret{{Key: key}}, "scope"}
+}
+
 func mac256(text string) []byte {
 	h := hmac.New(sha256.New, []byte(copySecret))
 	h.Write([]byte(text))
@@ -159,16 +173,8 @@ func TestWhichRequestsAreCopies(t *testing.T) {
 		"GitHub's redelivery, under the same GUID": {"github", github(`{"a":1}`, "d1", "issues"), github(`{"a":1}`, "d1", "issues"), true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, err := New(tc.provider, config.Builtin()[tc.provider])
-			if err != nil {
-				t.Fatal(err)
-			}
+			s, tenant := builtin(t, tc.provider)
 			s.Rules.Methods = append(s.Rules.Methods, http.MethodGet)
-			key, err := s.NewKey(copySecret)
-			if err != nil {
-				t.Fatal(err)
-			}
-			tenant := Fixed{[]signature.Secret{{Key: key}}, "scope"}
 			var events [2]Event
 			for i, r := range []signature.Request{tc.a, tc.b} {
 				var refused *Refusal

@@ -10,27 +10,19 @@ import (
 	"time"
 
 	"github.com/webhookguard/caddy-webhook-guard/config"
-	"github.com/webhookguard/caddy-webhook-guard/signature"
 )
 
 // Orb writes its stamp as Python's isoformat() does, in UTC and without a zone, and several
 // signatures with spaces between them.
 func TestOrbsStampHasNoZone(t *testing.T) {
-	s, err := New("orb", config.Builtin()["orb"])
-	if err != nil {
-		t.Fatal(err)
-	}
-	key, err := s.NewKey(copySecret)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s, tenant := builtin(t, "orb")
 	now := time.Now()
 	for _, layout := range []string{"2006-01-02T15:04:05.000", "2006-01-02T15:04:05"} {
 		stamp := now.UTC().Format(layout)
 		body := `{"id":"o7mnBcQLHBnC","type":"customer.created"}`
 		r := post(body, "X-Orb-Timestamp", stamp,
 			"X-Orb-Signature", "v1=00ff v1="+hex.EncodeToString(mac256("v1:"+stamp+":"+body)))
-		if _, refused := s.Judge(r, r.Body, Fixed{[]signature.Secret{{Key: key}}, "scope"}, now); refused != nil {
+		if _, refused := s.Judge(r, r.Body, tenant, now); refused != nil {
 			t.Errorf("%s: %v", stamp, refused)
 		}
 	}
@@ -38,20 +30,13 @@ func TestOrbsStampHasNoZone(t *testing.T) {
 
 // Linear's retries repeat the signed body, with the time of the first one in it.
 func TestLinearsRetriesCarryTheFirstStamp(t *testing.T) {
-	s, err := New("linear", config.Builtin()["linear"])
-	if err != nil {
-		t.Fatal(err)
-	}
-	key, err := s.NewKey(copySecret)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s, tenant := builtin(t, "linear")
 	now := time.Now()
 	body := `{"action":"update","type":"Issue","webhookTimestamp":` + strconv.FormatInt(now.UnixMilli(), 10) + `}`
 	r := post(body, "Linear-Signature", hex.EncodeToString(mac256(body)), "Linear-Delivery", "d1")
 	var first Event
 	for _, after := range []time.Duration{0, time.Minute, time.Hour + time.Minute, 7*time.Hour + time.Minute} {
-		event, refused := s.Judge(r, r.Body, Fixed{[]signature.Secret{{Key: key}}, "scope"}, now.Add(after))
+		event, refused := s.Judge(r, r.Body, tenant, now.Add(after))
 		if refused != nil {
 			t.Fatalf("after %s: %v", after, refused)
 		}
@@ -62,7 +47,7 @@ func TestLinearsRetriesCarryTheFirstStamp(t *testing.T) {
 			t.Errorf("after %s it is another event", after)
 		}
 	}
-	if _, refused := s.Judge(r, r.Body, Fixed{[]signature.Secret{{Key: key}}, "scope"}, now.Add(9*time.Hour)); refused == nil {
+	if _, refused := s.Judge(r, r.Body, tenant, now.Add(9*time.Hour)); refused == nil {
 		t.Error("an old request passes")
 	}
 }
