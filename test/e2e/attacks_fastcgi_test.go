@@ -29,21 +29,7 @@ const (
 // the bytes of the answer, and whether the responder lives to end the request.
 func startResponder(t *testing.T, answer func(fcgiRequest) (text []byte, ends bool)) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go respondOnce(conn, answer)
-		}
-	}()
-	return listener.Addr().String()
+	return serveConns(t, func(conn net.Conn) { respondOnce(conn, answer) })
 }
 
 func respondOnce(conn net.Conn, answer func(fcgiRequest) ([]byte, bool)) {

@@ -6,8 +6,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -175,13 +173,7 @@ func TestAttackTokenOfAnotherPurpose(t *testing.T) {
 func TestAttackKeysThatEverybodyHas(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	file := func(name, text string) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return "{file." + path + "}"
-	}
+	file := func(name, text string) string { return inFile(t, dir, name, text) }
 	guard := func(provider, lines string) string {
 		return "http://a.test {\nwebhook_guard " + provider + " {\n" + lines + "\n}\nrespond ok\n}\n"
 	}

@@ -80,16 +80,20 @@ func wantConfigRefused(t *testing.T, file string, cases map[string]refusal) {
 	}
 }
 
+// inFile puts a text into a file, and returns the placeholder that reads it.
+func inFile(t *testing.T, dir, name, text string) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return "{file." + path + "}"
+}
+
 func TestGuardRefusals(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	file := func(name, text string) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return "secret {file." + path + "}"
-	}
+	file := func(name, text string) string { return "secret " + inFile(t, dir, name, text) }
 	struktr := []string{`provider "struktr", scope "struktr"`}
 	of := func(words ...string) []string { return append(struktr[:1:1], words...) }
 	line := func(words ...string) []string { return append([]string{"Caddyfile:3"}, words...) }

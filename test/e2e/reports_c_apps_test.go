@@ -54,22 +54,29 @@ type wireApp struct {
 // connection is closed where that returns false. With a nil answer it is closed at once.
 func startWire(t *testing.T, answer func(n int, conn net.Conn, r *http.Request) bool) *wireApp {
 	t.Helper()
+	a := &wireApp{}
+	a.addr = serveConns(t, func(conn net.Conn) { a.serve(conn, answer) })
+	return a
+}
+
+// serveConns serves each connection to the address that it returns.
+func serveConns(t *testing.T, serve func(net.Conn)) string {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = listener.Close() })
-	a := &wireApp{addr: listener.Addr().String()}
 	go func() {
 		for {
 			conn, err := listener.Accept()
 			if err != nil {
 				return
 			}
-			go a.serve(conn, answer)
+			go serve(conn)
 		}
 	}()
-	return a
+	return listener.Addr().String()
 }
 
 func (a *wireApp) serve(conn net.Conn, answer func(n int, conn net.Conn, r *http.Request) bool) {

@@ -47,11 +47,18 @@ func tries(first, second, more string) string {
 // Each upstream that is called gets the whole event.
 func TestTheNextUpstreamGetsTheWholeEvent(t *testing.T) {
 	t.Parallel()
+	wantWholeEvents(t, "")
+}
+
+// wantWholeEvents checks what the second upstream gets of a proxy with these lines, whatever
+// the first has done.
+func wantWholeEvents(t *testing.T, lines string) {
+	t.Helper()
 	for name, answer := range upstreams {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			first, app := startWire(t, answer), testbed.StartApp(t, nil)
-			g := site{store: "memory", guards: anyMethod, routes: plainRoute(tries(first.addr, app.Addr(), ""))}.start(t)
+			g := site{store: "memory", guards: anyMethod, routes: plainRoute(tries(first.addr, app.Addr(), lines))}.start(t)
 			for n, size := range []int{1, 1000, 100_000, 9_000_000} {
 				time.Sleep(600 * time.Millisecond) // until the first one is tried again
 				body := pattern(size)

@@ -23,22 +23,7 @@ const ownWay = "transport webhook"
 // before has done with it.
 func TestTheTransportGivesEachUpstreamTheWholeEvent(t *testing.T) {
 	t.Parallel()
-	for name, answer := range upstreams {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			first, app := startWire(t, answer), testbed.StartApp(t, nil)
-			g := site{store: "memory", guards: anyMethod, routes: plainRoute(tries(first.addr, app.Addr(), ownWay))}.start(t)
-			for n, size := range []int{1, 1000, 100_000, 9_000_000} {
-				time.Sleep(600 * time.Millisecond) // until the first one is tried again
-				body := pattern(size)
-				want(t, testbed.Do(t, plainRequest(t, g, "POST", fmt.Sprint(size), body)), 200, "forwarded")
-				wantDelivered(t, app, n+1, body)
-				if called := first.count(); answer != nil && called != n+1 {
-					t.Errorf("the first upstream was called %d times, want %d", called, n+1)
-				}
-			}
-		})
-	}
+	wantWholeEvents(t, ownWay)
 }
 
 // A GET or an event without a body is sent once, and not again when a kept connection breaks.
@@ -133,27 +118,15 @@ const delay = 5 * time.Millisecond
 // startRelay leads to an app that is far away. What arrives, the end too, arrives later.
 func startRelay(t *testing.T, to string) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = listener.Close() })
-	go func() {
-		for {
-			near, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			far, err := net.Dial("tcp", to)
-			if err != nil {
-				_ = near.Close()
-				continue
-			}
-			go relay(near.(*net.TCPConn), far.(*net.TCPConn))
-			go relay(far.(*net.TCPConn), near.(*net.TCPConn))
+	return serveConns(t, func(near net.Conn) {
+		far, err := net.Dial("tcp", to)
+		if err != nil {
+			_ = near.Close()
+			return
 		}
-	}()
-	return listener.Addr().String()
+		go relay(near.(*net.TCPConn), far.(*net.TCPConn))
+		relay(far.(*net.TCPConn), near.(*net.TCPConn))
+	})
 }
 
 type parcel struct {
