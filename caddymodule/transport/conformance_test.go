@@ -52,7 +52,7 @@ func TestAnswersComeToTheSame(t *testing.T) {
 			}
 			theirs := got["http"]
 			if got["webhook"].next == own {
-				theirs.next = own // net/http may not have seen yet what became of its connection
+				theirs.next = own // net/http may not have seen yet that its connection has ended
 			}
 			if theirs != got["webhook"] {
 				t.Errorf("through transport http:\n%s\nthrough transport webhook:\n%s", theirs, got["webhook"])
