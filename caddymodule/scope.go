@@ -111,16 +111,23 @@ func (s *scopeLine) checkChoice(from origin.Outputs) error {
 func (s *scopeLine) checkTenants(secrets []placeholder.Text, from origin.Outputs) error {
 	for _, secret := range secrets {
 		var known []string
+		many := false // scopes may have this secret
 		for _, name := range secret.Names() {
 			if !from.Set(name) && !loadTime(name) {
 				return nil // nobody sees what it is made of
 			}
 			known = append(known, from.Roots(name)...)
+			many = many || from.Many(name)
 		}
 		for _, name := range s.text.Names() {
 			for _, root := range from.Roots(name) {
 				if chosenBySender(root) && !slices.Contains(known, root) {
 					return fmt.Errorf("scope: {%s} is chosen by the sender, and the secret does not depend on it: one captured event could be replayed into any number of scopes: let one map know scope and secret of each tenant", root)
+				}
+			}
+			for _, root := range from.ValueRoots(name) {
+				if many && chosenBySender(root) {
+					return fmt.Errorf("scope: {%s} is chosen by the sender, and the default or a regular expression of a map gives all of its values one secret: one captured event could be replayed into any number of scopes: let the map give these one scope too", root)
 				}
 			}
 		}

@@ -143,6 +143,17 @@ func (s *secrets) ofTenants() bool {
 	return len(s.perRequest) > 0 && len(s.fixed.secrets()) == 0 && !slices.ContainsFunc(s.perRequest, shared)
 }
 
+// ofManyHosts reports whether requests to any number of hosts have one secret.
+func (s *secrets) ofManyHosts(from origin.Outputs) bool {
+	ofHost := func(name string) bool {
+		return !from.Many(name) && slices.ContainsFunc(from.Roots(name), origin.IsHost)
+	}
+	unseen := func(name string) bool { return !from.Set(name) && !loadTime(name) }
+	return !s.ofTenants() || slices.ContainsFunc(s.perRequest, func(text placeholder.Text) bool {
+		return !slices.ContainsFunc(text.Names(), ofHost) && !slices.ContainsFunc(text.Names(), unseen)
+	})
+}
+
 // checkChoice refuses a secret that the sender chooses, through the placeholders that can
 // be seen.
 func (s *secrets) checkChoice(from origin.Outputs) error {

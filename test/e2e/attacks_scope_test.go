@@ -90,6 +90,11 @@ func TestAttackScopeThatTheSecretDoesNotDependOn(t *testing.T) {
 		"a secret that is sent":    guard("map {host} {key} {\n\ta.test {header.X-Key}\n}", "{key}", "{host}"),
 		"a secret that is matched": guard("map {path} {key} {\n\t~^/(.*)$ $1\n}", "{key}", "{path}"),
 		"a scope that never is":    guard("map {host} {key} {\n\ta.test {env.A_KEY}\n}", "{key}", "{env.HOME}"),
+		"one default for all":      guard("map {header.X-T} {key} {\n\ta {env.A_KEY}\n\tdefault {env.B_KEY}\n}", "{key}", "{header.X-T}"),
+		"one secret for a pattern": guard("map {header.X-T} {key} {\n\t~^a.* {env.A_KEY}\n}", "{key}", "t-{header.X-T}"),
+		"a part of what matched":   guard("map {path} {tenant} {key} {\n\t~^/(.*)$ t-$1 {env.A_KEY}\n}", "{key}", "{tenant}"),
+		"a default behind a map":   guard("map {header.X-T} {name} {\n\tdefault x\n}\nmap {name} {key} {\n\tx {env.A_KEY}\n}", "{key}", "{header.X-T}"),
+		"a pattern behind a map":   guard("map {query.t} {name} {\n\t~. x\n}\nmap {name} {key} {\n\tx {env.A_KEY}\n}", "{key}", "{query.t}"),
 	} {
 		if out, err := validate(t, "Caddyfile", site); err == nil || !containsAll(out, "webhook_guard", "scope") {
 			t.Errorf("%s: %v, %s", what, err, out)
@@ -149,6 +154,16 @@ func TestAttackHostInManySpellings(t *testing.T) {
 		out, err := validate(t, "Caddyfile", address+" {\n"+named("", "{host}", "respond ok")+"\n}\n")
 		if err != nil || strings.Contains(out, warning) != warns {
 			t.Errorf("%s: warned %v, %v, %s", address, !warns, err, out)
+		}
+	}
+	for tenants, warns := range map[string]bool{
+		"map {header.X-T} {key} {\n\tacme " + oneSecret + "\n}":                        true,
+		"map {host} {key} {\n\tx.a.test " + other + "\n\tdefault " + oneSecret + "\n}": true,
+		"map {host} {key} {\n\tx.a.test " + other + "\n}":                              false,
+	} {
+		out, err := validate(t, "Caddyfile", "http://*.a.test {\n"+tenants+"\nwebhook_guard github {\n\tsecret {key} per_request\n\tscope {host}\n}\nrespond ok\n}\n")
+		if err != nil || strings.Contains(out, warning) != warns {
+			t.Errorf("%s: warned %v, %v, %s", tenants, !warns, err, out)
 		}
 	}
 	send := func(path, key, host string) testbed.Response {

@@ -20,11 +20,12 @@ type Outputs map[string]output
 type output struct {
 	sources, values []string
 	early           bool // it is made when its handler runs, not when it is asked for
+	many            bool // one value stands for any number of sources
 }
 
 func (o Outputs) add(name string, more output) {
 	had := o[name]
-	o[name] = output{append(had.sources, more.sources...), append(had.values, more.values...), had.early || more.early}
+	o[name] = output{append(had.sources, more.sources...), append(had.values, more.values...), had.early || more.early, had.many || more.many}
 }
 
 // Roots are the placeholders that the one named is made of in the end: itself where
@@ -36,6 +37,20 @@ func (o Outputs) Roots(name string) []string {
 // ValueRoots is Roots without what only chooses between values.
 func (o Outputs) ValueRoots(name string) []string {
 	return o.roots(name, func(out output) []string { return out.values }, nil)
+}
+
+// Many reports whether any number of requests that differ in what the placeholder is made
+// of have one value of it, as a map's default and its regular expressions give one.
+func (o Outputs) Many(name string) bool { return o.isMany(name, nil) }
+
+func (o Outputs) isMany(name string, seen []string) bool {
+	out, set := o[name]
+	if !set || slices.Contains(seen, name) {
+		return false
+	}
+	return out.many || slices.ContainsFunc(slices.Concat(out.sources, out.values), func(text string) bool {
+		return slices.ContainsFunc(placeholder.Parse(text).Names(), func(inner string) bool { return o.isMany(inner, append(seen, name)) })
+	})
 }
 
 // Host is the placeholder of a request's host, LabelPrefix begins those of its labels.
@@ -109,6 +124,7 @@ func (o Outputs) addMap(m *mapper.Handler) {
 		for _, mapping := range m.Mappings {
 			text, _ := at(mapping.Outputs, i).(string)
 			if mapping.InputRegexp != "" {
+				out.many = out.many || text != ""
 				if strings.Contains(text, "$") { // a part of the source
 					out.values = append(out.values, m.Source)
 				}
@@ -116,7 +132,8 @@ func (o Outputs) addMap(m *mapper.Handler) {
 			}
 			out.values = append(out.values, text)
 		}
-		out.values = append(out.values, at(m.Defaults, i))
+		fallback := at(m.Defaults, i)
+		out.values, out.many = append(out.values, fallback), out.many || fallback != ""
 		o.add(strings.Trim(name, "{}"), out)
 	}
 }

@@ -18,6 +18,11 @@ func TestRootsGoThroughMapsAndVars(t *testing.T) {
 	} {
 		o.addRaw(json.RawMessage(raw))
 	}
+	for name, want := range map[string]bool{"tenant": true, "key": true, "http.vars.who": true, "http.vars.n": false, "elsewhere": false, "a": false} {
+		if got := o.Many(name); got != want {
+			t.Errorf("%s has one value for many: %t, want %t", name, got, want)
+		}
+	}
 	for name, want := range map[string][2][]string{
 		"tenant": {{"http.request.host", "http.request.header.X-Tenant"}, {"http.request.host", "http.request.header.X-Tenant"}},
 		"key":    {{"http.request.host", "env.A", "env.D"}, {"env.A", "env.D"}},
