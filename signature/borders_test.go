@@ -48,7 +48,7 @@ func TestOneSignedTextHasOneReading(t *testing.T) {
 	}{
 		{"{timestamp}{body}", "unix", false, []string{"", "", ""}, "tb", [][]string{{now, `{"a":1}`}, {now, "0{}"}, {now, ""}, {now + ".5", "{}"}}},
 		{"{timestamp}{body}", "unix_ms", false, []string{"", "", ""}, "tb", [][]string{{longer, `{"a":1}`}, {longer, "123"}}},
-		{"{timestamp}{body}", "rfc3339", false, []string{"", "", ""}, "tb", [][]string{{iso, `{"a":1}`}, {"2025-11-24T16:00:00", "{}"}, {"2025-11-24T16:00:00.250+00:00", "1"}, {"2025-11-24T16:00:00", "Z.5Z"}}},
+		{"{timestamp}{body}", "rfc3339", false, []string{"", "", ""}, "tb", [][]string{{iso, `{"a":1}`}, {"2025-11-24T16:00:00", "{}"}, {"2025-11-24T16:00:00.250+00:00", "1"}, {"2025-11-24T16:00:00", "Z.5Z"}, {"2025-11-24T16:00:00+02", "00{}"}, {"2025-11-24T16:00:00+0200", "{}"}, {"2025-11-24T16:00:00", "-0200:00"}}},
 		{"{timestamp}{body}", "", false, []string{"", "", ""}, "tb", [][]string{{now, `{"a":1}`}, {longer, "{}"}, {now, "250{}"}, {iso, "{}"}, {longer, "1"}}},
 		{"{body}{timestamp}", "unix", false, []string{"", "", ""}, "bt", [][]string{{`{"a":1}`, now}, {"amount=1000", now}, {"amount=0", now}, {"", now}, {"1764000000.", now}}},
 		{"{body}{timestamp}", "unix_ms", false, []string{"", "", ""}, "bt", [][]string{{`{"a":1}`, longer}, {"amount=1000", longer}}},

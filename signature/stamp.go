@@ -34,7 +34,7 @@ func checkStampFormat(format string) error {
 
 // ParseStamp reads a stamp: digits with an optional fraction (seconds for
 // unix, milliseconds for unix_ms), or RFC 3339, which is UTC where it has no
-// zone. Signs, exponents and years after 9999 are refused. The error does not
+// zone, and whose zone may have no colon. Signs, exponents and years after 9999 are refused. The error does not
 // quote the text.
 func ParseStamp(text, format string) (time.Time, error) {
 	if format == "" {
@@ -52,7 +52,8 @@ func ParseStamp(text, format string) (time.Time, error) {
 }
 
 // parseRFC3339 also reads what senders write in place of RFC 3339: no zone, as
-// Python's isoformat() leaves it out, and a space before the time of day.
+// Python's isoformat() leaves it out, a zone without a colon, as PHP, Java and
+// strftime write it, and a space before the time of day.
 func parseRFC3339(text string) (time.Time, error) {
 	const seconds, end = len("2006-01-02T15:04:"), len("2006-01-02T15:04:05")
 	// time.Parse takes an hour of one digit and a comma before the fraction
@@ -73,12 +74,22 @@ func parseRFC3339(text string) (time.Time, error) {
 		rest += "Z"
 	case strings.HasSuffix(rest, "z"):
 		rest = rest[:len(rest)-1] + "Z"
+	case endsInZone(rest, len("0000")):
+		rest = rest[:len(rest)-len("00")] + ":" + rest[len(rest)-len("00"):]
+	case endsInZone(rest, len("00")):
+		rest += ":00"
 	}
 	t, err := time.Parse(time.RFC3339, date+"T"+clock+rest)
 	if err != nil || t.Add(leap).UTC().Year() > 9999 {
 		return time.Time{}, errStamp // the other quotes the text
 	}
 	return t.Add(leap), nil
+}
+
+// endsInZone reports whether a text ends in a sign and this many digits.
+func endsInZone(text string, digits int) bool {
+	sign := len(text) - digits - 1
+	return sign >= 0 && (text[sign] == '+' || text[sign] == '-') && allDigits(text[sign+1:])
 }
 
 func guessFormat(text string) string {
