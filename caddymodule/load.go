@@ -55,14 +55,18 @@ func logFilter(source signature.Source) string {
 	return "request>headers>" + source.Name + " delete"
 }
 
-// checkHeaderNames refuses headers that the server would drop before the guard
-// ever saw them: those with an underscore or a dot, unless it lists them.
+// checkHeaderNames refuses headers that the guard would never see: those in its own name,
+// which it removes first, and those that the server drops, with an underscore or a dot,
+// unless it lists them.
 func checkHeaderNames(read []string, server *caddyhttp.Server) error {
 	var dots, underscores []string
 	if server != nil {
 		dots, underscores = server.ExpectedDotHeaders, server.ExpectedUnderscoreHeaders
 	}
 	for _, name := range read {
+		if isOwnHeader(name) {
+			return fmt.Errorf("header %s: headers in the guard's own name are removed from each request before anything is read: let the sender use another one", name)
+		}
 		dot, underscore := strings.Contains(name, "."), strings.Contains(name, "_")
 		var kept bool
 		option := "expected_dot_headers"

@@ -48,6 +48,24 @@ func TestHeadersThatCaddyDropsAreRefused(t *testing.T) {
 	}
 }
 
+// A header in the guard's own name is removed before the guard reads any, so whatever is
+// read from it would be missing in every request.
+func TestHeadersOfTheGuardAreNoSources(t *testing.T) {
+	signs := []signature.SignatureSpec{{Header: "X-Sig"}}
+	for name, p := range map[string]config.Provider{
+		"a token":     {Token: "header Webhook-Guard"},
+		"a signature": {Signature: []signature.SignatureSpec{{Header: "webhook-guard-signature"}}},
+		"an ID":       {Signature: signs, ID: sourcesOf("header Webhook-Guard-Id")},
+		"signed":      {Signature: signs, Signed: []string{"{header.Webhook_Guard_Id}.{body}"}},
+		"content":     {Signature: signs, Content: "{header.WEBHOOK-GUARD-EVENT}"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := &caddyhttp.Server{ExpectedUnderscoreHeaders: []string{"Webhook_Guard_Id"}}
+			wantText(t, checkHeaderNames(guardOf(t, p).sender.Rules.Reads().Headers(), server), "removed")
+		})
+	}
+}
+
 // What a template reads counts, wherever the template stands, and its text does not.
 func TestHeadersInTemplatesThatCaddyDropsAreRefused(t *testing.T) {
 	signs := []signature.SignatureSpec{{Header: "X-Sig"}}

@@ -98,9 +98,12 @@ func checkHeaderName(name string) error {
 			return fmt.Errorf("%q cannot be a header name", name)
 		}
 	}
-	// Go keeps the Host header separately, so it would never be found.
-	if strings.EqualFold(name, "Host") {
+	// Go keeps these separately, so they would never be found.
+	switch canonical(name) {
+	case "Host":
 		return errors.New("the Host header is not among the headers: use {host}")
+	case "Transfer-Encoding", "Trailer":
+		return fmt.Errorf("the header %s concerns one connection and is never read: name another one", name)
 	}
 	return nil
 }

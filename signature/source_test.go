@@ -35,18 +35,20 @@ func TestParseSource(t *testing.T) {
 
 func TestParseSourceErrors(t *testing.T) {
 	for words, want := range map[string]string{
-		"":              "a source is missing",
-		"header":        "needs a name",
-		"cookie":        "unknown source",
-		"cookie x":      `unknown source "cookie"`,
-		"header a:b":    "cannot be a header name",
-		"header Ä":      "cannot be a header name",
-		"header host":   "use {host}",
-		"body a..b":     "empty key",
-		"body .a":       "empty key",
-		"body a.":       "empty key",
-		`body a\`:       "single backslash",
-		"Header X-Acme": "unknown source",
+		"":                         "a source is missing",
+		"header":                   "needs a name",
+		"cookie":                   "unknown source",
+		"cookie x":                 `unknown source "cookie"`,
+		"header a:b":               "cannot be a header name",
+		"header Ä":                 "cannot be a header name",
+		"header host":              "use {host}",
+		"header trailer":           "is never read",
+		"header Transfer-encoding": "is never read",
+		"body a..b":                "empty key",
+		"body .a":                  "empty key",
+		"body a.":                  "empty key",
+		`body a\`:                  "single backslash",
+		"Header X-Acme":            "unknown source",
 	} {
 		_, _, err := ParseSource(strings.Fields(words))
 		if err == nil || !strings.Contains(err.Error(), want) {
