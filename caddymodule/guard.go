@@ -222,7 +222,10 @@ func (g *Guard) checkTenancy() error {
 		return err
 	}
 	if g.secrets.ofTenants() {
-		return g.scope.checkTenants(g.secrets.perRequest, g.before)
+		if err := g.scope.checkTenants(g.secrets.perRequest, g.before); err != nil {
+			return err
+		}
+		return g.scope.checkNames(g.Secret, g.before)
 	}
 	return g.scope.checkChoice(g.before)
 }

@@ -135,6 +135,20 @@ func (s *scopeLine) checkTenants(secrets []placeholder.Text, from origin.Outputs
 	return nil
 }
 
+// checkNames refuses two names that a sender chooses between, where the maps give both one
+// secret and each its own scope: whoever has captured an event of the one could replay it
+// under the other.
+func (s *scopeLine) checkNames(secrets []Secret, from origin.Outputs) error {
+	var texts []string
+	for _, secret := range secrets {
+		texts = append(texts, secret.Value)
+	}
+	if a, b, found := from.Shared(texts, s.line, chosenBySender); found {
+		return fmt.Errorf("scope: the sender chooses between %q and %q, which have one secret and two scopes: one captured event could be replayed from the one into the other: give each a secret of its own, or both the same scope", a, b)
+	}
+	return nil
+}
+
 // holdsHost reports whether requests to other hosts have other scopes.
 func (s *scopeLine) holdsHost(from origin.Outputs) bool {
 	return slices.ContainsFunc(s.text.Names(), func(name string) bool { return slices.ContainsFunc(from.Roots(name), origin.IsHost) })

@@ -93,6 +93,11 @@ func TestAttackScopeThatTheSecretDoesNotDependOn(t *testing.T) {
 		"one default for all":      guard("map {header.X-T} {key} {\n\ta {env.A_KEY}\n\tdefault {env.B_KEY}\n}", "{key}", "{header.X-T}"),
 		"one secret for a pattern": guard("map {header.X-T} {key} {\n\t~^a.* {env.A_KEY}\n}", "{key}", "t-{header.X-T}"),
 		"a part of what matched":   guard("map {path} {tenant} {key} {\n\t~^/(.*)$ t-$1 {env.A_KEY}\n}", "{key}", "{tenant}"),
+		"two names of one secret":  guard("map {header.X-T} {tenant} {key} {\n\ta t1 {env.A_KEY}\n\tb t2 {env.A_KEY}\n}", "{key}", "{tenant}"),
+		"two names as they are":    guard("map {header.X-T} {key} {\n\ta {env.A_KEY}\n\tb {env.A_KEY}\n}", "{key}", "{header.X-T}"),
+		"in two maps":              guard("map {query.t} {key} {\n\ta {env.A_KEY}\n\tb {env.A_KEY}\n}\nmap {query.t} {tenant} {\n\ta t1\n\tdefault t2\n}", "{key}", "{tenant}"),
+		"behind a map":             guard("map {header.X-T} {name} {\n\ta x\n\tb x\n}\nmap {name} {key} {\n\tx {env.A_KEY}\n}", "{key}", "{header.X-T}"),
+		"a number":                 guard("map {header.X-T} {tenant} {key} {\n\ta 1 12345678901234567\n\tb 2 12345678901234567\n}", "{key}", "{tenant}"),
 		"a default behind a map":   guard("map {header.X-T} {name} {\n\tdefault x\n}\nmap {name} {key} {\n\tx {env.A_KEY}\n}", "{key}", "{header.X-T}"),
 		"a pattern behind a map":   guard("map {query.t} {name} {\n\t~. x\n}\nmap {name} {key} {\n\tx {env.A_KEY}\n}", "{key}", "{query.t}"),
 	} {

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	mapper "github.com/caddyserver/caddy/v2/modules/caddyhttp/map"
 
@@ -21,11 +22,12 @@ type output struct {
 	sources, values []string
 	early           bool // it is made when its handler runs, not when it is asked for
 	many            bool // one value stands for any number of sources
+	choices         []choice
 }
 
 func (o Outputs) add(name string, more output) {
 	had := o[name]
-	o[name] = output{append(had.sources, more.sources...), append(had.values, more.values...), had.early || more.early, had.many || more.many}
+	o[name] = output{append(had.sources, more.sources...), append(had.values, more.values...), had.early || more.early, had.many || more.many, append(had.choices, more.choices...)}
 }
 
 // Roots are the placeholders that the one named is made of in the end: itself where
@@ -120,9 +122,9 @@ func (o Outputs) roots(name string, texts func(output) []string, seen []string) 
 // addMap adds what a `map` sets. Its destinations have no braces once it is provisioned.
 func (o Outputs) addMap(m *mapper.Handler) {
 	for i, name := range m.Destinations {
-		out := output{sources: []string{m.Source}}
+		out := output{sources: []string{m.Source}, choices: []choice{newChoice(m, i)}}
 		for _, mapping := range m.Mappings {
-			text, _ := at(mapping.Outputs, i).(string)
+			text := caddy.ToString(at(mapping.Outputs, i))
 			if mapping.InputRegexp != "" {
 				out.many = out.many || text != ""
 				if strings.Contains(text, "$") { // a part of the source
@@ -147,7 +149,7 @@ func at[T any](list []T, i int) (value T) {
 
 func (o Outputs) addVars(vars caddyhttp.VarsMiddleware) {
 	for name, value := range vars {
-		text, _ := value.(string)
-		o.add("http.vars."+name, output{values: []string{text}, early: true})
+		text := caddy.ToString(value)
+		o.add("http.vars."+name, output{values: []string{text}, early: true, choices: []choice{{fallback: text}}})
 	}
 }

@@ -3,6 +3,7 @@ package origin
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -40,6 +41,46 @@ func TestRootsGoThroughMapsAndVars(t *testing.T) {
 			if got = slices.Compact(got); !slices.Equal(got, want[i]) {
 				t.Errorf("%s is made of %q, want %q", name, got, want[i])
 			}
+		}
+	}
+}
+
+// Two names of one secret with two scopes are found, through maps of maps, and wherever the
+// secret is from.
+func TestTwoNamesOfOneSecret(t *testing.T) {
+	t.Setenv("FIRST_KEY", "one")
+	t.Setenv("SECOND_KEY", "one")
+	const source = `"source":"{http.request.header.T}"`
+	chosen := func(name string) bool { return strings.HasPrefix(name, "http.request.header.") }
+	for what, c := range map[string]struct {
+		scope string
+		found bool
+		raw   []string
+	}{
+		"other secrets":          {"{t}", false, []string{`{"handler":"map",` + source + `,"destinations":["{t}","{k}"],"mappings":[{"input":"a","outputs":["1","x"]},{"input":"b","outputs":["2","y"]}]}`}},
+		"one secret, one scope":  {"{t}", false, []string{`{"handler":"map",` + source + `,"destinations":["{t}","{k}"],"mappings":[{"input":"a","outputs":["1","x"]},{"input":"b","outputs":["1","x"]}]}`}},
+		"one secret, two scopes": {"{t}", true, []string{`{"handler":"map",` + source + `,"destinations":["{t}","{k}"],"mappings":[{"input":"a","outputs":["1","x"]},{"input":"b","outputs":["2","x"]}]}`}},
+		"of two places":          {"{t}", true, []string{`{"handler":"map",` + source + `,"destinations":["{t}","{k}"],"mappings":[{"input":"a","outputs":["1","{env.FIRST_KEY}"]},{"input":"b","outputs":["2","{env.SECOND_KEY}"]}]}`}},
+		"not set yet":            {"{t}", true, []string{`{"handler":"map",` + source + `,"destinations":["{t}","{k}"],"mappings":[{"input":"a","outputs":["1","{env.NO_KEY}"]},{"input":"b","outputs":["2","{env.NO_KEY}"]}]}`}},
+		"a number":               {"{t}", true, []string{`{"handler":"map",` + source + `,"destinations":["{t}","{k}"],"mappings":[{"input":"a","outputs":[1,12]},{"input":"b","outputs":[2,12]}]}`}},
+		"a pattern before one":   {"{t}", true, []string{`{"handler":"map",` + source + `,"destinations":["{t}","{k}"],"mappings":[{"input_regexp":"^(a)$","outputs":["t-$1","x"]},{"input":"a","outputs":["1","z"]},{"input":"b","outputs":["2","x"]}]}`}},
+		"a map of a map": {"{http.request.header.T}", true, []string{
+			`{"handler":"map",` + source + `,"destinations":["{n}"],"mappings":[{"input":"a","outputs":["same"]},{"input":"b","outputs":["same"]}]}`,
+			`{"handler":"map","source":"{n}","destinations":["{k}"],"mappings":[{"input":"same","outputs":["x"]}]}`,
+		}},
+		"two maps": {"{t}", true, []string{
+			`{"handler":"map",` + source + `,"destinations":["{k}"],"mappings":[{"input":"a","outputs":["x"]},{"input":"b","outputs":["x"]}]}`,
+			`{"handler":"map",` + source + `,"destinations":["{t}"],"mappings":[{"input":"a","outputs":["1"]}],"defaults":["2"]}`,
+		}},
+		"of the host": {"{t}", false, []string{`{"handler":"map","source":"{http.request.host}","destinations":["{t}","{k}"],"mappings":[{"input":"a","outputs":["1","x"]},{"input":"b","outputs":["2","x"]}]}`}},
+		"themselves":  {"{t}", false, []string{`{"handler":"map",` + source + `,"destinations":["{t}"],"mappings":[{"input":"a","outputs":["{t}"]}],"defaults":["{k}{t}"]}`}},
+	} {
+		o := make(Outputs)
+		for _, raw := range c.raw {
+			o.addRaw(json.RawMessage(raw))
+		}
+		if a, b, found := o.Shared([]string{"{k}"}, c.scope, chosen); found != c.found {
+			t.Errorf("%s: %q and %q, %t", what, a, b, found)
 		}
 	}
 }
