@@ -25,7 +25,9 @@ func TestOpenBordersOfOnesOwnAreWarnedOf(t *testing.T) {
 		"fields with a text":               {"acme", config.Provider{Signature: inHeader, Signed: []string{"{body.a}:{body.b}"}}, "{body.a} and {body.b}"},
 		"over an entry":                    {"github", config.Provider{Signed: []string{"{path}{body}"}}, "{path} and {body}"},
 		"over one with a time in its body": {"struktr", config.Provider{Signed: []string{"{path}{body}"}}, "{path} and {body}"},
-		"a text between":                   {"acme", config.Provider{Signature: inHeader, Signed: []string{"{header.X-A}.{body}"}}, ""},
+		"a text between":                   {"acme", config.Provider{Signature: inHeader, Signed: []string{"{header.X-A}.{body}"}}, "{header.X-A} and {body}"},
+		"a text before JSON":               {"acme", config.Provider{Signature: inHeader, Signed: []string{"{header.X-A}.{body|json}"}}, ""},
+		"a line between":                   {"acme", config.Provider{Signature: inHeader, Signed: []string{"{header.X-A}\n{body}"}}, ""},
 		"JSON":                             {"acme", config.Provider{Signature: inHeader, Signed: []string{"{url}{body|json}"}}, ""},
 		"an entry":                         {"plivo-v2", config.Provider{}, ""},
 	} {

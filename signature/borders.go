@@ -42,6 +42,7 @@ type boundValue struct {
 	extent extent
 	stamp  *StampSpec // of a stamp
 	marked bool       // it may be refused for holding a mark
+	own    bool       // and a fixed text too, which the sender keeps out of its IDs and nonces
 }
 
 // extent is how a value says where it ends.
@@ -98,7 +99,9 @@ func (b *bounds) fix() bool {
 func newBoundValue(ph *placeholder, spec *Spec) boundValue {
 	v := boundValue{placeholder: ph, stamp: stampOf(ph, spec)}
 	source, field := sourceOf(ph)
-	v.marked = !field || !source.inBody() || slices.ContainsFunc(spec.ID, func(id Source) bool { return sameSource(id, source) })
+	isID := field && slices.ContainsFunc(spec.ID, func(id Source) bool { return sameSource(id, source) })
+	v.marked = !field || !source.inBody() || isID
+	v.own = isID || ph.variable == varID || ph.variable == varNonce
 	switch {
 	case ph.variable == varMethod, ph.variable == varScheme, ph.variable == varSecret, ph.variable == varParam, slices.Contains(ph.funcs, "sha256"):
 		v.extent = oneSize
@@ -147,6 +150,8 @@ func (b *bounds) endsItself(i int) bool {
 		return false
 	case text != "" && v.marked && !v.cannotHold(text) && next.extent == aStamp && i+2 < len(b.texts) && b.texts[i+2] != "":
 		return b.check(checkNoStamp, i, text)
+	case text != "" && next.extent == aJSON && !v.cannotHold(text):
+		return v.marked && b.check(checkNoBrace, i, "{["+byteOrderMark)
 	case text != "":
 		return b.markedBy(i, text)
 	case next.variable == varURL:
@@ -171,18 +176,21 @@ func (b *bounds) beginsItself(i int) bool {
 		return b.check(checkStampStart, i, "")
 	case v.extent != anyText || i == 0:
 		return false
+	case b.values[i-1].extent == aJSON && (text == "" || !v.cannotHold(text)):
+		return v.marked && b.check(checkNoBrace, i, "}]")
 	case text != "":
 		return b.markedBy(i, text)
-	case b.values[i-1].extent == aJSON:
-		return v.marked && b.check(checkNoBrace, i, "}]")
 	}
 	return false
 }
 
-// markedBy reports whether the fixed text beside a value marks its end, or its beginning.
+// markedBy reports whether the fixed text beside a value marks its end, or its beginning. A
+// header, a key of the query and the URL may hold any text, such as the dots in the name of
+// an event or of a host: the border stays open, since a request that holds the text is as
+// genuine as another.
 func (b *bounds) markedBy(i int, text string) bool {
 	v := &b.values[i]
-	return v.cannotHold(text) || v.marked && !v.ofURL() && b.check(checkNoText, i, text)
+	return v.cannotHold(text) || v.own && b.check(checkNoText, i, text)
 }
 
 // check adds what a request has to be for a border to be fixed.
@@ -192,8 +200,11 @@ func (b *bounds) check(kind checkKind, i int, text string) bool {
 }
 
 // cannotHold reports whether no request can have the text in this value: headers and URLs
-// hold no line breaks, and URLs no spaces.
+// hold no line breaks, URLs no spaces, and hex is digits and letters.
 func (v *boundValue) cannotHold(text string) bool {
+	if n := len(v.funcs); n > 0 && v.funcs[n-1] == "hex" {
+		return strings.Trim(text, lowerHex) != ""
+	}
 	switch {
 	case v.ofURL():
 		return strings.ContainsAny(text, "\r\n\x00 ")
@@ -203,9 +214,7 @@ func (v *boundValue) cannotHold(text string) bool {
 	return false
 }
 
-// ofURL reports whether a value is the request's URL or a part of it. Any text that a URL
-// can hold may be in it, such as the dots of its host: a border that such a text marks stays
-// open, since a request that holds the text is as genuine as another.
+// ofURL reports whether a value is the request's URL or a part of it.
 func (v *boundValue) ofURL() bool {
 	switch v.variable {
 	case varURL, varURI, varPath, varQuery, varHost:

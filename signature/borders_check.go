@@ -102,7 +102,8 @@ func (b boundReading) holds(check boundCheck) bool {
 		if _, rest, ok := strings.Cut(text, "://"); ok && b.values[i].variable == varURL {
 			_, text, _ = strings.Cut(rest, "/") // the host may be [::1]
 		}
-		return !strings.ContainsAny(text, check.text)
+		// JSON may have white space around it, so none may stand beside it.
+		return !strings.ContainsAny(text, check.text) && strings.Trim(text, " \t\r\n") == text
 	case checkNoDate:
 		return !isoDate.MatchString(b.value(i))
 	case checkNoStamp:

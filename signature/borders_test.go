@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -65,8 +66,14 @@ func TestOneSignedTextHasOneReading(t *testing.T) {
 		{"{header.A}{body|json}{timestamp}", "unix_ms", false, []string{"", "", "", ""}, "abt", [][]string{{"m", `{"a":1}`, longer}, {"m1", "", longer}}},
 		{"{header.A}{body}", "", true, []string{"", "", ""}, "ab", [][]string{{"m", `{"a":1}`}}},
 		{"{body}{header.A}", "", true, []string{"", "", ""}, "ba", [][]string{{`{"a":1}`, "m"}}},
-		{"{header.A}.{body}", "", false, []string{"", ".", ""}, "ab", [][]string{{"nonce", `{"a":1.5}`}, {"no.nce", "{}"}}},
-		{"{body}.{header.A}.{timestamp}", "unix", false, []string{"", ".", ".", ""}, "bat", [][]string{{`{"a":1.5}`, "nonce", now}, {"x.y", "z", now}, {"1", "1", now}}},
+		{"{header.A}.{body}", "", true, []string{"", ".", ""}, "ab", [][]string{{"order.created", `{"a":1.5}`}}},
+		{"{header.A}.{body|json}", "", false, []string{"", ".", ""}, "ab", [][]string{{"order.created", `{"a":".{}"}`}, {"a", " {}"}, {"a.", ".{}"}, {"a.b", ""}}},
+		{"{query.a} {body|json}", "", false, []string{"", " ", ""}, "qb", [][]string{{"a", "{}"}, {"a ", " {}"}, {"a", "  {}"}}},
+		{"{query.a}{body|json}", "", false, []string{"", "", ""}, "qb", [][]string{{"a", "{}"}, {"a ", "{}"}, {"a", "\n{}"}}},
+		{"{body|json}{query.a}", "", false, []string{"", "", ""}, "bq", [][]string{{"{}", "a"}, {"{} ", "a"}, {"{}", "\ta"}}},
+		{"{id}.{body}", "", false, []string{"", ".", ""}, "ib", [][]string{{"id", `{"a":1.5}`}, {"i.d", "{}"}}},
+		{"{body|json}.{header.A}.{timestamp}", "unix", false, []string{"", ".", ".", ""}, "bat", [][]string{{`{"a":1.5}`, "nonce", now}, {`{"a":1.5}`, "a.b", now}, {"", "a.b", now}}},
+		{"{body}.{header.A}.{timestamp}", "unix", true, []string{"", ".", ".", ""}, "bat", [][]string{{`{"a":1.5}`, "nonce", now}, {"x.y", "z", now}, {"1", "1", now}}},
 		{"{header.A}\\n{id}\\n{body}", "", false, []string{"", "\n", "\n", ""}, "aib", [][]string{{"a", "i", "{}\n{}\n"}}},
 		{"{id}{header.A|sha256|hex}{body}", "", true, []string{"", "", "", ""}, "iab", nil},
 	} {
@@ -125,6 +132,10 @@ func acceptsReading(t *testing.T, scheme *Scheme, text, names string, values []s
 			r.Body = []byte(value)
 			continue
 		}
+		if names[i] == 'q' {
+			r.Query = url.Values{"a": {value}}.Encode()
+			continue
+		}
 		if value != strings.TrimSpace(value) || strings.ContainsAny(value, "\r\n") {
 			return false // no server reads such a header
 		}
@@ -134,17 +145,22 @@ func acceptsReading(t *testing.T, scheme *Scheme, text, names string, values []s
 	return err == nil
 }
 
-// A URL may hold the text after it, as the dots of a host do. Such a request is as genuine
-// as another: the border stays open, and what is beside it is not trusted.
-func TestAURLMayHoldTheTextAfterIt(t *testing.T) {
+// A URL may hold the text after it, as the dots of a host do, and so may a header, as the
+// dots of an event's name do. Such a request is as genuine as another: the border stays open,
+// and what is beside it is not trusted.
+func TestAURLOrAHeaderMayHoldTheTextBesideIt(t *testing.T) {
 	const host, path, body = "hooks.example.com:8443", "/in.php", `{"id":"1.2"}`
 	for signed, text := range map[string]string{
-		"{url}.{body}":        "https://" + host + path + "." + body,
-		"{host}.{body}":       host + "." + body,
-		"{path}.{body}":       path + "." + body,
-		"{body}.{url}":        body + ".https://" + host + path,
-		"{url}:{body}":        "https://" + host + path + ":" + body,
-		"{host}{path}/{body}": host + path + "/" + body,
+		"{url}.{body}":                          "https://" + host + path + "." + body,
+		"{host}.{body}":                         host + "." + body,
+		"{path}.{body}":                         path + "." + body,
+		"{body}.{url}":                          body + ".https://" + host + path,
+		"{url}:{body}":                          "https://" + host + path + ":" + body,
+		"{host}{path}/{body}":                   host + path + "/" + body,
+		"{header.X-Event}.{body}":               "order.created." + body,
+		"{body}.{header.X-Event}":               body + ".order.created",
+		"{query.e}.{body}":                      "order.created." + body,
+		"{header.X-Event}:{header.X-At}:{body}": "order.created:12:30:" + body,
 	} {
 		t.Run(signed, func(t *testing.T) {
 			id := Source{SourceBody, "id"}
@@ -155,10 +171,24 @@ func TestAURLMayHoldTheTextAfterIt(t *testing.T) {
 			h := hmac.New(sha256.New, []byte("k"))
 			h.Write([]byte(text))
 			r := testRequest("POST", "https://"+host+path, body)
+			r.Header["X-Event"], r.Header["X-At"] = []string{"order.created"}, []string{"12:30"}
+			if strings.Contains(signed, "query") {
+				r.Query = "e=order.created"
+			}
 			r.Header["Sig"] = []string{hex.EncodeToString(h.Sum(nil))}
 			if _, err := scheme.Verify(r, []Secret{{Key: testKey(t, "k")}}, vectorWindow, testNow); err != nil {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// Hex holds nothing but digits and letters, so that any other text ends it.
+func TestHexEndsAtWhatItCannotHold(t *testing.T) {
+	for signed, open := range map[string]bool{"{header.A|hex}.{body}": false, "{query.a|sha256|hex}{body}": false, "{header.A|hex}0{body}": true, "{header.A|base64}.{body}": true} {
+		scheme := mustCompile(t, Spec{Signatures: []SignatureSpec{{Header: "Sig"}}, Signed: []string{signed}})
+		if got := OpenBorders(scheme); len(got) > 0 != open {
+			t.Errorf("%s: open borders: %v", signed, got)
+		}
 	}
 }

@@ -24,7 +24,8 @@ func TestCovers(t *testing.T) {
 		{"query", nil, "", "", "", query("q"), false},
 		{"digest of the body", []string{"{body|sha256|hex}"}, "", "", "", body("a"), true},
 		{"lower-case body", []string{"{body|lower}"}, "", "", "", body("a"), false},
-		{"that header", []string{"{header.X-Id}.{body}"}, "", "", "", header("x-id"), true},
+		{"that header", []string{"{header.X-Id}.{body|json}"}, "", "", "", header("x-id"), true},
+		{"a header that may hold the text", []string{"{header.X-Id}.{body}"}, "", "", "", header("x-id"), false},
 		{"another header", []string{"{header.X-Id}{body}"}, "", "", "", header("X-Id2"), false},
 		{"lower-case header", []string{"{header.X-Id|lower}{body}"}, "", "", "", header("X-Id"), false},
 		{"that path", []string{"{body.a.b}"}, "", "", "", body("a.b"), true},
@@ -61,7 +62,7 @@ func TestCovers(t *testing.T) {
 		{"part that is not signed", nil, stamped, "signature", "", part, false},
 		{"part that nothing reads", nil, stamped, "", "", part, false},
 		{"one of two alternatives", []string{"{header.X-Id}{body}", "{body}"}, "", "", "", header("X-Id"), false},
-		{"both alternatives", []string{"{header.X-Id}.{body}", "{body|json}{header.X-Id}"}, "", "", "", header("X-Id"), true},
+		{"both alternatives", []string{"{header.X-Id}\n{body}", "{body|json}{header.X-Id}"}, "", "", "", header("X-Id"), true},
 		{"stamp and id, one signed", []string{"{timestamp}.{body}"}, "t={timestamp},i={id},s={signature}", "signature", "signature", part, false},
 		{"stamp and id, both signed", []string{"{timestamp}.{id}.{body}"}, "t={timestamp},i={id},s={signature}", "signature", "signature", part, true},
 	} {
