@@ -31,10 +31,12 @@ func facts(r *http.Request) signature.Request {
 	if r.TLS != nil {
 		sent.Scheme = "https"
 	}
-	sent.Path, sent.Query, _ = strings.Cut(original.RequestURI, "?")
+	var mark bool
+	sent.Path, sent.Query, mark = strings.Cut(original.RequestURI, "?")
 	if !strings.HasPrefix(sent.Path, "/") && original.URL != nil { // absolute-form, or HTTP/2's `*`
-		sent.Path, sent.Query = original.URL.EscapedPath(), original.URL.RawQuery
+		sent.Path, sent.Query, mark = original.URL.EscapedPath(), original.URL.RawQuery, original.URL.ForceQuery
 	}
+	sent.EmptyQuery = mark && sent.Query == ""
 	if trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool); trusted {
 		sent.Scheme = strings.ToLower(firstOf(r.Header.Get("X-Forwarded-Proto"), sent.Scheme))
 		sent.Host = firstOf(r.Header.Get("X-Forwarded-Host"), sent.Host)

@@ -41,9 +41,11 @@ func FoldCase(r rune) rune {
 
 // alikeFields reports whether some reader of forms takes one field for the other, or for a
 // list or object that is or holds it.
-func alikeFields(a, b string) bool {
-	for _, x := range fieldPaths(a) {
-		for _, y := range fieldPaths(b) {
+func alikeFields(a, b string) bool { return alikePaths(fieldPaths(a), fieldPaths(b)) }
+
+func alikePaths(a, b [][]string) bool {
+	for _, x := range a {
+		for _, y := range b {
 			if n := min(len(x), len(y)); slices.Equal(x[:n], y[:n]) {
 				return true
 			}
@@ -71,8 +73,8 @@ func fieldPaths(name string) [][]string {
 // phpName folds a name as PHP does (php_register_variable_ex in main/php_variables.c).
 var phpName = strings.NewReplacer(" ", "_", ".", "_", "[", "_").Replace
 
-// soleField reports whether a field of a form is there once at most, and nothing is that
-// looks like it. names are those of the form.
+// soleField reports whether a key of a query is there once at most, and nothing is that
+// looks like it. names are those of the query.
 func soleField(names []string, field string) bool {
 	count := 0
 	for _, name := range names {
@@ -86,29 +88,8 @@ func soleField(names []string, field string) bool {
 	return count <= 1
 }
 
-// fieldNames are the names of a form's fields. They are false where readers see different
+// pairNames are the names of a query's keys. They are false where readers see different
 // ones: some take a semicolon for an ampersand, and decode what others do not.
-func fieldNames(body []byte) ([]string, bool) {
-	if boundary, ok := bodyBoundary(body); ok {
-		return partNames(body, boundary)
-	}
-	return pairNames(string(body))
-}
-
-// partNames is fieldNames of a multipart body.
-func partNames(body []byte, boundary string) (names []string, ok bool) {
-	err := eachPart(body, boundary, func(p *part) error {
-		name, ok := partName(p)
-		names = append(names, name)
-		if !ok {
-			return errPart
-		}
-		return nil
-	})
-	return names, err == nil && endsOnce(body, boundary)
-}
-
-// pairNames is fieldNames of a form that is no multipart body, and of a query.
 func pairNames(text string) (names []string, ok bool) {
 	if strings.Contains(text, ";") {
 		return nil, false

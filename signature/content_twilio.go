@@ -26,7 +26,7 @@ func (twilioContent) hash(st *macState, r *Request, _ Parts) error {
 	st.hash.Write(st.buf)
 	form := isForm(r)
 	if form {
-		params, err := sortedParams(r.Body)
+		params, err := sortedOf(r, sortedParams)
 		if err != nil {
 			return err
 		}
@@ -53,11 +53,7 @@ func (twilioContent) Reads() Reads { return Reads{URL: true, Body: true} }
 
 // sortedParams writes key and value of each field, sorted by key. The values
 // of one key are sorted too, and those given twice count once.
-func sortedParams(body []byte) ([]byte, error) {
-	fields, err := sortedForm(body)
-	if err != nil {
-		return nil, err
-	}
+func sortedParams(fields []formField) ([]byte, error) {
 	var out []byte
 	for _, f := range fields {
 		slices.Sort(f.values)

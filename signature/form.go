@@ -9,9 +9,7 @@ import (
 	"strings"
 )
 
-// readForm returns one field of a query string or of a form body
-// (application/x-www-form-urlencoded). It walks the text in place: a form of a
-// megabyte must not become a map of a megabyte to read one field of it.
+// readForm returns one field of a query string, or of a form that is no multipart body.
 func readForm(text []byte, name string) Value {
 	var v Value
 	seen := false
@@ -27,12 +25,7 @@ func readForm(text []byte, name string) Value {
 			return v
 		}
 		seen = true
-		value, err := url.QueryUnescape(string(rawValue))
-		if err != nil {
-			v.Bad = true
-			continue
-		}
-		v.Text, v.Found = value, value != ""
+		v = unescapedValue(rawValue)
 	}
 	return v
 }
@@ -48,12 +41,7 @@ func isFormKey(raw []byte, name string) bool {
 // readFormBody returns one field of a body that is a form of either type. The body itself
 // says which: the Content-Type is not signed, and a form that is called something else
 // would be one without its fields.
-func readFormBody(r *Request, name string) Value {
-	if boundary, ok := bodyBoundary(r.Body); ok {
-		return readMultipart(r.Body, boundary, name)
-	}
-	return readForm(r.Body, name)
-}
+func readFormBody(r *Request, name string) Value { return formOf(r, name).value(name) }
 
 // splitFormJSON cuts field and path apart.
 func splitFormJSON(name string) (field, path string, err error) {
@@ -67,7 +55,7 @@ func splitFormJSON(name string) (field, path string, err error) {
 }
 
 func readFormJSON(r *Request, name string) Value {
-	field, path, err := splitFormJSON(name)
+	field, path, err := placeOfJSON(r, name)
 	if err != nil {
 		return Value{}
 	}
@@ -124,16 +112,18 @@ func appendFormSorted(dst []byte, r *Request) ([]byte, error) {
 		}
 		return dst, refuse(SignatureMalformed, "{form_sorted} is signed and the body is no form")
 	}
-	fields, err := sortedForm(r.Body)
-	if err != nil {
-		return dst, err
-	}
+	text, err := sortedOf(r, writeSorted)
+	return append(dst, text...), err
+}
+
+func writeSorted(fields []formField) ([]byte, error) {
+	var text []byte
 	for _, f := range fields {
 		if len(f.values) > 1 {
-			return dst, refuse(SignatureMalformed, "{form_sorted} is signed and a field was sent more than once")
+			return nil, refuse(SignatureMalformed, "{form_sorted} is signed and a field was sent more than once")
 		}
-		dst = append(dst, f.key...)
-		dst = append(dst, f.values[0]...)
+		text = append(text, f.key...)
+		text = append(text, f.values[0]...)
 	}
-	return dst, nil
+	return text, nil
 }

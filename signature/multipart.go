@@ -12,9 +12,6 @@ import (
 // part is one part of a multipart body.
 type part = multipart.Part
 
-// errPart is why a part's name is not the same to every reader.
-var errPart = errors.New("a part has no name, or several")
-
 // maxParts bounds the parts of a body, as net/http does. Each costs far more than its bytes.
 const maxParts = 1000
 
@@ -44,31 +41,6 @@ func bodyBoundary(body []byte) (string, bool) {
 func endsOnce(body []byte, boundary string) bool {
 	_, rest, ok := bytes.Cut(body, []byte("\n--"+boundary+"--"))
 	return ok && len(bytes.TrimSpace(rest)) == 0
-}
-
-// readMultipart walks the whole body, so that a field that is there twice is
-// not taken for one. A file of the field's name counts as the field: apps
-// differ in which of the two they would read.
-func readMultipart(body []byte, boundary, name string) Value {
-	var v Value
-	seen := false
-	err := eachPart(body, boundary, func(p *part) error {
-		if p.FormName() != name {
-			return nil
-		}
-		if seen {
-			v.Repeated = true
-			return io.EOF
-		}
-		seen = true
-		text, err := io.ReadAll(p)
-		v.Text, v.Found = string(text), len(text) > 0
-		return err
-	})
-	if err != nil {
-		return Value{Bad: true}
-	}
-	return v
 }
 
 // eachPart calls do for each part, until it returns an error. io.EOF only ends it.

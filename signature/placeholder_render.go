@@ -99,7 +99,7 @@ func (ph *placeholder) appendValue(dst []byte, e *env) ([]byte, error) {
 func (ph *placeholder) appendJSON(dst []byte, r *Request) ([]byte, error) {
 	body, path := r.Body, ph.name
 	if ph.variable == varFormJSON {
-		field, rest, err := splitFormJSON(ph.name)
+		field, rest, err := placeOfJSON(r, ph.name)
 		if err != nil {
 			return dst, err
 		}

@@ -9,6 +9,8 @@ import "net/textproto"
 // text, and a URL that was parsed and printed again is not always the same.
 type Request struct {
 	Method, Scheme, Host, Path, Query string
+	// EmptyQuery means that the URL ends in a "?" that no query follows.
+	EmptyQuery bool
 	// Credentials (user:password) and Fragment are of the URL that was registered
 	// with the sender. A request has neither in its own URL.
 	Credentials, Fragment string
@@ -16,12 +18,14 @@ type Request struct {
 	Header map[string][]string
 	// Body is the raw body. It is only read.
 	Body []byte
+
+	form *formReading // nil where nothing says what will be read of it
 }
 
 // appendURI writes the path and the query, as in the request line.
 func (r *Request) appendURI(dst []byte) []byte {
 	dst = append(dst, r.Path...)
-	if r.Query != "" {
+	if r.Query != "" || r.EmptyQuery {
 		dst = append(dst, '?')
 		dst = append(dst, r.Query...)
 	}

@@ -13,10 +13,12 @@ import (
 // leave the default port out, ask for / where there is no path, write hosts in lower case
 // and in ASCII, send credentials as a header, and keep the fragment to themselves. Which
 // letters were upper case cannot be told: where the request does not say, public_url must.
+// A "?" that no query follows is kept by some clients and left out by others.
 
 // urlUse says which parts of the URL a scheme signs.
 type urlUse struct {
 	host, path bool
+	query      bool // in {url} and {uri}
 	fragment   bool // what follows the query, in {url}
 	anyPort    bool // the sender may leave out a port that is not the default one
 }
@@ -28,6 +30,7 @@ func urlUseOf(s *Scheme) urlUse {
 		whole := c.uses(varURL)
 		use.host = use.host || whole || c.uses(varHost)
 		use.path = use.path || whole || c.uses(varURI) || c.uses(varPath)
+		use.query = use.query || whole || c.uses(varURI)
 		use.fragment = use.fragment || whole
 	}
 	for _, c := range s.signed {
@@ -57,6 +60,9 @@ func (use urlUse) spellings(r *Request) []Request {
 	if use.path {
 		list = respell(list, otherPaths, func(r *Request, path string) { r.Path = path })
 	}
+	if use.query {
+		list = respell(list, otherQueries, func(r *Request, mark string) { r.EmptyQuery = mark != "" })
+	}
 	if use.fragment {
 		list = respell(list, func(*Request) []string { return []string{""} },
 			func(r *Request, fragment string) { r.Fragment = fragment })
@@ -79,7 +85,7 @@ func respell(list []Request, others func(*Request) []string, set func(*Request, 
 }
 
 func sameURL(a, b *Request) bool {
-	return a.Scheme == b.Scheme && a.Host == b.Host && a.Path == b.Path && a.Credentials == b.Credentials && a.Fragment == b.Fragment
+	return a.Scheme == b.Scheme && a.Host == b.Host && a.Path == b.Path && a.Credentials == b.Credentials && a.EmptyQuery == b.EmptyQuery && a.Fragment == b.Fragment
 }
 
 // otherPorts are the host with the default port of its scheme where it has none, and
@@ -121,4 +127,15 @@ func otherPaths(r *Request) []string {
 		return []string{"/"}
 	}
 	return nil
+}
+
+// otherQueries are a ? for no query and nothing for a ? alone.
+func otherQueries(r *Request) []string {
+	switch {
+	case r.Query != "":
+		return nil
+	case r.EmptyQuery:
+		return []string{""}
+	}
+	return []string{"?"}
 }

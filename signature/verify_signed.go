@@ -80,10 +80,7 @@ func checkQuery(t *templateContent, r *Request) error {
 		}
 	}
 	for _, f := range t.fields {
-		field := f.Name
-		if f.Kind == SourceFormJSON {
-			field, _, _ = splitFormJSON(f.Name)
-		}
+		field := fieldOf(r, f.Source)
 		if f.Kind != SourceBody && (!ok || slices.ContainsFunc(names, func(name string) bool { return alikeFields(name, field) })) {
 			return refuse(SignatureMalformed, "%s is signed, and the query has the field too", f)
 		}
@@ -102,19 +99,14 @@ func checkFields(fields []signedField, r *Request) error {
 	if !readAs(r, inForm) {
 		return refuse(SignatureMalformed, "%s is signed, and Content-Type says that it is in something else", fields[0])
 	}
-	var names []string
-	if inForm {
-		var ok bool
-		if names, ok = fieldNames(r.Body); !ok {
-			return refuse(SignatureMalformed, "%s is signed, and parsers would read the form in different ways", fields[0])
-		}
+	if inForm && formOf(r, fieldOf(r, fields[0].Source)).odd {
+		return refuse(SignatureMalformed, "%s is signed, and parsers would read the form in different ways", fields[0])
 	}
-	body := string(r.Body)
 	if !inForm && !json.Valid(r.Body) {
 		return refuse(SignatureMalformed, "%s is signed, and what it is in is not JSON", fields[0])
 	}
 	for _, f := range fields {
-		if err := checkField(f, r, body, names); err != nil {
+		if err := checkField(f, r); err != nil {
 			return err
 		}
 	}
@@ -122,11 +114,14 @@ func checkFields(fields []signedField, r *Request) error {
 }
 
 // checkField requires that every parser reads one signed field as the guard does.
-func checkField(f signedField, r *Request, body string, names []string) error {
-	text, field, path := body, f.Name, f.Name
-	if f.Kind == SourceFormJSON {
+func checkField(f signedField, r *Request) error {
+	text, field, path := "", f.Name, f.Name
+	switch f.Kind {
+	case SourceBody:
+		text = string(r.Body)
+	case SourceFormJSON:
 		var err error
-		if field, path, err = splitFormJSON(f.Name); err != nil {
+		if field, path, err = placeOfJSON(r, f.Name); err != nil {
 			return err
 		}
 		text = readFormBody(r, field).Text
@@ -134,7 +129,7 @@ func checkField(f signedField, r *Request, body string, names []string) error {
 			return refuse(SignatureMalformed, "%s is signed, and what it is in is not JSON", f)
 		}
 	}
-	if f.Kind != SourceBody && !soleField(names, field) || f.Kind != SourceForm && !uniqueJSON(text, path) {
+	if f.Kind != SourceBody && !formOf(r, field).sole(field) || f.Kind != SourceForm && !uniqueJSON(text, path) {
 		return refuse(SignatureMalformed, "%s is signed, and was sent more than once or beside another name that could be taken for it", f)
 	}
 	if f.Kind == SourceForm {

@@ -61,7 +61,8 @@ func TestAMultipartBodyHasFewParts(t *testing.T) {
 			}
 			body += "--x\r\nContent-Disposition: form-data; name=\"" + name + "\"\r\n\r\n1\r\n"
 		}
-		if v := readMultipart([]byte(body+"--x--\r\n"), "x", "id"); v.Bad != bad || !bad && v.Text != "1" {
+		r := &Request{Body: []byte(body + "--x--\r\n")}
+		if v := (Source{SourceForm, "id"}).Read(r, Parts{}); v.Bad != bad || !bad && v.Text != "1" {
 			t.Errorf("%d parts: %+v", parts, v)
 		}
 	}

@@ -71,7 +71,9 @@ type Judgement struct {
 
 // Begin starts to judge a request; see [Sender.Judge] for facts.
 func (s *Sender) Begin(facts signature.Request, tenant Tenant, now time.Time) Judgement {
-	return Judgement{sender: s, tenant: tenant, now: now, signed: s.SignedURL(facts)}
+	j := Judgement{sender: s, tenant: tenant, now: now, signed: s.SignedURL(facts)}
+	j.signed.ReadOnce(s.form)
+	return j
 }
 
 // Head judges the request line and the headers, before any of the body is read.

@@ -22,6 +22,7 @@ type Sender struct {
 	// verified.
 	Weight int
 
+	form     *signature.FormPlan
 	token    *token // nil where the sender signs, or sends nothing
 	identity identity
 }
@@ -33,6 +34,7 @@ func New(name string, p config.Provider) (*Sender, error) {
 		return nil, err
 	}
 	s := &Sender{Name: name, Rules: rules, identity: newIdentity(rules), Weight: signature.Weight(rules.Scheme)}
+	s.form = signature.NewFormPlan(rules.Scheme, rules.Reads())
 	if rules.Token != nil {
 		s.token = &token{*rules.Token}
 		s.Weight = max(s.Weight, 1+s.token.Source.Weight())

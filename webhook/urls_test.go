@@ -146,6 +146,11 @@ func TestEveryEntryThatSignsTheURLIsTried(t *testing.T) {
 func TestURLsAreSignedAsTheyWereRegistered(t *testing.T) {
 	for name, tc := range map[string]struct{ asked, registered, public string }{
 		"as it is":                           {"https://h.example/in", "https://h.example/in", ""},
+		"a ? alone":                          {"https://h.example/in?", "https://h.example/in?", ""},
+		"a ? that the client leaves out":     {"https://h.example/in", "https://h.example/in?", ""},
+		"a ? that the client adds":           {"https://h.example/in?", "https://h.example/in", ""},
+		"a ? alone, of the host":             {"https://h.example/?", "https://h.example?", ""},
+		"a ? alone, in another spelling":     {"https://h.example/in", "https://h.example:443/in?#x", "https://h.example/in#x"},
 		"the request's query":                {"https://h.example/in?order=1&bodySHA256=", "https://h.example/in?order=1&bodySHA256=", "https://h.example/in"},
 		"the request's query, not public's":  {"https://h.example/in?order=1", "https://h.example/in?order=1", "https://h.example/in?order=2"},
 		"the request's empty query":          {"https://h.example/in", "https://h.example/in", "https://h.example/in?order=2"},
@@ -251,7 +256,7 @@ func TestKeysAreThoseOfTheURLThatWasSigned(t *testing.T) {
 	for entry, sender := range urlSenders {
 		now := time.Now()
 		var want Event
-		for i, asked := range []string{"https://h.example/", "https://h.example:443/", "https://H.EXAMPLE/", "https://H.example:443/"} {
+		for i, asked := range []string{"https://h.example/", "https://h.example:443/", "https://H.EXAMPLE/", "https://H.example:443/", "https://h.example/?"} {
 			event, refused := judgeURL(t, entry, "", sender.asks(t, asked, "https://h.example/", now), now)
 			if refused != nil {
 				t.Errorf("%s, %s: %v", entry, asked, refused.Cause)
