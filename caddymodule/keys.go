@@ -22,7 +22,7 @@ type keySources struct {
 
 // of is the source of a sender's keys. Nothing is fetched before start.
 func (k *keySources) of(ctx caddy.Context, logger *zap.Logger, from *config.KeySource, scheme *signature.Scheme) (*keys.Source, error) {
-	words := []string{from.JWKS, from.CA, scheme.Spec().Named}
+	words := append(from.Words(), scheme.Spec().Named)
 	for _, signed := range scheme.Spec().Signatures {
 		words = append(words, signed.Algorithm)
 	}
@@ -31,8 +31,8 @@ func (k *keySources) of(ctx caddy.Context, logger *zap.Logger, from *config.KeyS
 		return source, nil
 	}
 	source, err := keys.New(keys.Options{
-		URL: from.JWKS, CA: from.CA, Store: ctx.Storage(), Logger: logger,
-		Parse: func(document []byte) ([]signature.Secret, error) { return signature.NewKeySet(scheme, document) },
+		URL: from.URL(), CA: from.CA, Store: ctx.Storage(), Logger: logger,
+		Parse: func(document []byte) ([]signature.Secret, error) { return from.Parse(scheme, document) },
 	})
 	if err != nil {
 		return nil, err

@@ -192,7 +192,7 @@ func (g *Guard) fingerprint() [sha256.Size]byte {
 	slices.Sort(values) // their order means nothing, and neither does one that is there twice
 	values = slices.Compact(values)
 	encoded, _ := json.Marshal([]any{ // strings only: cannot fail
-		g.ProviderName, values, definitions, g.SecretEncoding, g.SecretPrefix, g.Token, g.Signature, g.Signed, g.SignedFunctions, g.Items, g.Scheme, g.Claim, g.ID, g.OrID, g.Keys,
+		g.ProviderName, values, definitions, g.SecretEncoding, g.SecretPrefix, g.Token, g.Signature, g.Signed, g.SignedFunctions, g.Items, g.Scheme, g.Claim, g.ID, g.OrID, g.Keys, g.KeyID,
 	})
 	return sha256.Sum256(encoded)
 }

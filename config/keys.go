@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -17,6 +18,12 @@ type KeySource struct {
 	// Redirects are not followed.
 	JWKS string `json:"jwks,omitempty"`
 
+	// The URL of a list of keys in another shape, in place of a set.
+	List string `json:"list,omitempty"`
+
+	// Where the keys of that list are.
+	In *signature.KeyList `json:"in,omitempty"`
+
 	// A file with the certificates, in PEM, of the authorities that may vouch for the
 	// server, where they are not the system's.
 	CA string `json:"ca,omitempty"`
@@ -24,25 +31,48 @@ type KeySource struct {
 
 func parseKeys(p *Provider, args []string) error {
 	keys := &KeySource{}
+	args, keys.CA = cutCA(args)
 	switch {
-	case args[0] != "jwks" || len(args) < 2:
+	case len(args) == 2 && args[0] == "jwks":
+		keys.JWKS = args[1]
+	case len(args) == 5 && args[0] == "list":
+		keys.List, keys.In = args[1], &signature.KeyList{List: args[2], ID: args[3], Key: args[4]}
+	default:
 		return usage("names a kind and a URL")
-	case len(args) == 4 && args[2] == "ca":
-		keys.CA = args[3]
-	case len(args) > 2:
-		return usage("not understood")
 	}
-	keys.JWKS = args[1]
 	p.Keys = keys
-	return checkKeysURL(keys.JWKS)
+	return checkKeysURL(keys.URL())
 }
 
-func (k *KeySource) words() []string {
+// cutCA takes the words ca <file> off the end of a line.
+func cutCA(args []string) (rest []string, ca string) {
+	if n := len(args) - 2; n > 1 && args[n] == "ca" {
+		return args[:n], args[n+1]
+	}
+	return args, ""
+}
+
+// URL is where the keys are.
+func (k *KeySource) URL() string { return cmp.Or(k.JWKS, k.List) }
+
+// Words are those of the line after its name.
+func (k *KeySource) Words() []string {
 	words := []string{"jwks", k.JWKS}
+	if k.In != nil {
+		words = []string{"list", k.List, k.In.List, k.In.ID, k.In.Key}
+	}
 	if k.CA != "" {
 		words = append(words, "ca", k.CA)
 	}
 	return words
+}
+
+// Parse reads the keys of a fetched document.
+func (k *KeySource) Parse(scheme *signature.Scheme, document []byte) ([]signature.Secret, error) {
+	if k.In != nil {
+		return signature.NewKeyList(scheme, *k.In, document)
+	}
+	return signature.NewKeySet(scheme, document)
 }
 
 // resolve checks the source, which may be missing.
@@ -52,8 +82,16 @@ func (k *KeySource) resolve(scheme *signature.Scheme) (*KeySource, error) {
 		return nil, nil
 	case !scheme.Asymmetric():
 		return nil, errors.New("nothing is verified with a public key: the signature line needs an algorithm such as rsa-sha256 or ed25519")
+	case (k.List != "") != (k.In != nil), k.JWKS != "" && k.List != "":
+		return nil, errors.New("the keys are a JWKS, or a list of which it is said where the keys are in it")
+	case k.In != nil:
+		for _, path := range []string{k.In.List, k.In.ID, k.In.Key} {
+			if err := (signature.Source{Kind: signature.SourceBody, Name: path}).Check(); err != nil {
+				return nil, err
+			}
+		}
 	}
-	return k, checkKeysURL(k.JWKS)
+	return k, checkKeysURL(k.URL())
 }
 
 // checkKeysURL refuses a URL that anyone on the way could answer for, or that does not

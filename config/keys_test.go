@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/webhookguard/caddy-webhook-guard/signature"
 )
 
 // URLs that anyone on the way could answer for, or that lead elsewhere than they seem to,
@@ -50,14 +52,23 @@ func TestATokenTakesThePlaceOfKeys(t *testing.T) {
 
 func TestTheLineKeys(t *testing.T) {
 	for line, want := range map[string]string{
-		"keys":                                  "needs a value",
-		"keys jwks":                             "write keys jwks <url>",
-		"keys https://keys.example":             "write keys jwks <url>",
-		"keys x509 https://keys.example":        "write keys jwks <url>",
-		"keys jwks https://keys.example ca":     "write keys jwks <url>",
-		"keys jwks https://keys.example a b":    "write keys jwks <url>",
-		"keys jwks https://keys.example ca a b": "write keys jwks <url>",
-		"keys jwks http://keys.example":         "is not https",
+		"keys":                                   "needs a value",
+		"keys jwks":                              "write keys jwks <url>",
+		"keys https://keys.example":              "write keys jwks <url>",
+		"keys x509 https://keys.example":         "write keys jwks <url>",
+		"keys jwks https://keys.example ca":      "write keys jwks <url>",
+		"keys jwks https://keys.example a b":     "write keys jwks <url>",
+		"keys jwks https://keys.example ca a b":  "write keys jwks <url>",
+		"keys jwks http://keys.example":          "is not https",
+		"keys list":                              "write keys jwks <url>",
+		"keys list https://keys.example":         "write keys jwks <url>",
+		"keys list https://keys.example a b":     "write keys jwks <url>",
+		"keys list https://keys.example a b c d": "write keys jwks <url>",
+		"keys list http://keys.example a b c":    "is not https",
+		"keys list ca a b c":                     "is not a URL",
+		"key_id":                                 "needs a value",
+		"key_id header":                          "needs a name",
+		"key_id header X-Key header X-Other":     "write key_id <source>",
 	} {
 		var p Provider
 		d := caddyfile.NewTestDispenser(line)
@@ -65,5 +76,29 @@ func TestTheLineKeys(t *testing.T) {
 		if err := p.ParseLine(d); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", line, err, want)
 		}
+	}
+}
+
+// A list needs the places of its keys, and a set has them by itself.
+func TestListsSayWhereTheirKeysAre(t *testing.T) {
+	in := &signature.KeyList{List: "public_keys", ID: "key_identifier", Key: "key"}
+	for name, keys := range map[string]KeySource{
+		"a list without places": {List: "https://keys.example"},
+		"a set with places":     {JWKS: "https://keys.example", In: in},
+		"both":                  {JWKS: "https://keys.example", List: "https://keys.example", In: in},
+		"an empty place":        {List: "https://keys.example", In: &signature.KeyList{List: "a", ID: "b"}},
+		"a place without a key": {List: "https://keys.example", In: &signature.KeyList{List: "a.", ID: "b", Key: "c"}},
+		"another URL":           {List: "http://keys.example", In: in},
+	} {
+		p := Provider{Keys: &keys}
+		if _, err := p.Over(Builtin()["fal"]).Resolve(); err == nil || !strings.HasPrefix(err.Error(), "keys: ") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	var p Provider
+	d := caddyfile.NewTestDispenser("keys list https://keys.example public_keys key_identifier key ca ca.pem")
+	d.Next()
+	if err := p.ParseLine(d); err != nil || p.Keys.CA != "ca.pem" || *p.Keys.In != *in || strings.Join(p.Keys.Words(), " ") != "list https://keys.example public_keys key_identifier key ca ca.pem" {
+		t.Errorf("%v, %+v", err, p.Keys)
 	}
 }

@@ -39,7 +39,7 @@ func parseSignature(p *Provider, args []string) error {
 // word body without a path means that the whole body is a token.
 func parsePlace(args []string) (signature.SignatureSpec, []string, error) {
 	switch signature.Kind(args[0]) {
-	case signature.SourceQuery, signature.SourceForm, signature.SourceFormJSON:
+	case signature.SourceHeaderJSON, signature.SourceQuery, signature.SourceForm, signature.SourceFormJSON:
 	case signature.SourceBody:
 		if len(args) == 1 || signature.IsAlgorithm(args[1]) {
 			return signature.SignatureSpec{Source: signature.Source{Kind: signature.SourceBody}}, args[1:], nil
@@ -78,6 +78,15 @@ func parseClaim(p *Provider, args []string) error {
 	claim.Name, claim.Template = args[0], args[1]
 	p.Claim = append(p.Claim, claim)
 	return nil
+}
+
+func parseKeyID(p *Provider, args []string) error {
+	source, rest, err := signature.ParseSource(args)
+	if err == nil && len(rest) > 0 {
+		return usage("takes one source")
+	}
+	p.KeyID = source
+	return err
 }
 
 func parseSecretEncoding(p *Provider, args []string) error {

@@ -29,6 +29,7 @@ scheme jwt
 claim sub {method}
 claim hash {body|sha256|hex} optional
 keys jwks https://example.com/keys ca ca.pem
+key_id header_json x-a.kid
 secret_encoding base64 whsec_
 public_url https://example.com
 param app_key k1
@@ -60,7 +61,7 @@ unverified id_stable retries
 	const want = `{
 		"title": "Acme Inc.", "secret_hint": "Under Settings.",
 		"docs": "https://example.com",
-		"keys": {"jwks": "https://example.com/keys", "ca": "ca.pem"},
+		"keys": {"jwks": "https://example.com/keys", "ca": "ca.pem"}, "key_id": "header_json X-A.kid",
 		"signature": [
 			{"header": "X-A", "algorithm": "sha256", "encoding": "hex", "format": "{timestamp}.{signature}", "split": ["."]},
 			{"header": "X-B", "algorithm": "sha512", "encoding": "base64", "format": "t={timestamp},v1={signature}", "split": [" ", ","]},
@@ -106,7 +107,7 @@ unverified id_stable retries
 		}
 	}
 	// Items, functions, headers, a scheme and public keys cannot go together.
-	provider.Keys = nil
+	provider.Keys, provider.KeyID = nil, signature.Source{}
 	provider.Items, provider.Scheme, provider.Claim, provider.SignedFunctions = "", "", nil, nil
 	provider.Signature = provider.Signature[:2]
 	if _, err := provider.Resolve(); err != nil {

@@ -62,6 +62,10 @@ type Provider struct {
 	// they change. A guard's own `public_key` takes their place.
 	Keys *KeySource `json:"keys,omitempty"`
 
+	// Where a request names the key that signed it, by its ID. A token names its own (kid).
+	// Without a name, each key is tried.
+	KeyID signature.Source `json:"key_id,omitzero"`
+
 	// How a secret's text becomes key bytes: `raw`, `base64`, `hex`, `sha1` or
 	// `nfkd`. Default: `raw`.
 	SecretEncoding string `json:"secret_encoding,omitempty"`
@@ -222,7 +226,7 @@ func (p Provider) Over(base Provider) Provider {
 	switch {
 	case p.Token != "":
 		base.Signature, base.Signed, base.SignedFunctions = nil, nil, nil
-		base.Scheme, base.Items, base.Claim, base.Keys = "", "", nil, nil
+		base.Scheme, base.Items, base.Claim, base.Keys, base.KeyID = "", "", nil, nil, signature.Source{}
 	case len(p.Signature) > 0:
 		base.Token = ""
 	}
@@ -230,7 +234,7 @@ func (p Provider) Over(base Provider) Provider {
 		base.Scheme, base.Claim, base.SignedFunctions = "", nil, nil
 	}
 	if p.Scheme != "" {
-		base.Signed, base.SignedFunctions, base.Items = nil, nil, ""
+		base.Signed, base.SignedFunctions, base.Items, base.KeyID = nil, nil, "", signature.Source{}
 	}
 	if len(p.ID) > 0 {
 		base.OrID, base.OptionalID = nil, false // they are one line

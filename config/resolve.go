@@ -324,6 +324,7 @@ func (p Provider) compile() (*signature.Scheme, error) {
 		ID:              p.ID,
 		Event:           p.Event,
 		KeySet:          p.Keys != nil,
+		KeyID:           p.KeyID,
 		SecretEncoding:  p.SecretEncoding,
 		SecretPrefix:    p.SecretPrefix,
 	}

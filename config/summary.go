@@ -116,7 +116,7 @@ func (p Provider) Summarize(name string) (Summary, error) {
 	}
 	s.SignatureHeader, s.Algorithm, s.Encoding = places(p)
 	if p.Keys != nil {
-		s.Keys = p.Keys.JWKS
+		s.Keys = p.Keys.URL()
 	}
 	if p.Timestamp != nil {
 		s.Timestamp, s.TimestampSigned = p.Timestamp.Source.String(), scheme.Covers(p.Timestamp.Source)

@@ -37,8 +37,9 @@ type proven struct {
 		Timestamp       string
 		EventTime       string `yaml:"event_time"`
 		ID              []signature.Source
-		SecretEncoding  string `yaml:"secret_encoding"`
-		SecretPrefix    string `yaml:"secret_prefix"`
+		SecretEncoding  string           `yaml:"secret_encoding"`
+		SecretPrefix    string           `yaml:"secret_prefix"`
+		KeyID           signature.Source `yaml:"key_id"`
 	}
 	Docs    string
 	Vectors []yaml.Node
@@ -114,6 +115,7 @@ func compareWithProof(t *testing.T, p Provider, file proven, unused map[string]s
 	compare("items", p.Items, s.Items)
 	compare("scheme", p.Scheme, s.Named)
 	compare("claim", p.Claim, s.Claims)
+	compare("key_id", p.KeyID, s.KeyID)
 	compare("secret_encoding", p.SecretEncoding+" "+p.SecretPrefix, s.SecretEncoding+" "+s.SecretPrefix)
 	compare("timestamp", strings.ToLower(written(p.Timestamp)), strings.ToLower(s.Timestamp))
 	compare("event_time", written(p.EventTime), strings.TrimSuffix(s.EventTime, " optional"))

@@ -41,8 +41,9 @@ func (p Provider) Lines(indent string) string {
 		w.line("claim", words...)
 	}
 	if p.Keys != nil {
-		w.line("keys", p.Keys.words()...)
+		w.line("keys", p.Keys.Words()...)
 	}
+	w.words("key_id", sourceWords(p.KeyID))
 	if p.SecretEncoding != "" {
 		w.line("secret_encoding", withoutEmpty(p.SecretEncoding, p.SecretPrefix)...)
 	}

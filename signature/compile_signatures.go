@@ -76,8 +76,8 @@ func (spec SignatureSpec) place(jwt bool) (Source, bool, error) {
 	case jwt && spec.Source == wholeBody:
 		return spec.Source, false, nil
 	}
-	if !slices.Contains([]Kind{SourceQuery, SourceBody, SourceForm, SourceFormJSON}, spec.Source.Kind) {
-		return Source{}, false, fmt.Errorf("%q is no place of a signature: use <header>, query <key>, body <path>, form <field> or form_json <field>.<path>", spec.Source)
+	if !slices.Contains([]Kind{SourceHeaderJSON, SourceQuery, SourceBody, SourceForm, SourceFormJSON}, spec.Source.Kind) {
+		return Source{}, false, fmt.Errorf("%q is no place of a signature: use <header>, header_json <name>.<path>, query <key>, body <path>, form <field> or form_json <field>.<path>", spec.Source)
 	}
 	return spec.Source, false, spec.Source.Check()
 }

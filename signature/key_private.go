@@ -86,7 +86,7 @@ func (k *Key) signs(a algorithm, digest []byte, raw bool) ([]byte, error) {
 	switch a.String() {
 	case nameEd25519:
 		return k.private.Sign(nil, digest, crypto.Hash(0))
-	case nameECDSA:
+	case nameECDSA, nameECDSA1:
 		private, ok := k.private.(*ecdsa.PrivateKey)
 		if !ok {
 			return nil, errors.New("the key is not ECDSA")

@@ -148,7 +148,7 @@ func decodeAnyBase64(text string) ([]byte, error) {
 }
 
 var keyNames = map[string]string{
-	nameEd25519: "an Ed25519", nameECDSA: "an ECDSA", nameRSA256: "an RSA", nameRSA512: "an RSA", nameRSAPSS: "an RSA",
+	nameEd25519: "an Ed25519", nameECDSA: "an ECDSA", nameECDSA1: "an ECDSA", nameRSA256: "an RSA", nameRSA512: "an RSA", nameRSAPSS: "an RSA",
 }
 
 func (k *Key) typeName() string {
@@ -181,7 +181,7 @@ func (k *Key) verifies(a algorithm, digest, signature []byte, raw bool) bool {
 	case ed25519.PublicKey:
 		return a.String() == nameEd25519 && ed25519.Verify(public, digest, signature)
 	case *ecdsa.PublicKey:
-		if a.String() != nameECDSA {
+		if a.String() != nameECDSA && a.String() != nameECDSA1 {
 			return false
 		}
 		if !raw {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/go-jose/go-jose/v4"
+	"github.com/tidwall/gjson"
 )
 
 // maxSetKeys bounds the keys of one set. Senders publish two or three, and a signature
@@ -13,7 +14,12 @@ import (
 const maxSetKeys = 32
 
 // maxKeyID bounds the ID of a key, in bytes.
-const maxKeyID = 128
+const (
+	maxKeyID        = 128
+	keyIDCharacters = "letters, digits and . _ ~ : = + @ -"
+)
+
+var errNoPublicKeys = errors.New("the sender signs with a shared secret, which is in no set of public keys")
 
 // NewKeySet reads the set of public keys that a sender publishes (JWKS, RFC 7517). What
 // the scheme cannot verify with is passed over, as section 5 of the RFC says: keys for
@@ -21,7 +27,7 @@ const maxKeyID = 128
 // A set without any other key is an error.
 func NewKeySet(s *Scheme, document []byte) ([]Secret, error) {
 	if !s.Asymmetric() {
-		return nil, errors.New("the sender signs with a shared secret, which is in no set of public keys")
+		return nil, errNoPublicKeys
 	}
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`
@@ -29,13 +35,55 @@ func NewKeySet(s *Scheme, document []byte) ([]Secret, error) {
 	if err := json.Unmarshal(document, &set); err != nil || set.Keys == nil {
 		return nil, errors.New("it is not a set of keys (JWKS): a JSON object with a list keys")
 	}
-	if len(set.Keys) > maxSetKeys {
-		return nil, fmt.Errorf("the set has %d keys, and %d is the limit", len(set.Keys), maxSetKeys)
+	return usableKeys(set.Keys, func(raw json.RawMessage) (Secret, error) { return newSetKey(s, raw) })
+}
+
+// KeyList says where the keys of a list are that is no JWKS.
+type KeyList struct {
+	// List is the path of the list. ID and Key are those of a key's ID and of the key itself
+	// in an element of it.
+	List string `json:"list,omitempty"`
+	ID   string `json:"id,omitempty"`
+	Key  string `json:"key,omitempty"`
+}
+
+// NewKeyList reads a list of public keys that a sender publishes in a shape of its own.
+// Keys are written as [NewPublicKey] reads them. What cannot be used is passed over, as in
+// a JWKS.
+func NewKeyList(s *Scheme, at KeyList, document []byte) ([]Secret, error) {
+	if !s.Asymmetric() {
+		return nil, errNoPublicKeys
+	}
+	list := findJSON(document, at.List)
+	if !json.Valid(document) || !list.IsArray() {
+		return nil, fmt.Errorf("it has no list of keys at %s", at.List)
+	}
+	return usableKeys(list.Array(), func(element gjson.Result) (Secret, error) {
+		raw := []byte(element.Raw)
+		id, text := jsonValue(raw, at.ID), jsonValue(raw, at.Key)
+		switch {
+		case id.Bad || !isKeyID(id.Text):
+			return Secret{}, errors.New("it has no ID, or one with other characters than " + keyIDCharacters)
+		case text.Bad || !text.Found:
+			return Secret{}, fmt.Errorf("it has no text at %s", at.Key)
+		}
+		key, err := NewPublicKey(text.Text)
+		if err != nil {
+			return Secret{}, err
+		}
+		return Secret{Key: key, ID: id.Text}, checkKey(s.lines, key)
+	})
+}
+
+// usableKeys are those that can be read. There has to be one.
+func usableKeys[T any](list []T, read func(T) (Secret, error)) ([]Secret, error) {
+	if len(list) > maxSetKeys {
+		return nil, fmt.Errorf("the set has %d keys, and %d is the limit", len(list), maxSetKeys)
 	}
 	var usable []Secret
 	var problem error
-	for _, raw := range set.Keys {
-		secret, err := newSetKey(s, raw)
+	for _, one := range list {
+		secret, err := read(one)
 		if err != nil {
 			problem = err
 			continue
@@ -46,7 +94,7 @@ func NewKeySet(s *Scheme, document []byte) ([]Secret, error) {
 	case len(usable) > 0:
 		return usable, nil
 	case problem != nil:
-		return nil, fmt.Errorf("none of the %d keys in the set can be used, the last one as %w", len(set.Keys), problem)
+		return nil, fmt.Errorf("none of the %d keys in the set can be used, the last one as %w", len(list), problem)
 	}
 	return nil, errors.New("the set has no keys")
 }
@@ -62,7 +110,7 @@ func newSetKey(s *Scheme, raw json.RawMessage) (Secret, error) {
 	case jwk.Use != "" && jwk.Use != "sig":
 		return Secret{}, errors.New("it is not for signatures")
 	case jwk.KeyID != "" && !isKeyID(jwk.KeyID):
-		return Secret{}, errors.New("its ID (kid) has other characters than letters, digits and . _ ~ : = + @ -")
+		return Secret{}, errors.New("its ID (kid) has other characters than " + keyIDCharacters)
 	}
 	key, err := publicKeyOf(jwk.Key)
 	if err != nil {

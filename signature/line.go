@@ -16,8 +16,9 @@ type signatureLine struct {
 	algorithm algorithm
 	encoding  *encoding
 	format    *format
-	jwt       bool // a signature is a whole token
-	keySet    bool // which names a key of a set
+	jwt       bool   // a signature is a whole token
+	keySet    bool   // which names a key of a set
+	keyID     Source // where the request names its key; none with jwt
 }
 
 func (l *signatureLine) isHeader() bool { return l.source.Kind == SourceHeader }

@@ -23,8 +23,8 @@ type Reads struct {
 func (r Reads) Headers() []string {
 	var names []string
 	for _, s := range r.Sources {
-		if s.Kind == SourceHeader {
-			names = append(names, s.Name)
+		if name, ok := s.Header(); ok {
+			names = append(names, name)
 		}
 	}
 	return names

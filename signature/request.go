@@ -60,7 +60,7 @@ type Parts struct {
 	// The claims of a token that is the signature, and the part of its text
 	// that it signs.
 	claims, token string
-	// The key that a token names, where keys are of a set.
+	// The key that the request or its token names, where keys have IDs.
 	keyID string
 }
 

@@ -19,6 +19,7 @@ func (s *Scheme) Reads() Reads {
 			reads.AddSources(stamp.Source)
 		}
 	}
+	reads.AddSources(s.spec.KeyID)
 	reads.AddSources(s.spec.ID...)
 	for _, c := range s.signed {
 		reads.Add(c.Reads())

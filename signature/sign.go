@@ -29,6 +29,9 @@ func (s *Scheme) Sign(r *Request, key *Key, at time.Time, id string) error {
 	}
 	parts, err := signedParts(s, r, at, id)
 	if err == nil {
+		err = putKeyName(s.spec.KeyID.canonical(), r, key)
+	}
+	if err == nil {
 		sg := signer{s, key, parts}
 		err = sg.sign(r)
 	}

@@ -16,6 +16,8 @@ func (l *signatureLine) put(r *Request, value string) error {
 			name += "1"
 		}
 		r.Header[name] = []string{value}
+	case SourceHeaderJSON:
+		return putHeaderJSON(r, name, value)
 	case SourceQuery:
 		r.Query = setForm(r.Query, name, value)
 	case SourceForm:

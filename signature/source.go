@@ -11,19 +11,21 @@ type Kind string
 
 // The kinds of [Source], in the words of a config line.
 const (
-	SourceHeader    Kind = "header"
-	SourceQuery     Kind = "query"
-	SourceBody      Kind = "body"
-	SourceForm      Kind = "form"
-	SourceFormJSON  Kind = "form_json"
-	SourceClaim     Kind = "claim"
-	SourceSignature Kind = "signature"
+	SourceHeader     Kind = "header"
+	SourceHeaderJSON Kind = "header_json"
+	SourceQuery      Kind = "query"
+	SourceBody       Kind = "body"
+	SourceForm       Kind = "form"
+	SourceFormJSON   Kind = "form_json"
+	SourceClaim      Kind = "claim"
+	SourceSignature  Kind = "signature"
 )
 
 // sourceList names them in errors.
-const sourceList = "header <name>, query <key>, body <path>, form <field>, form_json <field>.<path>, claim <name> or signature"
+const sourceList = "header <name>, header_json <name>.<path>, query <key>, body <path>, form <field>, form_json <field>.<path>, claim <name> or signature"
 
-// Source is a place in a request: header <name>, query <key>, body <path>,
+// Source is a place in a request: header <name>, header_json <name>.<path>, which is
+// a value of the JSON whose base64 a header holds, query <key>, body <path>,
 // form <field>, form_json <field>.<path>, which is a value of the JSON that a
 // form field holds, claim <name> of a token (scheme jwt), or signature, which
 // is a part of the signature header. In JSON it is one string.
@@ -71,6 +73,9 @@ func (s Source) Check() error {
 	case SourceBody, SourceClaim:
 		_, err := splitPath(s.Name)
 		return err
+	case SourceHeaderJSON:
+		_, _, err := splitHeaderJSON(s.Name)
+		return err
 	case SourceFormJSON:
 		_, _, err := splitFormJSON(s.Name)
 		return err
@@ -111,8 +116,12 @@ func checkHeaderName(name string) error {
 // canonical returns the source with a canonical header name. Go code may write it in
 // any case, and converting it costs more than looking it up.
 func (s Source) canonical() Source {
-	if s.Kind == SourceHeader {
+	switch s.Kind {
+	case SourceHeader:
 		s.Name = canonical(s.Name)
+	case SourceHeaderJSON:
+		header, path, _ := strings.Cut(s.Name, ".")
+		s.Name = canonical(header) + "." + path
 	}
 	return s
 }
@@ -140,6 +149,8 @@ func (s Source) read(r *Request, part string) Value {
 	switch s.Kind {
 	case SourceHeader:
 		return headerValue(r.Header, s.Name)
+	case SourceHeaderJSON:
+		return readHeaderJSON(r, s.Name)
 	case SourceQuery:
 		return readForm([]byte(r.Query), s.Name)
 	case SourceForm:
@@ -152,6 +163,18 @@ func (s Source) read(r *Request, part string) Value {
 		return Value{Text: part, Found: part != ""}
 	}
 	return Value{}
+}
+
+// Header is the name of the header that the source reads, if it reads one.
+func (s Source) Header() (name string, ok bool) {
+	switch s.Kind {
+	case SourceHeader:
+		return s.Name, true
+	case SourceHeaderJSON:
+		name, _, _ = strings.Cut(s.Name, ".")
+		return name, true
+	}
+	return "", false
 }
 
 // inBody reports whether the source can only be read once the body is there.

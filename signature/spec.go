@@ -34,6 +34,8 @@ type Spec struct {
 	// KeySet means that the keys are those of a set, which signatures may name one of:
 	// see [NewKeySet].
 	KeySet bool `json:"key_set,omitempty"`
+	// KeyID is where a request names the key that signed it. A token names its own (kid).
+	KeyID Source `json:"key_id,omitzero"`
 	// SecretEncoding and SecretPrefix are for [NewKey]. Default: raw, none.
 	SecretEncoding string `json:"secret_encoding,omitempty"`
 	SecretPrefix   string `json:"secret_prefix,omitempty"`
@@ -43,14 +45,14 @@ type Spec struct {
 type SignatureSpec struct {
 	// Header is its name. A star at the end stands for a number.
 	Header string `json:"header,omitempty"`
-	// Source is where the signature is instead of in a header: query <key>,
-	// body <path>, form <field> or form_json <field>.<path>. Without a path,
-	// body is a whole body that is a token.
+	// Source is where the signature is instead of in a header: header_json
+	// <name>.<path>, query <key>, body <path>, form <field> or form_json
+	// <field>.<path>. Without a path, body is a whole body that is a token.
 	Source Source `json:"source,omitzero"`
 	// Algorithm is sha1, sha256, sha384 or sha512, as an HMAC; plain-sha1 or
 	// plain-sha256, as a hash of a text that holds the secret; or ed25519,
-	// ecdsa-sha256, rsa-sha256, rsa-sha512 or rsa-pss-sha512, with a public
-	// key. Default: sha256.
+	// ecdsa-sha256, ecdsa-sha1, rsa-sha256, rsa-sha512 or rsa-pss-sha512, with a
+	// public key. Default: sha256.
 	Algorithm string `json:"algorithm,omitempty"`
 	// Encoding is hex, base64, base64url or base64hex. Default: hex. A token
 	// of the scheme jwt has an encoding of its own.

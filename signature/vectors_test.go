@@ -48,6 +48,7 @@ type vectorScheme struct {
 	ID             []string          `yaml:"id"`
 	SecretEncoding string            `yaml:"secret_encoding"`
 	SecretPrefix   string            `yaml:"secret_prefix"`
+	KeyID          Source            `yaml:"key_id"`
 }
 
 type vector struct {
@@ -132,7 +133,7 @@ func (f vectorFile) compile(tb testing.TB) *Scheme {
 		Signed: f.Scheme.Signed, Named: f.Scheme.Named,
 		Timestamp: testStamp(tb, f.Scheme.Timestamp), EventTime: testStamp(tb, f.Scheme.EventTime),
 		SecretEncoding: f.Scheme.SecretEncoding, SecretPrefix: f.Scheme.SecretPrefix,
-		SignedFunctions: f.Scheme.Functions, Items: f.Scheme.Items, Params: f.Scheme.Params,
+		SignedFunctions: f.Scheme.Functions, Items: f.Scheme.Items, Params: f.Scheme.Params, KeyID: f.Scheme.KeyID,
 	}
 	for _, c := range f.Scheme.Claims {
 		spec.Claims = append(spec.Claims, Claim(c))

@@ -201,6 +201,12 @@ func (rd *reader) keepGroup(in *Inspection, group *item, macs ...string) (proble
 	if l.jwt {
 		return rd.keepTokens(in, macs)
 	}
+	keyID, problem := "", ""
+	if l.keyID != (Source{}) {
+		if keyID, problem = readKeyName(l.keyID, rd.r); problem != "" {
+			return problem
+		}
+	}
 	before := in.candidates.count
 	for _, mac := range macs {
 		rd.keep(in, mac)
@@ -209,7 +215,7 @@ func (rd *reader) keepGroup(in *Inspection, group *item, macs ...string) (proble
 		return "has no signature of the right length and encoding"
 	}
 	parts := in.groups.push()
-	parts.Timestamp, parts.ID, parts.Nonce = group.timestamp, group.id, group.nonce
+	parts.Timestamp, parts.ID, parts.Nonce, parts.keyID = group.timestamp, group.id, group.nonce, keyID
 	return ""
 }
 

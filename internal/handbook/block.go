@@ -52,14 +52,19 @@ func (e Entry) Comment() string {
 func Site(e Entry) string {
 	variable := strings.ToUpper(strings.ReplaceAll(e.Name, "-", "_"))
 	lines := []string{"secret {env." + variable + "_SECRET}"}
-	switch e.Kind {
-	case config.KindAsymmetric:
+	switch {
+	case e.Keys != "":
+		lines = nil // they are fetched
+	case e.Kind == config.KindAsymmetric:
 		lines = []string{"public_key {env." + variable + "_PUBLIC_KEY}"}
-	case config.KindUnsigned:
+	case e.Kind == config.KindUnsigned:
 		lines = []string{"token query token", "secret {env." + variable + "_TOKEN}"}
 	}
 	for _, param := range e.Params {
 		lines = append(lines, "param "+param+" <"+param+">")
+	}
+	if len(lines) == 0 {
+		return "webhook_guard " + e.Name + "\n"
 	}
 	return "webhook_guard " + e.Name + " {\n\t" + strings.Join(lines, "\n\t") + "\n}\n"
 }

@@ -232,7 +232,7 @@ func TestPageHasEveryProvider(t *testing.T) {
 			"secondary source": e.Confidence == config.ConfidenceSecondary, "Not verified:": len(e.Unverified) > 0,
 			"Nothing is signed.":                    e.Kind == config.KindUnsigned,
 			"The body as a whole is not sig":        signs && e.BodySigned != "all",
-			"webhook_guard " + e.Name + " {":        true,
+			"webhook_guard " + e.Name:               true,
 			"last checked on " + e.Checked + " aga": true,
 		} {
 			if wanted != strings.Contains(section, what) {
