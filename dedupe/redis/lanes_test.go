@@ -156,7 +156,7 @@ func TestLanesDropTheCallOfWhoGaveUp(t *testing.T) {
 		t.Errorf("giving up in the queue: %v", err)
 	}
 	trips.lookup(r)
-	waitForLanes(t, l, loneCalls, 2)
+	waitForLanes(t, l, loneCalls, 1)
 	close(trips.release)
 	trips.all.Wait()
 	waitForLanes(t, l, 0, 0)

@@ -33,8 +33,8 @@ var (
 	forgetScript  = newScript(forgetSource)
 )
 
-// script is a script and the digest that servers know it by.
-type script struct{ source, digest string }
+// script is a script and the digest that servers know it by, as words of a command.
+type script struct{ source, digest any }
 
 func newScript(source string) script {
 	return script{source: source, digest: redis.NewScript(source).Hash()}
@@ -54,12 +54,17 @@ type caller interface {
 	Do(ctx context.Context, words ...any) *redis.Cmd
 }
 
-// step begins one step: everything in it ends by the one deadline.
+// step begins one step: everything in it ends by the one deadline. The library's own calls
+// need a timer for that, the lanes' do not.
 func (s *servers) step(ctx context.Context) (context.Context, context.CancelFunc) {
 	if s.master != nil {
 		s.master.refreshIfOld()
 	}
-	return context.WithTimeout(ctx, s.timeout)
+	ctx = withDeadline(ctx, s.timeout)
+	if _, ok := s.calls.(*lanes); ok {
+		return ctx, func() {}
+	}
+	return timed(ctx)
 }
 
 // run calls a script on the event's keys by its digest. It sends the script itself where
