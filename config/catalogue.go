@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"unicode"
 )
 
 //go:embed providers/*.caddyfile
@@ -74,14 +75,53 @@ func (c Catalogue) Get(name string) (Provider, error) {
 	if p, ok := c[name]; ok {
 		return p, nil
 	}
-	if gap, known := Unsupported[name]; known {
-		return Provider{}, gap.Err(name)
+	found := c.named(name)
+	if gap := gapNamed(name); gap != "" && len(found) == 0 {
+		return Provider{}, Unsupported[gap].Err(gap)
+	}
+	if len(found) == 0 {
+		found = Similar(name, c.Names())
 	}
 	similar := ""
-	if names := Similar(name, c.Names()); len(names) > 0 {
-		similar = "did you mean " + strings.Join(names, ", ") + "? "
+	if len(found) > 0 {
+		similar = "did you mean " + strings.Join(found[:min(len(found), mostSimilar)], ", ") + "? "
 	}
 	return Provider{}, fmt.Errorf("unknown provider %q: %s`caddy webhook-guard providers` lists all; describe another one with `provider %s { … }` in the global webhook_guard option", name, similar, name)
+}
+
+// mostSimilar is how many names an error suggests at most.
+const mostSimilar = 5
+
+// named lists the providers of which the name or the title has the words of a text, in any
+// case.
+func (c Catalogue) named(text string) []string {
+	return slices.DeleteFunc(c.Names(), func(name string) bool { return !hasWords(text, name, c[name].Title) })
+}
+
+// gapNamed is the sender that is not supported and is meant by a text: its name, its title,
+// or words of them.
+func gapNamed(text string) string {
+	if _, known := Unsupported[text]; known {
+		return text
+	}
+	for _, name := range slices.Sorted(maps.Keys(Unsupported)) {
+		if hasWords(text, name, Unsupported[name].Title) {
+			return name
+		}
+	}
+	return ""
+}
+
+// hasWords reports whether one of the names has the words of a text, one after the other.
+func hasWords(text string, names ...string) bool {
+	wanted := words(text)
+	return wanted != "  " && slices.ContainsFunc(names, func(name string) bool { return strings.Contains(words(name), wanted) })
+}
+
+// words are those of a text, in small letters, with a space before and after each.
+func words(text string) string {
+	isGap := func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }
+	return " " + strings.Join(strings.FieldsFunc(strings.ToLower(text), isGap), " ") + " "
 }
 
 // Similar returns the known names that contain the given one, are contained in it, or
@@ -100,7 +140,7 @@ func Similar(name string, all []string) []string {
 			names = append(names, known)
 		}
 	}
-	return names[:min(len(names), 5)]
+	return names[:min(len(names), mostSimilar)]
 }
 
 // distance is the Levenshtein distance of two words.

@@ -108,3 +108,27 @@ func TestProvidersOfUnsupportedSenders(t *testing.T) {
 		}
 	}
 }
+
+// A sender is found by what people call it, too.
+func TestProvidersByOtherNames(t *testing.T) {
+	for asked, want := range map[string]string{
+		"sns":        "my-aws-sns", // not supported
+		"AWS-SNS":    "my-aws-sns",
+		"Amazon SNS": "my-aws-sns",
+		"amazon":     "my-aws-sns",
+		"PayPal":     "my-paypal",
+		"app store":  "my-apple-app-store",
+		"Stripe":     "did you mean stripe?",
+		"prometheus": "did you mean alertmanager?",
+		"WhatsApp":   "did you mean meta-facebook-whatsapp-instagram?",
+		"google":     "google-pubsub",
+		"gemini":     "did you mean google-gemini-static?",
+		"strpe":      "did you mean stripe?",
+		"-":          "unknown provider",
+	} {
+		_, err := runProvidersCommand(t, asked)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", asked, err, want)
+		}
+	}
+}

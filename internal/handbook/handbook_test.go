@@ -241,7 +241,7 @@ func TestPageHasEveryProvider(t *testing.T) {
 		}
 	}
 	for name, gap := range config.Unsupported {
-		_, got, _ := strings.Cut(text, "\n- **"+name+"**:")
+		_, got, _ := strings.Cut(text, "\n- **"+escape(gap.Title)+"** (`"+name+"`):")
 		got, _, _ = strings.Cut(got, "\n- **")
 		if got = strings.Join(strings.Fields(got), " "); !strings.Contains(got, gap.Missing) || !strings.Contains(got, gap.Instead) {
 			t.Errorf("%s is not among those that are not supported: %q", name, got)

@@ -111,6 +111,6 @@ func writeUnsupported(out *strings.Builder) {
 	out.WriteString("\n## Not supported\n\nThese senders need more than lines can say. `caddy webhook-guard providers <name>` prints what is missing and the lines to use instead.\n\n")
 	for _, name := range slices.Sorted(maps.Keys(config.Unsupported)) {
 		gap := config.Unsupported[name]
-		fmt.Fprintf(out, "- **%s**: %s. Instead, %s.\n", name, gap.Missing, gap.Instead)
+		fmt.Fprintf(out, "- **%s** (`%s`): %s. Instead, %s.\n", escape(gap.Title), name, gap.Missing, gap.Instead)
 	}
 }
