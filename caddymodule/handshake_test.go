@@ -151,6 +151,9 @@ func TestHandshakeAnswers(t *testing.T) {
 		{"slack", "POST", "", "Content-Type: application/x-www-form-urlencoded", "ssl_check=1&token=old", false, 200, "", "", ""},
 		{"slack", "GET", "ssl_check=1&token=old", "", "", false, 200, "", "", ""},
 		{"exact-online", "POST", "", "", "", false, 200, "", "", ""},
+		{"akeneo", "POST", "", "", "", true, 200, "", "", ""},
+		{"bitbucket-server", "POST", "", "X-Event-Key: diagnostics:ping", `{"test":true}`, false, 200, "", "", ""},
+		{"daily", "POST", "", "", `{"test":"test"}`, false, 200, "", "", ""},
 		{"trello", "HEAD", "", "", "", false, 200, "", "", ""},
 		{"mandrill", "HEAD", "", "", "", false, 200, "", "", ""},
 		{"vercel 6ebf4087", "GET", "", "", "", false, 200, "", "", "X-Vercel-Verify: 6ebf4087"},
@@ -258,6 +261,11 @@ func TestHandshakeRefusesAndForwards(t *testing.T) {
 		{"asana", "POST", "", "", `{"events":[]}`, false, 401, "signature_missing"},
 		{"monday", "POST", "", "", `{"challenge":"` + strings.Repeat("a", maxCheck) + `"}`, false, 401, "signature_missing"},
 		{"exact-online", "POST", "", "", `{"a":1}`, false, 401, "signature_missing"},
+		{"akeneo", "POST", "", "", "", false, 401, "signature_missing"},
+		{"bitbucket-server", "POST", "", "X-Event-Key: diagnostics:ping|X-Sig: " + strings.Repeat("00", 32), `{"test":true}`, false, 401, "signature_invalid"},
+		{"bitbucket-server", "POST", "", "X-Event-Key: diagnostics:ping", `{"eventKey":"repo:refs_changed"}`, false, 401, "signature_missing"},
+		{"bitbucket-server", "POST", "", "X-Event-Key: diagnostics:ping", `{"eventKey":"repo:refs_changed"}`, true, 202, "forwarded"},
+		{"daily", "POST", "", "", `{"type":"recording.started"}`, false, 401, "signature_missing"},
 		{"trello", "GET", "", "", "", false, 405, "method_not_allowed"},
 
 		// The general kinds have the same bounds.

@@ -9,14 +9,20 @@ import (
 // entry's line `checked` names. What a vector shows is not repeated here.
 func TestLinesThatWereCheckedWithTheSender(t *testing.T) {
 	for name, lines := range map[string][]string{
+		"akeneo":               {"handshake akeneo"},
+		"bitbucket-server":     {"handshake bitbucket-server"},
+		"circle":               {"handshake head"},
 		"circleci":             {"answer_within 10s"},
 		"contentful":           {"id header X-Contentful-Idempotency-Key"},
+		"daily":                {"handshake daily"},
 		"intercom":             {"handshake head"},
 		"microsoft-graph":      {"token body value.*.clientState"},
 		"microsoft-sharepoint": {"token body value.*.clientState"},
 		"okta-event-hooks":     {"id body eventId", "answer_within 3s", "final 4xx", "success 200 204"},
 		"orb":                  {`signature X-Orb-Signature sha256 hex v1={signature} split " "`},
 		"pandadoc":             {"id header X-PandaDoc-Webhook-Event-Id", "event body 0.event", "content off"},
+		"ramp":                 {"id body id", "event body type", "answer_within 10s", "final 3xx 400-428 430-499"},
+		"strava":               {"handshake strava"},
 		"recurly":              {"timestamp signature unix_ms per_event", "retries 10s 74s 266s 778s 2058s 5130s 12298s 28682s 65546s 147466s"},
 		"slack":                {"handshake slack"},
 		"supabase-auth":        {"success 200 202 204", "answer remember", "answer_within 5s"},

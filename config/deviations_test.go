@@ -36,6 +36,8 @@ var deviations = map[string]string{
 	"whereby id signed":         "the event's ID, which its documentation shows",
 	"daily id":                  "the event's ID, which its documentation shows",
 	"daily id signed":           "the event's ID, which its documentation shows",
+	"ramp id":                   "the event's ID, which its documentation shows",
+	"ramp id signed":            "the event's ID, which its documentation shows",
 	"savvycal id":               "the event's ID, which its documentation shows",
 	"savvycal id signed":        "the event's ID, which its documentation shows",
 	"chatwoot id":               "the delivery's ID, which its receivers read",
