@@ -36,6 +36,7 @@ func TestNothingLooksLikeASignedField(t *testing.T) {
 		"a type of one's own":         {"{body.data.risk}", "application/vnd.x+json; charset=UTF-8", `{"data":{"risk":"low"}}`, false},
 		"called a form":               {"{body.data.risk}", form, `{"data":{"risk":"low","x":"&data[risk]=high"}}`, true},
 		"called XML":                  {"{body.data.risk}", "text/xml", `{"data":{"risk":"low"}}`, true},
+		"called YAML":                 {"{body.data.risk}", "application/x-yaml", `{"data":{"risk":"low"}}`, true},
 		"in another charset":          {"{body.data.risk}", "application/json; charset=utf-7", `{"data":{"risk":"low"}}`, true},
 		"a form":                      {"{form.user_id}", form, "user_id=7&other=1&user_idx=2&id=3", false},
 		"a dot":                       {"{form.user_id}", form, "user_id=7&user.id=8", true},
@@ -84,6 +85,33 @@ func TestNothingLooksLikeASignedField(t *testing.T) {
 		}
 		if err != nil && strings.Contains(err.Error(), "high") {
 			t.Errorf("%s: the refusal holds a part of the body: %v", name, err)
+		}
+	}
+}
+
+// A header that is not signed has no app decode what the guard did not.
+func TestAPartlySignedBodyIsNotDecoded(t *testing.T) {
+	for encoding, refused := range map[string]bool{
+		"": false, "identity": false, "Identity": false, "UTF-8": false, "gzip": true, "x-gzip": true, "deflate": true, "br": true, "zstd": true, "aws-chunked": true, "identity, deflate": true, "identity,identity": true,
+	} {
+		for template, body := range map[string]string{"{body.a}": `{"a":"1"}`, "{form.a}": "a=1", "{form_json.a.b}": `a={"b":1}`, "{form_sorted}": "a=1", "{body}": "a=1"} {
+			scheme := mustCompile(t, Spec{Signatures: []SignatureSpec{{Header: "Sig"}}, Signed: []string{template}})
+			r := testRequest("POST", "https://example.com/", body)
+			if r.Header["Content-Type"] = []string{"application/x-www-form-urlencoded"}; template == "{body.a}" {
+				r.Header["Content-Type"] = []string{"application/json"}
+			}
+			if err := scheme.Sign(r, testKey(t, "k"), testNow, ""); err != nil {
+				t.Fatal(err)
+			}
+			for _, values := range [][]string{{encoding}, {"identity", encoding}} {
+				r.Header["Content-Encoding"] = values
+				_, err := scheme.Verify(r, []Secret{{Key: testKey(t, "k")}}, vectorWindow, testNow)
+				if refused && template != "{body}" {
+					wantReason(t, err, SignatureMalformed)
+				} else if err != nil {
+					t.Errorf("%s, %q: %v", template, values, err)
+				}
+			}
 		}
 	}
 }

@@ -97,7 +97,7 @@ func checkFields(fields []signedField, r *Request) error {
 	}
 	inForm := fields[0].Kind != SourceBody
 	if !readAs(r, inForm) {
-		return refuse(SignatureMalformed, "%s is signed, and Content-Type says that it is in something else", fields[0])
+		return refuse(SignatureMalformed, "%s is signed, and Content-Type or Content-Encoding says that it is in something else", fields[0])
 	}
 	if inForm && formOf(r, fieldOf(r, fields[0].Source)).odd {
 		return refuse(SignatureMalformed, "%s is signed, and parsers would read the form in different ways", fields[0])
@@ -144,9 +144,12 @@ func checkField(f signedField, r *Request) error {
 	return nil
 }
 
-// readAs reports whether the Content-Type, which is not signed, has an app read the body as
-// the guard does: as the form that it is, or as JSON.
+// readAs reports whether the headers, which are not signed, have an app read the body as the
+// guard does: as the form that it is, or as JSON.
 func readAs(r *Request, form bool) bool {
+	if isEncoded(r) {
+		return false
+	}
 	if len(r.Header["Content-Type"]) == 0 {
 		return true // no app reads anything else then
 	}
@@ -160,7 +163,16 @@ func readAs(r *Request, form bool) bool {
 	if form {
 		return mediaType == "application/x-www-form-urlencoded"
 	}
-	return mediaType != "application/x-www-form-urlencoded" && !strings.HasPrefix(mediaType, "multipart/") && !strings.HasSuffix(mediaType, "xml")
+	return mediaType != "application/x-www-form-urlencoded" && !strings.HasPrefix(mediaType, "multipart/") && !strings.HasSuffix(mediaType, "xml") && !strings.HasSuffix(mediaType, "yaml")
+}
+
+// isEncoded reports whether an app may decode the body before it reads it, by a header that
+// is not signed. A form can begin with a compressed one: x^ is how a zlib stream begins, and
+// a name of a field. Some senders take the header for that of the charset.
+func isEncoded(r *Request) bool {
+	return slices.ContainsFunc(r.Header["Content-Encoding"], func(name string) bool {
+		return !strings.EqualFold(name, "identity") && !plainCharset(name)
+	})
 }
 
 // plainCharset reports whether a charset reads the bytes of JSON and forms as they are.

@@ -1,6 +1,8 @@
 package webhook
 
 import (
+	"bytes"
+	"compress/zlib"
 	"fmt"
 	"net/url"
 	"slices"
@@ -36,7 +38,32 @@ func attackForms(g *genuine) (all []variant) {
 		all = append(all, g.withBody("form, escaped name "+name, strings.Replace(body, name+"=", fmt.Sprintf("%%%x%s=", name[0], name[1:]), 1)),
 			g.withBody("form, without "+name, strings.Join(slices.DeleteFunc(slices.Clone(pairs), func(p string) bool { return strings.HasPrefix(p, name+"=") }), "&")))
 	}
-	return append(all, attackMultipart(g, names)...)
+	return append(append(all, attackEncoding(g, names)...), attackMultipart(g, names)...)
+}
+
+// attackEncoding puts a compressed form before the own one: a zlib stream may begin with the
+// letters x^, and so with the name of a field.
+func attackEncoding(g *genuine, names []string) (all []variant) {
+	for _, name := range names {
+		var packed []byte
+		for i := 0; packed == nil || bytes.ContainsAny(packed, "%;"); i++ {
+			var b bytes.Buffer
+			w, _ := zlib.NewWriterLevel(&b, 3)
+			fmt.Fprintf(w, "%s=changed&zz=%d", name, i)
+			_ = w.Close()
+			packed = b.Bytes()
+			packed[1] = '^' // the same level, and the check digits that go with it
+		}
+		for _, encoding := range []string{"deflate", "Deflate", "identity", ""} {
+			all = append(all, g.with("form, compressed before it "+name+" as "+encoding, func(r *signature.Request) {
+				r.Body = slices.Concat(packed, []byte("&"), r.Body)
+				if r.Header["Content-Encoding"] = []string{encoding}; encoding == "" {
+					delete(r.Header, "Content-Encoding")
+				}
+			}))
+		}
+	}
+	return all
 }
 
 // likeNames are names that some reader of forms takes for this one: PHP, qs, Rack, ASP.NET.

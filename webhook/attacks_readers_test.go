@@ -1,7 +1,10 @@
 package webhook
 
 import (
+	"bytes"
+	"compress/zlib"
 	"encoding/json"
+	"io"
 	"mime"
 	"net/url"
 	"reflect"
@@ -24,24 +27,43 @@ import (
 func readings(r *signature.Request, field signature.Source) (values []string) {
 	contentType := strings.Join(r.Header["Content-Type"], ", ")
 	kind, name := field.Kind, field.Name
+	body := decodedBody(r)
 	switch kind {
 	case signature.SourceBody:
-		values = jsonReadings(string(r.Body), strings.Split(name, "."))
+		values = jsonReadings(body, strings.Split(name, "."))
 		first, rest, _ := strings.Cut(name, ".")
 		if rest != "" { // qs, Rack and PHP make objects of brackets
 			first += "[" + strings.ReplaceAll(rest, ".", "][") + "]"
 		}
-		return append(values, formReadings(contentType, string(r.Body), first)...)
+		return append(values, formReadings(contentType, body, first)...)
 	case signature.SourceQuery:
 		return append(fieldReadings(pairsOf(r.Query, "&"), name), fieldReadings(pairsOf(strings.ReplaceAll(r.Query, ";", "&"), "&"), name)...)
 	case signature.SourceForm: // Java and Rails read the query and the form as one
-		return append(formReadings(contentType, string(r.Body), name), fieldReadings(pairsOf(r.Query, "&"), name)...)
+		return append(formReadings(contentType, body, name), fieldReadings(pairsOf(r.Query, "&"), name)...)
 	}
 	name, path, _ := strings.Cut(name, ".")
-	for _, text := range formReadings(contentType, string(r.Body), name) {
+	for _, text := range formReadings(contentType, body, name) {
 		values = append(values, jsonReadings(text, strings.Split(path, "."))...)
 	}
 	return values
+}
+
+// decodedBody is what an app has before it that decodes bodies as their Content-Encoding says,
+// as Express and ASP.NET do. What follows the end of a stream is not read.
+func decodedBody(r *signature.Request) string {
+	switch encoding := strings.ToLower(strings.Join(r.Header["Content-Encoding"], ", ")); encoding {
+	case "", "identity":
+		return string(r.Body)
+	case "deflate":
+		stream, err := zlib.NewReader(bytes.NewReader(r.Body))
+		if err != nil {
+			return "cannot be decoded"
+		}
+		text, _ := io.ReadAll(stream)
+		return string(text)
+	default:
+		return "may be anything"
+	}
 }
 
 type member struct{ key, raw string }

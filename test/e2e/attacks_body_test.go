@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"compress/zlib"
 	"encoding/hex"
 	"fmt"
 	"net/http"
@@ -22,11 +23,11 @@ func TestAttackFieldsBesideSignedOnes(t *testing.T) {
 	signed := `"Content":` + content + `,"HashCode":"` + hex.EncodeToString(sum256(content)) + `"`
 	payload := `{"ref":"` + testbed.NewID() + `"}`
 	mac := hex.EncodeToString(sum256(payload))
-	exact := func(body, contentType string) reported {
-		return reported{"/exact", body, []string{"Content-Type", contentType}}
+	exact := func(body, contentType string, more ...string) reported {
+		return reported{"/exact", body, append(more, "Content-Type", contentType)}
 	}
-	gogs := func(query, body, contentType string) reported {
-		return reported{"/gogs" + query, body, []string{"Content-Type", contentType, "X-Gogs-Signature", mac, "X-Gogs-Delivery", testbed.NewID(), "X-Gogs-Event", "push"}}
+	gogs := func(query, body, contentType string, more ...string) reported {
+		return reported{"/gogs" + query, body, append(more, "Content-Type", contentType, "X-Gogs-Signature", mac, "X-Gogs-Delivery", testbed.NewID(), "X-Gogs-Event", "push")}
 	}
 	const form = "application/x-www-form-urlencoded"
 	field := "payload=" + strings.NewReplacer("{", "%7B", "}", "%7D", `"`, "%22", ":", "%3A").Replace(payload)
@@ -44,6 +45,10 @@ func TestAttackFieldsBesideSignedOnes(t *testing.T) {
 		"parts behind a form":      gogs("", field+"&x=\r\n--b\r\nContent-Disposition: form-data; name=\"payload\"\r\n\r\nEVIL\r\n--b--\r\n", "multipart/form-data; boundary=b"),
 		"parts with another name":  gogs("", parts("payload", payload, `payload"; name="x`, "EVIL"), "multipart/form-data; boundary=b"),
 		"parts of another charset": gogs("", field, form+"; charset=utf-7"),
+		"a compressed form before": gogs("", zlibForm(t, "payload=EVIL")+"&"+field, form, "Content-Encoding", "deflate"),
+		"a form that is decoded":   gogs("", field, form, "Content-Encoding", "br"),
+		"JSON that is decoded":     exact(`{`+signed+`}`, "application/json", "Content-Encoding", "gzip"),
+		"called YAML":              exact(`{`+signed+`}`, "application/yaml"),
 	} {
 		if resp := r.send(t, g); resp.Guard != "signature_malformed" || resp.Status != http.StatusUnauthorized {
 			t.Errorf("%s: %d %s", name, resp.Status, resp.Guard)
@@ -56,6 +61,26 @@ func TestAttackFieldsBesideSignedOnes(t *testing.T) {
 		}
 	}
 	wantCalls(t, app, 2)
+}
+
+// zlibForm is a form, compressed into what is the name of a field to those who do not
+// decompress it.
+func zlibForm(t *testing.T, form string) string {
+	t.Helper()
+	for i := range 1000 {
+		var b strings.Builder
+		w, err := zlib.NewWriterLevel(&b, 3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = fmt.Fprintf(w, "%s&x=%d", form, i)
+		_ = w.Close()
+		if text := b.String(); strings.HasPrefix(text, "x^") && !strings.ContainsAny(text, "%;&") {
+			return text
+		}
+	}
+	t.Fatal("no compressed form is a name")
+	return ""
 }
 
 // parts is a multipart body of fields, given as pairs.
