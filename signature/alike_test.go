@@ -89,6 +89,19 @@ func TestNothingLooksLikeASignedField(t *testing.T) {
 	}
 }
 
+// A body that is signed as a whole is read behind the mark that some writers of UTF-8 put
+// before it.
+func TestJSONBehindAByteOrderMark(t *testing.T) {
+	for path, want := range map[string]string{"id": "7", `a\|b`: "8", "none": ""} {
+		if v := jsonValue([]byte("\ufeff"+`{"id":7,"a|b":"8"}`), path); v.Text != want {
+			t.Errorf("%s: %+v, want %q", path, v, want)
+		}
+	}
+	if v := jsonValue([]byte("\ufeff\ufeff"+`{"id":7}`), "id"); v.Found {
+		t.Errorf("behind two of them: %+v", v)
+	}
+}
+
 // A header that is not signed has no app decode what the guard did not.
 func TestAPartlySignedBodyIsNotDecoded(t *testing.T) {
 	for encoding, refused := range map[string]bool{

@@ -84,6 +84,7 @@ func readJSON(body []byte, path string) (string, jsonKind) {
 
 // findJSON returns what stands at a path of the body.
 func findJSON(body []byte, path string) gjson.Result {
+	body = bytes.TrimPrefix(body, []byte(byteOrderMark)) // which .NET writes, and readers pass over
 	switch {
 	case !isObject(body) && !isArray(body):
 		return gjson.Result{} // gjson would search on for the first brace

@@ -78,6 +78,9 @@ func eventPairs(t *testing.T, name string, now time.Time) map[string][2]wire {
 	for _, other := range types[min(1, len(types)):] {
 		pairs["then a "+other] = [2]wire{{types[0], a, now, nil}, {other, b, now, nil}}
 	}
+	if rules.Scheme.CoversBody() {
+		pairs["two objects behind a byte order mark"] = [2]wire{{"", a, now, markJSON}, {"", b, now, markJSON}}
+	}
 	if repeats(rules) {
 		pairs["one body twice"] = [2]wire{{"", a, now.Add(-time.Second), withIDs(rules, "d1", "")}, {"", a, now, withIDs(rules, "d2", "")}}
 	}
@@ -134,6 +137,13 @@ func withIDs(rules *config.Resolved, id, body string) func(*signature.Request) {
 				r.Body, _ = sjson.SetRawBytes(r.Body, source.Name, []byte(`"`+id+`"`))
 			}
 		}
+	}
+}
+
+// markJSON puts the mark before JSON that .NET's writers of UTF-8 put there.
+func markJSON(r *signature.Request) {
+	if len(r.Body) > 0 && (r.Body[0] == '{' || r.Body[0] == '[') {
+		r.Body = append([]byte("\ufeff"), r.Body...)
 	}
 }
 
