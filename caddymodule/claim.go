@@ -138,7 +138,9 @@ func (c *claiming) withoutStore(held *claim, err error) admission {
 	full := errors.Is(err, dedupe.ErrFull)
 	if c.x.guard.OnStoreError == storeErrorForward && !full {
 		c.x.guard.metrics.withoutDedupe.WithLabelValues(c.x.guard.ProviderName).Inc()
-		c.x.guard.logger.Warn("forwarding without dedupe: the store does not answer", c.x.logFields(zap.Error(err))...)
+		if held, ok := c.x.guard.floods.admit("without dedupe", c.x.guard.now()); ok {
+			c.x.guard.logger.Warn("forwarding without dedupe: the store does not answer", c.x.logFields(zap.Error(err), held)...)
+		}
 		return admit(held)
 	}
 	c.x.store.flights.finish(held.flight, dedupe.Event{}, dedupe.Success{})

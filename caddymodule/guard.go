@@ -94,6 +94,7 @@ type Guard struct {
 	logger  *zap.Logger
 	metrics *metrics
 	counts  *counts
+	floods  floods
 }
 
 // Secret is one of a guard's shared secrets, or public keys.

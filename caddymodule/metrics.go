@@ -105,17 +105,16 @@ func (c *counts) verified(event *webhook.Event, authentic bool, now time.Time) {
 	}
 }
 
-// labelled keeps the metrics of one label's values. Each is made when it is first
-// needed, so that a value which never occurs is not shown.
+// labelled keeps what belongs to each value of a label, as its metric. Each is made when it
+// is first needed, so that a value which never occurs is not shown.
 type labelled[M any] struct{ known sync.Map }
 
 func (l *labelled[M]) get(label string, make func(label string) M) M {
 	if metric, ok := l.known.Load(label); ok {
 		return metric.(M)
 	}
-	metric := make(label)
-	l.known.Store(label, metric)
-	return metric
+	metric, _ := l.known.LoadOrStore(label, make(label))
+	return metric.(M)
 }
 
 // registerMetrics puts the metrics into a configuration's registry. Several

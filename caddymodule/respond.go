@@ -52,7 +52,9 @@ func (x *exchange) refuse(refused *webhook.Refusal) error {
 		level = zap.WarnLevel
 	}
 	if entry := x.guard.logger.Check(level, "refused"); entry != nil {
-		entry.Write(x.logFields(zap.String("result", string(refused.Result)), zap.NamedError("reason", refused.Cause))...)
+		if held, ok := x.guard.floods.admit(string(refused.Result), x.guard.now()); ok {
+			entry.Write(x.logFields(zap.String("result", string(refused.Result)), zap.NamedError("reason", refused.Cause), held)...)
+		}
 	}
 	limitError(x.guard.sender, x.w, x.r)
 	return refusalError(x.w, refused, x.guard.methods)
@@ -61,8 +63,10 @@ func (x *exchange) refuse(refused *webhook.Refusal) error {
 // confirm replies to the sender's check of the endpoint.
 func (x *exchange) confirm(reply *webhook.Reply) error {
 	x.setResult(webhook.HandshakeAnswered)
-	x.guard.logger.Info("answered the sender's check of the endpoint",
-		x.logFields(zap.String("result", string(webhook.HandshakeAnswered)), zap.String("kind", x.guard.handshake.Load().Kind))...)
+	if held, ok := x.guard.floods.admit(string(webhook.HandshakeAnswered), x.guard.now()); ok {
+		x.guard.logger.Info("answered the sender's check of the endpoint",
+			x.logFields(zap.String("result", string(webhook.HandshakeAnswered)), zap.String("kind", x.guard.handshake.Load().Kind), held)...)
+	}
 	header := x.w.Header()
 	setResult(header, webhook.HandshakeAnswered)
 	if reply.Header != "" {
@@ -88,7 +92,9 @@ func (x *exchange) duplicate(done finished) error {
 	x.logDuplicate(done)
 	if done.conflict && x.guard.sender.TellsConflicts() {
 		x.guard.metrics.idConflicts.WithLabelValues(x.guard.ProviderName).Inc()
-		x.guard.logger.Warn("a known event ID came with other content and was refused as a duplicate", x.logFields()...)
+		if held, ok := x.guard.floods.admit("id conflict", x.guard.now()); ok {
+			x.guard.logger.Warn("a known event ID came with other content and was refused as a duplicate", x.logFields(held)...)
+		}
 	}
 	header := x.w.Header()
 	setResult(header, webhook.Duplicate)
