@@ -22,6 +22,9 @@ run: export STRUKTR_SECRET ?= demo-only-struktr-secret
 run: export DOCINTELL_SECRET ?= demo-only-docintell-secret
 run: export OCRIVA_SECRET ?= demo-only-ocriva-secret
 run: export DOCROUTER_SECRET ?= demo-only-docrouter-secret
+# As in production.
+run: export GOGC ?= $(shell sed -n 's/^GOGC=//p' packaging/environment)
+run: export GOMEMLIMIT ?= $(shell sed -n 's/^GOMEMLIMIT=//p' packaging/environment)
 run: build ## Start the gateway on :8080, with demo secrets and a receiver that shows what arrives
 	bin/caddy run --config Caddyfile
 

@@ -39,11 +39,36 @@ func memory(t *testing.T, g *testbed.Gateway, line string) int {
 }
 
 // 500 at once of the largest bodies, all of them forged: the process's memory stays
-// under max_buffered plus 150 MiB.
+// under max_buffered plus 150 MiB, with Go's own settings and with those of production.
 func TestFloodOfForgeriesIsBounded(t *testing.T) {
+	for name, env := range map[string][]string{"defaults": nil, "production": productionEnvironment(t)} {
+		t.Run(name, func(t *testing.T) { floodWithForgeries(t, env) })
+	}
+}
+
+// productionEnvironment has the variables that packages and make run set.
+func productionEnvironment(t *testing.T) (env []string) {
+	t.Helper()
+	text, err := os.ReadFile("../../packaging/environment")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+			env = append(env, line)
+		}
+	}
+	if len(env) == 0 {
+		t.Fatal("packaging/environment sets nothing")
+	}
+	return env
+}
+
+func floodWithForgeries(t *testing.T, env []string) {
+	t.Helper()
 	app := testbed.StartApp(t, nil)
 	s := testbed.Struktr()
-	g := testbed.StartGateway(t, setup{store: "memory", app: app}.caddyfile(), testbed.WithoutRaceDetector())
+	g := testbed.StartGateway(t, setup{store: "memory", app: app}.caddyfile(), testbed.WithoutRaceDetector(), testbed.WithEnv(env...))
 	before := memory(t, g, "VmRSS")
 	body := bytes.Repeat([]byte("forged, "), 10*mebibyte/8)
 	var mu sync.Mutex
