@@ -63,6 +63,15 @@ http://:{$PORT} {
 	import guarded monday monday
 	import guarded exact exact-online
 	import guarded ringcentral ringcentral
+	import guarded akeneo akeneo
+	import guarded bitbucket bitbucket-server
+	import guarded daily daily {
+		secret_encoding raw
+	}
+	import guarded strava strava {
+		token query token
+		handshake strava {env.CHECK_TOKEN}
+	}
 	import guarded discord pinged
 	import guarded meta meta-facebook-whatsapp-instagram {
 		handshake meta {env.CHECK_TOKEN}
@@ -160,6 +169,14 @@ func xeroHeaders(key, body string) map[string]string {
 	return map[string]string{"x-xero-signature": base64.StdEncoding.EncodeToString(checkMAC(sha256.New, key, body))}
 }
 
+func akeneoHeaders(body string) map[string]string {
+	stamp := strconv.FormatInt(time.Now().Unix(), 10)
+	return map[string]string{
+		"x-akeneo-request-timestamp": stamp,
+		"x-akeneo-request-signature": hex.EncodeToString(checkMAC(sha256.New, checkSecret, stamp+"."+body)),
+	}
+}
+
 func checksThatAreAnswered() []check {
 	const (
 		plain = "text/plain; charset=utf-8"
@@ -199,6 +216,10 @@ func checksThatAreAnswered() []check {
 		{path: "/ringcentral", method: "POST", header: map[string]string{"Validation-Token": "44b1-9"}, want: map[string]string{"Validation-Token": "44b1-9"}},
 		{path: "/monday", method: "POST", body: `{"challenge":"3eZbrw1aBm2rZgRNFdxV"}`, kind: json, answer: `{"challenge":"3eZbrw1aBm2rZgRNFdxV"}`},
 		{path: "/trello", method: "HEAD"},
+		{path: "/akeneo", method: "POST", header: akeneoHeaders("")},
+		{path: "/bitbucket", method: "POST", header: map[string]string{"X-Event-Key": "diagnostics:ping"}, body: `{"test":true}`},
+		{path: "/daily", method: "POST", body: `{"test":"test"}`},
+		{path: "/strava?hub.mode=subscribe&hub.challenge=15f7&hub.verify_token=" + checkToken, method: "GET", kind: json, answer: `{"hub.challenge":"15f7"}`},
 		{path: "/exact", method: "POST"},
 	}
 }
@@ -270,6 +291,10 @@ func TestChecksThatAreNoneGetNoAnswer(t *testing.T) {
 		{path: "/okta", method: "GET", header: map[string]string{"X-Okta-Verification-Challenge": "<b>"}, status: 405, result: "method_not_allowed"},
 		{path: "/asana", method: "POST", header: map[string]string{"X-Hook-Secret": strings.Repeat("a", 129)}, status: 401, result: "signature_missing"},
 		{path: "/dropbox-off?challenge=abc", method: "GET", status: 405, result: "method_not_allowed"},
+		{path: "/akeneo", method: "POST", status: 401, result: "signature_missing"},
+		{path: "/bitbucket", method: "POST", header: map[string]string{"X-Event-Key": "repo:refs_changed"}, body: `{"test":true}`, status: 401, result: "signature_missing"},
+		{path: "/daily", method: "POST", body: `{"test":"test","type":"recording.started"}`, status: 401, result: "signature_missing"},
+		{path: "/strava?hub.mode=subscribe&hub.challenge=1&hub.verify_token=wrong", method: "GET", status: 401, result: "token_invalid"},
 		// A signature from X's check, which anybody can request, is not accepted for an event.
 		{path: "/x", method: "POST", header: map[string]string{"x-twitter-webhooks-signature": crc}, body: "12345", status: 401, result: "signature_invalid"},
 	} {
