@@ -61,6 +61,8 @@ type Batch struct {
 	// settled. It is 0 where something may be ready now, and negative where nothing is
 	// known to come: the inbox is empty or paused.
 	Wait time.Duration
+	// Probe: the one delivery is to find out whether the app is back. See Queue.Hold.
+	Probe bool
 }
 
 // Outcome is how an attempt ended.

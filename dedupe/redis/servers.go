@@ -57,14 +57,29 @@ type caller interface {
 // step begins one step: everything in it ends by the one deadline. The library's own calls
 // need a timer for that, the lanes' do not.
 func (s *servers) step(ctx context.Context) (context.Context, context.CancelFunc) {
-	if s.master != nil {
-		s.master.refreshIfOld()
-	}
+	s.Begin()
 	ctx = withDeadline(ctx, s.timeout)
 	if _, ok := s.calls.(*lanes); ok {
 		return ctx, func() {}
 	}
 	return timed(ctx)
+}
+
+// Client returns the client of the servers, for others that keep something there. It is
+// closed with the store.
+func (s *servers) Client() redis.UniversalClient { return s.client }
+
+// KeyPrefix stands before every key.
+func (s *servers) KeyPrefix() string { return s.prefix }
+
+// Timeout is the deadline of a whole step.
+func (s *servers) Timeout() time.Duration { return s.timeout }
+
+// Begin is called before each step. It has the sentinels asked again, now and then.
+func (s *servers) Begin() {
+	if s.master != nil {
+		s.master.refreshIfOld()
+	}
 }
 
 // run calls a script on the event's keys by its digest. It sends the script itself where
@@ -84,15 +99,15 @@ func (s *servers) run(ctx context.Context, sc script, ev dedupe.Event, args ...a
 	if err := cmd.Err(); errors.Is(err, redis.ErrClosed) {
 		cmd.SetErr(dedupe.ErrClosed)
 	} else if err != nil {
-		s.relocate(err)
+		s.Failed(err)
 	}
 	return cmd
 }
 
-// relocate looks the master, or the nodes of a Cluster, up again in the background, after
+// Failed looks the master, or the nodes of a Cluster, up again in the background, after
 // an error that may come from asking the wrong server. The library does so only when a
 // node of a Cluster redirects, which one that is gone does not.
-func (s *servers) relocate(err error) {
+func (s *servers) Failed(err error) {
 	if unlessRefused(err) == nil && !redis.IsReadOnlyError(err) {
 		return
 	}

@@ -119,7 +119,7 @@ func (q *queue) Take(ctx context.Context, n int, lease time.Duration) (b inbox.B
 			b.Deliveries = append(b.Deliveries, inbox.Delivery{Info: e.infoAt(now), Envelope: bytes.Clone(e.Envelope)})
 		}
 		if l.held && len(b.Deliveries) == 1 {
-			l.until, b.Wait = now.Add(lease), lease
+			l.until, b.Wait, b.Probe = now.Add(lease), lease, true
 			return nil
 		}
 		for _, e := range l.sorted() {

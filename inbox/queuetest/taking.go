@@ -201,7 +201,7 @@ func holdProbes(t *testing.T, b Bench) {
 	}
 	here.advance(4 * unit)
 	probe := here.take(10)
-	if len(probe.Deliveries) != 1 || probe.Wait <= lease-unit || !here.status().Held {
+	if len(probe.Deliveries) != 1 || !probe.Probe || probe.Wait <= lease-unit || !here.status().Held {
 		t.Fatalf("after the hold take gives %d events and says to wait for %s, want one probe", len(probe.Deliveries), probe.Wait)
 	}
 	there.nothing()
@@ -211,8 +211,8 @@ func holdProbes(t *testing.T, b Bench) {
 	here.settle(probe.Deliveries[0].Key, probe.Token, success())
 	there.nothing()
 	here.must("release", here.Hold(t.Context(), 0))
-	if got := there.take(10).Deliveries; len(got) != 2 || got[0].Info.Attempts != 1 || there.status().Held {
-		t.Fatalf("released: take gives %d events, want 2 that have lost no attempt", len(got))
+	if b := there.take(10); len(b.Deliveries) != 2 || b.Probe || b.Deliveries[0].Info.Attempts != 1 || there.status().Held {
+		t.Fatalf("released: take gives %d events, want 2 that have lost no attempt", len(b.Deliveries))
 	}
 }
 

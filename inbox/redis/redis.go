@@ -1,0 +1,266 @@
+// Package redis is an [inbox.Store] on Redis (6.2 or later) or Valkey: a single server, a
+// Sentinel set, or a Redis Cluster. Each step is a Lua script that stands beside the code.
+package redis
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/webhookguard/caddy-webhook-guard/inbox"
+)
+
+// clusterLanes is how many slots of a Cluster an inbox is spread over.
+const clusterLanes = 16
+
+// ErrEvicts is returned by Check where the server may drop events to make room.
+var ErrEvicts = errors.New("redis may evict events that wait: set maxmemory-policy noeviction, or use another server for the inbox")
+
+// Servers are those that hold the events, and how to reach them. The dedupe store on the
+// same servers has all that.
+type Servers interface {
+	// Client returns the client of the servers, which stays its owner's to close.
+	Client() redis.UniversalClient
+	// Begin is called before each step, and Failed with the error of a call.
+	Begin()
+	Failed(error)
+	// KeyPrefix stands before every key.
+	KeyPrefix() string
+	// Timeout is the one deadline of a whole step.
+	Timeout() time.Duration
+}
+
+// Store is an [inbox.Store] on the servers of a client.
+//
+// On a single server and a Sentinel set an inbox is one lane. In a Cluster it has 16, each
+// in a slot of its own, and an event's key says which is its.
+//
+// Redis replicates asynchronously. A master that dies takes what it has acknowledged in its
+// last moments with it, unless the inbox is durable.
+type Store struct {
+	servers Servers
+	client  redis.UniversalClient
+	prefix  string
+	lanes   int
+	skew    func() time.Duration // nil but in tests
+	closed  atomic.Bool
+}
+
+// New returns a store on the servers. It does not dial.
+func New(servers Servers) (*Store, error) {
+	s := &Store{servers: servers, client: servers.Client(), prefix: servers.KeyPrefix(), lanes: 1}
+	if strings.ContainsAny(s.prefix, "{}") {
+		return nil, errors.New("key_prefix holds a brace: these say in a Redis Cluster where a key is, and an inbox sets its own")
+	}
+	if _, cluster := s.client.(*redis.ClusterClient); cluster {
+		s.lanes = clusterLanes
+	}
+	return s, nil
+}
+
+// Queue implements [inbox.Store].
+func (s *Store) Queue(name string, o inbox.Options) (inbox.Queue, error) {
+	if err := inbox.CheckName(name); err != nil {
+		return nil, err
+	}
+	q := &queue{s: s, name: name, o: o}
+	for lane := range s.lanes {
+		q.due = append(q.due, fmt.Sprintf("{%sinbox/%s/%d}due", s.prefix, name, lane))
+	}
+	return q, nil
+}
+
+// Names implements [inbox.Store].
+func (s *Store) Names(ctx context.Context) ([]string, error) {
+	ctx, cancel, err := s.step(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer cancel()
+	names, err := s.client.SMembers(ctx, s.names()).Result()
+	slices.Sort(names)
+	return names, s.failure(err)
+}
+
+func (s *Store) names() string { return s.prefix + "inboxes" }
+
+// Close implements [inbox.Store].
+func (s *Store) Close() error {
+	s.closed.Store(true)
+	return nil
+}
+
+// Check returns ErrEvicts where a server may drop events to make room. A server that does
+// not show its settings passes.
+func (s *Store) Check(ctx context.Context) error {
+	ctx, cancel, err := s.step(ctx)
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	if c, ok := s.client.(*redis.ClusterClient); ok {
+		return s.failure(c.ForEachMaster(ctx, func(ctx context.Context, c *redis.Client) error { return checkServer(ctx, c) }))
+	}
+	return s.failure(checkServer(ctx, s.client))
+}
+
+func checkServer(ctx context.Context, c redis.Cmdable) error {
+	info, err := c.Info(ctx, "memory").Result()
+	var refusal redis.Error
+	switch {
+	case errors.As(err, &refusal):
+		return nil // forbidden, as with some hosted servers
+	case err != nil:
+		return err
+	}
+	for line := range strings.Lines(info) {
+		if policy, ok := strings.CutPrefix(strings.TrimSpace(line), "maxmemory_policy:"); ok && policy != "noeviction" {
+			return fmt.Errorf("%w (it is %s)", ErrEvicts, policy)
+		}
+	}
+	return nil
+}
+
+// step begins one step, which ends by the one deadline.
+func (s *Store) step(ctx context.Context) (context.Context, context.CancelFunc, error) {
+	if s.closed.Load() {
+		return nil, nil, inbox.ErrClosed
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	s.servers.Begin()
+	ctx, cancel := context.WithTimeout(ctx, s.servers.Timeout())
+	return ctx, cancel, nil
+}
+
+// failure is what the caller gets for an error of the client.
+func (s *Store) failure(err error) error {
+	if errors.Is(err, redis.ErrClosed) {
+		return inbox.ErrClosed
+	}
+	if err != nil {
+		s.servers.Failed(err)
+	}
+	return err
+}
+
+// run runs a script on one lane.
+func (s *Store) run(ctx context.Context, sc *redis.Script, due string, args ...any) *redis.Cmd {
+	skew := int64(0)
+	if s.skew != nil {
+		skew = s.skew().Milliseconds()
+	}
+	cmd := sc.Run(ctx, s.client, []string{due}, append([]any{skew}, args...)...)
+	if err := cmd.Err(); err != nil {
+		cmd.SetErr(s.failure(err))
+	}
+	return cmd
+}
+
+// queue is one inbox.
+type queue struct {
+	s    *Store
+	name string
+	o    inbox.Options
+	due  []string // the first key of each lane
+
+	mu    sync.Mutex
+	named time.Time // when the name was last added to those of the store
+}
+
+// lane returns the first key of the lane of an event.
+func (q *queue) lane(k inbox.Key) string { return q.due[q.laneOf(k)] }
+
+func (q *queue) laneOf(k inbox.Key) int { return int(k[0]) % len(q.due) }
+
+// limits are the options' limits of one lane.
+func (q *queue) limits() (events, bytes int64) {
+	share := func(limit int64) int64 {
+		if limit == 0 {
+			return 0
+		}
+		return max(1, limit/int64(len(q.due)))
+	}
+	return share(q.o.MaxEvents), share(q.o.MaxBytes)
+}
+
+// register adds the name to those of the store, now and then, so that it is there before
+// its first event and comes back where a server has lost it.
+func (q *queue) register(ctx context.Context) error {
+	const every = time.Minute
+	q.mu.Lock()
+	fresh := !q.named.IsZero() && time.Since(q.named) < every
+	q.mu.Unlock()
+	if fresh {
+		return nil
+	}
+	if err := q.s.client.SAdd(ctx, q.s.names(), q.name).Err(); err != nil {
+		return q.s.failure(err)
+	}
+	q.mu.Lock()
+	q.named = time.Now()
+	q.mu.Unlock()
+	return nil
+}
+
+func millis(d time.Duration) int64 { return d.Milliseconds() }
+
+func flag(set bool) string {
+	return strconv.Itoa(map[bool]int{true: 1}[set])
+}
+
+var (
+	//go:embed lane.lua
+	laneSource string
+	//go:embed accept.lua
+	acceptSource string
+	//go:embed take.lua
+	takeSource string
+	//go:embed extend.lua
+	extendSource string
+	//go:embed settle.lua
+	settleSource string
+	//go:embed replay.lua
+	replaySource string
+	//go:embed delete.lua
+	deleteSource string
+	//go:embed control.lua
+	controlSource string
+	//go:embed gate.lua
+	gateSource string
+	//go:embed page.lua
+	pageSource string
+	//go:embed get.lua
+	getSource string
+	//go:embed status.lua
+	statusSource string
+
+	acceptScript  = newScript(acceptSource)
+	takeScript    = newScript(takeSource)
+	extendScript  = newScript(extendSource)
+	settleScript  = newScript(settleSource)
+	replayScript  = newScript(replaySource)
+	deleteScript  = newScript(deleteSource)
+	controlScript = newScript(controlSource)
+	gateScript    = newScript(gateSource)
+	pageScript    = newScript(pageSource)
+	getScript     = newScript(getSource)
+	statusScript  = newScript(statusSource)
+)
+
+func newScript(source string) *redis.Script { return redis.NewScript(laneSource + source) }
+
+var (
+	_ inbox.Store = (*Store)(nil)
+	_ inbox.Queue = (*queue)(nil)
+)
