@@ -86,6 +86,7 @@ type Guard struct {
 	publicURL varyingURL
 	methods   string // as the Allow header has them
 	handshake atomic.Pointer[webhook.Handshake]
+	confirmer confirmer
 	files     follower // those that hold the secrets, or the handshake's argument
 	place     string   // where the guard stands, as far as that is known
 	before    origin.Outputs

@@ -24,6 +24,9 @@ func (g *Guard) provisionHandshake() error {
 	if err := parsed.CheckProvider(g.Provider); err != nil {
 		return err
 	}
+	if err := g.confirmer.provision(parsed, g.sender.Rules.Keys); err != nil {
+		return fmt.Errorf("keys: %w", err)
+	}
 	if parsed.Argument == "" {
 		err = g.useHandshake(parsed, "")
 	} else {

@@ -3,7 +3,9 @@ package caddymodule
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
@@ -17,11 +19,23 @@ import (
 // keySources are the sets of public keys that the guards of a configuration go by. Guards
 // that verify the same way share one.
 type keySources struct {
-	known map[string]*keys.Source
+	known map[string]keySource
+}
+
+// keySource is a set of keys, or keys by name: one of both.
+type keySource struct {
+	set   *keys.Source
+	named *namedKeys
+}
+
+// namedKeys are the certificates that requests name.
+type namedKeys struct {
+	*keys.Named
+	allows func(name string) bool
 }
 
 // of is the source of a sender's keys. Nothing is fetched before start.
-func (k *keySources) of(ctx caddy.Context, logger *zap.Logger, from *config.KeySource, scheme *signature.Scheme) (*keys.Source, error) {
+func (k *keySources) of(ctx caddy.Context, logger *zap.Logger, from *config.KeySource, scheme *signature.Scheme) (keySource, error) {
 	words := append(from.Words(), scheme.Spec().Named)
 	for _, signed := range scheme.Spec().Signatures {
 		words = append(words, signed.Algorithm)
@@ -30,24 +44,61 @@ func (k *keySources) of(ctx caddy.Context, logger *zap.Logger, from *config.KeyS
 	if source, ok := k.known[name]; ok {
 		return source, nil
 	}
-	source, err := keys.New(keys.Options{
-		URL: from.URL(), CA: from.CA, Store: ctx.Storage(), Logger: logger,
-		Parse: func(document []byte) ([]signature.Secret, error) { return from.Parse(scheme, document) },
-	})
+	client, err := keys.NewClient(from.CA)
 	if err != nil {
-		return nil, err
+		return keySource{}, err
+	}
+	var source keySource
+	if from.X509 != nil {
+		source.named, err = certificates(ctx, logger, client, from, scheme)
+	} else {
+		source.set = keys.New(keys.Options{
+			Title: from.URL(), Fetch: client.JSON(from.URL()), Store: ctx.Storage(), Logger: logger,
+			Parse: func(document []byte) ([]signature.Secret, error) { return from.Parse(scheme, document) },
+		})
+	}
+	if err != nil {
+		return keySource{}, err
 	}
 	if k.known == nil {
-		k.known = make(map[string]*keys.Source)
+		k.known = make(map[string]keySource)
 	}
 	k.known[name] = source
 	return source, nil
 }
 
+// certificates is the source of the certificates that requests name.
+func certificates(ctx caddy.Context, logger *zap.Logger, client *keys.Client, from *config.KeySource, scheme *signature.Scheme) (*namedKeys, error) {
+	roots, err := keys.ReadRoots(from.Roots)
+	if err != nil {
+		return nil, fmt.Errorf("roots: %w", err)
+	}
+	rules := signature.CertificateRules{Roots: roots, Named: from.X509.Named}
+	return &namedKeys{keys.NewNamed(keys.NamedOptions{
+		Store: ctx.Storage(), Logger: logger,
+		Fetch: func(name string) keys.Fetch { return client.Certificates(name, rules, from.X509.IsIssuer) },
+		Parse: func(_ string, document []byte) ([]signature.Secret, error) {
+			chain, err := signature.ParseCertificates(document)
+			if err == nil {
+				err = rules.Check(chain, time.Now())
+			}
+			if err != nil {
+				return nil, err
+			}
+			key, err := signature.NewCertificateKey(scheme, chain[0])
+			return []signature.Secret{key}, err
+		},
+	}), from.X509.Allows}, nil
+}
+
 // start begins to fetch all of them, until ctx ends.
 func (k *keySources) start(ctx context.Context) {
 	for _, source := range k.known {
-		source.Start(ctx)
+		if source.named != nil {
+			source.named.Start(ctx)
+		} else {
+			source.set.Start(ctx)
+		}
 	}
 }
 
@@ -62,7 +113,7 @@ func fetchedKeys(source *keys.Source) ([]signature.Secret, *webhook.Refusal) {
 
 // FindKeys implements [webhook.KeyFinder].
 func (t *tenant) FindKeys(named bool) ([]signature.Secret, *webhook.Refusal) {
-	source := t.guard.secrets.fetched
+	source := t.guard.secrets.fetched.set
 	if source == nil {
 		return nil, nil
 	}
@@ -73,6 +124,25 @@ func (t *tenant) FindKeys(named bool) ([]signature.Secret, *webhook.Refusal) {
 		return nil, nil
 	case err != nil:
 		return nil, webhook.Refuse(webhook.SecretUnavailable, "the key that signed is not among those fetched: %w", err)
+	}
+	return found, nil
+}
+
+// NamesKeys implements [webhook.KeyNamer].
+func (t *tenant) NamesKeys() bool { return t.guard.secrets.fetched.named != nil }
+
+// NamedKeys implements [webhook.KeyNamer].
+func (t *tenant) NamedKeys(name string) ([]signature.Secret, *webhook.Refusal) {
+	named := t.guard.secrets.fetched.named
+	if !named.allows(name) {
+		return nil, webhook.Refuse(webhook.SignatureMalformed, "the key that the request names is none that the keys line allows")
+	}
+	found, err := named.Keys(name)
+	switch {
+	case errors.Is(err, keys.ErrUnknownKey):
+		return nil, webhook.Refuse(webhook.SignatureInvalid, "%w", err)
+	case err != nil:
+		return nil, webhook.Refuse(webhook.SecretUnavailable, "the key that the request names: %w", err)
 	}
 	return found, nil
 }

@@ -60,12 +60,23 @@ func (x *exchange) refuse(refused *webhook.Refusal) error {
 	return refusalError(x.w, refused, x.guard.methods)
 }
 
+// logCheck logs a sender's check of the endpoint, and what it means, where somebody should
+// know.
+func logCheck(x *exchange, warning string) {
+	if held, ok := x.guard.floods.admit(string(webhook.HandshakeAnswered), x.guard.now()); ok {
+		fields := x.logFields(zap.String("result", string(webhook.HandshakeAnswered)), zap.String("kind", x.guard.handshake.Load().Kind), held)
+		x.guard.logger.Info("answered the sender's check of the endpoint", fields...)
+		if warning != "" {
+			x.guard.logger.Warn(warning, fields...)
+		}
+	}
+}
+
 // confirm replies to the sender's check of the endpoint.
 func (x *exchange) confirm(reply *webhook.Reply) error {
 	x.setResult(webhook.HandshakeAnswered)
-	if held, ok := x.guard.floods.admit(string(webhook.HandshakeAnswered), x.guard.now()); ok {
-		x.guard.logger.Info("answered the sender's check of the endpoint",
-			x.logFields(zap.String("result", string(webhook.HandshakeAnswered)), zap.String("kind", x.guard.handshake.Load().Kind), held)...)
+	if confirmFirst(x, reply) {
+		logCheck(x, reply.Warning)
 	}
 	header := x.w.Header()
 	setResult(header, webhook.HandshakeAnswered)

@@ -12,7 +12,6 @@ import (
 
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/origin"
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/placeholder"
-	"github.com/webhookguard/caddy-webhook-guard/caddymodule/keys"
 	"github.com/webhookguard/caddy-webhook-guard/signature"
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
@@ -53,7 +52,7 @@ type secrets struct {
 	files      *follower          // of those that hold secrets
 	fixed      keyring            // those that were resolved when the configuration was loaded
 	perRequest []placeholder.Text // the others
-	fetched    *keys.Source       // public keys, in place of all of these; nil where they are lines
+	fetched    keySource          // public keys, in place of all of these; none where they are lines
 }
 
 // load adds the lines of this name. Those that are resolved for each request are checked
@@ -198,8 +197,8 @@ func (s *secrets) addPerRequest(secret Secret, scope *scopeLine) error {
 
 // of returns the secrets that may match one request.
 func (s *secrets) of(repl *caddy.Replacer) ([]signature.Secret, *webhook.Refusal) {
-	if s.fetched != nil {
-		return fetchedKeys(s.fetched)
+	if s.fetched.set != nil {
+		return fetchedKeys(s.fetched.set)
 	}
 	fixed := s.fixed.secrets()
 	if len(s.perRequest) == 0 {

@@ -286,7 +286,7 @@ func TestEveryAsymmetricSenderIsThereOrSaysWhyNot(t *testing.T) {
 }
 
 func asymmetricAlgorithm(p Provider) bool {
-	scheme, err := p.compile()
+	scheme, err := p.WithParams().compile()
 	return err == nil && scheme.Asymmetric()
 }
 

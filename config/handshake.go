@@ -54,6 +54,14 @@ type Check struct {
 	// signature.
 	MAC *MAC
 
+	// Confirm is the kind of a request by which the guard confirms the endpoint before it
+	// replies; "" where the reply does.
+	Confirm string
+
+	// Warning is what the check means, where somebody should know; "" where it is only a
+	// check.
+	Warning string
+
 	// Reply is what the guard replies.
 	Reply Reply
 }

@@ -41,6 +41,9 @@ type HandshakeKind struct {
 // SourceGiven is the kind of a source that the handshake line states.
 const SourceGiven signature.Kind = "given"
 
+// ConfirmSNS is the kind of confirmation that Amazon SNS asks for: a call of its API.
+const ConfirmSNS = "aws_sns"
+
 // Bound limits what is echoed or signed.
 type Bound struct {
 	Name string
@@ -105,6 +108,14 @@ var checkLines = tableOf([]line[Check]{
 		c.MAC = &MAC{Algorithm: args[0], Encoding: args[1]}
 		return nil
 	}},
+	{syntax: "confirm aws_sns", parse: func(c *Check, args []string) error {
+		if len(args) != 1 || args[0] != ConfirmSNS {
+			return usage("unknown kind")
+		}
+		c.Confirm = args[0]
+		return nil
+	}},
+	{syntax: "warning <text>", parse: text(func(c *Check) *string { return &c.Warning })},
 	{syntax: "reply <status> [text|json [<body>] | header <name> <value>]", parse: parseReply},
 })
 

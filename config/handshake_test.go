@@ -21,7 +21,7 @@ func TestParseHandshake(t *testing.T) {
 		{"off x", "", "off takes no argument"},
 		{"slack hush-token", "", "slack takes no argument"},
 		{"meta hush-token two", "", "one argument at most"},
-		{"nobody", "", "there are akeneo, asana, azure-event-grid"},
+		{"nobody", "", "there are akeneo, asana, aws-sns, azure-event-grid"},
 	} {
 		h, err := ParseHandshake(strings.Fields(c.words))
 		switch {

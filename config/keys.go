@@ -6,13 +6,15 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/webhookguard/caddy-webhook-guard/signature"
 )
 
-// KeySource is where a sender's public keys are fetched. Nothing in a request changes it:
-// what a token says about the places of keys is ignored.
+// KeySource is where a sender's public keys are fetched: one of `jwks`, `list` and
+// `x509`. Nothing in
+// a request changes it: what a token says about the places of keys is ignored.
 type KeySource struct {
 	// The URL of the set of keys (JWKS, RFC 7517): https, or http to a loopback address.
 	// Redirects are not followed.
@@ -24,45 +26,80 @@ type KeySource struct {
 	// Where the keys of that list are.
 	In *signature.KeyList `json:"in,omitempty"`
 
+	// The certificates that requests name by their URL.
+	X509 *Certificates `json:"x509,omitempty"`
+
 	// A file with the certificates, in PEM, of the authorities that may vouch for the
 	// server, where they are not the system's.
 	CA string `json:"ca,omitempty"`
+
+	// A file with the certificates, in PEM, of the authorities that may vouch for the
+	// sender's certificates, where they are not the system's.
+	Roots string `json:"roots,omitempty"`
+}
+
+// keyWords read the words of a keys line, after the first, which is the kind.
+var keyWords = map[string]func(k *KeySource, args []string) (rest []string, err error){
+	"jwks": func(k *KeySource, args []string) ([]string, error) {
+		if len(args) == 0 {
+			return nil, usage("names a kind and a URL")
+		}
+		k.JWKS = args[0]
+		return args[1:], checkKeysURL(k.JWKS)
+	},
+	"list": func(k *KeySource, args []string) ([]string, error) {
+		if len(args) < 4 {
+			return nil, usage("names a URL, and where the keys are")
+		}
+		k.List, k.In = args[0], &signature.KeyList{List: args[1], ID: args[2], Key: args[3]}
+		return args[4:], checkKeysURL(k.List)
+	},
+	"x509":  parseX509,
+	"ca":    parseKeysFile(func(k *KeySource) *string { return &k.CA }),
+	"roots": parseKeysFile(func(k *KeySource) *string { return &k.Roots }),
 }
 
 func parseKeys(p *Provider, args []string) error {
 	keys := &KeySource{}
-	args, keys.CA = cutCA(args)
-	switch {
-	case len(args) == 2 && args[0] == "jwks":
-		keys.JWKS = args[1]
-	case len(args) == 5 && args[0] == "list":
-		keys.List, keys.In = args[1], &signature.KeyList{List: args[2], ID: args[3], Key: args[4]}
-	default:
-		return usage("names a kind and a URL")
+	for first := true; len(args) > 0; first = false {
+		parse, ok := keyWords[args[0]]
+		if kind := args[0] != "ca" && args[0] != "roots"; !ok || kind && !first {
+			return usage("not understood")
+		}
+		var err error
+		if args, err = parse(keys, args[1:]); err != nil {
+			return err
+		}
 	}
 	p.Keys = keys
-	return checkKeysURL(keys.URL())
+	return nil
 }
 
-// cutCA takes the words ca <file> off the end of a line.
-func cutCA(args []string) (rest []string, ca string) {
-	if n := len(args) - 2; n > 1 && args[n] == "ca" {
-		return args[:n], args[n+1]
+func parseKeysFile(field func(*KeySource) *string) func(*KeySource, []string) ([]string, error) {
+	return func(k *KeySource, args []string) ([]string, error) {
+		if len(args) == 0 || *field(k) != "" {
+			return nil, usage("takes one file")
+		}
+		*field(k) = args[0]
+		return args[1:], nil
 	}
-	return args, ""
 }
 
-// URL is where the keys are.
-func (k *KeySource) URL() string { return cmp.Or(k.JWKS, k.List) }
-
-// Words are those of the line after its name.
-func (k *KeySource) Words() []string {
-	words := []string{"jwks", k.JWKS}
+// Words are those of the line.
+func (k *KeySource) Words() (words []string) {
+	if k.JWKS != "" {
+		words = append(words, "jwks", k.JWKS)
+	}
 	if k.In != nil {
-		words = []string{"list", k.List, k.In.List, k.In.ID, k.In.Key}
+		words = append(words, "list", k.List, k.In.List, k.In.ID, k.In.Key)
 	}
-	if k.CA != "" {
-		words = append(words, "ca", k.CA)
+	if k.X509 != nil {
+		words = append(append(words, "x509"), k.X509.words()...)
+	}
+	for _, file := range [][]string{{"roots", k.Roots}, {"ca", k.CA}} {
+		if file[1] != "" {
+			words = append(words, file...)
+		}
 	}
 	return words
 }
@@ -75,7 +112,49 @@ func (k *KeySource) Parse(scheme *signature.Scheme, document []byte) ([]signatur
 	return signature.NewKeySet(scheme, document)
 }
 
-// resolve checks the source, which may be missing.
+// URL is where the keys of a set or list are.
+func (k *KeySource) URL() string { return cmp.Or(k.JWKS, k.List) }
+
+// over lays the files of a guard's own line over those of the entry, where it says nothing
+// of the kind.
+func (k *KeySource) over(base *KeySource) *KeySource {
+	if k == nil || base == nil || k.URL() != "" || k.X509 != nil {
+		return k
+	}
+	made := *base
+	for _, file := range []struct{ own, made *string }{{&k.CA, &made.CA}, {&k.Roots, &made.Roots}} {
+		if *file.own != "" {
+			*file.made = *file.own
+		}
+	}
+	return &made
+}
+
+// name is where a request names its key; none where it does not.
+func (k *KeySource) name() signature.Source {
+	if k == nil || k.X509 == nil {
+		return signature.Source{}
+	}
+	return k.X509.URL
+}
+
+// example is a name of a key that a request may give.
+func (k *KeySource) example() string {
+	return strings.ReplaceAll(k.X509.Allowed[0], "*", "sample")
+}
+
+// where says where the keys are, for a person.
+func (k *KeySource) where() string {
+	switch {
+	case k == nil:
+		return ""
+	case k.X509 != nil:
+		return strings.Join(k.X509.Allowed, " ")
+	}
+	return k.URL()
+}
+
+// resolve checks the source, which may be missing, and prepares it for use.
 func (k *KeySource) resolve(scheme *signature.Scheme) (*KeySource, error) {
 	switch {
 	case k == nil:
@@ -84,14 +163,29 @@ func (k *KeySource) resolve(scheme *signature.Scheme) (*KeySource, error) {
 		return nil, errors.New("nothing is verified with a public key: the signature line needs an algorithm such as rsa-sha256 or ed25519")
 	case (k.List != "") != (k.In != nil), k.JWKS != "" && k.List != "":
 		return nil, errors.New("the keys are a JWKS, or a list of which it is said where the keys are in it")
-	case k.In != nil:
+	case k.URL() != "" && k.X509 != nil:
+		return nil, errors.New("the keys are either at one URL or in certificates, so write one of jwks, list and x509")
+	case k.X509 == nil && k.Roots != "":
+		return nil, errors.New("roots vouch for the certificates of x509: for the server of the keys, write ca <file>")
+	case k.X509 == nil:
+		return k, k.checkSet()
+	}
+	made := *k
+	var err error
+	made.X509, err = k.X509.resolve()
+	return &made, err
+}
+
+// checkSet checks a set or a list of keys.
+func (k *KeySource) checkSet() error {
+	if k.In != nil {
 		for _, path := range []string{k.In.List, k.In.ID, k.In.Key} {
 			if err := (signature.Source{Kind: signature.SourceBody, Name: path}).Check(); err != nil {
-				return nil, err
+				return err
 			}
 		}
 	}
-	return k, checkKeysURL(k.URL())
+	return checkKeysURL(k.URL())
 }
 
 // checkKeysURL refuses a URL that anyone on the way could answer for, or that does not
@@ -118,4 +212,42 @@ func checkKeysURL(text string) error {
 func isLoopback(host string) bool {
 	addr, err := netip.ParseAddr(host)
 	return err == nil && addr.IsLoopback() || host == "localhost"
+}
+
+func parseAllow(p *Provider, args []string) error {
+	source, values, err := signature.ParseSource(args)
+	if err != nil {
+		return err
+	}
+	p.Allow = append(p.Allow, signature.Allowed{Source: source, Values: values})
+	return nil
+}
+
+// openAllows are the sources of the values that only the provider's user knows.
+func (p Provider) openAllows() (open []string) {
+	for _, allowed := range p.Allow {
+		if len(allowed.Values) == 0 {
+			open = append(open, allowed.Source.String())
+		}
+	}
+	return open
+}
+
+// WithoutOpenAllows leaves out the lines for values that only the provider's user knows, for
+// those who make requests.
+func (p Provider) WithoutOpenAllows() Provider {
+	p.Allow = slices.DeleteFunc(slices.Clone(p.Allow), func(a signature.Allowed) bool { return len(a.Values) == 0 })
+	return p
+}
+
+// allowOver lays a guard's own allow lines over those of the entry: an entry's line stays
+// where the guard says nothing of its source.
+func allowOver(own, base []signature.Allowed) []signature.Allowed {
+	all := slices.Clone(own)
+	for _, allowed := range base {
+		if !slices.ContainsFunc(own, func(a signature.Allowed) bool { return a.Source == allowed.Source }) {
+			all = append(all, allowed)
+		}
+	}
+	return all
 }

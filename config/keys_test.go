@@ -13,7 +13,7 @@ import (
 // are refused.
 func TestURLsOfKeysAreChecked(t *testing.T) {
 	for _, bad := range []string{
-		"", "http://keys.example/jwks", "http://127.0.0.1.evil.example/", "http://localhost.evil.example/", "http://127.0.0.1@evil.example/", "http://[::1].evil.example/",
+		"http://keys.example/jwks", "http://127.0.0.1.evil.example/", "http://localhost.evil.example/", "http://127.0.0.1@evil.example/", "http://[::1].evil.example/",
 		"https://user:password@keys.example/", "https://www.googleapis.com@evil.example/", "https://keys.example/#x", "ftp://keys.example/", "keys.example/jwks", "https:///jwks",
 		`https://keys.example\@evil.example/`, "file:///etc/passwd", "https://{host}/jwks", "//keys.example/jwks", "https:keys.example", "http://0.0.0.0/", "http://169.254.169.254/",
 	} {
@@ -52,23 +52,30 @@ func TestATokenTakesThePlaceOfKeys(t *testing.T) {
 
 func TestTheLineKeys(t *testing.T) {
 	for line, want := range map[string]string{
-		"keys":                                   "needs a value",
-		"keys jwks":                              "write keys jwks <url>",
-		"keys https://keys.example":              "write keys jwks <url>",
-		"keys x509 https://keys.example":         "write keys jwks <url>",
-		"keys jwks https://keys.example ca":      "write keys jwks <url>",
-		"keys jwks https://keys.example a b":     "write keys jwks <url>",
-		"keys jwks https://keys.example ca a b":  "write keys jwks <url>",
-		"keys jwks http://keys.example":          "is not https",
-		"keys list":                              "write keys jwks <url>",
-		"keys list https://keys.example":         "write keys jwks <url>",
-		"keys list https://keys.example a b":     "write keys jwks <url>",
-		"keys list https://keys.example a b c d": "write keys jwks <url>",
-		"keys list http://keys.example a b c":    "is not https",
-		"keys list ca a b c":                     "is not a URL",
-		"key_id":                                 "needs a value",
-		"key_id header":                          "needs a name",
-		"key_id header X-Key header X-Other":     "write key_id <source>",
+		"keys":                      "needs a value",
+		"keys jwks":                 "write keys jwks <url>",
+		"keys https://keys.example": "write keys jwks <url>",
+		"keys jwks https://a.example jwks https://b.example":          "write keys jwks <url>",
+		"keys ca a jwks https://keys.example":                         "write keys jwks <url>",
+		"keys x509":                                                   "a source is missing",
+		"keys x509 https://keys.example":                              "unknown source",
+		"keys x509 query u https://keys.example/x.pem name a.example": "header <name> or body <path>, not in query u",
+		"keys x509 header U":                                          "name the URLs that may be named: keys x509 header U https://<host>/*.pem name <name>",
+		"keys x509 header U https://keys.example/*.pem":               "name whom the certificates are for",
+		"keys x509 header U name a.example":                           "name the URLs",
+		"keys jwks https://keys.example ca":                           "write keys jwks <url>",
+		"keys jwks https://keys.example a b":                          "write keys jwks <url>",
+		"keys jwks https://keys.example ca a b":                       "write keys jwks <url>",
+		"keys jwks http://keys.example":                               "is not https",
+		"keys list":                                                   "write keys jwks <url>",
+		"keys list https://keys.example":                              "write keys jwks <url>",
+		"keys list https://keys.example a b":                          "write keys jwks <url>",
+		"keys list https://keys.example a b c d":                      "write keys jwks <url>",
+		"keys list http://keys.example a b c":                         "is not https",
+		"keys list ca a b c":                                          "is not a URL",
+		"key_id":                                                      "needs a value",
+		"key_id header":                                               "needs a name",
+		"key_id header X-Key header X-Other":                          "write key_id <source>",
 	} {
 		var p Provider
 		d := caddyfile.NewTestDispenser(line)

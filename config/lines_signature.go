@@ -13,6 +13,9 @@ func parseSignature(p *Provider, args []string) error {
 	if err != nil {
 		return err
 	}
+	if rest, err = parseCondition(rest, &sig); err != nil {
+		return err
+	}
 	for i, word := range rest {
 		if word != "split" {
 			continue
@@ -33,6 +36,23 @@ func parseSignature(p *Provider, args []string) error {
 	}
 	p.Signature = append(p.Signature, sig)
 	return nil
+}
+
+// parseCondition takes the condition of a signature line off the end of its words.
+func parseCondition(words []string, sig *signature.SignatureSpec) ([]string, error) {
+	i := slices.Index(words, "when")
+	if i < 0 {
+		return words, nil
+	}
+	source, value, err := signature.ParseSource(words[i+1:])
+	switch {
+	case err != nil:
+		return nil, err
+	case len(value) != 1:
+		return nil, usage("when takes a source and its value")
+	}
+	sig.When = &signature.Condition{Source: source, Value: value[0]}
+	return words[:i], nil
 }
 
 // parsePlace reads where a signature is: a header's name, or any other source. The

@@ -21,7 +21,7 @@ secret_hint "Under Settings."
 signature X-A sha256 hex "{timestamp}.{signature}" split .
 signature X-B sha512 base64 "t={timestamp},v1={signature}" split " " ,
 signature query sig
-signature form_json payload.sig sha256 hex
+signature form_json payload.sig sha256 hex when header X-Version 2
 signed {timestamp}.{body} sha256 hex
 signed {body}
 items list
@@ -30,6 +30,8 @@ claim sub {method}
 claim hash {body|sha256|hex} optional
 keys jwks https://example.com/keys ca ca.pem
 key_id header_json x-a.kid
+allow body topic a b
+allow header X-Tenant
 secret_encoding base64 whsec_
 public_url https://example.com
 param app_key k1
@@ -62,11 +64,12 @@ unverified id_stable retries
 		"title": "Acme Inc.", "secret_hint": "Under Settings.",
 		"docs": "https://example.com",
 		"keys": {"jwks": "https://example.com/keys", "ca": "ca.pem"}, "key_id": "header_json X-A.kid",
+		"allow": [{"source": "body topic", "values": ["a", "b"]}, {"source": "header X-Tenant"}],
 		"signature": [
 			{"header": "X-A", "algorithm": "sha256", "encoding": "hex", "format": "{timestamp}.{signature}", "split": ["."]},
 			{"header": "X-B", "algorithm": "sha512", "encoding": "base64", "format": "t={timestamp},v1={signature}", "split": [" ", ","]},
 			{"source": "query sig"},
-			{"source": "form_json payload.sig", "algorithm": "sha256", "encoding": "hex"}
+			{"source": "form_json payload.sig", "algorithm": "sha256", "encoding": "hex", "when": {"source": "header X-Version", "value": "2"}}
 		],
 		"signed": ["{timestamp}.{body}", "{body}"], "signed_functions": ["sha256", "hex"],
 		"items": "list", "scheme": "jwt",
@@ -107,7 +110,7 @@ unverified id_stable retries
 		}
 	}
 	// Items, functions, headers, a scheme and public keys cannot go together.
-	provider.Keys, provider.KeyID = nil, signature.Source{}
+	provider.Keys, provider.KeyID, provider.Allow = nil, signature.Source{}, nil
 	provider.Items, provider.Scheme, provider.Claim, provider.SignedFunctions = "", "", nil, nil
 	provider.Signature = provider.Signature[:2]
 	if _, err := provider.Resolve(); err != nil {

@@ -11,6 +11,7 @@ package config
 import (
 	"fmt"
 	"reflect"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -65,6 +66,11 @@ type Provider struct {
 	// Where a request names the key that signed it, by its ID. A token names its own (kid).
 	// Without a name, each key is tried.
 	KeyID signature.Source `json:"key_id,omitzero"`
+
+	// Signed values that have to be the user's own, where a sender signs the requests of
+	// all its customers with one key. An entry's without values is one that a guard has to
+	// have.
+	Allow []signature.Allowed `json:"allow,omitempty"`
 
 	// How a secret's text becomes key bytes: `raw`, `base64`, `hex`, `sha1` or
 	// `nfkd`. Default: `raw`.
@@ -194,6 +200,19 @@ type InFlight struct {
 	Reject bool `json:"reject,omitempty"`
 }
 
+// wait ends before the sender's own time-out, so that a copy gets its response.
+func (f *InFlight) wait(answerWithin caddy.Duration) time.Duration {
+	switch {
+	case f == nil && answerWithin > 0:
+		return min(DefaultWait, time.Duration(answerWithin)/2)
+	case f == nil:
+		return DefaultWait
+	case f.Reject:
+		return 0
+	}
+	return or(f.Wait, DefaultWait)
+}
+
 // Answer is what a duplicate gets: a fixed answer, or the first success's own again.
 type Answer struct {
 	// The status of a fixed answer.
@@ -227,6 +246,7 @@ func (p Provider) Over(base Provider) Provider {
 	case p.Token != "":
 		base.Signature, base.Signed, base.SignedFunctions = nil, nil, nil
 		base.Scheme, base.Items, base.Claim, base.Keys, base.KeyID = "", "", nil, nil, signature.Source{}
+		base.Allow = nil
 	case len(p.Signature) > 0:
 		base.Token = ""
 	}
@@ -236,6 +256,7 @@ func (p Provider) Over(base Provider) Provider {
 	if p.Scheme != "" {
 		base.Signed, base.SignedFunctions, base.Items, base.KeyID = nil, nil, "", signature.Source{}
 	}
+	p.Keys, p.Allow = p.Keys.over(base.Keys), allowOver(p.Allow, base.Allow)
 	if len(p.ID) > 0 {
 		base.OrID, base.OptionalID = nil, false // they are one line
 	}

@@ -323,8 +323,10 @@ func (p Provider) compile() (*signature.Scheme, error) {
 		EventTime:       p.EventTime,
 		ID:              p.ID,
 		Event:           p.Event,
-		KeySet:          p.Keys != nil,
+		KeySet:          p.Keys != nil && p.Keys.X509 == nil,
 		KeyID:           p.KeyID,
+		KeyName:         p.Keys.name(),
+		Allowed:         p.Allow,
 		SecretEncoding:  p.SecretEncoding,
 		SecretPrefix:    p.SecretPrefix,
 	}
@@ -376,19 +378,6 @@ func defaultLease(retries []caddy.Duration) time.Duration {
 		return DefaultLease
 	}
 	return min(DefaultLease, max(MinLease, sum(retries)/5))
-}
-
-// wait ends before the sender's own time-out, so that a copy gets its response.
-func (f *InFlight) wait(answerWithin caddy.Duration) time.Duration {
-	switch {
-	case f == nil && answerWithin > 0:
-		return min(DefaultWait, time.Duration(answerWithin)/2)
-	case f == nil:
-		return DefaultWait
-	case f.Reject:
-		return 0
-	}
-	return or(f.Wait, DefaultWait)
 }
 
 func or(said caddy.Duration, otherwise time.Duration) time.Duration {

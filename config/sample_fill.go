@@ -41,7 +41,32 @@ func (s *Sample) fill(p Provider, id string, at time.Time) error {
 		}
 	}
 	f.fillSigned(p, id)
+	f.fillConditions(p)
 	return f.err
+}
+
+// fillConditions sets what chooses among signature lines and keys, and what has to be the
+// user's own.
+func (f *filler) fillConditions(p Provider) {
+	if len(p.Signature) > 0 && p.Signature[0].When != nil {
+		f.put(p.Signature[0].When.Source, func(gjson.Result) any { return p.Signature[0].When.Value })
+	}
+	for _, allowed := range p.Allow {
+		f.put(allowed.Source, func(before gjson.Result) any {
+			if len(allowed.Values) == 0 || slices.Contains(allowed.Values, before.String()) {
+				return before.Value()
+			}
+			return allowed.Values[0]
+		})
+	}
+	name := p.Keys.name()
+	if name.Kind == signature.SourceHeader {
+		if f.sample.Header == nil {
+			f.sample.Header = make(map[string][]string)
+		}
+		f.sample.Header[name.Name] = []string{p.Keys.example()}
+	}
+	f.put(name, func(gjson.Result) any { return p.Keys.example() })
 }
 
 // filler writes values into a sample, each source once, until the first error.
@@ -169,7 +194,8 @@ func (p Provider) MissingParams() []string {
 	return slices.DeleteFunc(all.Params, func(name string) bool { return p.Param[name] != "" })
 }
 
-// WithParams sets each missing constant to a sample value, so that the provider
+// WithParams sets each missing constant to a sample value, and leaves out the lines for values
+// that only the provider's user knows, so that the provider
 // resolves.
 func (p Provider) WithParams() Provider {
 	params := make(map[string]string)
@@ -178,7 +204,7 @@ func (p Provider) WithParams() Provider {
 		params[name] = "sample"
 	}
 	p.Param = params
-	return p
+	return p.WithoutOpenAllows()
 }
 
 // contentIDs returns the sources of the IDs in a content template, and where it contains

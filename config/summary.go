@@ -27,7 +27,8 @@ type Summary struct {
 	Encoding        string `json:"encoding,omitempty"`
 	Token           string `json:"token,omitempty"`
 
-	// Keys is the URL where the sender's public keys are fetched.
+	// Keys is the URL where the sender's public keys are fetched, or the patterns of the
+	// URLs that its requests may name.
 	Keys string `json:"keys,omitempty"`
 
 	// Signed is the template of the signed bytes, or a description for a named scheme.
@@ -69,6 +70,10 @@ type Summary struct {
 
 	// Params are the constants that the user has to give.
 	Params []string `json:"params,omitempty"`
+
+	// Allow are the sources of signed values, as a line has them, of which the user has to
+	// name those that are accepted.
+	Allow []string `json:"allow,omitempty"`
 }
 
 // The kinds of senders, by what authenticates them.
@@ -82,7 +87,7 @@ const (
 // Summarize describes a provider. Values that only its user knows, such as a param, may
 // be missing.
 func (p Provider) Summarize(name string) (Summary, error) {
-	missing := p.MissingParams()
+	missing, open := p.MissingParams(), p.openAllows()
 	p = p.WithParams()
 	rules, err := p.Resolve()
 	if err != nil {
@@ -107,6 +112,7 @@ func (p Provider) Summarize(name string) (Summary, error) {
 		Unverified:       p.Unverified,
 		SecretHint:       p.SecretHint,
 		Params:           missing,
+		Allow:            open,
 	}
 	for _, field := range scheme.CoveredFields() {
 		s.BodySigned, s.SignedFields = "part", append(s.SignedFields, field.String())
@@ -115,9 +121,7 @@ func (p Provider) Summarize(name string) (Summary, error) {
 		s.BodySigned = "all"
 	}
 	s.SignatureHeader, s.Algorithm, s.Encoding = places(p)
-	if p.Keys != nil {
-		s.Keys = p.Keys.URL()
-	}
+	s.Keys = p.Keys.where()
 	if p.Timestamp != nil {
 		s.Timestamp, s.TimestampSigned = p.Timestamp.Source.String(), scheme.Covers(p.Timestamp.Source)
 		s.MaxAgeSeconds = seconds(rules.Window.MaxAge)

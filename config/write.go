@@ -43,6 +43,9 @@ func (p Provider) Lines(indent string) string {
 	if p.Keys != nil {
 		w.line("keys", p.Keys.Words()...)
 	}
+	for _, allowed := range p.Allow {
+		w.line("allow", append(sourceWords(allowed.Source), allowed.Values...)...)
+	}
 	w.words("key_id", sourceWords(p.KeyID))
 	if p.SecretEncoding != "" {
 		w.line("secret_encoding", withoutEmpty(p.SecretEncoding, p.SecretPrefix)...)
@@ -187,6 +190,9 @@ func signatureWords(s signature.SignatureSpec) []string {
 	words = append(words, options...)
 	if len(s.Split) > 0 {
 		words = append(append(words, "split"), s.Split...)
+	}
+	if s.When != nil {
+		words = append(append(append(words, "when"), sourceWords(s.When.Source)...), s.When.Value)
 	}
 	return words
 }

@@ -26,6 +26,7 @@ const (
 	nameEd25519 = "ed25519"
 	nameECDSA   = "ecdsa-sha256"
 	nameECDSA1  = "ecdsa-sha1"
+	nameRSA1    = "rsa-sha1"
 	nameRSA256  = "rsa-sha256"
 	nameRSA512  = "rsa-sha512"
 	nameRSAPSS  = "rsa-pss-sha512"
@@ -33,8 +34,10 @@ const (
 
 // algorithms in the words of a signature line. SHA-1 is here because Twilio
 // and old GitHub hooks use it: HMAC does not need the collision resistance
-// that SHA-1 lost (RFC 6151 section 2 argues the same for MD5). A signature
-// needs it: ecdsa-sha1 is here for eBay, which signs with nothing else.
+// that SHA-1 lost (RFC 6151 section 2 argues the same for MD5). A signature needs it, as
+// whoever may choose what is signed could have two texts with one signature: ecdsa-sha1 is
+// here for eBay, which signs with nothing else, and rsa-sha1 for Amazon SNS, which signs with
+// it by default.
 var algorithms = [...]struct {
 	name string
 	kind algorithmKind
@@ -52,6 +55,7 @@ var algorithms = [...]struct {
 	{nameEd25519, asymmetric, 0, newMessage, "EdDSA"},
 	{nameECDSA, asymmetric, 0, sha256.New, "ES256"},
 	{nameECDSA1, asymmetric, 0, sha1.New, ""},
+	{nameRSA1, asymmetric, 0, sha1.New, ""},
 	{nameRSA256, asymmetric, 0, sha256.New, "RS256"},
 	{nameRSA512, asymmetric, 0, sha512.New, "RS512"},
 	{nameRSAPSS, asymmetric, 0, sha512.New, "PS512"},

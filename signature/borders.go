@@ -103,7 +103,7 @@ func newBoundValue(ph *placeholder, spec *Spec) boundValue {
 	v.marked = !field || !source.inBody() || isID
 	v.own = isID || ph.variable == varID || ph.variable == varNonce
 	switch {
-	case ph.variable == varMethod, ph.variable == varScheme, ph.variable == varSecret, ph.variable == varParam, slices.Contains(ph.funcs, "sha256"):
+	case ph.variable == varMethod, ph.variable == varScheme, ph.variable == varSecret, ph.variable == varParam, slices.Contains(ph.funcs, "sha256"), slices.Contains(ph.funcs, functionCRC32):
 		v.extent = oneSize
 	case v.stamp != nil:
 		v.extent = aStamp
@@ -206,6 +206,8 @@ func (v *boundValue) cannotHold(text string) bool {
 		return strings.Trim(text, lowerHex) != ""
 	}
 	switch {
+	case slices.Contains(v.funcs, functionLine):
+		return strings.ContainsAny(text, "\r\n")
 	case v.ofURL():
 		return strings.ContainsAny(text, "\r\n\x00 ")
 	case v.variable == varHeader, v.variable == varNonce:

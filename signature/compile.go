@@ -11,7 +11,7 @@ type compiler struct {
 // Compile checks a spec and makes it a Scheme, which does not change afterwards.
 // Its errors begin with the line of a configuration that they are about
 // (signature, signed, items, claim, scheme, timestamp, event_time, id, key_id,
-// secret_encoding).
+// secret_encoding, keys, allow).
 func Compile(spec Spec) (*Scheme, error) {
 	c := &compiler{spec: spec, scheme: &Scheme{spec: spec}}
 	for _, step := range []func() error{
@@ -21,6 +21,9 @@ func Compile(spec Spec) (*Scheme, error) {
 		if err := step(); err != nil {
 			return nil, err
 		}
+	}
+	if err := checkForeign(c.scheme); err != nil {
+		return nil, err
 	}
 	c.scheme.url = urlUseOf(c.scheme)
 	return c.scheme, nil

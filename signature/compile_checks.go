@@ -64,3 +64,39 @@ func (c *compiler) unsigned() error {
 	}
 	return nil
 }
+
+// checkForeign checks what tells a sender's own requests, and this user's, from those of
+// others.
+func checkForeign(s *Scheme) error {
+	if err := checkKeyName(s.spec.KeyName); err != nil {
+		return err
+	}
+	return checkAllowLines(s)
+}
+
+// checkKeyName checks where requests name their key.
+func checkKeyName(source Source) error {
+	switch {
+	case source == Source{}:
+		return nil
+	case source.Kind == SourceHeader, source.Kind == SourceQuery, source.Kind == SourceBody:
+		if err := source.Check(); err != nil {
+			return fmt.Errorf("keys: %w", err)
+		}
+		return nil
+	}
+	return fmt.Errorf("keys: a request names its key in header <name>, query <key> or body <path>, not in %s", source)
+}
+
+// checkAllowLines checks the values that have to be the user's own.
+func checkAllowLines(s *Scheme) error {
+	for _, allowed := range s.spec.Allowed {
+		switch {
+		case len(allowed.Values) == 0:
+			return fmt.Errorf("allow: the sender signs for all its customers with one key: name the values that are yours, allow %s <value>…", allowed.Source)
+		case !s.Covers(allowed.Source):
+			return fmt.Errorf("allow: %s is not under the signature, so anyone could write what is allowed", allowed.Source)
+		}
+	}
+	return nil
+}

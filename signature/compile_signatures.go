@@ -41,9 +41,12 @@ var namedSignatures = map[string][]SignatureSpec{
 }
 
 func compileLine(spec SignatureSpec, jwt bool) (l signatureLine, err error) {
-	l.jwt = jwt
+	l.jwt, l.when = jwt, spec.When
 	if l.source, l.numbered, err = spec.place(jwt); err != nil {
 		return l, err
+	}
+	if err = l.checkWhen(); err != nil {
+		return l, fmt.Errorf("when: %w", err)
 	}
 	if l.algorithm, err = findAlgorithm(cmp.Or(spec.Algorithm, "sha256")); err != nil {
 		return l, err
@@ -80,6 +83,21 @@ func (spec SignatureSpec) place(jwt bool) (Source, bool, error) {
 		return Source{}, false, fmt.Errorf("%q is no place of a signature: use <header>, header_json <name>.<path>, query <key>, body <path>, form <field> or form_json <field>.<path>", spec.Source)
 	}
 	return spec.Source, false, spec.Source.Check()
+}
+
+// checkWhen checks the condition of a signature line.
+func (l *signatureLine) checkWhen() error {
+	if l.when == nil {
+		return nil
+	}
+	source := l.when.Source
+	if source.Kind == SourceClaim || source.Kind == SourceSignature {
+		return fmt.Errorf("%s is not known before the signature is: use a header, the query or the body", source)
+	}
+	if source.inBody() && !l.source.inBody() {
+		return fmt.Errorf("%s is read after the body, and %s before it", source, l)
+	}
+	return source.Check()
 }
 
 // checkJWT checks a signature line whose signature is a token.

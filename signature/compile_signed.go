@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // signed compiles the templates of the signed bytes.
@@ -38,7 +39,25 @@ func (c *compiler) signed() error {
 		content.open = c.scheme.lines[0].algorithm.kind() == plainHash && !t.ends(varSecret)
 		c.scheme.signed = append(c.scheme.signed, &content)
 	}
+	findAbsent(c.scheme.signed)
 	return nil
+}
+
+// findAbsent finds the fields of a JSON body that one template signs and another does not.
+func findAbsent(signed []content) {
+	for _, content := range signed {
+		t, ok := content.(*templateContent)
+		if !ok || t.readsBody() {
+			continue
+		}
+		for _, other := range signed {
+			for _, source := range other.Reads().Sources {
+				if source.Kind == SourceBody && !t.holds(source) {
+					t.absent = addNew(t.absent, source)
+				}
+			}
+		}
+	}
 }
 
 // content is a template and what verification needs to know about it.
@@ -106,7 +125,7 @@ func (c *compiler) namedContents() ([]content, bool, error) {
 
 func checkFunctions(names []string) error {
 	for i, f := range names {
-		if _, ok := functions[f]; !ok || f == optional || f == functionJSON {
+		if _, ok := functions[f]; !ok || !slices.Contains(strings.Fields(wholeFunctionList), f) {
 			return fmt.Errorf("unknown function %q after the template: there are %s", f, wholeFunctionList)
 		}
 		if i == 0 && f != "sha256" {

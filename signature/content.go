@@ -31,6 +31,8 @@ type templateContent struct {
 	bounds *bounds
 	// fields of the body are signed without the whole of it.
 	fields []signedField
+	// absent are the fields that only the other templates of the scheme sign.
+	absent []Source
 	// query has the keys that are signed without the whole query; freeQuery means that
 	// nothing signs the whole.
 	query     []string

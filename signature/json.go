@@ -161,6 +161,13 @@ func holdsPath(outer, inner string) bool {
 	return err == nil && len(o) <= len(i) && slices.Equal(o, i[:len(o)])
 }
 
+// absentJSON reports whether nothing stands at a path, nor at another one that an app could
+// take for it. What is null is absent.
+func absentJSON(body, path string) bool {
+	_, kind := readJSON([]byte(body), path)
+	return kind == jsonMissing && uniqueJSON(body, path)
+}
+
 // uniqueJSON reports whether each key of a path is there once at most, and no other key
 // that an app could take for it.
 func uniqueJSON(body, path string) bool {

@@ -102,6 +102,8 @@ func (k *Key) signs(a algorithm, digest []byte, raw bool) ([]byte, error) {
 		r.FillBytes(out[:32])
 		s.FillBytes(out[32:])
 		return out, nil
+	case nameRSA1:
+		return k.private.Sign(nil, digest, crypto.SHA1)
 	case nameRSA256:
 		return k.private.Sign(nil, digest, crypto.SHA256)
 	case nameRSA512:

@@ -148,7 +148,7 @@ func decodeAnyBase64(text string) ([]byte, error) {
 }
 
 var keyNames = map[string]string{
-	nameEd25519: "an Ed25519", nameECDSA: "an ECDSA", nameECDSA1: "an ECDSA", nameRSA256: "an RSA", nameRSA512: "an RSA", nameRSAPSS: "an RSA",
+	nameEd25519: "an Ed25519", nameECDSA: "an ECDSA", nameECDSA1: "an ECDSA", nameRSA1: "an RSA", nameRSA256: "an RSA", nameRSA512: "an RSA", nameRSAPSS: "an RSA",
 }
 
 func (k *Key) typeName() string {
@@ -194,6 +194,8 @@ func (k *Key) verifies(a algorithm, digest, signature []byte, raw bool) bool {
 		return ecdsa.Verify(public, digest, r, s)
 	case *rsa.PublicKey:
 		switch a.String() {
+		case nameRSA1:
+			return rsa.VerifyPKCS1v15(public, crypto.SHA1, digest, signature) == nil
 		case nameRSA256:
 			return rsa.VerifyPKCS1v15(public, crypto.SHA256, digest, signature) == nil
 		case nameRSA512:

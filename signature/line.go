@@ -19,6 +19,7 @@ type signatureLine struct {
 	jwt       bool   // a signature is a whole token
 	keySet    bool   // which names a key of a set
 	keyID     Source // where the request names its key; none with jwt
+	when      *Condition
 }
 
 func (l *signatureLine) isHeader() bool { return l.source.Kind == SourceHeader }
@@ -41,6 +42,18 @@ func (l *signatureLine) String() string {
 		return "the body"
 	}
 	return l.source.String()
+}
+
+// applies reports whether a request's signature is of this kind.
+func (l *signatureLine) applies(r *Request) bool {
+	if l.when == nil {
+		return true
+	}
+	v := l.when.Source.Read(r, Parts{})
+	if l.when.Source.Kind == SourceBody && !uniqueJSON(string(r.Body), l.when.Source.Name) {
+		return false
+	}
+	return v.Text == l.when.Value && !v.Repeated && !v.Bad
 }
 
 // read returns the value at a place that is not a header.

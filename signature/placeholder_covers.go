@@ -16,6 +16,9 @@ func (ph placeholder) covers(s Source) bool {
 // holds reports whether what s reads goes into what the placeholder writes. A
 // body without a path is the whole of it.
 func (ph placeholder) holds(s Source) bool {
+	if slices.Contains(ph.funcs, functionCRC32) {
+		return false
+	}
 	switch s.Kind {
 	case SourceHeader:
 		return ph.variable == varHeader && strings.EqualFold(ph.name, s.Name)

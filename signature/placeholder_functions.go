@@ -5,7 +5,9 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"hash/crc32"
 	"slices"
+	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -20,6 +22,14 @@ const optional = "optional"
 // or list, or nothing: its braces then mark where it begins and ends.
 const functionJSON = "json"
 
+// functionLine is a function that changes nothing in a value, and says that it is of one line:
+// line breaks in the text around it then mark where it begins and ends.
+const functionLine = "line"
+
+// functionCRC32 writes the checksum of a value as a decimal number. It is no digest: anyone can
+// make another value with the same one, so it covers nothing.
+const functionCRC32 = "crc32"
+
 // functions work on the end of dst, from start on.
 var functions = map[string]func(dst []byte, start int) []byte{
 	"sha256":            appendSHA256,
@@ -30,11 +40,13 @@ var functions = map[string]func(dst []byte, start int) []byte{
 	"php_json":          phpJSON,
 	optional:            unchanged,
 	functionJSON:        unchanged,
+	functionLine:        unchanged,
+	functionCRC32:       appendCRC32,
 }
 
 const (
 	wholeFunctionList = "sha256 hex base64 lower unescape_reserved php_json"
-	functionList      = wholeFunctionList + " " + optional + " " + functionJSON
+	functionList      = wholeFunctionList + " " + optional + " " + functionJSON + " " + functionLine + " " + functionCRC32
 )
 
 func unchanged(dst []byte, _ int) []byte { return dst }
@@ -42,6 +54,10 @@ func unchanged(dst []byte, _ int) []byte { return dst }
 func appendSHA256(dst []byte, start int) []byte {
 	sum := sha256.Sum256(dst[start:])
 	return append(dst[:start], sum[:]...)
+}
+
+func appendCRC32(dst []byte, start int) []byte {
+	return strconv.AppendUint(dst[:start], uint64(crc32.ChecksumIEEE(dst[start:])), 10)
 }
 
 func appendHex(dst []byte, start int) []byte {

@@ -1,7 +1,9 @@
 package signature
 
 import (
+	"bytes"
 	"crypto/sha256"
+	"hash/crc32"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,17 +24,23 @@ type env struct {
 func (ph *placeholder) append(dst []byte, e *env) ([]byte, error) {
 	start := len(dst)
 	funcs := ph.funcs
-	if ph.variable == varBody && len(funcs) > 0 && funcs[0] == "sha256" {
-		// The usual case for large bodies: hash without a copy.
+	switch {
+	// The usual cases for large bodies: hash without a copy.
+	case ph.variable == varBody && len(funcs) > 0 && funcs[0] == "sha256":
 		sum := sha256.Sum256(e.r.Body)
 		dst, funcs = append(dst, sum[:]...), funcs[1:]
-	} else {
+	case ph.variable == varBody && len(funcs) > 0 && funcs[0] == functionCRC32:
+		dst, funcs = strconv.AppendUint(dst, uint64(crc32.ChecksumIEEE(e.r.Body)), 10), funcs[1:]
+	default:
 		var err error
 		if dst, err = ph.appendValue(dst, e); err != nil {
 			return dst, err
 		}
 		if len(dst) == start && !ph.mayBeEmpty() {
 			return dst, refuse(SignatureMalformed, "the request has no %s, which is signed", ph)
+		}
+		if slices.Contains(funcs, functionLine) && bytes.ContainsAny(dst[start:], "\r\n") {
+			return dst, refuse(SignatureMalformed, "%s has several lines", ph)
 		}
 	}
 	for _, f := range funcs {

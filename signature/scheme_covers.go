@@ -37,7 +37,16 @@ func signs(s *Scheme, source Source, trusted bool) bool {
 	if slices.ContainsFunc(s.claims, func(c *claim) bool { return !c.optional && signedBy(s, c, source, trusted) }) {
 		return true
 	}
-	return !slices.ContainsFunc(s.signed, func(c content) bool { return !signedBy(s, c, source, trusted) })
+	return !slices.ContainsFunc(s.signed, func(c content) bool { return !signedBy(s, c, source, trusted) && !mustLack(c, source) })
+}
+
+// mustLack reports whether a request that matches a template may not have what is at the
+// source, as other templates sign it: where it is there, it is signed.
+func mustLack(c content, source Source) bool {
+	t, ok := c.(*templateContent)
+	return ok && slices.ContainsFunc(t.absent, func(absent Source) bool {
+		return absent == source || source.Kind == SourceBody && source.Name != "" && holdsPath(absent.Name, source.Name)
+	})
 }
 
 // CoversBody reports whether the whole body is under the signature. Where it is
@@ -53,8 +62,8 @@ func (s *Scheme) CoversBody() bool {
 	return Holds(s, wholeBody)
 }
 
-// CoveredFields returns the parts of the body that are signed where the whole
-// is not; none where no part is. With items, they begin at the
+// CoveredFields returns the parts of the body that are signed in every request
+// where the whole is not; none where no part is. With items, they begin at the
 // element.
 func (s *Scheme) CoveredFields() []Source {
 	if s.CoversBody() {
@@ -69,7 +78,9 @@ func (s *Scheme) CoveredFields() []Source {
 			fields = addNew(fields, c.Reads().Sources...)
 		}
 	}
-	return slices.DeleteFunc(fields, func(f Source) bool { return !f.inBody() || s.spec.Items == "" && !Holds(s, f) })
+	return slices.DeleteFunc(fields, func(f Source) bool {
+		return !f.inBody() || s.spec.Items == "" && !Holds(s, f) || slices.ContainsFunc(s.signed, func(c content) bool { return mustLack(c, f) })
+	})
 }
 
 func signedBy(s *Scheme, c content, source Source, trusted bool) bool {

@@ -13,6 +13,9 @@ func (s *Scheme) Reads() Reads {
 			source.Name = strings.TrimSuffix(s.spec.Signatures[i].Header, "*")
 		}
 		reads.AddSources(source)
+		if when := s.lines[i].when; when != nil {
+			reads.AddSources(when.Source)
+		}
 	}
 	for _, stamp := range []*StampSpec{s.spec.Timestamp, s.spec.EventTime} {
 		if stamp != nil {
@@ -21,6 +24,12 @@ func (s *Scheme) Reads() Reads {
 	}
 	reads.AddSources(s.spec.KeyID)
 	reads.AddSources(s.spec.ID...)
+	if NamesKey(s) {
+		reads.AddSources(s.spec.KeyName)
+	}
+	for _, allowed := range s.spec.Allowed {
+		reads.AddSources(allowed.Source)
+	}
 	for _, c := range s.signed {
 		reads.Add(c.Reads())
 	}

@@ -18,7 +18,7 @@ func TestCompileErrors(t *testing.T) {
 		want string
 	}{
 		"algorithm":               {Spec{Signatures: signature(SignatureSpec{Algorithm: "md5"})}, `signature: unknown algorithm "md5": use sha1`},
-		"asymmetric":              {Spec{Signatures: signature(SignatureSpec{Algorithm: "rsa-sha1"})}, "signature: unknown algorithm"},
+		"asymmetric":              {Spec{Signatures: signature(SignatureSpec{Algorithm: "rsa-md5"})}, "signature: unknown algorithm"},
 		"encoding":                {Spec{Signatures: signature(SignatureSpec{Encoding: "base32"})}, `signature: unknown encoding "base32": use hex`},
 		"format":                  {Spec{Signatures: signature(SignatureSpec{Format: "sha256="})}, `signature: format "sha256=" has no {signature}`},
 		"header":                  {Spec{Signatures: []SignatureSpec{{}}}, "signature: a header name is missing"},

@@ -1,6 +1,7 @@
 package signature
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -77,13 +78,16 @@ func (sg *signer) signLines(r *Request) error {
 	for i := range sg.scheme.lines {
 		l := &sg.scheme.lines[i]
 		// Two lines for one place are two formats to read; a sender writes one.
-		if set[l.source] {
+		if set[l.source] || !l.applies(r) {
 			continue
 		}
 		set[l.source] = true
 		if err := sg.signLine(l, r); err != nil {
 			return err
 		}
+	}
+	if len(set) == 0 {
+		return errors.New("the request is of no kind that the signature lines describe")
 	}
 	return nil
 }

@@ -36,6 +36,11 @@ type Spec struct {
 	KeySet bool `json:"key_set,omitempty"`
 	// KeyID is where a request names the key that signed it. A token names its own (kid).
 	KeyID Source `json:"key_id,omitzero"`
+	// KeyName is where a request names the key that it was signed with, which is then
+	// fetched by that name: see [KeyName].
+	KeyName Source `json:"key_name,omitzero"`
+	// Allowed are signed values that have to be the user's own.
+	Allowed []Allowed `json:"allowed,omitempty"`
 	// SecretEncoding and SecretPrefix are for [NewKey]. Default: raw, none.
 	SecretEncoding string `json:"secret_encoding,omitempty"`
 	SecretPrefix   string `json:"secret_prefix,omitempty"`
@@ -51,7 +56,7 @@ type SignatureSpec struct {
 	Source Source `json:"source,omitzero"`
 	// Algorithm is sha1, sha256, sha384 or sha512, as an HMAC; plain-sha1 or
 	// plain-sha256, as a hash of a text that holds the secret; or ed25519,
-	// ecdsa-sha256, ecdsa-sha1, rsa-sha256, rsa-sha512 or rsa-pss-sha512, with a
+	// ecdsa-sha256, ecdsa-sha1, rsa-sha1, rsa-sha256, rsa-sha512 or rsa-pss-sha512, with a
 	// public key. Default: sha256.
 	Algorithm string `json:"algorithm,omitempty"`
 	// Encoding is hex, base64, base64url or base64hex. Default: hex. A token
@@ -61,6 +66,14 @@ type SignatureSpec struct {
 	Format string `json:"format,omitempty"`
 	// Split holds the separator of the items, or of groups and items.
 	Split []string `json:"split,omitempty"`
+	// When is what a request has to be for its signature to be of this kind.
+	When *Condition `json:"when,omitempty"`
+}
+
+// Condition is a value that a request has to have.
+type Condition struct {
+	Source Source `json:"source"`
+	Value  string `json:"value"`
 }
 
 // StampSpec is where a time is and how it is written.

@@ -37,8 +37,9 @@ type piece struct {
 // signed, where no sender does this.
 //
 // Functions follow a bar: {body|sha256|hex}. There are sha256, hex, base64,
-// lower, unescape_reserved, php_json and optional. What is missing in a
-// request is an error when the template is written, unless it is optional.
+// lower, unescape_reserved, php_json, crc32, and those that change nothing: optional, json and
+// line. What is missing in a request is an error when the template is written, unless it is
+// optional.
 func ParseTemplate(text string) (*Template, error) {
 	t, err := ParseSigned(text)
 	if err == nil && t.uses(varSecret) {

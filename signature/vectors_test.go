@@ -25,12 +25,13 @@ type vectorFile struct {
 
 type vectorScheme struct {
 	Signatures []struct {
-		Header    string   `yaml:"header"`
-		Source    Source   `yaml:"source"`
-		Algorithm string   `yaml:"algorithm"`
-		Encoding  string   `yaml:"encoding"`
-		Format    string   `yaml:"format"`
-		Split     []string `yaml:"split"`
+		Header    string     `yaml:"header"`
+		Source    Source     `yaml:"source"`
+		Algorithm string     `yaml:"algorithm"`
+		Encoding  string     `yaml:"encoding"`
+		Format    string     `yaml:"format"`
+		Split     []string   `yaml:"split"`
+		When      *Condition `yaml:"when"`
 	} `yaml:"signatures"`
 	Signed    []string `yaml:"signed"`
 	Functions []string `yaml:"signed_functions"`

@@ -61,6 +61,12 @@ func lineNames(lines []signatureLine) string {
 
 func (rd *reader) readLine(in *Inspection) error {
 	l := rd.l
+	if !l.applies(rd.r) {
+		if rd.malformed == nil && l.read(rd.r).Found {
+			rd.malformed = refuse(SignatureMalformed, "%s is there, and of no kind that the signature lines describe", l)
+		}
+		return nil
+	}
 	switch {
 	case !l.isHeader():
 		v := l.read(rd.r)

@@ -14,9 +14,18 @@ func checkMatched(s *Scheme, c content, r *Request, p *Parts) error {
 	if err := checkClaims(s.claims, r, p); err != nil {
 		return err
 	}
+	if err := checkAllowed(s.spec.Allowed, r, p); err != nil {
+		return err
+	}
+	if _, err := readOneName(s.spec.KeyName, r); err != nil {
+		return err
+	}
 	var fields []signedField
 	if t, ok := c.(*templateContent); ok {
 		if err := t.checkBounds(r, p); err != nil {
+			return err
+		}
+		if err := checkAbsent(t.absent, r); err != nil {
 			return err
 		}
 		fields = t.fields
@@ -83,6 +92,17 @@ func checkQuery(t *templateContent, r *Request) error {
 		field := fieldOf(r, f.Source)
 		if f.Kind != SourceBody && (!ok || slices.ContainsFunc(names, func(name string) bool { return alikeFields(name, field) })) {
 			return refuse(SignatureMalformed, "%s is signed, and the query has the field too", f)
+		}
+	}
+	return nil
+}
+
+// checkAbsent requires that fields are not there which the sender signs where it sends them:
+// what matched does not sign them, so anyone could have added them.
+func checkAbsent(fields []Source, r *Request) error {
+	for _, f := range fields {
+		if !absentJSON(string(r.Body), f.Name) {
+			return refuse(SignatureMalformed, "%s is there, and what is signed does not hold it", f)
 		}
 	}
 	return nil

@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/webhookguard/caddy-webhook-guard/config"
@@ -65,6 +66,9 @@ func TestNoEventOfAnEntryIsAnsweredAsACheck(t *testing.T) {
 					}
 					if check.Challenge.Kind == signature.SourceHeader {
 						putUnsigned(&r, check.Challenge, "a1b2")
+					}
+					if parsed.Kind == "aws-sns" && strings.HasSuffix(g.name, "-confirmation") {
+						continue // it is a check that its sender has signed
 					}
 					j := g.sender.Begin(r, Fixed{g.secrets, "scope"}, g.now)
 					if j.Head() != nil || j.Authenticate(r.Body) != nil {

@@ -28,6 +28,13 @@ type Reply struct {
 	Body        string
 	Header      string // the name of another header, and its value
 	Value       string
+
+	// Confirm is a URL that is to be called first, and that has to answer with 200; ""
+	// where there is none. It holds a token, so it is not for logs.
+	Confirm string
+
+	// Warning is what somebody should know of the check; "" where there is nothing.
+	Warning string
 }
 
 // NewHandshake makes a handshake ready for use. argument is what the kind's line adds,
@@ -182,9 +189,16 @@ func (h *Handshake) reply(j *Judgement, check int, challenge string, proven bool
 			return nil, Refuse(SecretUnavailable, "signing the answer to the sender's check: %w", err)
 		}
 	}
+	confirm, refused := confirmation(h.Checks[check], &j.signed)
+	if refused != nil {
+		return nil, refused
+	}
 	reply := h.Checks[check].Reply
 	fill := strings.NewReplacer("{challenge}", challenge, "{mac}", mac, "{argument}", h.argument).Replace
-	return &Reply{Status: reply.Status, ContentType: reply.Type, Body: fill(reply.Body), Header: reply.Header, Value: fill(reply.Value)}, nil
+	return &Reply{
+		Status: reply.Status, ContentType: reply.Type, Body: fill(reply.Body), Header: reply.Header, Value: fill(reply.Value),
+		Confirm: confirm, Warning: h.Checks[check].Warning,
+	}, nil
 }
 
 var errNoKey = errors.New("no secret is in force to answer the sender's check with")

@@ -28,6 +28,15 @@ type KeyFinder interface {
 	FindKeys(named bool) ([]signature.Secret, *Refusal)
 }
 
+// KeyNamer is a [Tenant] whose keys are fetched one by one: each request names its own.
+type KeyNamer interface {
+	// NamesKeys is false where the keys are known beforehand all the same.
+	NamesKeys() bool
+
+	// NamedKeys are the keys of a name that is in a request, which nothing has proved yet.
+	NamedKeys(name string) ([]signature.Secret, *Refusal)
+}
+
 // Fixed is a tenant whose secrets and scope are known beforehand.
 type Fixed struct {
 	Keys      []signature.Secret
@@ -106,9 +115,31 @@ func (j *Judgement) inspect() (err error) {
 // lookUpSecrets asks for the secrets as late as that can be done: a request without a
 // signature costs nothing.
 func (j *Judgement) lookUpSecrets() (refused *Refusal) {
-	if j.secrets == nil {
+	if j.secrets == nil && !j.namesKey() {
 		j.secrets, refused = j.tenant.Secrets()
 	}
+	return refused
+}
+
+// namesKey reports whether the key is fetched by the name that the request gives.
+func (j *Judgement) namesKey() bool {
+	if !signature.NamesKey(j.sender.Rules.Scheme) {
+		return false
+	}
+	namer, ok := j.tenant.(KeyNamer)
+	return ok && namer.NamesKeys()
+}
+
+// lookUpNamed asks for the key that the request names, once the body is there.
+func (j *Judgement) lookUpNamed() (refused *Refusal) {
+	if !j.namesKey() {
+		return nil
+	}
+	name, err := signature.KeyName(j.sender.Rules.Scheme, &j.inspection, &j.signed, j.sender.Rules.Window, j.now)
+	if err != nil {
+		return refuseVerdict(err)
+	}
+	j.secrets, refused = j.tenant.(KeyNamer).NamedKeys(name)
 	return refused
 }
 
@@ -136,6 +167,9 @@ func (j *Judgement) Authenticate(data []byte) *Refusal {
 	matched := j.verdict.Secret // by the token
 	var err error
 	if scheme.Signed() {
+		if refused := j.lookUpNamed(); refused != nil {
+			return refused
+		}
 		j.verdict, err = scheme.Authenticate(&j.inspection, &j.signed, j.secrets, window, j.now)
 		found, refused := j.findKeys(err)
 		if refused != nil {

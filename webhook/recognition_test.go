@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/url"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -71,13 +72,20 @@ func unsignedParts(rules *config.Resolved) []signature.Source {
 	reads := rules.Reads()
 	return slices.DeleteFunc(reads.Sources, func(part signature.Source) bool {
 		scheme := rules.Scheme
-		return signature.Holds(scheme, part) || isSignature(scheme, part) || scheme.Spec().Timestamp != nil && scheme.Spec().Timestamp.Source == part
+		return signature.Holds(scheme, part) || isSignature(scheme, part) || signsBySum(scheme, part) || scheme.Spec().Timestamp != nil && scheme.Spec().Timestamp.Source == part
 	})
 }
 
+// signsBySum reports whether a part is under a checksum: it is not signed, but changing it
+// takes more than writing something else.
+func signsBySum(scheme *signature.Scheme, part signature.Source) bool {
+	return part.Kind == signature.SourceBody && strings.Contains(strings.Join(scheme.Spec().Signed, ""), "{body|crc32}")
+}
+
+// isSignature reports whether a part is the signature, or says of which kind it is.
 func isSignature(scheme *signature.Scheme, part signature.Source) bool {
 	return slices.ContainsFunc(scheme.Spec().Signatures, func(line signature.SignatureSpec) bool {
-		return line.Source == part || part.Kind == signature.SourceHeader && line.Header == part.Name
+		return line.Source == part || line.When != nil && line.When.Source == part || part.Kind == signature.SourceHeader && line.Header == part.Name
 	})
 }
 

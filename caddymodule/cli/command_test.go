@@ -75,7 +75,7 @@ func resolved(t *testing.T, provider string) *config.Resolved {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p = config.Provider{Param: paramsOf(provider)}.Over(p)
+	p = config.Provider{Param: paramsOf(provider)}.Over(p).WithoutOpenAllows()
 	rules, err := p.Resolve()
 	if err != nil {
 		t.Fatal(err)
@@ -122,6 +122,8 @@ func paramsOf(provider string) map[string]string {
 	switch provider {
 	case "tiktok-shop":
 		return map[string]string{"app_key": "k1"}
+	case "paypal":
+		return map[string]string{"webhook_id": "4JH86294D6297924G"}
 	case "google-pubsub":
 		return map[string]string{"audience": "https://hooks.example.com/push", "service_account": "pusher@project.iam.gserviceaccount.com"}
 	}

@@ -28,7 +28,7 @@ type judging struct {
 
 func newJudging(t *testing.T, provider string) *judging {
 	t.Helper()
-	p := config.Provider{Param: paramsOf(provider)}.Over(config.Builtin()[provider])
+	p := config.Provider{Param: paramsOf(provider)}.Over(config.Builtin()[provider]).WithoutOpenAllows()
 	sender, err := webhook.New(provider, p)
 	if err != nil {
 		t.Fatal(err)

@@ -45,6 +45,7 @@ func (o *signerFlags) messenger(name string, stdin io.Reader) (*messenger, error
 		maps.Copy(params, o.sender.params)
 	}
 	subject.provider.Param = params
+	subject.provider = subject.provider.WithoutOpenAllows()
 	if err := resolvePublicURL(&subject.provider); err != nil {
 		return nil, err
 	}

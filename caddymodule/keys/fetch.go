@@ -9,6 +9,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -26,26 +27,24 @@ const (
 	defaultFresh = time.Hour
 )
 
-// fetcher gets documents over HTTP. It goes through the proxy that the environment names
-// (HTTPS_PROXY, NO_PROXY).
-type fetcher struct{ client *http.Client }
+// Fetch gets the document of a [Source], and says how long it may be kept.
+type Fetch func(ctx context.Context) (document []byte, lifetime time.Duration, err error)
 
-func newFetcher(ca string) (fetcher, error) {
-	secure := &tls.Config{MinVersion: tls.VersionTLS12}
-	if ca != "" {
-		pem, err := os.ReadFile(ca)
-		if err != nil {
-			return fetcher{}, fmt.Errorf("ca: %w", err)
-		}
-		secure.RootCAs = x509.NewCertPool()
-		if !secure.RootCAs.AppendCertsFromPEM(pem) {
-			return fetcher{}, fmt.Errorf("ca: %s holds no certificate in PEM", ca)
-		}
+// Client gets documents over HTTP. It goes through the proxy that the environment names
+// (HTTPS_PROXY, NO_PROXY). Redirects are not followed.
+type Client struct{ client *http.Client }
+
+// NewClient makes a client. ca is a file with the certificates that vouch for servers; empty:
+// the system's.
+func NewClient(ca string) (*Client, error) {
+	roots, err := ReadRoots(ca)
+	if err != nil {
+		return nil, fmt.Errorf("ca: %w", err)
 	}
-	return fetcher{&http.Client{
+	return &Client{&http.Client{
 		Transport: &http.Transport{
 			Proxy:                  http.ProxyFromEnvironment,
-			TLSClientConfig:        secure,
+			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
 			ForceAttemptHTTP2:      true,
 			DisableKeepAlives:      true, // hours pass between two fetches
 			MaxResponseHeaderBytes: 64 << 10,
@@ -55,15 +54,59 @@ func newFetcher(ca string) (fetcher, error) {
 	}}, nil
 }
 
-// fetch gets a document and says how long it may be kept.
-func (f fetcher) fetch(ctx context.Context, url string) (document []byte, lifetime time.Duration, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return nil, 0, err
+// ReadRoots reads the authorities in a file of PEM. It is nil, for the system's, where there
+// is no file.
+func ReadRoots(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
 	}
-	req.Header.Set("Accept", "application/jwk-set+json, application/json")
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s holds no certificate in PEM", file)
+	}
+	return roots, nil
+}
+
+// JSON fetches a document that is JSON.
+func (c *Client) JSON(address string) Fetch {
+	return func(ctx context.Context) ([]byte, time.Duration, error) {
+		req, err := newRequest(ctx, address, "application/jwk-set+json, application/json")
+		if err != nil {
+			return nil, 0, err
+		}
+		return c.Do(req, isJSON)
+	}
+}
+
+func newRequest(ctx context.Context, address, accept string) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept", accept)
+	return req, nil
+}
+
+// StatusError is an answer that holds no document.
+type StatusError int
+
+func (s StatusError) Error() string { return fmt.Sprintf("the answer has the status %d", int(s)) }
+
+// gone reports whether an answer says that there is no such document.
+func gone(err error) bool {
+	var status StatusError
+	return errors.As(err, &status) && (status == http.StatusNotFound || status == http.StatusGone)
+}
+
+// Do sends a request and reads the document in the answer. isWanted judges its Content-Type,
+// and returns what is wrong with it.
+func (c *Client) Do(req *http.Request, isWanted func(contentType string) error) (document []byte, lifetime time.Duration, err error) {
 	req.Header.Set("User-Agent", "caddy-webhook-guard")
-	resp, err := f.client.Do(req)
+	resp, err := c.client.Do(req)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -72,9 +115,10 @@ func (f fetcher) fetch(ctx context.Context, url string) (document []byte, lifeti
 	case resp.StatusCode >= 300 && resp.StatusCode < 400:
 		return nil, 0, fmt.Errorf("the answer is a redirect (%d), and none is followed: write the URL that holds the keys", resp.StatusCode)
 	case resp.StatusCode != http.StatusOK:
-		return nil, 0, fmt.Errorf("the answer has the status %d", resp.StatusCode)
-	case !isJSON(resp.Header.Get("Content-Type")):
-		return nil, 0, errors.New("the answer is not JSON, as its Content-Type says")
+		return nil, 0, StatusError(resp.StatusCode)
+	}
+	if err := isWanted(resp.Header.Get("Content-Type")); err != nil {
+		return nil, 0, err
 	}
 	document, err = io.ReadAll(io.LimitReader(resp.Body, maxDocument+1))
 	switch {
@@ -86,9 +130,12 @@ func (f fetcher) fetch(ctx context.Context, url string) (document []byte, lifeti
 	return document, lifetimeOf(resp.Header), nil
 }
 
-func isJSON(contentType string) bool {
+func isJSON(contentType string) error {
 	mediaType, _, err := mime.ParseMediaType(contentType)
-	return err == nil && (mediaType == "application/json" || mediaType == "text/json" || strings.HasSuffix(mediaType, "+json"))
+	if err == nil && (mediaType == "application/json" || mediaType == "text/json" || strings.HasSuffix(mediaType, "+json")) {
+		return nil
+	}
+	return errors.New("the answer is not JSON, as its Content-Type says")
 }
 
 // lifetimeOf reads how long an answer may be kept (RFC 9111 section 4.2), within bounds.
@@ -114,4 +161,18 @@ func lifetimeOf(header http.Header) time.Duration {
 		lifetime -= time.Duration(age) * time.Second
 	}
 	return min(max(lifetime, minFresh), maxFresh)
+}
+
+// Call sends a request whose answer has nothing to read, and has to be 200. Its errors do not
+// hold the URL, which may hold a token.
+func (c *Client) Call(ctx context.Context, address string) error {
+	req, err := newRequest(ctx, address, "*/*")
+	if err != nil {
+		return errors.New("the URL cannot be called")
+	}
+	_, _, err = c.Do(req, func(string) error { return nil })
+	if failed := (*url.Error)(nil); errors.As(err, &failed) {
+		return failed.Err
+	}
+	return err
 }

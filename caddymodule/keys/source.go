@@ -33,10 +33,11 @@ const (
 // of a key that they did not hold.
 var ErrJustLooked = errors.New("they were fetched for an unknown key less than a minute ago, and are again after that minute")
 
-// Source is the set of keys at one URL. It is safe for concurrent use.
+// Source is a set of keys that are fetched together, such as those at one URL. It is safe for
+// concurrent use.
 type Source struct {
-	url    string
-	client fetcher
+	title  string
+	fetch  Fetch
 	store  Store
 	parse  func(document []byte) ([]signature.Secret, error)
 	logger *zap.Logger
@@ -74,24 +75,20 @@ type flight struct {
 
 // Options are what a Source is made of.
 type Options struct {
-	URL string
-	// CA is a file with the certificates that vouch for the server; empty: the system's.
-	CA     string
+	// Title identifies the keys in logs and in the store: their URL.
+	Title  string
+	Fetch  Fetch
 	Store  Store // nil: none
 	Parse  func(document []byte) ([]signature.Secret, error)
 	Logger *zap.Logger
 }
 
 // New makes a Source. It fetches nothing.
-func New(o Options) (*Source, error) {
-	client, err := newFetcher(o.CA)
-	if err != nil {
-		return nil, err
-	}
+func New(o Options) *Source {
 	return &Source{
-		url: o.URL, client: client, store: o.Store, parse: o.Parse,
-		logger: o.Logger.With(zap.String("keys", o.URL)), now: time.Now, wait: waitFor,
-	}, nil
+		title: o.Title, fetch: o.Fetch, store: o.Store, parse: o.Parse,
+		logger: o.Logger.With(zap.String("keys", o.Title)), now: time.Now, wait: waitFor,
+	}
 }
 
 // Start begins to fetch the keys, in the background. ctx ends all fetches.
@@ -164,7 +161,7 @@ func (s *Source) look() (*flight, error) {
 	return s.begin(), nil
 }
 
-func (s *Source) unavailable(err error) error { return fmt.Errorf("the keys at %s: %w", s.url, err) }
+func (s *Source) unavailable(err error) error { return fmt.Errorf("the keys at %s: %w", s.title, err) }
 
 // await waits for a fetch, but not for long.
 func (s *Source) await(f *flight) error {
@@ -204,12 +201,17 @@ func (s *Source) end(f *flight) {
 	defer s.mu.Unlock()
 	before := s.err
 	s.flight, s.err, s.retryAt = nil, f.err, time.Time{}
-	if f.err != nil {
+	unknown := errors.Is(f.err, ErrUnknownKey)
+	switch {
+	case unknown:
+		s.retryAt = s.now().Add(lookEvery)
+	case f.err != nil:
 		s.retryAt = s.now().Add(retryEvery)
 	}
 	close(f.done)
 	switch {
 	case errors.Is(f.err, context.Canceled): // the configuration is gone
+	case unknown: // anyone can make names up
 	case f.err != nil && (before == nil || before.Error() != f.err.Error()):
 		message := "the sender's keys cannot be fetched: requests are answered with 503 until they can"
 		if s.held.Load() != nil {
@@ -231,7 +233,11 @@ func (s *Source) refresh(ctx context.Context) error {
 			return nil
 		}
 	}
-	document, lifetime, err := s.client.fetch(ctx, s.url)
+	document, lifetime, err := s.fetch(ctx)
+	if errors.Is(err, ErrUnknownKey) && s.held.Swap(nil) != nil {
+		s.logger.Warn("the sender has withdrawn a key")
+		s.forget(ctx)
+	}
 	if err != nil {
 		return err
 	}
@@ -241,6 +247,11 @@ func (s *Source) refresh(ctx context.Context) error {
 	}
 	now := s.now()
 	fetched := &set{keys: keys, fetched: now, until: now.Add(lifetime)}
+	for _, key := range keys { // a certificate's key is not in force for longer
+		if !key.Until.IsZero() && key.Until.Before(fetched.until) {
+			fetched.until = key.Until
+		}
+	}
 	s.held.Store(fetched)
 	s.remember(ctx, document, fetched)
 	return nil

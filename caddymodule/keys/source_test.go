@@ -80,6 +80,11 @@ func (m *memory) Load(_ context.Context, key string) ([]byte, error) {
 	return nil, fs.ErrNotExist
 }
 
+func (m *memory) Delete(_ context.Context, key string) error {
+	m.values.Delete(key)
+	return nil
+}
+
 func (m *memory) Store(_ context.Context, key string, value []byte) error {
 	m.values.Store(key, value)
 	return nil
@@ -96,10 +101,11 @@ func parseText(document []byte) ([]signature.Secret, error) {
 func newSource(t *testing.T, url string, store Store) (*Source, *clock, *observer.ObservedLogs) {
 	t.Helper()
 	core, logs := observer.New(zap.InfoLevel)
-	s, err := New(Options{URL: url, Store: store, Parse: parseText, Logger: zap.New(core)})
+	client, err := NewClient("")
 	if err != nil {
 		t.Fatal(err)
 	}
+	s := New(Options{Title: url, Fetch: client.JSON(url), Store: store, Parse: parseText, Logger: zap.New(core)})
 	c := &clock{at: time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)}
 	s.now = c.now
 	return s, c, logs
@@ -344,7 +350,7 @@ func TestTheAuthoritysFileIsChecked(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, file := range []string{empty, empty + ".missing"} {
-		if _, err := New(Options{URL: "https://keys.example", CA: file, Parse: parseText, Logger: zap.NewNop()}); err == nil || !strings.HasPrefix(err.Error(), "ca: ") {
+		if _, err := NewClient(file); err == nil || !strings.HasPrefix(err.Error(), "ca: ") {
 			t.Errorf("%s: %v", file, err)
 		}
 	}

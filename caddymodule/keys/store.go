@@ -16,18 +16,19 @@ import (
 type Store interface {
 	Load(ctx context.Context, key string) ([]byte, error)
 	Store(ctx context.Context, key string, value []byte) error
+	Delete(ctx context.Context, key string) error
 }
 
-// record is what is stored of one URL.
+// record is what is stored of one source.
 type record struct {
-	URL      string    `json:"url"`
+	Title    string    `json:"url"` // its URL, as a rule
 	Fetched  time.Time `json:"fetched"`
 	Until    time.Time `json:"until"`
 	Document string    `json:"document"`
 }
 
 func (s *Source) storedAs() string {
-	sum := sha256.Sum256([]byte(s.url))
+	sum := sha256.Sum256([]byte(s.title))
 	return "webhook_guard/keys/" + hex.EncodeToString(sum[:16]) + ".json"
 }
 
@@ -44,7 +45,7 @@ func (s *Source) recall(ctx context.Context) {
 	if err == nil {
 		err = json.Unmarshal(text, &kept)
 	}
-	if err == nil && kept.URL != s.url {
+	if err == nil && kept.Title != s.title {
 		err = errors.New("it is of another URL")
 	}
 	var held set
@@ -68,11 +69,24 @@ func (s *Source) remember(ctx context.Context, document []byte, fetched *set) {
 	if s.store == nil {
 		return
 	}
-	text, err := json.Marshal(record{URL: s.url, Fetched: fetched.fetched, Until: fetched.until, Document: string(document)})
+	text, err := json.Marshal(record{Title: s.title, Fetched: fetched.fetched, Until: fetched.until, Document: string(document)})
 	if err == nil {
 		err = s.store.Store(ctx, s.storedAs(), text)
 	}
 	if err != nil {
 		s.logger.Warn("the sender's keys cannot be kept for the next start", zap.Error(err))
+	}
+}
+
+// forget deletes what was kept for the next process.
+func (s *Source) forget(ctx context.Context) {
+	if s.store == nil {
+		return
+	}
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	if err := s.store.Delete(ctx, s.storedAs()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		s.logger.Warn("a key that was kept cannot be deleted", zap.Error(err))
 	}
 }

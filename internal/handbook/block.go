@@ -1,6 +1,7 @@
 package handbook
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/webhookguard/caddy-webhook-guard/config"
@@ -30,6 +31,9 @@ func Block(name string) (string, error) {
 	out.WriteString(entry.Comment())
 	out.WriteString("provider " + name + customSuffix + " {\n")
 	for line := range strings.Lines(lines) {
+		if source, ok := strings.CutPrefix(strings.TrimSpace(line), "allow "); ok && slices.Contains(entry.Allow, source) {
+			line = "# Yours, in place of this:\n\t" + allowLine(source) + "\n"
+		}
 		out.WriteString("\t" + line)
 	}
 	for _, param := range entry.Params {
@@ -37,6 +41,11 @@ func Block(name string) (string, error) {
 	}
 	out.WriteString("}\n")
 	return out.String(), nil
+}
+
+// allowLine is a line for values that only the user knows.
+func allowLine(source string) string {
+	return "allow " + source + " <" + source[strings.LastIndexByte(source, ' ')+1:] + ">"
 }
 
 // Comment says in lines of comments what is a retry, what is a replay and what stays open.
@@ -62,6 +71,9 @@ func Site(e Entry) string {
 	}
 	for _, param := range e.Params {
 		lines = append(lines, "param "+param+" <"+param+">")
+	}
+	for _, source := range e.Allow {
+		lines = append(lines, allowLine(source))
 	}
 	if len(lines) == 0 {
 		return "webhook_guard " + e.Name + "\n"

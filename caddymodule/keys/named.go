@@ -1,0 +1,136 @@
+package keys
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/time/rate"
+
+	"github.com/webhookguard/caddy-webhook-guard/signature"
+)
+
+const (
+	// maxNamed is how many keys are kept. Senders use one or two at a time.
+	maxNamed = 64
+	// Anyone can make names of keys up. So many unknown ones are looked for at once, and
+	// then one more each time that this has passed.
+	newAtOnce = 20
+	newEvery  = 3 * time.Second
+)
+
+// ErrUnknownKey means that the publisher has no key of this name.
+var ErrUnknownKey = errors.New("the sender has published no key of this name")
+
+// errExpired means that the certificate of a key that is kept is not valid any more.
+var errExpired = errors.New("the certificate has expired, and no other could be fetched")
+
+// errTooManyNew means that too many unknown keys were asked for.
+var errTooManyNew = errors.New("too many keys were asked for that are not known yet: it is looked for with one of the next requests")
+
+// Named are keys that are fetched one by one, by the name that a request gives. It is safe
+// for concurrent use.
+type Named struct {
+	options NamedOptions
+	now     func() time.Time
+
+	mu    sync.Mutex
+	ctx   context.Context // of fetches; nil until Start
+	known map[string]*namedSource
+	room  *rate.Limiter // of unknown names
+}
+
+// namedSource is the source of one key.
+type namedSource struct {
+	*Source
+	used time.Time
+}
+
+// NamedOptions are what Named is made of.
+type NamedOptions struct {
+	// Title identifies the publisher in logs and in the store, unless the names do: a URL.
+	Title string
+	// Fetch gets the document of one key. A name that comes from a request has to be
+	// checked before: whoever asks for a key does so.
+	Fetch func(name string) Fetch
+	// Parse makes the key of its document.
+	Parse  func(name string, document []byte) ([]signature.Secret, error)
+	Store  Store // nil: none
+	Logger *zap.Logger
+}
+
+// NewNamed makes a Named. It fetches nothing.
+func NewNamed(o NamedOptions) *Named {
+	return &Named{options: o, now: time.Now, known: make(map[string]*namedSource), room: rate.NewLimiter(rate.Every(newEvery), newAtOnce)}
+}
+
+// Start sets the context of fetches. It fetches nothing: no name is known yet.
+func (n *Named) Start(ctx context.Context) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.ctx = ctx
+}
+
+// Keys are the keys of this name. The error is [ErrUnknownKey] where the publisher says that
+// it has none; any other means that they may be had later.
+func (n *Named) Keys(name string) ([]signature.Secret, error) {
+	source, err := n.source(name)
+	if err != nil {
+		return nil, err
+	}
+	found, err := source.Keys()
+	if err == nil && !slices.ContainsFunc(found, func(key signature.Secret) bool { return key.InForce(n.now()) }) {
+		return nil, source.unavailable(errExpired)
+	}
+	return found, err
+}
+
+// source is the source of a key, which is made where the name is new.
+func (n *Named) source(name string) (*Source, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	now := n.now()
+	if known, ok := n.known[name]; ok {
+		known.used = now
+		return known.Source, nil
+	}
+	if !n.room.AllowN(now, 1) {
+		return nil, errTooManyNew
+	}
+	if len(n.known) >= maxNamed {
+		n.dropOne()
+	}
+	source := New(Options{
+		Title: strings.TrimSpace(n.options.Title + " " + name), Fetch: n.options.Fetch(name), Store: n.options.Store, Logger: n.options.Logger,
+		Parse: func(document []byte) ([]signature.Secret, error) { return n.options.Parse(name, document) },
+	})
+	source.now, source.ctx = n.now, n.ctx
+	n.known[name] = &namedSource{source, now}
+	return source, nil
+}
+
+// dropOne makes room for another key: of those without any, else of all, it drops the one
+// that was used least recently. The caller holds the mutex.
+func (n *Named) dropOne() {
+	var least string
+	for name, source := range n.known {
+		other, ok := n.known[least]
+		if !ok {
+			least = name
+			continue
+		}
+		empty, otherEmpty := source.held.Load() == nil, other.held.Load() == nil
+		if empty != otherEmpty && empty || empty == otherEmpty && source.used.Before(other.used) {
+			least = name
+		}
+	}
+	dropped := n.known[least]
+	delete(n.known, least)
+	if dropped.held.Load() != nil {
+		go dropped.forget(n.ctx)
+	}
+}
