@@ -10,10 +10,10 @@ import (
 )
 
 // byLane returns the keys of each lane, in their order.
-func (q *queue) byLane(keys []inbox.Key) [][]any {
-	lanes := make([][]any, len(q.due))
+func (l *lanes) byLane(keys []inbox.Key) [][]any {
+	lanes := make([][]any, len(l.due))
 	for _, k := range keys {
-		lane := q.laneOf(k)
+		lane := l.of(k)
 		lanes[lane] = append(lanes[lane], k.String())
 	}
 	return lanes
@@ -94,8 +94,8 @@ func (q *queue) set(ctx context.Context, what string, value int64) error {
 }
 
 // control sets what the first lane knows for all of them.
-func (q *queue) control(ctx context.Context, what string, value int64) error {
-	return q.s.run(ctx, controlScript, q.due[0], what, value).Err()
+func (l *lanes) control(ctx context.Context, what string, value int64) error {
+	return l.s.run(ctx, controlScript, l.due[0], what, value).Err()
 }
 
 // lists are those that a walk goes through, one after the other.
@@ -184,12 +184,12 @@ func (c cursor) String() string {
 	return base64.RawURLEncoding.EncodeToString(append(b, c.key[:]...))
 }
 
-func (q *queue) readCursor(text string) (c cursor, err error) {
+func (l *lanes) readCursor(text string) (c cursor, err error) {
 	if text == "" {
 		return c, nil
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err != nil || len(b) != 1+8+len(c.key) || int(b[0]) >= len(lists)*len(q.due) {
+	if err != nil || len(b) != 1+8+len(c.key) || int(b[0]) >= len(lists)*len(l.due) {
 		return c, inbox.ErrCursor
 	}
 	return cursor{place: int(b[0]), at: int64(binary.BigEndian.Uint64(b[1:])), key: inbox.Key(b[9:])}, nil

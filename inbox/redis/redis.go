@@ -72,7 +72,7 @@ func (s *Store) Queue(name string, o inbox.Options) (inbox.Queue, error) {
 	if err := inbox.CheckName(name); err != nil {
 		return nil, err
 	}
-	q := &queue{s: s, name: name, o: o}
+	q := &queue{lanes: lanes{s: s, o: o}, names: registration{s: s, name: name}}
 	for lane := range s.lanes {
 		q.due = append(q.due, fmt.Sprintf("{%sinbox/%s/%d}due", s.prefix, name, lane))
 	}
@@ -169,47 +169,58 @@ func (s *Store) run(ctx context.Context, sc *redis.Script, due string, args ...a
 
 // queue is one inbox.
 type queue struct {
-	s    *Store
-	name string
-	o    inbox.Options
-	due  []string // the first key of each lane
+	lanes
+	names registration
+}
 
-	mu    sync.Mutex
-	named time.Time // when the name was last added to those of the store
+// lanes are the parts of an inbox, and what is done in each of them.
+type lanes struct {
+	s   *Store
+	o   inbox.Options
+	due []string // the first key of each lane
 }
 
 // lane returns the first key of the lane of an event.
-func (q *queue) lane(k inbox.Key) string { return q.due[q.laneOf(k)] }
+func (l *lanes) lane(k inbox.Key) string { return l.due[l.of(k)] }
 
-func (q *queue) laneOf(k inbox.Key) int { return int(k[0]) % len(q.due) }
+func (l *lanes) of(k inbox.Key) int { return int(k[0]) % len(l.due) }
 
 // limits are the options' limits of one lane.
-func (q *queue) limits() (events, bytes int64) {
+func (l *lanes) limits() (events, bytes int64) {
 	share := func(limit int64) int64 {
 		if limit == 0 {
 			return 0
 		}
-		return max(1, limit/int64(len(q.due)))
+		return max(1, limit/int64(len(l.due)))
 	}
-	return share(q.o.MaxEvents), share(q.o.MaxBytes)
+	return share(l.o.MaxEvents), share(l.o.MaxBytes)
 }
 
-// register adds the name to those of the store, now and then, so that it is there before
-// its first event and comes back where a server has lost it.
-func (q *queue) register(ctx context.Context) error {
+// registration adds an inbox's name to those of the store.
+type registration struct {
+	s    *Store
+	name string
+
+	mu   sync.Mutex
+	last time.Time
+}
+
+// renew adds the name now and then, so that it is there before the first event and comes
+// back where a server has lost it.
+func (r *registration) renew(ctx context.Context) error {
 	const every = time.Minute
-	q.mu.Lock()
-	fresh := !q.named.IsZero() && time.Since(q.named) < every
-	q.mu.Unlock()
+	r.mu.Lock()
+	fresh := !r.last.IsZero() && time.Since(r.last) < every
+	r.mu.Unlock()
 	if fresh {
 		return nil
 	}
-	if err := q.s.client.SAdd(ctx, q.s.names(), q.name).Err(); err != nil {
-		return q.s.failure(err)
+	if err := r.s.client.SAdd(ctx, r.s.names(), r.name).Err(); err != nil {
+		return r.s.failure(err)
 	}
-	q.mu.Lock()
-	q.named = time.Now()
-	q.mu.Unlock()
+	r.mu.Lock()
+	r.last = time.Now()
+	r.mu.Unlock()
 	return nil
 }
 

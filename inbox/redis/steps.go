@@ -18,7 +18,7 @@ func (q *queue) Put(ctx context.Context, ev inbox.Event) (inbox.Answer, error) {
 		return 0, err
 	}
 	defer cancel()
-	if err := q.register(ctx); err != nil {
+	if err := q.names.renew(ctx); err != nil {
 		return 0, err
 	}
 	return q.accept(ctx, ev)
@@ -37,9 +37,9 @@ func (q *queue) Revive(ctx context.Context, k inbox.Key) (inbox.Answer, error) {
 	return q.accept(ctx, inbox.Event{Key: k})
 }
 
-func (q *queue) accept(ctx context.Context, ev inbox.Event) (inbox.Answer, error) {
-	events, bytes := q.limits()
-	n, err := q.s.run(ctx, acceptScript, q.lane(ev.Key), ev.Key.String(), ev.Envelope, events, bytes, ev.Scope, ev.ID, ev.Type).Int()
+func (l *lanes) accept(ctx context.Context, ev inbox.Event) (inbox.Answer, error) {
+	events, bytes := l.limits()
+	n, err := l.s.run(ctx, acceptScript, l.lane(ev.Key), ev.Key.String(), ev.Envelope, events, bytes, ev.Scope, ev.ID, ev.Type).Int()
 	return inbox.Answer(n), err
 }
 
@@ -68,8 +68,8 @@ func (q *queue) Take(ctx context.Context, n int, lease time.Duration) (inbox.Bat
 }
 
 // takeFrom takes from one lane into the batch.
-func (q *queue) takeFrom(ctx context.Context, b *inbox.Batch, lane, n int, lease time.Duration, gated bool) error {
-	reply, err := q.s.run(ctx, takeScript, q.due[lane], n, millis(lease), b.Token[:], millis(q.o.Keep), millis(q.o.KeepDead), flag(gated)).Slice()
+func (l *lanes) takeFrom(ctx context.Context, b *inbox.Batch, lane, n int, lease time.Duration, gated bool) error {
+	reply, err := l.s.run(ctx, takeScript, l.due[lane], n, millis(lease), b.Token[:], millis(l.o.Keep), millis(l.o.KeepDead), flag(gated)).Slice()
 	if err != nil {
 		return err
 	}
@@ -86,8 +86,8 @@ func (q *queue) takeFrom(ctx context.Context, b *inbox.Batch, lane, n int, lease
 
 // takeFromLanes takes from several lanes, beginning with any of them. Whether the inbox is
 // paused or held is known to the first lane.
-func (q *queue) takeFromLanes(ctx context.Context, b *inbox.Batch, n int, lease time.Duration) error {
-	reply, err := q.s.run(ctx, gateScript, q.due[0], millis(probeMoment)).Slice()
+func (l *lanes) takeFromLanes(ctx context.Context, b *inbox.Batch, n int, lease time.Duration) error {
+	reply, err := l.s.run(ctx, gateScript, l.due[0], millis(probeMoment)).Slice()
 	if err != nil {
 		return err
 	}
@@ -100,10 +100,10 @@ func (q *queue) takeFromLanes(ctx context.Context, b *inbox.Batch, n int, lease 
 		n = min(n, 1)
 	}
 	closed, wait := b.Wait != 0, time.Duration(-1)
-	first := rand.IntN(len(q.due))
-	for i := range q.due {
+	first := rand.IntN(len(l.due))
+	for i := range l.due {
 		one := inbox.Batch{Token: b.Token}
-		if err := q.takeFrom(ctx, &one, (first+i)%len(q.due), n-len(b.Deliveries), lease, false); err != nil {
+		if err := l.takeFrom(ctx, &one, (first+i)%len(l.due), n-len(b.Deliveries), lease, false); err != nil {
 			if len(b.Deliveries) > 0 {
 				break // what was taken is to be delivered; the other lanes are asked next time
 			}
@@ -119,9 +119,9 @@ func (q *queue) takeFromLanes(ctx context.Context, b *inbox.Batch, n int, lease 
 		return nil
 	case probe && len(b.Deliveries) == 1:
 		b.Probe, wait = true, lease
-		err = q.control(ctx, "until", millis(lease))
+		err = l.control(ctx, "until", millis(lease))
 	case probe:
-		err = q.control(ctx, "until", 1) // nothing was there to probe with
+		err = l.control(ctx, "until", 1) // nothing was there to probe with
 	}
 	b.Wait = wait
 	if len(b.Deliveries) > 0 {
