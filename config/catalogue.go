@@ -125,10 +125,11 @@ func words(text string) string {
 }
 
 // Similar returns the known names that contain the given one, are contained in it, or
-// differ from it by the fewest letters, two at most. They are five at most.
+// differ from it by the fewest letters: two at most, and half of them. They are five at
+// most.
 func Similar(name string, all []string) []string {
 	name = strings.ToLower(name)
-	allowed := min(2, len(name)-1)
+	allowed := min(2, len(name)/2)
 	for _, known := range all {
 		allowed = min(allowed, distance(name, strings.ToLower(known)))
 	}

@@ -57,12 +57,12 @@ func runSearch(configuration configFlags, args []string, query string, asJSON bo
 	if err != nil {
 		return err
 	}
-	names, unsupported := handbook.Search(loaded.senders, query)
-	if len(names)+len(unsupported) == 0 {
+	found := handbook.Search(loaded.senders, query)
+	if found.Similar && asJSON || len(found.Senders)+len(found.Unsupported) == 0 {
 		return unwanted(fmt.Errorf("no provider matches %q: `caddy webhook-guard providers` lists all", query))
 	}
 	var entries []handbook.Entry
-	for _, name := range names {
+	for _, name := range found.Senders {
 		entry, err := handbook.Sum(name, loaded.senders[name])
 		if err != nil {
 			return err
@@ -72,12 +72,19 @@ func runSearch(configuration configFlags, args []string, query string, asJSON bo
 	if asJSON {
 		return writeEntries(entries, stdout)
 	}
+	return printFound(query, found, entries, stdout)
+}
+
+func printFound(query string, found handbook.Found, entries []handbook.Entry, stdout io.Writer) error {
+	if found.Similar {
+		fmt.Fprintf(stdout, "No provider matches %q. These have a similar name:\n\n", query)
+	}
 	if len(entries) > 0 {
 		if err := handbook.WriteTable(stdout, entries, widthOf(stdout)); err != nil {
 			return err
 		}
 	}
-	for _, name := range unsupported {
+	for _, name := range found.Unsupported {
 		fmt.Fprintf(stdout, "Not supported: %s. `providers %s` says what to do instead.\n", config.Unsupported[name].Title, name)
 	}
 	return nil

@@ -84,10 +84,13 @@ func TestProvidersSearch(t *testing.T) {
 	if err != nil || json.Unmarshal([]byte(out), &entries) != nil || len(entries) != 1 || entries[0].Name != "gocardless" {
 		t.Errorf("%v: %s", err, out)
 	}
+	if out, err = runProvidersCommand(t, "--search", "stipe"); err != nil || !strings.HasPrefix(out, `No provider matches "stipe".`) || !strings.Contains(out, "\nstripe ") || !strings.Contains(out, "\n1 provider. ") {
+		t.Errorf("%v: %s", err, out)
+	}
 	if out, err = runProvidersCommand(t, "--search", "paypal", "--json"); err != nil || !strings.HasPrefix(out, "[") {
 		t.Errorf("%v: %s", err, out)
 	}
-	for _, args := range [][]string{{"--search", "qqqqqqqqqq"}, {"--search", ""}, {"stripe", "--search", "pay"}} {
+	for _, args := range [][]string{{"--search", "qqqqqqqqqq"}, {"--search", "sms"}, {"--search", "stipe", "--json"}, {"--search", ""}, {"stripe", "--search", "pay"}} {
 		if out, err := runProvidersCommand(t, args...); err == nil {
 			t.Errorf("%q: no error: %s", args, out)
 		}

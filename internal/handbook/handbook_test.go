@@ -297,7 +297,8 @@ func TestSearch(t *testing.T) {
 		"qqqqqqqqqqq": {},
 		"":            {},
 	} {
-		found, gaps := Search(config.Builtin(), query)
+		result := Search(config.Builtin(), query)
+		found, gaps := result.Senders, result.Unsupported
 		switch {
 		case want.first == "" && len(found) > 0, want.first != "" && (len(found) == 0 || found[0] != want.first):
 			t.Errorf("%q finds %q", query, found)
@@ -305,6 +306,8 @@ func TestSearch(t *testing.T) {
 			t.Errorf("%q finds %q", query, found)
 		case want.gap != "" && !slices.Contains(gaps, want.gap), want.gap == "" && len(gaps) > 0:
 			t.Errorf("%q finds %q among those that are not supported", query, gaps)
+		case result.Similar != (query == "strpe" || query == "qqqqqqqqqqq"):
+			t.Errorf("%q finds similar names: %t", query, result.Similar)
 		}
 	}
 }

@@ -21,9 +21,15 @@ const (
 	noMatch
 )
 
-// Search returns the names of the catalogue's senders that match all words of a query, the
-// best first, and those of senders that are not supported.
-func Search(catalogue config.Catalogue, query string) (found, unsupported []string) {
+// Found has the names of senders that match a query, the best first.
+type Found struct {
+	Senders, Unsupported []string
+	// Similar means that none matches, and that the names look like the query.
+	Similar bool
+}
+
+// Search finds the senders that match all words of a query.
+func Search(catalogue config.Catalogue, query string) Found {
 	words := strings.Fields(strings.ToLower(query))
 	ranks := make(map[string]int)
 	for name, p := range catalogue {
@@ -37,11 +43,11 @@ func Search(catalogue config.Catalogue, query string) (found, unsupported []stri
 	for name, gap := range config.Unsupported {
 		gaps[name] = rankAll(words, name, gap.Title, "", "")
 	}
-	found, unsupported = best(ranks), best(gaps)
-	if len(found)+len(unsupported) == 0 && len(words) == 1 {
-		return config.Similar(words[0], catalogue.Names()), config.Similar(words[0], slices.Sorted(maps.Keys(config.Unsupported)))
+	found := Found{Senders: best(ranks), Unsupported: best(gaps)}
+	if len(found.Senders)+len(found.Unsupported) == 0 && len(words) == 1 {
+		return Found{config.Similar(words[0], catalogue.Names()), config.Similar(words[0], slices.Sorted(maps.Keys(config.Unsupported))), true}
 	}
-	return found, unsupported
+	return found
 }
 
 // best lists the names that match, the best first.

@@ -107,7 +107,11 @@ func WriteTable(w io.Writer, entries []Entry, width int) error {
 		}
 		endLine(&out)
 	}
-	fmt.Fprintf(&out, "\n%d providers. `providers <name>` prints the lines of one,\n`providers --json` all that is known of each.\n", len(entries))
+	noun := "providers"
+	if len(entries) == 1 {
+		noun = "provider"
+	}
+	fmt.Fprintf(&out, "\n%d %s. `providers <name>` prints the lines of one,\n`providers --json` all that is known of each.\n", len(entries), noun)
 	_, err := io.WriteString(w, out.String())
 	return err
 }
