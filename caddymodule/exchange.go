@@ -85,7 +85,7 @@ func (x *exchange) setResult(result webhook.Result) {
 		return // nobody would read the field, and it costs more than all the rest here
 	}
 	if extra, ok := ctx.Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
-		extra.Add(zap.String("webhook_guard", string(result)))
+		extra.Set(zap.Dict("webhook_guard", x.accessFields()...))
 	}
 }
 
@@ -113,13 +113,4 @@ func (x *exchange) placeholder(key string) (any, bool) {
 		return x.event.Secret, x.named && x.guard.sender.Authenticates()
 	}
 	return nil, false
-}
-
-// logFields identify the event in a log entry. None of them is secret.
-func (x *exchange) logFields(more ...zap.Field) []zap.Field {
-	return append([]zap.Field{
-		zap.String("provider", x.guard.ProviderName),
-		zap.String("scope", x.event.Scope),
-		zap.String("id", webhook.FormatID(x.event.ID)),
-	}, more...)
 }

@@ -201,7 +201,7 @@ func wantText(t *testing.T, err error, text string) {
 	}
 }
 
-// counted is the sum of a collector's counters, or of its histograms' samples.
+// counted is the sum of a collector's counters and gauges, or of its histograms' samples.
 func counted(t *testing.T, c prometheus.Collector) (sum float64) {
 	t.Helper()
 	registry := prometheus.NewPedanticRegistry()
@@ -212,7 +212,7 @@ func counted(t *testing.T, c prometheus.Collector) (sum float64) {
 	}
 	for _, family := range families {
 		for _, m := range family.GetMetric() {
-			sum += m.GetCounter().GetValue() + float64(m.GetHistogram().GetSampleCount())
+			sum += m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
 		}
 	}
 	return sum

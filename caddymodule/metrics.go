@@ -28,6 +28,7 @@ type metrics struct {
 	commitRetries *prometheus.CounterVec
 	idConflicts   *prometheus.CounterVec
 	inFlight      *prometheus.GaugeVec
+	lastVerified  *prometheus.GaugeVec
 	bufferedBytes prometheus.GaugeFunc
 }
 
@@ -57,6 +58,8 @@ func newMetrics() *metrics {
 		idConflicts:   counter("id_conflicts_total", "Known event IDs that came with other content; refused as duplicates.", "provider"),
 		inFlight: prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: ns, Name: "in_flight",
 			Help: "Events that the app is working on."}, []string{"provider"}),
+		lastVerified: prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: ns, Name: "last_verified_timestamp_seconds",
+			Help: "When a request was last verified, as Unix time; 0 before the first."}, []string{"provider", "scope"}),
 		bufferedBytes: prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: ns, Name: "buffered_bytes",
 			Help: "Bytes of bodies held in memory."}, func() float64 { return float64(bodies.Bytes()) }),
 	}
@@ -73,16 +76,30 @@ type counts struct {
 	bodyBytes       prometheus.Observer
 	eventAge        prometheus.Observer
 	inFlight        prometheus.Gauge
+	lastVerified    prometheus.Gauge
+}
+
+// mainResults are the results that a rate or an alert is about. They are counted from 0 on,
+// from when the guard is loaded, so that the first of a kind is an increase.
+var mainResults = []webhook.Result{
+	webhook.Forwarded, webhook.Duplicate, webhook.InFlight, webhook.UpstreamFailed,
+	webhook.SignatureMissing, webhook.SignatureMalformed, webhook.SignatureInvalid, webhook.TokenMissing, webhook.TokenInvalid,
+	webhook.TimestampStale, webhook.EventExpired, webhook.SecretUnavailable, webhook.Overloaded, webhook.StoreUnavailable, webhook.Misconfigured,
 }
 
 func (m *metrics) of(provider, scope string) *counts {
-	return &counts{
+	c := &counts{
 		metrics: m, provider: provider, scope: scope,
-		duration:  m.duration.WithLabelValues(provider),
-		bodyBytes: m.bodyBytes.WithLabelValues(provider),
-		eventAge:  m.eventAge.WithLabelValues(provider),
-		inFlight:  m.inFlight.WithLabelValues(provider),
+		duration:     m.duration.WithLabelValues(provider),
+		bodyBytes:    m.bodyBytes.WithLabelValues(provider),
+		eventAge:     m.eventAge.WithLabelValues(provider),
+		inFlight:     m.inFlight.WithLabelValues(provider),
+		lastVerified: m.lastVerified.WithLabelValues(provider, scope),
 	}
+	for _, result := range mainResults {
+		c.result(result)
+	}
+	return c
 }
 
 // result is the counter of the requests with this result.
@@ -92,9 +109,10 @@ func (c *counts) result(result webhook.Result) prometheus.Counter {
 	})
 }
 
-// verified counts how old an event is and, where the sender is authenticated, which
-// secret matched.
+// verified counts when an event came, how old it is and, where the sender is authenticated,
+// which secret matched.
 func (c *counts) verified(event *webhook.Event, authentic bool, now time.Time) {
+	c.lastVerified.Set(float64(now.UnixMilli()) / 1000)
 	if when := event.When(); !when.IsZero() {
 		c.eventAge.Observe(now.Sub(when).Seconds())
 	}
@@ -123,7 +141,7 @@ func registerMetrics(registry prometheus.Registerer) (*metrics, error) {
 	m := sharedMetrics()
 	for _, collector := range []prometheus.Collector{
 		m.requests, m.duration, m.bodyBytes, m.eventAge, m.secretMatches, m.storeDuration,
-		m.storeErrors, m.withoutDedupe, m.commitRetries, m.idConflicts, m.inFlight, m.bufferedBytes,
+		m.storeErrors, m.withoutDedupe, m.commitRetries, m.idConflicts, m.inFlight, m.lastVerified, m.bufferedBytes,
 	} {
 		var again prometheus.AlreadyRegisteredError
 		if err := registry.Register(collector); err != nil && !errors.As(err, &again) {

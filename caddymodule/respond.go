@@ -53,7 +53,7 @@ func (x *exchange) refuse(refused *webhook.Refusal) error {
 	}
 	if entry := x.guard.logger.Check(level, "refused"); entry != nil {
 		if held, ok := x.guard.floods.admit(string(refused.Result), x.guard.now()); ok {
-			entry.Write(x.logFields(zap.String("result", string(refused.Result)), zap.NamedError("reason", refused.Cause), held)...)
+			entry.Write(x.requestFields(zap.String("result", string(refused.Result)), zap.NamedError("reason", refused.Cause), held)...)
 		}
 	}
 	limitError(x.guard.sender, x.w, x.r)
@@ -133,9 +133,13 @@ func (x *exchange) duplicate(done finished) error {
 // answer passes the app's answer on, or the error that took its place.
 func (x *exchange) answer(out outcome) error {
 	x.setResult(out.result)
+	if out.result == webhook.Forwarded {
+		x.logForwarded(out)
+	} else {
+		x.logFailed(out)
+	}
 	switch {
 	case out.err == nil:
-		x.logForwarded(out)
 		out.answer.release()
 		return nil
 	case out.answer != nil && out.answer.started:

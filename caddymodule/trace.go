@@ -1,8 +1,70 @@
 package caddymodule
 
 import (
+	"fmt"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
+
+	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
+
+// logFields identify the event in a log entry. None of them is secret.
+func (x *exchange) logFields(more ...zap.Field) []zap.Field {
+	return append([]zap.Field{
+		zap.String("provider", x.guard.ProviderName),
+		zap.String("scope", x.event.Scope),
+		zap.String("id", webhook.FormatID(x.event.ID)),
+	}, more...)
+}
+
+// requestFields say where a request came from and where it went, without its query, which
+// may have a token in it.
+func (x *exchange) requestFields(more ...zap.Field) []zap.Field {
+	ctx := x.r.Context()
+	ip, _ := caddyhttp.GetVar(ctx, caddyhttp.ClientIPVarKey).(string)
+	fields := x.logFields(
+		zap.String("client_ip", ip),
+		zap.String("host", x.r.Host),
+		zap.String("path", x.r.URL.Path),
+	)
+	if id, ok := caddyhttp.GetVar(ctx, "uuid").(fmt.Stringer); ok {
+		fields = append(fields, zap.String("uuid", id.String())) // as in Caddy's access log
+	}
+	return append(fields, more...)
+}
+
+// accessFields are those of Caddy's access log, which is written when the memory of the
+// event is gone.
+func (x *exchange) accessFields() []zap.Field {
+	fields := []zap.Field{
+		zap.String("result", string(x.result)),
+		zap.String("provider", x.guard.ProviderName),
+		zap.String("scope", strings.Clone(x.event.Scope)),
+	}
+	if x.named {
+		fields = append(fields, zap.String("id", strings.Clone(x.event.JoinedID())), zap.String("event", strings.Clone(x.event.Type)))
+	}
+	return fields
+}
+
+// logFailed logs that the app did not take an event, with its status or what stood in its
+// way.
+func (x *exchange) logFailed(out outcome) {
+	held, ok := x.guard.floods.admit("app failed", x.guard.now())
+	if !ok {
+		return
+	}
+	fields := []zap.Field{zap.String("result", string(out.result)), zap.Duration("duration", x.inApp), held}
+	if out.answer != nil && out.answer.status != 0 {
+		fields = append(fields, zap.Int("status", out.answer.status))
+	}
+	if out.err != nil {
+		fields = append(fields, zap.Error(out.err))
+	}
+	x.guard.logger.Warn("app failed", x.logFields(fields...)...)
+}
 
 // logForwarded logs at debug that the app answered an event with success. It names the
 // content key, which also appears in the log line of a duplicate under another ID.

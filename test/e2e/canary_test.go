@@ -143,7 +143,7 @@ func TestShippedConfigurationsLetNoSecretOut(t *testing.T) {
 				"access log":                {"http.log.access", "handled request"},
 				"URL without its token":     {"token=REDACTED"},
 				"word of the guard's":       {"http.handlers.webhook_guard"},
-				"verdict in the access log": {`"webhook_guard":"forwarded"`},
+				"verdict in the access log": {`"webhook_guard":{"result":"forwarded"`},
 			} {
 				if name == "make run" && what == "debug log of the proxy" {
 					words = words[:1]

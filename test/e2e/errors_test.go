@@ -154,7 +154,7 @@ func TestPlaceholdersHoldTheFacts(t *testing.T) {
 			t.Errorf("the result is %q in the answer's headers, want duplicate", got)
 		}
 		for _, result := range []string{"forwarded", "duplicate"} {
-			g.WaitOutput(`"webhook_guard":"` + result + `"`)
+			g.WaitOutput(`"webhook_guard":{"result":"` + result + `","provider":"struktr","scope":"east","id":"dlv_` + e.ID + `","event":"document.completed"}`)
 		}
 	})
 }
