@@ -132,6 +132,22 @@ func TestCheckArgument(t *testing.T) {
 	}
 }
 
+// A kind that no sender of the catalogue names is there for providers of one's own.
+func TestEveryHandshakeHasASender(t *testing.T) {
+	t.Parallel()
+	named := map[string]bool{"echo": true, "verify": true}
+	for _, p := range Builtin() {
+		if len(p.Handshake) > 0 {
+			named[p.Handshake[0]] = true
+		}
+	}
+	for _, kind := range HandshakeKinds() {
+		if !named[kind] {
+			t.Errorf("no entry names the handshake %s", kind)
+		}
+	}
+}
+
 // Every handshake in the catalogue parses, and is safe with its provider.
 func TestCatalogueHandshakes(t *testing.T) {
 	t.Parallel()

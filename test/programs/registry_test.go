@@ -99,6 +99,24 @@ func TestDockerRegistry(t *testing.T) {
 		t.Errorf("the app was called %d times, want 6", r.app.Count())
 	}
 
+	// The app is away, and then the gateway: it goes on until they are back.
+	r.app.Stop()
+	registry.push("while the app is away")
+	failed = r.want("/hook", 7, http.StatusBadGateway, "upstream_failed")
+	r.app.Start()
+	if e := r.until("/hook", 8, "forwarded"); !bytes.Equal(e.body, failed.body) {
+		t.Errorf("another event than the one that failed:\n%s\n%s", failed.body, e.body)
+	}
+	n := len(r.all("/hook"))
+	r.gateway.Kill()
+	registry.push("while the gateway is away")
+	failed = r.want("/hook", n+1, 0, "")
+	r.gateway.Start()
+	if e := r.until("/hook", n+2, "forwarded"); !bytes.Equal(e.body, failed.body) {
+		t.Errorf("another event than the one that failed:\n%s\n%s", failed.body, e.body)
+	}
+	r.wantAgain(first, unchanged, http.StatusOK, "duplicate")
+
 	// The endpoint with a wrong token stays with its first event.
 	event := r.want("/wrong", 1, http.StatusUnauthorized, "token_invalid")
 	if e := r.want("/wrong", 4, http.StatusUnauthorized, "token_invalid"); !bytes.Equal(e.body, event.body) {
