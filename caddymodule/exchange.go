@@ -85,7 +85,7 @@ func (x *exchange) setResult(result webhook.Result) {
 		return // nobody would read the field, and it costs more than all the rest here
 	}
 	if extra, ok := ctx.Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
-		extra.Set(zap.Dict("webhook_guard", x.accessFields()...))
+		extra.Set(zap.Dict("webhook_guard", accessFields(x)...))
 	}
 }
 

@@ -53,7 +53,7 @@ func (x *exchange) refuse(refused *webhook.Refusal) error {
 	}
 	if entry := x.guard.logger.Check(level, "refused"); entry != nil {
 		if held, ok := x.guard.floods.admit(string(refused.Result), x.guard.now()); ok {
-			entry.Write(x.requestFields(zap.String("result", string(refused.Result)), zap.NamedError("reason", refused.Cause), held)...)
+			entry.Write(requestFields(x, zap.String("result", string(refused.Result)), zap.NamedError("reason", refused.Cause), held)...)
 		}
 	}
 	limitError(x.guard.sender, x.w, x.r)
@@ -136,7 +136,7 @@ func (x *exchange) answer(out outcome) error {
 	if out.result == webhook.Forwarded {
 		x.logForwarded(out)
 	} else {
-		x.logFailed(out)
+		logFailed(x, out)
 	}
 	switch {
 	case out.err == nil:

@@ -21,7 +21,7 @@ func (x *exchange) logFields(more ...zap.Field) []zap.Field {
 
 // requestFields say where a request came from and where it went, without its query, which
 // may have a token in it.
-func (x *exchange) requestFields(more ...zap.Field) []zap.Field {
+func requestFields(x *exchange, more ...zap.Field) []zap.Field {
 	ctx := x.r.Context()
 	ip, _ := caddyhttp.GetVar(ctx, caddyhttp.ClientIPVarKey).(string)
 	fields := x.logFields(
@@ -37,7 +37,7 @@ func (x *exchange) requestFields(more ...zap.Field) []zap.Field {
 
 // accessFields are those of Caddy's access log, which is written when the memory of the
 // event is gone.
-func (x *exchange) accessFields() []zap.Field {
+func accessFields(x *exchange) []zap.Field {
 	fields := []zap.Field{
 		zap.String("result", string(x.result)),
 		zap.String("provider", x.guard.ProviderName),
@@ -51,7 +51,7 @@ func (x *exchange) accessFields() []zap.Field {
 
 // logFailed logs that the app did not take an event, with its status or what stood in its
 // way.
-func (x *exchange) logFailed(out outcome) {
+func logFailed(x *exchange, out outcome) {
 	held, ok := x.guard.floods.admit("app failed", x.guard.now())
 	if !ok {
 		return
