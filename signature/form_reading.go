@@ -250,7 +250,7 @@ func (f *formReading) readParts(boundary string) {
 			f.values[i] = Value{Bad: true}
 		}
 	}
-	f.odd = f.odd || err != nil || !endsOnce(f.body, boundary)
+	f.odd = f.odd || err != nil || len(f.plan.signed) > 0 && !wellFormed(f.body, boundary)
 }
 
 // first reports whether a field is there for the first time.

@@ -36,11 +36,40 @@ func bodyBoundary(body []byte) (string, bool) {
 	return string(line), bytes.EqualFold(rest[:len(header)], []byte(header))
 }
 
-// endsOnce reports whether a multipart body ends at its last line, and not before: some
-// readers go on behind the end.
-func endsOnce(body []byte, boundary string) bool {
-	_, rest, ok := bytes.Cut(body, []byte("\n--"+boundary+"--"))
-	return ok && len(bytes.TrimSpace(rest)) == 0
+// wellFormed reports whether every reader cuts a multipart body into the same parts. Werkzeug
+// takes a line feed alone for the end of a line, others the boundary within one, and some
+// read on behind the end. So the boundary is nowhere but before each part and at the end, and
+// heads have whole lines.
+func wellFormed(body []byte, boundary string) bool {
+	mark := []byte("--" + boundary)
+	before, rest, found := bytes.Cut(bytes.TrimLeft(body, "\r\n"), mark)
+	if !found || len(before) > 0 {
+		return false
+	}
+	for {
+		part, after, more := bytes.Cut(rest, mark)
+		if !more {
+			end, is := bytes.CutPrefix(rest, []byte("--"))
+			return is && len(bytes.TrimSpace(end)) == 0
+		}
+		part, begins := bytes.CutPrefix(part, []byte("\r\n"))
+		part, ends := bytes.CutSuffix(part, []byte("\r\n"))
+		head, _, whole := bytes.Cut(part, []byte("\r\n\r\n"))
+		if !begins || !ends || !whole || !plainHead(head) {
+			return false
+		}
+		rest = after
+	}
+}
+
+// plainHead reports whether the lines of a part's head are whole, and each is one field.
+func plainHead(head []byte) bool {
+	for line := range bytes.SplitSeq(head, []byte("\r\n")) {
+		if bytes.ContainsAny(line, "\r\n\x00") || len(line) > 0 && (line[0] == ' ' || line[0] == '\t') {
+			return false
+		}
+	}
+	return true
 }
 
 // eachPart calls do for each part, until it returns an error. io.EOF only ends it.

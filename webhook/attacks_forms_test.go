@@ -127,6 +127,11 @@ func attackMultipart(g *genuine, names []string) (all []variant) {
 	add("a form after the end", own+"--x--\r\n&"+string(g.request.Body), formType)
 	add("without an end", own)
 	for _, name := range names {
+		hidden := "\n--x\nContent-Disposition: form-data; name=\"" + name + "\"\n\nchanged\n"
+		for what, lines := range map[string]string{"line feeds": hidden, "carriage returns": strings.ReplaceAll(hidden, "\n", "\r")} {
+			add("before it in another part, behind "+what+" "+name, part(`name="zz"`, lines)+own+"--x--\r\n")
+			add("after it in another part, behind "+what+" "+name, own+part(`name="zz"`, lines)+"--x--\r\n")
+		}
 		for what, disposition := range map[string]string{
 			"another": `name="` + name + `"`, "unquoted": `name=` + name, "two names": `name="zz"; name="` + name + `"`, "two names, the first": `name="` + name + `"; name="zz"`, "a star": `name*=UTF-8''` + name, "both": `name="zz"; name*=UTF-8''` + name,
 			"upper case": `NAME="` + strings.ToUpper(name) + `"`, "a list": `name="` + name + `[]"`, "a dot": `name="` + strings.ReplaceAll(name, "_", ".") + `"`, "a space": `name=" ` + name + `"`,

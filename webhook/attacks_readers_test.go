@@ -189,12 +189,19 @@ func formReadings(contentType, body, name string) []string {
 	lower := strings.ToLower(contentType)
 	switch {
 	case strings.Contains(lower, "multipart/form-data"):
-		return fieldReadings(partsOf(contentType, body), name)
+		lenient := partsOf(contentType, anyLines.ReplaceAllString(body, "\r\n"))
+		for i := range lenient {
+			lenient[i].raw = strings.ReplaceAll(lenient[i].raw, "\r\n", "\n")
+		}
+		return append(fieldReadings(partsOf(contentType, body), name), fieldReadings(lenient, name)...)
 	case strings.Contains(lower, formType):
 		return append(fieldReadings(pairsOf(body, "&"), name), fieldReadings(pairsOf(strings.ReplaceAll(body, ";", "&"), "&"), name)...)
 	}
 	return nil
 }
+
+// anyLines are the ends of lines to Werkzeug.
+var anyLines = regexp.MustCompile(`\r\n|\r|\n`)
 
 func pairsOf(body, sep string) (fields []member) {
 	for pair := range strings.SplitSeq(body, sep) {

@@ -45,6 +45,7 @@ func TestAttackFieldsBesideSignedOnes(t *testing.T) {
 		"parts behind a form":      gogs("", field+"&x=\r\n--b\r\nContent-Disposition: form-data; name=\"payload\"\r\n\r\nEVIL\r\n--b--\r\n", "multipart/form-data; boundary=b"),
 		"parts with another name":  gogs("", parts("payload", payload, `payload"; name="x`, "EVIL"), "multipart/form-data; boundary=b"),
 		"parts of another charset": gogs("", field, form+"; charset=utf-7"),
+		"a part behind line feeds": gogs("", parts("x", "\n--b\nContent-Disposition: form-data; name=\"payload\"\n\nEVIL\n", "payload", payload), "multipart/form-data; boundary=b"),
 		"a compressed form before": gogs("", zlibForm(t, "payload=EVIL")+"&"+field, form, "Content-Encoding", "deflate"),
 		"a form that is decoded":   gogs("", field, form, "Content-Encoding", "br"),
 		"JSON that is decoded":     exact(`{`+signed+`}`, "application/json", "Content-Encoding", "gzip"),
