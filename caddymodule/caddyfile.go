@@ -31,6 +31,7 @@ func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //	webhook_guard [<matcher>] <provider> {
 //		secret         <value> [until <RFC 3339>] | <value> per_request
 //		public_key     <value> [until <RFC 3339>]
+//		keys_secret    <value> [<value>]
 //		insecure_unsigned
 //		scope          <name>
 //		on_store_error reject|forward
@@ -49,6 +50,8 @@ func (g *Guard) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return parseSecret(d, &g.Secret)
 		case "public_key":
 			return parseSecret(d, &g.PublicKey)
+		case "keys_secret":
+			return parseKeysSecret(d, &g.KeysSecret)
 		case "insecure_unsigned":
 			g.InsecureUnsigned = true
 			return lines.End(d)
@@ -86,6 +89,17 @@ func parseSecret(d *caddyfile.Dispenser, into *[]Secret) error {
 	}
 	secret.Value = args[0]
 	*into = append(*into, secret)
+	return nil
+}
+
+// parseKeysSecret reads a keys_secret line. Its errors never hold a value.
+func parseKeysSecret(d *caddyfile.Dispenser, into *[]string) error {
+	if *into = d.RemainingArgs(); len(*into) == 0 {
+		return d.Errf("keys_secret: needs a value: write keys_secret <value> [<value>], and quote a value that holds spaces")
+	}
+	if d.NextBlock(d.Nesting()) {
+		return d.Errf("keys_secret: takes no block")
+	}
 	return nil
 }
 
@@ -175,7 +189,7 @@ func (a *App) parseProvider(d *caddyfile.Dispenser) error {
 	var provider config.Provider
 	err := lines.Each(d, func(line string) error {
 		switch line {
-		case "secret", "public_key", "scope", "insecure_unsigned", "on_store_error":
+		case "secret", "public_key", "keys_secret", "scope", "insecure_unsigned", "on_store_error":
 			return d.Errf("%s says whose the events are: it belongs into the webhook_guard block that uses the provider", line)
 		}
 		return parseLine(d, &provider)

@@ -62,6 +62,11 @@ type Guard struct {
 	// may match.
 	PublicKey []Secret `json:"public_key,omitempty"`
 
+	// The credentials that a sender's API wants before it gives its public keys, where
+	// `keys` names one: a token, or an ID and its secret. Placeholders and files are as in
+	// `secret`. They are sent to that API only.
+	KeysSecret []string `json:"keys_secret,omitempty"`
+
 	// Take an unsigned provider's requests without any token. Whoever knows the
 	// URL can then send events.
 	InsecureUnsigned bool `json:"insecure_unsigned,omitempty"`
@@ -208,13 +213,21 @@ func (g *Guard) provisionSecrets() error {
 	}
 	g.files.now, g.files.logger = g.now, g.logger.With(zap.String("provider", g.ProviderName), zap.String("scope", g.scope.line))
 	g.secrets.sender, g.secrets.files = g.sender, &g.files
-	if from := g.sender.Rules.Keys; from != nil && len(lines) == 0 {
-		if g.secrets.fetched, err = g.app.keys.of(g.app.ctx, g.app.logger, from, g.sender.Rules.Scheme); err != nil {
-			return fmt.Errorf("keys: %w", err)
+	from := g.sender.Rules.Keys
+	if from == nil || len(lines) > 0 {
+		if len(g.KeysSecret) > 0 {
+			return errors.New("keys_secret: no key is fetched with it: leave the line out")
 		}
-		return nil
+		return g.secrets.load(line, lines, &g.scope)
 	}
-	return g.secrets.load(line, lines, &g.scope)
+	credentials, err := loadCredentials(&g.files, g.KeysSecret, from)
+	if err != nil {
+		return err
+	}
+	if g.secrets.fetched, err = g.app.keys.of(g.app.ctx, g.app.logger, from, g.sender.Rules.Scheme, credentials); err != nil {
+		return fmt.Errorf("keys: %w", err)
+	}
+	return nil
 }
 
 // checkTenancy refuses scopes and secrets that let one captured event pass under many

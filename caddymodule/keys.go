@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -35,8 +36,11 @@ type namedKeys struct {
 }
 
 // of is the source of a sender's keys. Nothing is fetched before start.
-func (k *keySources) of(ctx caddy.Context, logger *zap.Logger, from *config.KeySource, scheme *signature.Scheme) (keySource, error) {
+func (k *keySources) of(ctx caddy.Context, logger *zap.Logger, from *config.KeySource, scheme *signature.Scheme, credentials *credentials) (keySource, error) {
 	words := append(from.Words(), scheme.Spec().Named)
+	if from.API != nil {
+		words = append(words, strconv.Itoa(len(k.known))) // each guard has credentials of its own
+	}
 	for _, signed := range scheme.Spec().Signatures {
 		words = append(words, signed.Algorithm)
 	}
@@ -49,9 +53,12 @@ func (k *keySources) of(ctx caddy.Context, logger *zap.Logger, from *config.KeyS
 		return keySource{}, err
 	}
 	var source keySource
-	if from.X509 != nil {
+	switch {
+	case from.X509 != nil:
 		source.named, err = certificates(ctx, logger, client, from, scheme)
-	} else {
+	case from.API != nil:
+		source.named = apiKeys(ctx, logger, client, from.API, scheme, credentials)
+	default:
 		source.set = keys.New(keys.Options{
 			Title: from.URL(), Fetch: client.JSON(from.URL()), Store: ctx.Storage(), Logger: logger,
 			Parse: func(document []byte) ([]signature.Secret, error) { return from.Parse(scheme, document) },
@@ -89,6 +96,21 @@ func certificates(ctx caddy.Context, logger *zap.Logger, client *keys.Client, fr
 			return []signature.Secret{key}, err
 		},
 	}), from.X509.Allows}, nil
+}
+
+// apiKeys is the source of the keys that an API gives.
+func apiKeys(ctx caddy.Context, logger *zap.Logger, client *keys.Client, at *config.KeyAPI, scheme *signature.Scheme, credentials *credentials) *namedKeys {
+	api := keys.NewAPI(client, at, credentials.values)
+	return &namedKeys{keys.NewNamed(keys.NamedOptions{
+		Store: ctx.Storage(), Logger: logger, Title: at.URL, Fetch: api.Fetch,
+		Parse: func(id string, document []byte) ([]signature.Secret, error) {
+			key, err := signature.NewAnsweredKey(scheme, at.Key, id, document)
+			if err == nil && !key.InForce(time.Now()) {
+				err = fmt.Errorf("the key has expired: %w", keys.ErrUnknownKey)
+			}
+			return []signature.Secret{key}, err
+		},
+	}), at.Takes}
 }
 
 // start begins to fetch all of them, until ctx ends.

@@ -62,6 +62,10 @@ type Check struct {
 	// check.
 	Warning string
 
+	// Digest is the text whose SHA-256, in hex, the reply holds: {challenge}, {argument} and
+	// {url}, the URL that is registered with the sender. It is empty where there is none.
+	Digest string
+
 	// Reply is what the guard replies.
 	Reply Reply
 }
@@ -109,8 +113,8 @@ type MAC struct {
 	Algorithm, Encoding string
 }
 
-// Reply is what the guard replies to a check. Its texts may contain {challenge}, {mac}
-// and {argument}.
+// Reply is what the guard replies to a check. Its texts may contain {challenge}, {mac},
+// {digest} and {argument}.
 type Reply struct {
 	Status int
 	Type   string // of the body
@@ -257,7 +261,7 @@ func (c Check) ReadsBody() bool { return slices.Contains(c.Methods, http.MethodP
 
 // CheckArgument refuses a resolved argument that cannot be part of the reply.
 func (h *Handshake) CheckArgument(text string) error {
-	stands := func(c Check) bool { return strings.Contains(c.Reply.Body+c.Reply.Value, "{argument}") }
+	stands := func(c Check) bool { return strings.Contains(c.Reply.Body+c.Reply.Value+c.Digest, "{argument}") }
 	if !slices.ContainsFunc(h.Checks, stands) {
 		return nil
 	}

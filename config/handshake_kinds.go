@@ -116,6 +116,7 @@ var checkLines = tableOf([]line[Check]{
 		return nil
 	}},
 	{syntax: "warning <text>", parse: text(func(c *Check) *string { return &c.Warning })},
+	{syntax: "digest <text>", parse: text(func(c *Check) *string { return &c.Digest })},
 	{syntax: "reply <status> [text|json [<body>] | header <name> <value>]", parse: parseReply},
 })
 

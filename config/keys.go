@@ -12,9 +12,9 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/signature"
 )
 
-// KeySource is where a sender's public keys are fetched: one of `jwks`, `list` and
-// `x509`. Nothing in
-// a request changes it: what a token says about the places of keys is ignored.
+// KeySource is where a sender's public keys are fetched: one of `jwks`, `list`, `x509` and
+// `api`. Nothing in a request changes it: what a token says about the places of keys is
+// ignored.
 type KeySource struct {
 	// The URL of the set of keys (JWKS, RFC 7517): https, or http to a loopback address.
 	// Redirects are not followed.
@@ -28,6 +28,9 @@ type KeySource struct {
 
 	// The certificates that requests name by their URL.
 	X509 *Certificates `json:"x509,omitempty"`
+
+	// The sender's API that gives one key for its ID.
+	API *KeyAPI `json:"api,omitempty"`
 
 	// A file with the certificates, in PEM, of the authorities that may vouch for the
 	// server, where they are not the system's.
@@ -55,6 +58,7 @@ var keyWords = map[string]func(k *KeySource, args []string) (rest []string, err 
 		return args[4:], checkKeysURL(k.List)
 	},
 	"x509":  parseX509,
+	"api":   parseKeyAPI,
 	"ca":    parseKeysFile(func(k *KeySource) *string { return &k.CA }),
 	"roots": parseKeysFile(func(k *KeySource) *string { return &k.Roots }),
 }
@@ -96,6 +100,9 @@ func (k *KeySource) Words() (words []string) {
 	if k.X509 != nil {
 		words = append(append(words, "x509"), k.X509.words()...)
 	}
+	if k.API != nil {
+		words = append(append(words, "api"), k.API.words()...)
+	}
 	for _, file := range [][]string{{"roots", k.Roots}, {"ca", k.CA}} {
 		if file[1] != "" {
 			words = append(words, file...)
@@ -118,7 +125,7 @@ func (k *KeySource) URL() string { return cmp.Or(k.JWKS, k.List) }
 // over lays the files of a guard's own line over those of the entry, where it says nothing
 // of the kind.
 func (k *KeySource) over(base *KeySource) *KeySource {
-	if k == nil || base == nil || k.URL() != "" || k.X509 != nil {
+	if k == nil || base == nil || k.URL() != "" || k.X509 != nil || k.API != nil {
 		return k
 	}
 	made := *base
@@ -143,6 +150,14 @@ func (k *KeySource) example() string {
 	return strings.ReplaceAll(k.X509.Allowed[0], "*", "sample")
 }
 
+// credentials are the names of those that are needed to fetch the keys.
+func (k *KeySource) credentials() []string {
+	if k == nil || k.API == nil {
+		return nil
+	}
+	return k.API.Credentials()
+}
+
 // where says where the keys are, for a person.
 func (k *KeySource) where() string {
 	switch {
@@ -150,6 +165,8 @@ func (k *KeySource) where() string {
 		return ""
 	case k.X509 != nil:
 		return strings.Join(k.X509.Allowed, " ")
+	case k.API != nil:
+		return k.API.URL
 	}
 	return k.URL()
 }
@@ -161,12 +178,12 @@ func (k *KeySource) resolve(scheme *signature.Scheme) (*KeySource, error) {
 		return nil, nil
 	case !scheme.Asymmetric():
 		return nil, errors.New("nothing is verified with a public key: the signature line needs an algorithm such as rsa-sha256 or ed25519")
-	case (k.List != "") != (k.In != nil), k.JWKS != "" && k.List != "":
-		return nil, errors.New("the keys are a JWKS, or a list of which it is said where the keys are in it")
-	case k.URL() != "" && k.X509 != nil:
-		return nil, errors.New("the keys are either at one URL or in certificates, so write one of jwks, list and x509")
+	case (k.List != "") != (k.In != nil), k.kinds() > 1:
+		return nil, errors.New("the keys are in a set, in a list of which it is said where they are, in certificates or behind an API: write one of jwks, list, x509 and api")
 	case k.X509 == nil && k.Roots != "":
 		return nil, errors.New("roots vouch for the certificates of x509: for the server of the keys, write ca <file>")
+	case k.API != nil:
+		return k, k.API.check()
 	case k.X509 == nil:
 		return k, k.checkSet()
 	}
@@ -174,6 +191,16 @@ func (k *KeySource) resolve(scheme *signature.Scheme) (*KeySource, error) {
 	var err error
 	made.X509, err = k.X509.resolve()
 	return &made, err
+}
+
+// kinds is how many kinds of places there are.
+func (k *KeySource) kinds() (n int) {
+	for _, there := range []bool{k.JWKS != "", k.List != "", k.X509 != nil, k.API != nil} {
+		if there {
+			n++
+		}
+	}
+	return n
 }
 
 // checkSet checks a set or a list of keys.

@@ -47,32 +47,40 @@ const (
 const KeyIDPlaceholder = "{key_id}"
 
 // parseKeyAPI reads what follows the words keys api.
-func parseKeyAPI(args []string) (*KeyAPI, error) {
+func parseKeyAPI(k *KeySource, args []string) (rest []string, err error) {
 	if len(args) < 2 {
 		return nil, usage("names a URL and the path of the key in the answer")
 	}
 	api := &KeyAPI{URL: args[0], Key: args[1]}
-	args = args[2:]
-	if n := len(args) - 2; n >= 0 && args[n] == "unknown" {
-		api.Unknown, args = args[n+1], args[:n]
+	for args = args[2:]; len(args) > 0; args = rest {
+		word := args[0]
+		rest = args[1:]
+		switch {
+		case word == "unknown" && len(rest) > 0 && api.Unknown == "":
+			api.Unknown, rest = rest[0], rest[1:]
+			continue
+		case api.Auth != "" || word != AuthBearer && word != AuthBody && word != AuthOAuth:
+			k.API = api
+			return args, api.check()
+		}
+		api.Auth = word
+		switch {
+		case word == AuthOAuth && len(rest) > 1:
+			api.TokenURL, api.Scope, rest = rest[0], rest[1], rest[2:]
+		case word == AuthOAuth:
+			return nil, usage("oauth names the URL of the token endpoint, and a scope")
+		case word == AuthBody:
+			for len(rest) > 0 && rest[0] != "unknown" && rest[0] != "ca" {
+				api.Fields, rest = append(api.Fields, rest[0]), rest[1:]
+			}
+		}
 	}
-	switch {
-	case len(args) == 0:
-		return api, nil
-	case args[0] == AuthBearer && len(args) == 1:
-	case args[0] == AuthBody && len(args) > 1:
-		api.Fields = args[1:]
-	case args[0] == AuthOAuth && len(args) == 3:
-		api.TokenURL, api.Scope = args[1], args[2]
-	default:
-		return nil, usage("not understood")
-	}
-	api.Auth = args[0]
-	return api, nil
+	k.API = api
+	return nil, api.check()
 }
 
 func (a *KeyAPI) words() []string {
-	words := append([]string{"api", a.URL, a.Key}, withoutEmpty(a.Auth)...)
+	words := append([]string{a.URL, a.Key}, withoutEmpty(a.Auth)...)
 	switch a.Auth {
 	case AuthBody:
 		words = append(words, a.Fields...)
@@ -85,26 +93,26 @@ func (a *KeyAPI) words() []string {
 	return words
 }
 
-// Credentials are how many the API takes.
-func (a *KeyAPI) Credentials() int {
+// Credentials are the names of those that the API takes, in the order of the keys_secret line.
+func (a *KeyAPI) Credentials() []string {
 	switch a.Auth {
 	case AuthBearer:
-		return 1
+		return []string{"api_key"}
 	case AuthBody:
-		return len(a.Fields) - 1
+		return a.Fields[1:]
 	case AuthOAuth:
-		return 2
+		return []string{"client_id", "client_secret"}
 	}
-	return 0
+	return nil
 }
 
-// At is the URL for one key. A key's ID has no character that means anything in a URL but a
-// dot, and a segment of dots would be another path.
-func (a *KeyAPI) At(keyID string) (string, error) {
-	if strings.Trim(keyID, ".") == "" {
-		return "", errors.New("the ID of the key is a path")
-	}
-	return strings.Replace(a.URL, KeyIDPlaceholder, url.PathEscape(keyID), 1), nil
+// Takes reports whether a text can be the ID of a key. It has no character that means
+// anything in a URL but a dot, and a segment of dots would be another path.
+func (a *KeyAPI) Takes(keyID string) bool { return strings.Trim(keyID, ".") != "" }
+
+// At is the URL for one key.
+func (a *KeyAPI) At(keyID string) string {
+	return strings.Replace(a.URL, KeyIDPlaceholder, url.PathEscape(keyID), 1)
 }
 
 func (a *KeyAPI) check() error {

@@ -30,7 +30,7 @@ func describeProvider() []line[Provider] {
 		{syntax: "items <path>", parse: text(func(p *Provider) *string { return &p.Items })},
 		{syntax: "scheme <name>", parse: text(func(p *Provider) *string { return &p.Scheme })},
 		{syntax: "claim <name> <template> [optional|with_body]", parse: parseClaim, repeatable: true},
-		{syntax: "keys jwks <url> [ca <file>] | list <url> <path of the list> <ID> <key> [ca <file>] | x509 <source> <url>… name <name>… [issuer <url>…] [roots <file>] [ca <file>] | [roots <file>] [ca <file>]", parse: parseKeys},
+		{syntax: "keys jwks <url> [ca <file>] | list <url> <path of the list> <ID> <key> [ca <file>] | x509 <source> <url>… name <name>… [issuer <url>…] [roots <file>] [ca <file>] | api <url> <path of the key> [bearer | body <field>… | oauth <token url> <scope>] [unknown <word>] [ca <file>] | [roots <file>] [ca <file>]", parse: parseKeys},
 		{syntax: "key_id <source>", parse: parseKeyID},
 		{syntax: "allow <source> [<value>…]", parse: parseAllow, repeatable: true},
 		{syntax: "secret_encoding raw|base64|hex|sha1|nfkd [<prefix to strip>]", parse: parseSecretEncoding},

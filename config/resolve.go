@@ -326,6 +326,7 @@ func (p Provider) compile() (*signature.Scheme, error) {
 		KeySet:          p.Keys != nil && p.Keys.X509 == nil,
 		KeyID:           p.KeyID,
 		KeyName:         p.Keys.name(),
+		KeyByID:         p.Keys != nil && p.Keys.API != nil,
 		Allowed:         p.Allow,
 		SecretEncoding:  p.SecretEncoding,
 		SecretPrefix:    p.SecretPrefix,

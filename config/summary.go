@@ -31,6 +31,9 @@ type Summary struct {
 	// URLs that its requests may name.
 	Keys string `json:"keys,omitempty"`
 
+	// KeysSecret names the credentials that are needed to fetch them.
+	KeysSecret []string `json:"keys_secret,omitempty"`
+
 	// Signed is the template of the signed bytes, or a description for a named scheme.
 	// BodySigned is all, part or none.
 	Signed     string `json:"signed"`
@@ -121,7 +124,7 @@ func (p Provider) Summarize(name string) (Summary, error) {
 		s.BodySigned = "all"
 	}
 	s.SignatureHeader, s.Algorithm, s.Encoding = places(p)
-	s.Keys = p.Keys.where()
+	s.Keys, s.KeysSecret = p.Keys.where(), p.Keys.credentials()
 	if p.Timestamp != nil {
 		s.Timestamp, s.TimestampSigned = p.Timestamp.Source.String(), scheme.Covers(p.Timestamp.Source)
 		s.MaxAgeSeconds = seconds(rules.Window.MaxAge)

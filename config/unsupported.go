@@ -41,8 +41,6 @@ var Unsupported = map[string]Gap{
 		"token query token"},
 	"apple-app-store": {"Apple App Store Server Notifications (V2)", "the body is a token whose certificates stand in its own header (x5c), and the chain has to be checked up to Apple's root", byURL,
 		"token query token"},
-	"ebay": {"eBay", "the key has to be fetched by the ID that stands inside the signature header, and the signature is ECDSA over SHA-1", byURL,
-		"token query token\nid body notification.notificationId\nevent body metadata.topic"},
 	"fireblocks-v2":         {"Fireblocks (v2)", "the signature is a detached token with keys that have to be fetched (JWKS); the older webhooks are fireblocks", "use the older signature, fireblocks, while Fireblocks sends it", ""},
 	"google-gemini-dynamic": {"Google Gemini (dynamic webhooks)", "the keys are a set that has to be fetched (JWKS)", "use static webhooks, which are google-gemini-static", ""},
 	"neon-auth": {"Neon Auth", "the signature is a detached token over a body that is encoded twice, with keys that have to be fetched (JWKS)", byURL,
@@ -51,8 +49,6 @@ var Unsupported = map[string]Gap{
 		"token query token\nid form alert_id\nevent form alert_name"},
 	"patreon": {"Patreon", "it signs with HMAC-MD5, which is not offered", byURL,
 		"token query token\nevent header X-Patreon-Event"},
-	"plaid": {"Plaid", "the key has to be fetched by the ID that stands in each token, with the client's own credentials", byURL,
-		"token query token\nevent body webhook_code"},
 	"travis-ci": {"Travis CI", "the key has to be fetched, and the signature is RSA over SHA-1", byURL,
 		"token query token\nid form_json payload.id"},
 }

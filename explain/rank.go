@@ -41,7 +41,7 @@ func like(name string, p config.Provider, r signature.Request) likeness {
 		}
 	}
 	if len(p.Signature) > 0 && slices.ContainsFunc(p.Signature, inHeader) {
-		count(slices.ContainsFunc(p.Signature, func(s signature.SignatureSpec) bool { return inHeader(s) && hasHeader(r, s.Header) }))
+		count(slices.ContainsFunc(p.Signature, func(s signature.SignatureSpec) bool { return inHeader(s) && hasHeader(r, headerOf(s)) }))
 	}
 	sources := slices.Clone(p.ID)
 	sources = append(sources, p.Event)
@@ -59,7 +59,13 @@ func like(name string, p config.Provider, r signature.Request) likeness {
 	return l
 }
 
-func inHeader(s signature.SignatureSpec) bool { return s.Header != "" }
+func inHeader(s signature.SignatureSpec) bool { return headerOf(s) != "" }
+
+// headerOf is the header that holds a signature, or the JSON with it; "" where none does.
+func headerOf(s signature.SignatureSpec) string {
+	name, _ := s.Source.Header()
+	return cmp.Or(s.Header, name)
+}
 
 // ranked orders senders: those with all of their headers in the request first, of these
 // those with most of them, and of equal ones the most common.

@@ -62,13 +62,13 @@ func emptySignature(signatures []signature.SignatureSpec, r signature.Request) s
 		if !inHeader(s) {
 			return ""
 		}
-		for _, value := range r.Header[textproto.CanonicalMIMEHeaderKey(s.Header)] {
+		for _, value := range r.Header[textproto.CanonicalMIMEHeaderKey(headerOf(s))] {
 			before := beforeSignature(s.Format)
 			// One character alone could be the padding at the end of a signature.
 			if value = strings.TrimSpace(value); value != "" && (len(before) < 2 || !strings.HasSuffix(value, before)) {
 				return ""
 			}
-			empty = s.Header
+			empty = headerOf(s)
 		}
 	}
 	return empty

@@ -16,7 +16,7 @@ func Compile(spec Spec) (*Scheme, error) {
 	c := &compiler{spec: spec, scheme: &Scheme{spec: spec}}
 	for _, step := range []func() error{
 		c.sources, c.signatures, c.items, c.signed, c.claims,
-		c.secretEncoding, c.formatParts, c.unsigned, c.keyID,
+		c.secretEncoding, c.formatParts, c.unsigned, func() error { return compileKeyID(c) },
 	} {
 		if err := step(); err != nil {
 			return nil, err

@@ -6,17 +6,19 @@ import (
 )
 
 // NamesKey reports whether each request names the key that it was signed with.
-func NamesKey(s *Scheme) bool { return s.spec.KeyName != (Source{}) }
+func NamesKey(s *Scheme) bool { return s.spec.KeyName != (Source{}) || s.spec.KeyByID }
 
 // KeyName reads the name of the key that an inspected request says it was signed with. The
 // body is there now. A request that no key could verify is refused, so that no key is
 // fetched for it.
 func KeyName(s *Scheme, in *Inspection, r *Request, w Window, now time.Time) (string, error) {
+	all := in
 	if s.inBody {
-		all := in.copy()
-		if err := readSignatures(&all, s.lines, r, true); err != nil {
+		read := in.copy()
+		if err := readSignatures(&read, s.lines, r, true); err != nil {
 			return "", err
 		}
+		all = &read
 	}
 	if t := s.spec.Timestamp; t != nil && t.Source.inBody() {
 		c := clock{s, r, w, now}
@@ -26,6 +28,9 @@ func KeyName(s *Scheme, in *Inspection, r *Request, w Window, now time.Time) (st
 	}
 	if err := checkAllowed(s.spec.Allowed, r, nil); err != nil {
 		return "", err
+	}
+	if s.spec.KeyByID {
+		return keyIDOf(all)
 	}
 	name, err := readOneName(s.spec.KeyName, r)
 	if err == nil && name == "" {
@@ -44,6 +49,22 @@ func readOneName(source Source, r *Request) (string, error) {
 		return "", refuse(SignatureMalformed, "%s, which names the key, was sent more than once or cannot be read", source)
 	}
 	return value.Text, nil
+}
+
+// keyIDOf is the ID of the key that the signatures of a request name: all of them the same.
+func keyIDOf(in *Inspection) (string, error) {
+	id := ""
+	for i := range in.groups.count {
+		switch named := in.groups.at(i).keyID; {
+		case named == "":
+			return "", refuse(SignatureMalformed, "the request does not name the key that signed it")
+		case id != "" && id != named:
+			return "", refuse(SignatureMalformed, "the request names two keys")
+		default:
+			id = named
+		}
+	}
+	return id, nil
 }
 
 // Allowed is a signed value that has to be one of the user's own, where a sender signs the

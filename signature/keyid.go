@@ -8,10 +8,12 @@ import (
 	"fmt"
 )
 
-// keyID checks where a request names the key that signed it.
-func (c *compiler) keyID() error {
+// compileKeyID checks where a request names the key that signed it.
+func compileKeyID(c *compiler) error {
 	source := c.spec.KeyID
 	switch {
+	case source == (Source{}) && c.spec.KeyByID && c.spec.Named != namedJWT:
+		return errors.New("keys: the API gives one key for its ID: say where a request has that, key_id <source>")
 	case source == (Source{}):
 		return nil
 	case c.spec.Named == namedJWT:

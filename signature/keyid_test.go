@@ -138,6 +138,80 @@ func TestListsOfKeys(t *testing.T) {
 	}
 }
 
+// An API answers with one key, and only with the one that was asked for.
+func TestKeysOfAnswers(t *testing.T) {
+	ec, other := ecKey(t, elliptic.P256()), ecKey(t, elliptic.P384())
+	der, err := x509.MarshalPKIXPublicKey(ec.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, _ := json.Marshal(base64.StdEncoding.EncodeToString(der))
+	jwk := func(key map[string]string, more string) string {
+		out, _ := json.Marshal(key)
+		return `{"data":{"key":` + strings.TrimSuffix(string(out), "}") + more + `}}}`
+	}
+	good := jwkOf(ec.Public(), "kid", "k1", "alg", "ES256", "use", "sig")
+	scheme := tokens(t, "ecdsa-sha256")
+	for name, tt := range map[string]struct {
+		document string
+		ok       bool
+		until    int64
+	}{
+		"a text":              {`{"data":{"key":` + string(text) + `}}`, true, 0},
+		"a JWK":               {jwk(good, ""), true, 0},
+		"a JWK without an ID": {jwk(jwkOf(ec.Public()), ""), true, 0},
+		"not expired":         {jwk(good, `,"expired_at":null`), true, 0},
+		"expired":             {jwk(good, `,"expired_at":1700000000`), true, 1700000000},
+		"expired as a text":   {jwk(good, `,"expired_at":"1700000000"`), false, 0},
+		"expired, true":       {jwk(good, `,"expired_at":true`), false, 0},
+		"another ID":          {jwk(jwkOf(ec.Public(), "kid", "k2"), ""), false, 0},
+		"for encryption":      {jwk(jwkOf(ec.Public(), "use", "enc"), ""), false, 0},
+		"another algorithm":   {jwk(jwkOf(ec.Public(), "alg", "RS256"), ""), false, 0},
+		"another curve":       {jwk(jwkOf(other.Public()), ""), false, 0},
+		"a shared secret":     {`{"data":{"key":{"kty":"oct","k":"AAAA"}}}`, false, 0},
+		"no key":              {`{"data":{}}`, false, 0},
+		"null":                {`{"data":{"key":null}}`, false, 0},
+		"a list":              {`{"data":{"key":[` + string(text) + `]}}`, false, 0},
+		"an empty text":       {`{"data":{"key":""}}`, false, 0},
+		"a number":            {`{"data":{"key":1}}`, false, 0},
+		"more after it":       {`{"data":{"key":` + string(text) + `}}}`, false, 0},
+		"nothing":             {``, false, 0},
+	} {
+		secret, err := NewAnsweredKey(scheme, "data.key", "k1", []byte(tt.document))
+		switch {
+		case (err == nil) != tt.ok:
+			t.Errorf("%s: %v", name, err)
+		case err == nil && (secret.ID != "k1" || secret.Until.IsZero() != (tt.until == 0) || tt.until != 0 && secret.Until.Unix() != tt.until):
+			t.Errorf("%s: %+v", name, secret)
+		}
+	}
+	if _, err := NewAnsweredKey(mustCompile(t, Spec{Signatures: []SignatureSpec{{Header: "S"}}}), "data.key", "k1", []byte(jwk(good, ""))); err == nil {
+		t.Error("a public key for a shared secret")
+	}
+}
+
+// Where keys are fetched by their ID, a request has to have one, and its signatures the same.
+func TestTheKeyThatIsFetched(t *testing.T) {
+	part := base64.RawURLEncoding.EncodeToString
+	token := func(header string) string { return part([]byte(header)) + "." + part([]byte(`{"x":1}`)) + ".AAAA" }
+	jwt := mustCompile(t, Spec{Named: "jwt", KeySet: true, KeyByID: true, Signatures: []SignatureSpec{{Header: "X-Token", Algorithm: "ecdsa-sha256", Format: "{signature}", Split: []string{","}}}})
+	a, b, none := token(`{"alg":"ES256","kid":"a"}`), token(`{"alg":"ES256","kid":"b"}`), token(`{"alg":"ES256"}`)
+	for value, want := range map[string]string{a: "a", a + "," + a: "a", none: "", a + "," + b: "", a + "," + none: "", none + "," + a: ""} {
+		r := &Request{Header: map[string][]string{"X-Token": {value}}}
+		in, err := jwt.Inspect(r, Window{}, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := KeyName(jwt, &in, r, Window{}, time.Now())
+		if got != want || (err == nil) != (want != "") {
+			t.Errorf("%s: %q, %v", value, got, err)
+		}
+	}
+	if _, err := Compile(Spec{KeyByID: true, Signatures: []SignatureSpec{{Header: "S", Algorithm: "ed25519"}}}); err == nil {
+		t.Error("a scheme whose requests name no key")
+	}
+}
+
 func FuzzHeaderJSON(f *testing.F) {
 	f.Add(headerJSON(`{"kid":"a","signature":"AA=="}`), "kid")
 	f.Add("e30", "a.b")

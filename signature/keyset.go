@@ -75,6 +75,46 @@ func NewKeyList(s *Scheme, at KeyList, document []byte) ([]Secret, error) {
 	})
 }
 
+// NewAnsweredKey reads the one key in an answer of a sender's API, at a path of it: a JSON
+// Web Key, or a text as [NewPublicKey] reads it. id is the one that was asked for. A JSON Web
+// Key may say when it has expired, as Plaid's do.
+func NewAnsweredKey(s *Scheme, path, id string, document []byte) (Secret, error) {
+	if !s.Asymmetric() {
+		return Secret{}, errNoPublicKeys
+	}
+	found := findJSON(document, path)
+	switch {
+	case !json.Valid(document):
+		return Secret{}, errors.New("the answer is not JSON")
+	case found.IsObject():
+		return newAnsweredJWK(s, id, found)
+	case found.Type != gjson.String:
+		return Secret{}, fmt.Errorf("the answer has no key at %s", path)
+	}
+	key, err := NewPublicKey(found.Str)
+	if err != nil {
+		return Secret{}, err
+	}
+	return Secret{Key: key, ID: id}, checkKey(s.lines, key)
+}
+
+func newAnsweredJWK(s *Scheme, id string, jwk gjson.Result) (Secret, error) {
+	secret, err := newSetKey(s, json.RawMessage(jwk.Raw))
+	if err != nil {
+		return Secret{}, fmt.Errorf("the key in the answer: %w", err)
+	}
+	if secret.ID != "" && secret.ID != id {
+		return Secret{}, errors.New("the answer has another key than the one that was asked for")
+	}
+	secret.ID = id
+	if ended := jwk.Get("expired_at"); ended.Exists() && ended.Type != gjson.Null {
+		if secret.Until, err = ParseStamp(ended.Raw, formatUnix); err != nil || ended.Type != gjson.Number {
+			return Secret{}, errors.New("the key in the answer has an expired_at that is no number of seconds")
+		}
+	}
+	return secret, nil
+}
+
 // usableKeys are those that can be read. There has to be one.
 func usableKeys[T any](list []T, read func(T) (Secret, error)) ([]Secret, error) {
 	if len(list) > maxSetKeys {

@@ -32,6 +32,9 @@ func (r *Request) appendURI(dst []byte) []byte {
 	return dst
 }
 
+// URL is the whole URL, as the sender wrote it.
+func (r *Request) URL() string { return string(r.appendURL(nil)) }
+
 func (r *Request) appendURL(dst []byte) []byte {
 	dst = append(dst, r.Scheme...)
 	dst = append(dst, "://"...)

@@ -24,9 +24,7 @@ func (s *Scheme) Reads() Reads {
 	}
 	reads.AddSources(s.spec.KeyID)
 	reads.AddSources(s.spec.ID...)
-	if NamesKey(s) {
-		reads.AddSources(s.spec.KeyName)
-	}
+	reads.AddSources(s.spec.KeyName)
 	for _, allowed := range s.spec.Allowed {
 		reads.AddSources(allowed.Source)
 	}

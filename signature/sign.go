@@ -137,7 +137,7 @@ func (sg *signer) signLine(l *signatureLine, r *Request) error {
 	token := p
 	if l.jwt {
 		var err error
-		if token, err = newToken(sg.scheme, l, r, p); err != nil {
+		if token, err = newToken(sg.scheme, l, key, r, p); err != nil {
 			return err
 		}
 	}

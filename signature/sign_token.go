@@ -12,7 +12,7 @@ const tokenLife = 5 * time.Minute
 
 // newToken makes the text that a token's signature is over: the claims of the
 // scheme, those that stamp and ID are read from, and iat and exp.
-func newToken(s *Scheme, l *signatureLine, r *Request, p Parts) (Parts, error) {
+func newToken(s *Scheme, l *signatureLine, key *Key, r *Request, p Parts) (Parts, error) {
 	at := p.Timestamp
 	format := formatUnix
 	if s.spec.Timestamp != nil {
@@ -63,6 +63,9 @@ func newToken(s *Scheme, l *signatureLine, r *Request, p Parts) (Parts, error) {
 		return p, errors.New("a claim cannot be written")
 	}
 	header := `{"alg":"` + algorithms[l.algorithm].jwt + `","typ":"JWT"}`
+	if s.spec.KeyByID {
+		header = `{"alg":"` + algorithms[l.algorithm].jwt + `","kid":"` + key.name() + `","typ":"JWT"}`
+	}
 	encode := tokenEncoding.bare.EncodeToString
 	p.claims, p.token = string(claims), encode([]byte(header))+"."+encode(claims)
 	return p, nil

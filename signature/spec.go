@@ -39,6 +39,9 @@ type Spec struct {
 	// KeyName is where a request names the key that it was signed with, which is then
 	// fetched by that name: see [KeyName].
 	KeyName Source `json:"key_name,omitzero"`
+	// KeyByID means that keys are fetched one by one, by the ID that a request has at KeyID,
+	// or its token as kid.
+	KeyByID bool `json:"key_by_id,omitempty"`
 	// Allowed are signed values that have to be the user's own.
 	Allowed []Allowed `json:"allowed,omitempty"`
 	// SecretEncoding and SecretPrefix are for [NewKey]. Default: raw, none.

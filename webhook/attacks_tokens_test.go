@@ -2,6 +2,8 @@ package webhook
 
 import (
 	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/rsa"
@@ -41,6 +43,7 @@ func base64Digest(body string) string {
 
 var jwtEntries = map[string]jwtEntry{
 	"fusionauth":  {"X-FusionAuth-Signature-JWT", "", "request_body_sha256", base64Digest, `"jti":"1"`, false},
+	"plaid":       {"Plaid-Verification", "", "request_body_sha256", hexDigest, `"webhook":"1"`, false},
 	"livekit":     {"Authorization", "", "sha256", base64Digest, `"iss":"key"`, false},
 	"netlify":     {"X-Webhook-Signature", "", "sha256", hexDigest, `"iss":"netlify"`, false},
 	"vonage":      {"Authorization", "Bearer ", "payload_hash", hexDigest, `"iss":"Vonage"`, true},
@@ -54,6 +57,15 @@ func (e jwtEntry) token(now time.Time, more string) string {
 	claims := strings.TrimSuffix(string(stamps), "}") + "," + e.claims
 	if more != "" {
 		claims += "," + more
+	}
+	if e.header == "Plaid-Verification" {
+		text := part([]byte(`{"alg":"ES256","kid":"k","typ":"JWT"}`)) + "." + part([]byte(claims+"}"))
+		sum := sha256.Sum256([]byte(text))
+		r, s, err := ecdsa.Sign(rand.Reader, tokenKeyEC(), sum[:])
+		if err != nil {
+			panic(err)
+		}
+		return text + "." + part(append(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32))...))
 	}
 	if e.asymmetric() {
 		text := part([]byte(`{"alg":"RS256","typ":"JWT"}`)) + "." + part([]byte(claims+"}"))
@@ -71,14 +83,20 @@ func (e jwtEntry) token(now time.Time, more string) string {
 }
 
 // asymmetric reports whether the sender has a key pair.
-func (e jwtEntry) asymmetric() bool { return e.header == "X-FusionAuth-Signature-JWT" }
+func (e jwtEntry) asymmetric() bool {
+	return e.header == "X-FusionAuth-Signature-JWT" || e.header == "Plaid-Verification"
+}
 
 // secret is what its guard is configured with.
 func (e jwtEntry) secret() string {
 	if !e.asymmetric() {
 		return copySecret
 	}
-	der, err := x509.MarshalPKIXPublicKey(tokenKey().Public())
+	var public any = tokenKey().Public()
+	if e.header == "Plaid-Verification" {
+		public = tokenKeyEC().Public()
+	}
+	der, err := x509.MarshalPKIXPublicKey(public)
 	if err != nil {
 		panic(err)
 	}
@@ -87,6 +105,14 @@ func (e jwtEntry) secret() string {
 
 var tokenKey = sync.OnceValue(func() *rsa.PrivateKey {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	return key
+})
+
+var tokenKeyEC = sync.OnceValue(func() *ecdsa.PrivateKey {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		panic(err)
 	}

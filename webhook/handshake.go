@@ -1,6 +1,8 @@
 package webhook
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
@@ -194,11 +196,30 @@ func (h *Handshake) reply(j *Judgement, check int, challenge string, proven bool
 		return nil, refused
 	}
 	reply := h.Checks[check].Reply
-	fill := strings.NewReplacer("{challenge}", challenge, "{mac}", mac, "{argument}", h.argument).Replace
+	digest := ""
+	if text := h.Checks[check].Digest; text != "" {
+		digest = digestOf(text, challenge, h.argument, registeredURL(h.Checks[check], j.signed))
+	}
+	fill := strings.NewReplacer("{challenge}", challenge, "{mac}", mac, "{digest}", digest, "{argument}", h.argument).Replace
 	return &Reply{
 		Status: reply.Status, ContentType: reply.Type, Body: fill(reply.Body), Header: reply.Header, Value: fill(reply.Value),
 		Confirm: confirm, Warning: h.Checks[check].Warning,
 	}, nil
+}
+
+// digestOf is the SHA-256, in hex, of a check's text.
+func digestOf(text, challenge, argument, url string) string {
+	filled := strings.NewReplacer("{challenge}", challenge, "{argument}", argument, "{url}", url).Replace(text)
+	sum := sha256.Sum256([]byte(filled))
+	return hex.EncodeToString(sum[:])
+}
+
+// registeredURL is the URL of a check without the challenge that the sender added to it.
+func registeredURL(c config.Check, asked signature.Request) string {
+	if c.Challenge.Kind == signature.SourceQuery {
+		asked.Query = signature.WithoutQueryKey(asked.Query, c.Challenge.Name)
+	}
+	return asked.URL()
 }
 
 var errNoKey = errors.New("no secret is in force to answer the sender's check with")

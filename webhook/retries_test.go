@@ -53,10 +53,11 @@ func TestLinearsRetriesCarryTheFirstStamp(t *testing.T) {
 }
 
 // renewsStamp are the senders that are known to sign each attempt anew, by their documents, or
-// because they sign as Standard Webhooks says: its timestamp is the attempt's. Whatever the
+// because they sign as Standard Webhooks says: its timestamp is the attempt's. Plaid retries for
+// 24 hours and tells its customers to refuse what is older than 5 minutes. Whatever the
 // entries of the others say, their retries may carry the first attempt's stamp.
 var renewsStamp = strings.Fields(`
-	anthropic brex clerk docrouter ghost google-pubsub gitlab-signing-token google-gemini-static hubspot-v3 lithic loops openai polar recall-ai
+	anthropic brex clerk docrouter ghost google-pubsub gitlab-signing-token google-gemini-static hubspot-v3 lithic loops openai plaid polar recall-ai
 	render replicate resend revolut shipbob slack standard-webhooks standard-webhooks-v1a stripe struktr supabase-auth svix telnyx twitch
 `)
 

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -91,16 +92,25 @@ func newRequest(ctx context.Context, address, accept string) (*http.Request, err
 	return req, nil
 }
 
-// StatusError is an answer that holds no document.
-type StatusError int
+// maxProblem is how much is read of an answer that is none.
+const maxProblem = 16 << 10
 
-func (s StatusError) Error() string { return fmt.Sprintf("the answer has the status %d", int(s)) }
+// StatusError is an answer that holds no document.
+type StatusError struct {
+	Status int
+	answer []byte // the beginning of it; not for logs
+}
+
+func (s *StatusError) Error() string { return fmt.Sprintf("the answer has the status %d", s.Status) }
+
+// isStatus reports whether an answer has one of these statuses.
+func isStatus(err error, statuses ...int) bool {
+	var problem *StatusError
+	return errors.As(err, &problem) && slices.Contains(statuses, problem.Status)
+}
 
 // gone reports whether an answer says that there is no such document.
-func gone(err error) bool {
-	var status StatusError
-	return errors.As(err, &status) && (status == http.StatusNotFound || status == http.StatusGone)
-}
+func gone(err error) bool { return isStatus(err, http.StatusNotFound, http.StatusGone) }
 
 // Do sends a request and reads the document in the answer. isWanted judges its Content-Type,
 // and returns what is wrong with it.
@@ -115,7 +125,8 @@ func (c *Client) Do(req *http.Request, isWanted func(contentType string) error) 
 	case resp.StatusCode >= 300 && resp.StatusCode < 400:
 		return nil, 0, fmt.Errorf("the answer is a redirect (%d), and none is followed: write the URL that holds the keys", resp.StatusCode)
 	case resp.StatusCode != http.StatusOK:
-		return nil, 0, StatusError(resp.StatusCode)
+		answer, _ := io.ReadAll(io.LimitReader(resp.Body, maxProblem))
+		return nil, 0, &StatusError{resp.StatusCode, answer}
 	}
 	if err := isWanted(resp.Header.Get("Content-Type")); err != nil {
 		return nil, 0, err

@@ -234,14 +234,14 @@ func (s *Source) refresh(ctx context.Context) error {
 		}
 	}
 	document, lifetime, err := s.fetch(ctx)
+	var keys []signature.Secret
+	if err == nil {
+		keys, err = s.parse(document)
+	}
 	if errors.Is(err, ErrUnknownKey) && s.held.Swap(nil) != nil {
 		s.logger.Warn("the sender has withdrawn a key")
 		s.forget(ctx)
 	}
-	if err != nil {
-		return err
-	}
-	keys, err := s.parse(document)
 	if err != nil {
 		return err
 	}

@@ -62,6 +62,11 @@ func Site(e Entry) string {
 	variable := strings.ToUpper(strings.ReplaceAll(e.Name, "-", "_"))
 	lines := []string{"secret {env." + variable + "_SECRET}"}
 	switch {
+	case len(e.KeysSecret) > 0:
+		lines = []string{"keys_secret"}
+		for _, name := range e.KeysSecret {
+			lines[0] += " {env." + variable + "_" + strings.ToUpper(name) + "}"
+		}
 	case e.Keys != "":
 		lines = nil // they are fetched
 	case e.Kind == config.KindAsymmetric:

@@ -164,6 +164,9 @@ func reply(c config.Check) string {
 	if c.MAC != nil {
 		parts = append(parts, "`{mac}`: the challenge's HMAC-"+strings.ToUpper(c.MAC.Algorithm)+" in "+c.MAC.Encoding)
 	}
+	if c.Digest != "" {
+		parts = append(parts, "`{digest}`: the SHA-256 of "+code(c.Digest)+" in hex")
+	}
 	return strings.Join(parts, "; ")
 }
 

@@ -1,0 +1,140 @@
+package e2e
+
+import (
+	"crypto/elliptic"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
+)
+
+// eBay's access token is used for many keys, and a new one is asked for when it ends early.
+func TestAnAccessTokenIsUsedAgain(t *testing.T) {
+	t.Parallel()
+	s := apiSenders[1]
+	app := testbed.StartApp(t, nil)
+	keys := []pair{newEC(t, "k1", elliptic.P256()), newEC(t, "k2", elliptic.P256()), newEC(t, "k3", elliptic.P256())}
+	api := newKeyAPI(t, s, keys...).overHTTP()
+	g := s.guard(t, app, api.URL)
+	want(t, s.event(t, g, keys[0]), 200, "forwarded")
+	want(t, s.event(t, g, keys[1]), 200, "forwarded")
+	if api.tokens != 1 {
+		t.Errorf("%d access tokens, want one", api.tokens)
+	}
+	api.mu.Lock()
+	api.revoked = api.tokens
+	api.mu.Unlock()
+	want(t, s.event(t, g, keys[2]), 200, "forwarded")
+	if api.tokens != 2 {
+		t.Errorf("%d access tokens, want two", api.tokens)
+	}
+}
+
+// A key that Plaid says has expired verifies nothing any more.
+func TestExpiredKeysOfPlaid(t *testing.T) {
+	t.Parallel()
+	s := apiSenders[0]
+	app := testbed.StartApp(t, nil)
+	ended, ending := newEC(t, "ended", elliptic.P256()), newEC(t, "ending", elliptic.P256())
+	api := newKeyAPI(t, s, ended, ending).overHTTP()
+	api.expire("ended", time.Now().Add(-time.Hour))
+	api.expire("ending", time.Now().Add(time.Hour))
+	g := s.guard(t, app, api.URL)
+	want(t, s.event(t, g, ended), 401, "signature_invalid")
+	want(t, s.event(t, g, ending), 200, "forwarded")
+	wantCalls(t, app, 1)
+}
+
+// Plaid's token says what the body is, when it was made, and neither its algorithm nor its key.
+func TestTokensOfPlaid(t *testing.T) {
+	t.Parallel()
+	s := apiSenders[0]
+	app := testbed.StartApp(t, nil)
+	key, p384, evil := newEC(t, "k1", elliptic.P256()), newEC(t, "k1", elliptic.P384()), newEC(t, "k1", elliptic.P256())
+	api := newKeyAPI(t, s, key).overHTTP()
+	g := s.guard(t, app, api.URL)
+	body := []byte(s.body())
+	claims := func(more ...any) map[string]any {
+		made := plaidClaims(body)
+		for i := 0; i < len(more); i += 2 {
+			if made[more[i].(string)] = more[i+1]; more[i+1] == nil {
+				delete(made, more[i].(string))
+			}
+		}
+		return made
+	}
+	digest := claims()["request_body_sha256"].(string)
+	twice := inURL([]byte(`{"alg":"ES256","kid":"k1","typ":"JWT"}`)) + "." + inURL([]byte(fmt.Sprintf(`{"iat":%d,"request_body_sha256":"%s","request_body_sha256":"%s"}`, time.Now().Unix(), strings.Repeat("0", 64), digest)))
+	for name, token := range map[string]string{
+		"a digest of another body": key.token(t, plaidClaims([]byte("{}")), nil),
+		"a digest in upper case":   key.token(t, claims("request_body_sha256", strings.ToUpper(digest)), nil),
+		"no digest":                key.token(t, claims("request_body_sha256", nil), nil),
+		"an empty digest":          key.token(t, claims("request_body_sha256", ""), nil),
+		"a digest in a list":       key.token(t, claims("request_body_sha256", []string{digest}), nil),
+		"two digests":              twice + "." + inURL(key.sign(t, []byte(twice))),
+		"alg none":                 unsignedToken(claims(), "k1", "none"),
+		"alg None":                 unsignedToken(claims(), "k1", "None"),
+		"no signature":             unsignedToken(claims(), "k1", "ES256"),
+		"HMAC with the PEM":        hmacToken(claims(), "k1", []byte(key.pem(t))),
+		"HMAC with the base64":     hmacToken(claims(), "k1", []byte(key.der())),
+		"RS256":                    newRSA(t, "k1", 2048).token(t, claims(), nil),
+		"RS256 as ES256":           newRSA(t, "k1", 2048).token(t, claims(), map[string]any{"alg": "ES256"}),
+		"ES256 as RS256":           key.token(t, claims(), map[string]any{"alg": "RS256"}),
+		"ES256 as ES384":           key.token(t, claims(), map[string]any{"alg": "ES384"}),
+		"P-384":                    p384.token(t, claims(), nil),
+		"another key":              evil.token(t, claims(), nil),
+		"jwk":                      evil.token(t, claims(), map[string]any{"jwk": evil.jwk()}),
+		"jku":                      evil.token(t, claims(), map[string]any{"jku": "https://evil.example/keys"}),
+		"crit":                     key.token(t, claims(), map[string]any{"crit": []string{"b64"}}),
+	} {
+		if resp := s.send(t, g, body, http.Header{"Plaid-Verification": {token}}); resp.Status != 401 {
+			t.Errorf("%s: %v", name, resp)
+		}
+	}
+	for name, at := range map[string]any{
+		"issued long ago": time.Now().Add(-6 * time.Minute).Unix(), "from the future": time.Now().Add(time.Hour).Unix(),
+		"in milliseconds": time.Now().UnixMilli(), "as a text": fmt.Sprint(time.Now().Unix()), "no time": nil,
+	} {
+		if resp := s.send(t, g, body, http.Header{"Plaid-Verification": {key.token(t, claims("iat", at), nil)}}); resp.Status != 403 {
+			t.Errorf("%s: %v", name, resp)
+		}
+	}
+	wantCalls(t, app, 0)
+	// One body may be sent for many events, and each has a token of its own.
+	for _, age := range []time.Duration{0, time.Minute, 4 * time.Minute} {
+		want(t, s.send(t, g, body, http.Header{"Plaid-Verification": {key.token(t, claims("iat", time.Now().Add(-age).Unix()), nil)}}), 200, "forwarded")
+	}
+	wantCalls(t, app, 3)
+}
+
+// eBay's check of the endpoint is answered with the digest of its code, the token that was
+// agreed on, and the URL that is registered.
+func TestEBayChecksItsEndpoint(t *testing.T) {
+	t.Parallel()
+	s := apiSenders[1]
+	app := testbed.StartApp(t, nil)
+	g := s.guard(t, app, strings.TrimSuffix(dead(t), "/keys"), "handshake ebay 71745723-d031-455c-bfa5-f90d11b4f20a", "public_url https://hooks.example.com/webhooks/ebay")
+	ask := func(query string) testbed.Response {
+		req, err := http.NewRequest(http.MethodGet, g.URL("/webhooks/ebay")+query, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return testbed.Do(t, req)
+	}
+	// Computed with sha256sum over code, token and URL.
+	const digest = "fb9b6e153393df7f6f171a2e5965de9b097c1eb7693520de8f753a0708c44097"
+	resp := ask("?challenge_code=a8628072-3d33-45ee-9004-bee86830a22d")
+	want(t, resp, 200, "handshake")
+	if string(resp.Body) != `{"challengeResponse":"`+digest+`"}` || resp.Header.Get("Content-Type") != "application/json" {
+		t.Errorf("%s %s", resp.Header.Get("Content-Type"), resp.Body)
+	}
+	for _, query := range []string{"", "?challenge_code=", "?challenge_code=a%22b", "?challenge_code=a&challenge_code=b", "?challenge_code=" + strings.Repeat("a", 129)} {
+		if resp := ask(query); resp.Status == 200 {
+			t.Errorf("%s: %s", query, resp.Body)
+		}
+	}
+	wantCalls(t, app, 0)
+}
