@@ -19,8 +19,8 @@ const module = "github.com/webhookguard/caddy-webhook-guard/"
 // below lists, for each room, the rooms that its production code may import.
 var below = map[string][]string{
 	"signature":   {},
-	"dedupe":      {"dedupe"},
-	"inbox":       {"inbox"},
+	"dedupe":      {"dedupe", "internal/diskfile"},
+	"inbox":       {"inbox", "internal/diskfile"},
 	"config":      {"signature"},
 	"internal":    {"config", "internal", "signature", "webhook"},
 	"webhook":     {"config", "dedupe", "internal/body", "signature"},

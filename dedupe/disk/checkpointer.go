@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
+	"github.com/webhookguard/caddy-webhook-guard/internal/diskfile"
 )
 
 const (
@@ -96,7 +97,7 @@ func (c *checkpointer) take(err error) {
 // noteDamage keeps everybody from a database that has turned out to make no sense: the
 // library may have been left in any state. It needs mu.
 func (c *checkpointer) noteDamage(err error) {
-	if errors.Is(err, errDamaged) {
+	if errors.Is(err, diskfile.ErrDamaged) {
 		c.damage = err
 	}
 }

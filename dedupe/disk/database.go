@@ -7,30 +7,18 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"runtime"
-	"runtime/debug"
 	"slices"
-	"time"
 
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
+	"github.com/webhookguard/caddy-webhook-guard/internal/diskfile"
 )
 
 const (
 	databaseName = "events.db"
-	// lockTimeout is how long another process may take to close the database.
-	lockTimeout = 2 * time.Second
-
-	elsewhere = "use another directory (store disk <dir>), store redis <url> or store memory"
 )
-
-// boltOptions are those that etcd runs with: free pages are found when the database is
-// opened instead of being written down with every transaction.
-func boltOptions() *bolt.Options {
-	return &bolt.Options{Timeout: lockTimeout, NoFreelistSync: true, FreelistType: bolt.FreelistMapType, NoStatistics: true}
-}
 
 // database has the records that were moved from the log. Its methods turn a panic of the
 // library into an error, and name the file in all of them.
@@ -47,9 +35,9 @@ func openDatabase(dir string, clock clock) (d *directory, db *database, err erro
 		return nil, nil, err
 	}
 	path := filepath.Join(dir, databaseName)
-	err = makeDir(dir)
+	err = diskfile.MakeDir(dir)
 	if err == nil {
-		if err := checkDirectory(dir); err != nil {
+		if err := diskfile.CheckDirectory(dir); err != nil {
 			return nil, nil, err
 		}
 		err = makeDatabase(dir, path)
@@ -60,7 +48,7 @@ func openDatabase(dir string, clock clock) (d *directory, db *database, err erro
 	if d, err = openDirectory(dir); err != nil {
 		return nil, nil, explain(dir, path, err)
 	}
-	bolt, err := openBolt(path, func(f *os.File) error { return d.add(path, f, false) })
+	bolt, err := diskfile.OpenDatabase(path, func(f *os.File) error { return d.add(path, f, false) }, verifyBuckets)
 	if err != nil {
 		return nil, nil, errors.Join(explain(dir, path, err), d.close())
 	}
@@ -69,14 +57,14 @@ func openDatabase(dir string, clock clock) (d *directory, db *database, err erro
 
 // read looks at what is in the database.
 func (d *database) read(look func(records) error) error {
-	return d.named(guarded(func() error {
+	return d.named(diskfile.Guarded(func() error {
 		return d.View(func(tx *bolt.Tx) error { return look(recordsOf(tx, d.clock.now())) })
 	}))
 }
 
 // write changes what is in the database.
 func (d *database) write(change func(records) error) error {
-	return d.named(guarded(func() error {
+	return d.named(diskfile.Guarded(func() error {
 		return d.Update(func(tx *bolt.Tx) error { return change(recordsOf(tx, d.clock.now())) })
 	}))
 }
@@ -117,14 +105,14 @@ func (d *database) move(from map[dedupe.Key]finished, upTo uint64) error {
 func explain(dir, path string, err error) error {
 	var system *fs.PathError
 	switch {
-	case errors.As(err, new(refusal)):
+	case errors.As(err, new(diskfile.Refusal)):
 		return err
 	case errors.Is(err, bolterrors.ErrTimeout):
-		return fmt.Errorf("%s is in use by another process, or by requests of this one from before a reload: %s", dir, elsewhere)
+		return fmt.Errorf("%s is in use by another process, or by requests of this one from before a reload: %s", dir, diskfile.Elsewhere)
 	case errors.As(err, &system):
-		return fmt.Errorf("%s: %w: the user that this process runs as must be able to write there; else %s", dir, err, elsewhere)
+		return fmt.Errorf("%s: %w: the user that this process runs as must be able to write there; else %s", dir, err, diskfile.Elsewhere)
 	}
-	return fmt.Errorf("%s: %w: put a copy of the whole directory back, or move it away to begin with an empty one, which has forgotten every event; else %s", path, err, elsewhere)
+	return fmt.Errorf("%s: %w: put a copy of the whole directory back, or move it away to begin with an empty one, which has forgotten every event; else %s", path, err, diskfile.Elsewhere)
 }
 
 // makeDatabase puts an empty store into dir where it has none. The file gets its name when
@@ -146,131 +134,8 @@ func makeDatabase(dir, path string) error {
 		return err
 	}
 	if left != "" {
-		return refuse("%s is missing, and %s is there: put a copy of the whole directory back, "+
-			"or move %s away to begin with an empty one, which has forgotten every event; else %s", path, left, dir, elsewhere)
+		return diskfile.Refuse("%s is missing, and %s is there: put a copy of the whole directory back, "+
+			"or move %s away to begin with an empty one, which has forgotten every event; else %s", path, left, dir, diskfile.Elsewhere)
 	}
-	unnamed, err := os.CreateTemp(dir, databaseName+".new-") // 0600
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(unnamed.Name()) }()
-	if err := unnamed.Close(); err != nil {
-		return err
-	}
-	db, err := bolt.Open(unnamed.Name(), 0o600, boltOptions())
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(db.Update(makeBuckets), db.Close()); err != nil {
-		return err
-	}
-	// Unlike Rename, Link never takes the place of what another process has made.
-	if err := os.Link(unnamed.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return syncDir(dir)
-}
-
-// makeDir makes a directory and those above it, so that they are still there after a
-// power failure.
-func makeDir(dir string) error {
-	if info, err := os.Stat(dir); err == nil && info.IsDir() {
-		return nil
-	}
-	parent := filepath.Dir(dir)
-	if parent != dir {
-		if err := makeDir(parent); err != nil {
-			return err
-		}
-	}
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return syncDir(parent)
-}
-
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil // directories cannot be synced there
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
-
-// openBolt opens the database of a store, which opened gets to see.
-func openBolt(path string, opened func(*os.File) error) (*bolt.DB, error) {
-	info, err := checkFile(path)
-	if err != nil {
-		return nil, err
-	}
-	if info.Size() == 0 {
-		return nil, fmt.Errorf("%w: it is empty", errDamaged)
-	}
-	if err := verify(path, info.Size()); err != nil {
-		return nil, err
-	}
-	options := boltOptions()
-	options.OpenFile = func(path string, flag int, _ fs.FileMode) (*os.File, error) {
-		f, err := openFile(path, flag)
-		if err != nil {
-			return nil, err
-		}
-		if err := opened(f); err != nil {
-			return nil, errors.Join(err, f.Close())
-		}
-		return f, nil
-	}
-	var db *bolt.DB
-	err = guarded(func() (err error) {
-		db, err = bolt.Open(path, 0o600, options)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return db, nil
-}
-
-// refusal is an error that says what to do already.
-type refusal struct{ error }
-
-func (r refusal) Unwrap() error { return r.error }
-
-func refuse(format string, args ...any) error { return refusal{fmt.Errorf(format, args...)} }
-
-// verify reads the whole of a database that exists. The library does so as well when it
-// looks for free pages, but in a goroutine of its own, where a page that makes no sense
-// ends the process without saying what to do.
-func verify(path string, size int64) error {
-	options := boltOptions()
-	options.ReadOnly = true
-	options.OpenFile = func(path string, flag int, _ fs.FileMode) (*os.File, error) { return openFile(path, flag) }
-	var db *bolt.DB
-	return guarded(func() (err error) {
-		if db, err = bolt.Open(path, 0o600, options); err != nil {
-			return err
-		}
-		return errors.Join(db.View(func(tx *bolt.Tx) error {
-			if tx.Size() > size {
-				return fmt.Errorf("%w: %d bytes of %d are left", errDamaged, size, tx.Size())
-			}
-			return verifyBuckets(tx)
-		}), db.Close())
-	})
-}
-
-// guarded turns two things into an error: a panic of the library, which it raises for
-// pages that make no sense, and a fault of the mapped file, which a disk that cannot be
-// read raises. Neither may end the process, and with it every other site.
-func guarded(do func() error) (err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("%w: %v", errDamaged, r)
-		}
-	}()
-	return do()
+	return diskfile.MakeDatabase(path, makeBuckets)
 }

@@ -1,11 +1,12 @@
 package disk
 
 import (
+	"github.com/webhookguard/caddy-webhook-guard/internal/diskfile"
+
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 )
 
 // directory watches over what a store has open. A file that is removed or replaced under
@@ -48,7 +49,7 @@ func (d *directory) add(path string, open *os.File, log bool) error {
 }
 
 // check returns an error where something is not what was opened any more. A file that was
-// changed in a way that nothing can undo is errDamaged.
+// changed in a way that nothing can undo is diskfile.ErrDamaged.
 func (d *directory) check() error {
 	for i := range d.parts {
 		p := &d.parts[i]
@@ -65,7 +66,7 @@ func (d *directory) check() error {
 			return p.lost(fmt.Sprintf("has %d bytes instead of %d", now.Size(), p.size))
 		case now.Size() < p.size:
 			return fmt.Errorf("%s: %w: %d bytes of %d are left: stop the gateway and put a copy of the whole directory back",
-				p.path, errDamaged, now.Size(), p.size)
+				p.path, diskfile.ErrDamaged, now.Size(), p.size)
 		}
 		p.size = now.Size()
 	}
@@ -78,58 +79,3 @@ func (p *part) lost(how string) error {
 }
 
 func (d *directory) close() error { return d.handle.Close() }
-
-// checkDirectory refuses a directory in which somebody else could exchange the files.
-func checkDirectory(dir string) error {
-	info, err := os.Lstat(dir)
-	if err != nil {
-		return err
-	}
-	if info.Mode()&fs.ModeSymlink != 0 {
-		target, err := filepath.EvalSymlinks(dir)
-		if err != nil {
-			return fmt.Errorf("%s is a symbolic link that leads nowhere: remove it, or name the directory itself: %w", dir, err)
-		}
-		return fmt.Errorf("%s is a symbolic link: name the directory itself (store disk %s)", dir, target)
-	}
-	if !info.IsDir() {
-		return fmt.Errorf("%s is not a directory: %s", dir, elsewhere)
-	}
-	return checkAccess(dir, info, "700")
-}
-
-// checkFile refuses a file of the store that is no plain file of ours. It is asked before
-// a file is opened, as to open a device may do something already.
-func checkFile(path string) (fs.FileInfo, error) {
-	info, err := os.Lstat(path)
-	switch {
-	case err != nil:
-		return nil, err
-	case info.Mode()&fs.ModeSymlink != 0:
-		return nil, refuse("%s is a symbolic link, which is not followed: put the file itself there; else %s", path, elsewhere)
-	case !info.Mode().IsRegular():
-		return nil, refuse("%s is not a plain file (%s): move it away, and put a copy of the whole directory back; else %s",
-			path, info.Mode().Type(), elsewhere)
-	}
-	return info, checkAccess(path, info, "600")
-}
-
-func checkAccess(path string, info fs.FileInfo, mode string) error {
-	if uid, other := ownedByOther(info); other {
-		return refuse("%s belongs to the user %d, who could change what is remembered: give it to the user that this process runs as (chown); else %s",
-			path, uid, elsewhere)
-	}
-	if writableByOthers(info) {
-		return refuse("%s can be written by others (mode %04o), who could change what is remembered: chmod %s %s; else %s",
-			path, info.Mode().Perm(), mode, path, elsewhere)
-	}
-	return nil
-}
-
-// openFile opens a file that is there, and that checkFile accepts.
-func openFile(path string, flag int) (*os.File, error) {
-	if _, err := checkFile(path); err != nil {
-		return nil, err
-	}
-	return os.OpenFile(path, flag&^os.O_CREATE|noFollow, 0)
-}

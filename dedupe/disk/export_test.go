@@ -9,6 +9,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
+	"github.com/webhookguard/caddy-webhook-guard/internal/diskfile"
 )
 
 // LogFile is what the log writes to.
@@ -104,7 +105,7 @@ func (s *Store) AwaitCheckpoint() {
 // ForgetMoved makes a database say that nothing has been moved into it, as it does until
 // the last transaction of a move.
 func ForgetMoved(path string) error {
-	db, err := bolt.Open(path, 0o600, boltOptions())
+	db, err := bolt.Open(path, 0o600, diskfile.BoltOptions())
 	if err != nil {
 		return err
 	}
@@ -113,7 +114,7 @@ func ForgetMoved(path string) error {
 
 // Unbegin makes a database one whose log files have yet to be made.
 func Unbegin(path string) error {
-	db, err := bolt.Open(path, 0o600, boltOptions())
+	db, err := bolt.Open(path, 0o600, diskfile.BoltOptions())
 	if err != nil {
 		return err
 	}

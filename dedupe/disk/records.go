@@ -12,6 +12,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
+	"github.com/webhookguard/caddy-webhook-guard/internal/diskfile"
 )
 
 // The database has three buckets, all numbers in them big-endian:
@@ -38,7 +39,6 @@ var (
 )
 
 var (
-	errDamaged = errors.New("the file is damaged")
 	errNotOurs = errors.New("the file is not an event store of this version")
 )
 
@@ -97,7 +97,7 @@ func verifyBucket(b *bolt.Bucket, sound func(k, v []byte) bool) error {
 	var last []byte
 	return b.ForEach(func(k, v []byte) error {
 		if !sound(k, v) || bytes.Compare(last, k) >= 0 {
-			return fmt.Errorf("%w: an entry makes no sense", errDamaged)
+			return fmt.Errorf("%w: an entry makes no sense", diskfile.ErrDamaged)
 		}
 		last = k
 		return nil
@@ -164,7 +164,7 @@ func (r records) stored(k dedupe.Key) (finished, error) {
 	case len(value) == 0:
 		return f, nil
 	case !soundRecord(value):
-		return f, fmt.Errorf("%w: a record has %d bytes", errDamaged, len(value))
+		return f, fmt.Errorf("%w: a record has %d bytes", diskfile.ErrDamaged, len(value))
 	}
 	f.expires = int64(binary.BigEndian.Uint64(value))
 	status, more := binary.BigEndian.Uint16(value[8:]), value[shortRecord:]

@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
+	"github.com/webhookguard/caddy-webhook-guard/internal/diskfile"
 )
 
 // logNames are the names of the log files, beside the database. They are part of format 1.
@@ -79,7 +80,7 @@ func (w *wal) recover(cp *checkpointer, o Options) error {
 		return explain(w.dir.path, cp.db.path, err)
 	}
 	if givenUp {
-		err := errors.Join(os.Remove(filepath.Join(w.dir.path, giveUpName)), syncDir(w.dir.path))
+		err := errors.Join(os.Remove(filepath.Join(w.dir.path, giveUpName)), diskfile.SyncDir(w.dir.path))
 		if err != nil {
 			return explainLog(w.dir.path, err)
 		}
@@ -163,7 +164,7 @@ func (w *wal) makeFiles(from origin, o Options) error {
 	if !made {
 		return nil
 	}
-	return syncDir(w.dir.path)
+	return diskfile.SyncDir(w.dir.path)
 }
 
 // replay makes known what the log holds, and returns the number of the next batch. The
@@ -178,7 +179,7 @@ func (c *checkpointer) replay(dir string, runs [][]batch) (next uint64, err erro
 		// was told, and so it was written to the other.
 		if first := run[0].number; first > next {
 			return 0, explainLog(dir, fmt.Errorf("%w: batches %d to %d are neither in %s nor in a journal",
-				errDamaged, next, first-1, databaseName))
+				diskfile.ErrDamaged, next, first-1, databaseName))
 		}
 		err := c.db.read(func(r records) error {
 			for _, b := range run {
@@ -205,11 +206,11 @@ func (c *checkpointer) replay(dir string, runs [][]batch) (next uint64, err erro
 
 // openSegment opens a log file that is there, and reads it.
 func (w *wal) openSegment(path string, from origin, o Options) (*segment, []batch, error) {
-	f, err := openFile(path, os.O_RDWR)
+	f, err := diskfile.OpenFile(path, os.O_RDWR)
 	if err != nil {
 		return nil, nil, err
 	}
-	s := &segment{file: syncedFile{f}, at: logStart}
+	s := &segment{file: diskfile.Synced{File: f}, at: logStart}
 	if o.wrapLog != nil {
 		s.file = o.wrapLog(s.file)
 	}
@@ -242,7 +243,7 @@ func makeSegment(path string, size int64, store storeID) error {
 	if err := os.Remove(unnamed); err != nil && !errors.Is(err, fs.ErrNotExist) { // of a crash
 		return err
 	}
-	f, err := os.OpenFile(unnamed, os.O_CREATE|os.O_EXCL|os.O_WRONLY|noFollow, 0o600)
+	f, err := os.OpenFile(unnamed, os.O_CREATE|os.O_EXCL|os.O_WRONLY|diskfile.NoFollow, 0o600)
 	if err != nil {
 		return err
 	}
@@ -261,11 +262,11 @@ func makeSegment(path string, size int64, store storeID) error {
 func explainLog(path string, err error) error {
 	var system *fs.PathError
 	switch {
-	case errors.As(err, new(refusal)):
+	case errors.As(err, new(diskfile.Refusal)):
 		return err
 	case errors.As(err, &system):
-		return fmt.Errorf("%w: the user that this process runs as must be able to write there, and find room; else %s", err, elsewhere)
+		return fmt.Errorf("%w: the user that this process runs as must be able to write there, and find room; else %s", err, diskfile.Elsewhere)
 	}
 	return fmt.Errorf("%s: %w: put a copy of the whole directory back; or make an empty file %s beside %s, which gives up %s and %s and forgets the newest events; else %s",
-		path, err, giveUpName, databaseName, logNames[0], logNames[1], elsewhere)
+		path, err, giveUpName, databaseName, logNames[0], logNames[1], diskfile.Elsewhere)
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
+	"github.com/webhookguard/caddy-webhook-guard/internal/diskfile"
 )
 
 // A log file is of fixed size. It is written from its beginning to its end, one batch of
@@ -300,7 +301,7 @@ func readLog(data []byte, done uint64) ([]batch, error) {
 		return nil, errNotLog
 	}
 	if want := int64(binary.BigEndian.Uint64(data[len(logMagic):])); size != want {
-		return nil, fmt.Errorf("%w: %d bytes of %d are left", errDamaged, size, want)
+		return nil, fmt.Errorf("%w: %d bytes of %d are left", diskfile.ErrDamaged, size, want)
 	}
 	var run []batch
 	last := done
@@ -311,7 +312,7 @@ func readLog(data []byte, done uint64) ([]batch, error) {
 			break
 		}
 		if !b.sound() {
-			return nil, fmt.Errorf("%w: batch %d makes no sense", errDamaged, b.number)
+			return nil, fmt.Errorf("%w: batch %d makes no sense", diskfile.ErrDamaged, b.number)
 		}
 		run = append(run, b)
 		last = max(last, b.number)
@@ -324,7 +325,7 @@ func readLog(data []byte, done uint64) ([]batch, error) {
 		}
 		from += next
 		if b, ok := parseBatch(data[from:]); ok && b.number > last {
-			return nil, fmt.Errorf("%w: something at byte %d cannot be read, and batch %d follows it", errDamaged, at, b.number)
+			return nil, fmt.Errorf("%w: something at byte %d cannot be read, and batch %d follows it", diskfile.ErrDamaged, at, b.number)
 		}
 	}
 }

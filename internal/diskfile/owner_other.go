@@ -1,11 +1,11 @@
 //go:build !unix
 
-package disk
+package diskfile
 
 import "io/fs"
 
-// There are no such opens, owners and modes.
-const noFollow = 0
+// NoFollow is nothing, as there are no such opens, owners and modes.
+const NoFollow = 0
 
 func ownedByOther(fs.FileInfo) (uid uint32, other bool) { return 0, false }
 

@@ -1,6 +1,6 @@
 //go:build unix
 
-package disk
+package diskfile
 
 import (
 	"io/fs"
@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// noFollow makes an open fail where the name is a symbolic link.
-const noFollow = syscall.O_NOFOLLOW
+// NoFollow makes an open fail where the name is a symbolic link.
+const NoFollow = syscall.O_NOFOLLOW
 
 // ownedByOther returns the user that a file belongs to, where that is not ours.
 func ownedByOther(info fs.FileInfo) (uid uint32, other bool) {

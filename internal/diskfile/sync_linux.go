@@ -1,4 +1,4 @@
-package disk
+package diskfile
 
 import (
 	"errors"
@@ -6,11 +6,11 @@ import (
 	"syscall"
 )
 
-// syncedFile is a file of which only the data is synced: its size never changes.
-type syncedFile struct{ *os.File }
+// Synced is a file of which only the data is synced: its size never changes.
+type Synced struct{ *os.File }
 
-// SyncData implements logFile.
-func (f syncedFile) SyncData() error {
+// SyncData returns when what was written is on the disk.
+func (f Synced) SyncData() error {
 	conn, err := f.SyscallConn()
 	if err != nil {
 		return err

@@ -1,0 +1,188 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/webhookguard/caddy-webhook-guard/inbox"
+	"github.com/webhookguard/caddy-webhook-guard/internal/diskfile"
+)
+
+// file is what a segment needs of a file.
+type file interface {
+	io.ReaderAt
+	io.WriterAt
+	io.Closer
+	// SyncData returns when what was written is on the disk.
+	SyncData() error
+	Truncate(size int64) error
+}
+
+// layer is what the store needs of a directory. Tests record what goes through it.
+type layer interface {
+	create(path string) (file, error)
+	open(path string) (f file, size int64, err error)
+	remove(path string) error
+	syncDir(dir string) error
+}
+
+// disk is the layer of the system.
+type system struct{}
+
+func (system) create(path string) (file, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR|diskfile.NoFollow, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return diskfile.Synced{File: f}, nil
+}
+
+func (system) open(path string) (file, int64, error) {
+	f, err := diskfile.OpenFile(path, os.O_RDWR)
+	if err != nil {
+		return nil, 0, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return nil, 0, errors.Join(err, f.Close())
+	}
+	return diskfile.Synced{File: f}, info.Size(), nil
+}
+
+func (system) remove(path string) error { return os.Remove(path) }
+func (system) syncDir(dir string) error { return diskfile.SyncDir(dir) }
+
+// segment is one file of the log.
+type segment struct {
+	number uint64
+	path   string
+	file   file
+	size   int64 // up to the end of its last batch
+
+	// The store's mu guards what follows.
+	live  int64 // bytes of the envelopes in it that are kept
+	count int   // of them
+	refs  int   // readers that are under way
+	stuck bool  // some of them cannot be read, so it stays as it is
+}
+
+// segments are the files of the log by their numbers. The last one is written to.
+type segments struct {
+	dir   string
+	layer layer
+	id    storeID
+	all   map[uint64]*segment
+	last  *segment
+}
+
+const segmentSuffix = ".segment"
+
+func (s *segments) pathOf(number uint64) string {
+	return filepath.Join(s.dir, fmt.Sprintf("%012d%s", number, segmentSuffix))
+}
+
+// numbers returns the numbers of the segments in the directory, in order.
+func (s *segments) numbers() (all []uint64, err error) {
+	files, err := os.ReadDir(s.dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range files {
+		name, ok := strings.CutSuffix(f.Name(), segmentSuffix)
+		if number, err := strconv.ParseUint(name, 10, 64); ok && err == nil {
+			all = append(all, number)
+		}
+	}
+	slices.Sort(all)
+	return all, nil
+}
+
+// add makes a new last segment, which begins with the given batch. It has its head on the disk
+// before any batch follows.
+func (s *segments) add(number, first uint64) error {
+	path := s.pathOf(number)
+	// What is there was left by a crash, or by a failure, in the middle of this.
+	if err := s.layer.remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := s.layer.create(path)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(s.id.encodeSegmentHead(number, first), 0)
+	if err == nil {
+		err = f.SyncData()
+	}
+	if err == nil {
+		err = s.layer.syncDir(s.dir)
+	}
+	if err != nil {
+		return errors.Join(err, f.Close())
+	}
+	s.last = &segment{number: number, path: path, file: f, size: segmentHead}
+	s.all[number] = s.last
+	return nil
+}
+
+// append writes a batch and returns when it is on the disk. After an error the next batch
+// goes to the same place.
+func (s *segments) append(batch []byte) error {
+	if _, err := s.last.file.WriteAt(batch, s.last.size); err != nil {
+		return err
+	}
+	if err := s.last.file.SyncData(); err != nil {
+		return err
+	}
+	s.last.size += int64(len(batch))
+	return nil
+}
+
+// hold returns the segment of an envelope, which stays until it is let go. It needs the
+// store's mu; nil means that it is gone.
+func (s *segments) hold(p place) *segment {
+	seg := s.all[p.segment]
+	if seg != nil {
+		seg.refs++
+	}
+	return seg
+}
+
+// read returns an envelope, or nil where it cannot be read.
+func (s *segments) read(seg *segment, p place, k inbox.Key) []byte {
+	if seg == nil || p.size == 0 {
+		return nil
+	}
+	body := make([]byte, bodyHead+int(p.size))
+	if _, err := seg.file.ReadAt(body, int64(p.at)); err != nil {
+		return nil
+	}
+	return s.id.parseBody(body, k)
+}
+
+// count notes that an envelope is kept (by 1) or not any more (by -1).
+func (s *segments) count(p place, by int) {
+	if seg := s.all[p.segment]; seg != nil && p.size > 0 {
+		seg.count += by
+		seg.live += int64(by) * int64(p.size)
+	}
+}
+
+// drop removes a segment.
+func (s *segments) drop(seg *segment) error {
+	delete(s.all, seg.number)
+	return errors.Join(seg.file.Close(), s.layer.remove(seg.path))
+}
+
+func (s *segments) close() (err error) {
+	for _, seg := range s.all {
+		err = errors.Join(err, seg.file.Close())
+	}
+	return err
+}
