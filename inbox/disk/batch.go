@@ -123,6 +123,7 @@ func parseChanges(data []byte) (all []change, ok bool) {
 		case changeEvent:
 			c.key = d.key()
 			parts := d.byte()
+			d.failed = d.failed || parts > partMeta|partAttempt
 			c.entry = d.entry(c.key)
 			if parts&partMeta != 0 {
 				c.entry.meta = d.meta()
@@ -133,7 +134,8 @@ func parseChanges(data []byte) (all []change, ok bool) {
 		case changeRemoved:
 			c.key = d.key()
 		case changePause:
-			c.paused = d.byte() == 1
+			value := d.byte()
+			c.paused, d.failed = value == 1, d.failed || value > 1
 		default:
 			return nil, false
 		}

@@ -2,6 +2,7 @@ package disk
 
 import (
 	"encoding/binary"
+	"math"
 	"time"
 
 	"github.com/webhookguard/caddy-webhook-guard/inbox"
@@ -134,10 +135,12 @@ func (m *meta) encode(to []byte) []byte {
 	return appendText(appendText(appendText(to, m.scope), m.id), m.kind)
 }
 
+// encodeAttempt appends an attempt: number (4), at (unix ms, 8), took (ms, 4), status (2),
+// error, head.
 func encodeAttempt(to []byte, a inbox.Attempt) []byte {
 	to = binary.BigEndian.AppendUint32(to, uint32(a.Number))
 	to = binary.BigEndian.AppendUint64(to, uint64(a.At.UnixMilli()))
-	to = binary.BigEndian.AppendUint64(to, uint64(a.Took.Milliseconds()))
+	to = binary.BigEndian.AppendUint32(to, uint32(min(a.Took.Milliseconds(), math.MaxUint32)))
 	to = binary.BigEndian.AppendUint16(to, uint16(a.Status))
 	return appendText(appendText(to, a.Error), string(a.Head))
 }
@@ -178,6 +181,7 @@ func (d *decoder) entry(k inbox.Key) *entry {
 	e.attempts, e.status, e.reason = d.uint32(), d.uint16(), d.text()
 	if flags&flagToken != 0 {
 		e.token = inbox.Token(d.take(len(e.token)))
+		d.failed = d.failed || e.token == inbox.Token{}
 	}
 	if flags&flagBody != 0 {
 		e.body = place{d.uint64(), d.uint64(), d.uint32()}
@@ -192,7 +196,7 @@ func (d *decoder) meta() *meta { return &meta{d.text(), d.text(), d.text()} }
 func (d *decoder) attempt() inbox.Attempt {
 	a := inbox.Attempt{Number: int(d.uint32())}
 	a.At = time.UnixMilli(int64(d.uint64()))
-	a.Took = time.Duration(d.uint64()) * time.Millisecond
+	a.Took = time.Duration(d.uint32()) * time.Millisecond
 	a.Status, a.Error = int(d.uint16()), d.text()
 	if head := d.text(); head != "" {
 		a.Head = []byte(head)

@@ -27,16 +27,16 @@ type file interface {
 
 // layer is what the store needs of a directory. Tests record what goes through it.
 type layer interface {
-	create(path string) (file, error)
-	open(path string) (f file, size int64, err error)
-	remove(path string) error
-	syncDir(dir string) error
+	Create(path string) (file, error)
+	Open(path string) (f file, size int64, err error)
+	Remove(path string) error
+	SyncDir(dir string) error
 }
 
-// disk is the layer of the system.
+// system is the layer of the system.
 type system struct{}
 
-func (system) create(path string) (file, error) {
+func (system) Create(path string) (file, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR|diskfile.NoFollow, 0o600)
 	if err != nil {
 		return nil, err
@@ -44,7 +44,7 @@ func (system) create(path string) (file, error) {
 	return diskfile.Synced{File: f}, nil
 }
 
-func (system) open(path string) (file, int64, error) {
+func (system) Open(path string) (file, int64, error) {
 	f, err := diskfile.OpenFile(path, os.O_RDWR)
 	if err != nil {
 		return nil, 0, err
@@ -56,8 +56,8 @@ func (system) open(path string) (file, int64, error) {
 	return diskfile.Synced{File: f}, info.Size(), nil
 }
 
-func (system) remove(path string) error { return os.Remove(path) }
-func (system) syncDir(dir string) error { return diskfile.SyncDir(dir) }
+func (system) Remove(path string) error { return os.Remove(path) }
+func (system) SyncDir(dir string) error { return diskfile.SyncDir(dir) }
 
 // segment is one file of the log.
 type segment struct {
@@ -104,31 +104,35 @@ func (s *segments) numbers() (all []uint64, err error) {
 	return all, nil
 }
 
-// add makes a new last segment, which begins with the given batch. It has its head on the disk
+// make makes a new segment, which begins with the given batch. It has its head on the disk
 // before any batch follows.
-func (s *segments) add(number, first uint64) error {
+func (s *segments) make(number, first uint64) (*segment, error) {
 	path := s.pathOf(number)
 	// What is there was left by a crash, or by a failure, in the middle of this.
-	if err := s.layer.remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+	if err := s.layer.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
 	}
-	f, err := s.layer.create(path)
+	f, err := s.layer.Create(path)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	_, err = f.WriteAt(s.id.encodeSegmentHead(number, first), 0)
 	if err == nil {
 		err = f.SyncData()
 	}
 	if err == nil {
-		err = s.layer.syncDir(s.dir)
+		err = s.layer.SyncDir(s.dir)
 	}
 	if err != nil {
-		return errors.Join(err, f.Close())
+		return nil, errors.Join(err, f.Close())
 	}
-	s.last = &segment{number: number, path: path, file: f, size: segmentHead}
-	s.all[number] = s.last
-	return nil
+	return &segment{number: number, path: path, file: f, size: segmentHead}, nil
+}
+
+// add makes a segment the last one.
+func (s *segments) add(seg *segment) {
+	s.last = seg
+	s.all[seg.number] = seg
 }
 
 // append writes a batch and returns when it is on the disk. After an error the next batch
@@ -174,10 +178,9 @@ func (s *segments) count(p place, by int) {
 	}
 }
 
-// drop removes a segment.
+// drop removes the file of a segment that nobody knows any more.
 func (s *segments) drop(seg *segment) error {
-	delete(s.all, seg.number)
-	return errors.Join(seg.file.Close(), s.layer.remove(seg.path))
+	return errors.Join(seg.file.Close(), s.layer.Remove(seg.path))
 }
 
 func (s *segments) close() (err error) {
