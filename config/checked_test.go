@@ -11,6 +11,12 @@ func TestLinesThatWereCheckedWithTheSender(t *testing.T) {
 	for name, lines := range map[string][]string{
 		"akeneo":               {"handshake akeneo"},
 		"bitbucket-server":     {"handshake bitbucket-server"},
+		"docker-registry":      {"answer_within 1s"},
+		"gitea-forgejo":        {"retries none", "retry_span 168h", "answer_within 5s"},
+		"gogs":                 {"retries none", "answer_within 15s"},
+		"mastodon":             {"retry_span 52h", "final 400 402-407 409-428 430-499 501"},
+		"miniflux":             {"retries none", "answer_within 10s"},
+		"strapi":               {"retries none", "answer_within 10s"},
 		"circle":               {"handshake head"},
 		"circleci":             {"answer_within 10s"},
 		"contentful":           {"id header X-Contentful-Idempotency-Key"},

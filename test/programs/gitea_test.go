@@ -11,7 +11,9 @@ import (
 	"os/exec"
 	"os/user"
 	"testing"
+	"time"
 
+	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
 
@@ -37,6 +39,8 @@ INSTALL_LOCK = true
 SECRET_KEY = canary-of-the-test
 [webhook]
 ALLOWED_HOST_LIST = loopback
+[queue.webhook_sender]
+MAX_WORKERS = 1
 [indexer]
 ISSUE_INDEXER_TYPE = db
 [actions]
@@ -161,4 +165,21 @@ func TestGitea(t *testing.T) {
 	if got := r.app.Count() - calls; got != 5 {
 		t.Errorf("the app was called %d times, want 5", got)
 	}
+
+	// It gives up after its time-out and goes on to the next hook. What the app finishes all
+	// the same is finished, so the delivery that is sent again by hand is a duplicate.
+	finish := make(chan struct{})
+	r.next <- testbed.Answer{Wait: finish}
+	begun := time.Now()
+	gitea.open("takes long")
+	r.app.WaitCount(calls + 6)
+	r.want("/form", 4, http.StatusOK, "forwarded")
+	limit := time.Duration(config.Builtin()["gitea-forgejo"].AnswerWithin)
+	if waited := time.Since(begun); waited < limit {
+		t.Errorf("Gitea waited for %v, not %v", waited, limit)
+	}
+	close(finish)
+	late := r.want("/hook", 6, http.StatusOK, "forwarded")
+	gitea.redeliver("/hook", late.header.Get("X-Gitea-Delivery"))
+	r.want("/hook", 7, http.StatusOK, "duplicate")
 }

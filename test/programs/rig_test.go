@@ -31,13 +31,13 @@ type rig struct {
 	t       *testing.T
 	app     *testbed.App
 	gateway *testbed.Gateway
-	next    chan int // the statuses of the app's next answers
+	next    chan testbed.Answer // the app's next answers
 }
 
 // newRig starts a gateway with guards at /hook, at /wrong and at further paths.
 func newRig(t *testing.T, provider string, more ...string) *rig {
 	t.Helper()
-	r := &rig{t: t, next: make(chan int, 16)}
+	r := &rig{t: t, next: make(chan testbed.Answer, 16)}
 	r.app = testbed.StartApp(t, r.answer)
 	routes := guard("/wrong", provider, otherSecret, r.app)
 	for _, path := range append(more, "/hook") {
@@ -56,8 +56,8 @@ func guard(path, provider, secret string, app *testbed.App) string {
 // answer is what the app answers: what was set with then, and 200 after that.
 func (r *rig) answer(testbed.Delivery) testbed.Answer {
 	select {
-	case status := <-r.next:
-		return testbed.Answer{Status: status}
+	case answer := <-r.next:
+		return answer
 	default:
 		return testbed.Answer{}
 	}
@@ -66,7 +66,7 @@ func (r *rig) answer(testbed.Delivery) testbed.Answer {
 // then sets the statuses of the app's next answers.
 func (r *rig) then(statuses ...int) {
 	for _, status := range statuses {
-		r.next <- status
+		r.next <- testbed.Answer{Status: status}
 	}
 }
 
