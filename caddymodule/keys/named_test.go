@@ -81,7 +81,7 @@ func newNamed(t *testing.T, s *shelf, store Store) (*Named, *clock) {
 	}
 	c := &clock{at: time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)}
 	n := NewNamed(NamedOptions{
-		Fetch: s.fetch, Store: store, Logger: zap.NewNop(),
+		Fetch: s.fetch, Store: store, Logger: zap.NewNop(), Allows: func(name string) bool { return !strings.HasPrefix(name, "other") },
 		Parse: func(_ string, document []byte) ([]signature.Secret, error) {
 			text, until, ends := strings.Cut(string(document), " until ")
 			key := signature.Secret{Key: good, ID: text}
@@ -294,5 +294,35 @@ func TestNamedKeysAreKeptForTheNextProcess(t *testing.T) {
 	wantNamed(t, second, "a", "a")
 	if _, err := second.Keys("b"); err == nil {
 		t.Error("a key that was never there")
+	}
+}
+
+// The keys that an earlier process kept are known before anyone asks for them, so that no
+// flood of names keeps them out. Others' records are left alone.
+func TestKeptKeysAreKnownFromTheStart(t *testing.T) {
+	s, store := newShelf("a", "other"), &memory{}
+	first, _ := newNamed(t, s, store)
+	wantNamed(t, first, "a", "a")
+	wantNamed(t, first, "other", "other")
+	_ = store.Store(t.Context(), storedIn+"/x.json", []byte("no record"))
+	s.set(func(s *shelf) { s.away = errors.New("away") })
+	second, _ := newNamed(t, s, store)
+	known := func() bool {
+		second.mu.Lock()
+		defer second.mu.Unlock()
+		return second.known["a"] != nil && second.known["a"].held.Load() != nil
+	}
+	for range 5000 {
+		if known() {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	for i := range 100 {
+		_, _ = second.Keys(fmt.Sprint("made-up-", i))
+	}
+	wantNamed(t, second, "a", "a")
+	if second.known["other"] != nil {
+		t.Error("a name that is not allowed is known")
 	}
 }
