@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/webhookguard/caddy-webhook-guard/caddymodule/inboxes"
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/stores"
 	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
@@ -58,6 +59,7 @@ type App struct {
 	key   string       // the reference to it that this app holds
 	ended bool
 
+	inboxes inboxes.Set
 	scopes  scopes
 	servers knownConns
 	keys    keySources
@@ -120,6 +122,9 @@ func (a *App) Start() error {
 	a.grace = a.gracePeriod()
 	inForce.add(a)
 	a.keys.start(a.ctx)
+	if err := startInboxes(a, store); err != nil {
+		return fmt.Errorf("webhook_guard: %w", err)
+	}
 	warnOfRetries(a.ctx, a.logger)
 	where := []zap.Field{zap.String("store", store.kind)}
 	if placed, ok := a.module.(stores.Placer); ok {
@@ -164,7 +169,7 @@ func (a *App) open() (*sharedStore, error) {
 		if err != nil {
 			return nil, err
 		}
-		return newSharedStore(opened, a.module.CaddyModule().ID.Name(), a.metrics), nil
+		return share(a, opened)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("webhook_guard: opening the store: %s: %w", a.module.CaddyModule().ID.Name(), err)
@@ -188,14 +193,18 @@ func (a *App) enter() (*sharedStore, error) {
 	return store, nil
 }
 
-// Stop implements caddy.App. Requests in flight go on: see waitForWork.
-func (a *App) Stop() error { return nil }
+// Stop implements caddy.App. Requests and attempts in flight go on: see waitForWork.
+func (a *App) Stop() error {
+	a.inboxes.Stop()
+	return nil
+}
 
 // Cleanup implements caddy.CleanerUpper. It also runs after a failed Provision.
 // The requests of an old configuration may still be running; they keep using
 // the store, which closes when the last of them is done.
 func (a *App) Cleanup() error {
 	defer inForce.remove(a)
+	a.inboxes.Stop()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.ended = true

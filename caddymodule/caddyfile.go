@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/webhookguard/caddy-webhook-guard/caddymodule/inboxes"
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/lines"
 	"github.com/webhookguard/caddy-webhook-guard/config"
 )
@@ -23,7 +24,10 @@ func init() {
 
 func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	guard := new(Guard)
-	return guard, guard.UnmarshalCaddyfile(h.Dispenser)
+	if err := guard.UnmarshalCaddyfile(h.Dispenser); err != nil {
+		return nil, err
+	}
+	return guard, guard.parsed.Finish(h)
 }
 
 // UnmarshalCaddyfile sets up the handler from Caddyfile tokens:
@@ -35,6 +39,7 @@ func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //		insecure_unsigned
 //		scope          <name>
 //		on_store_error reject|forward
+//		inbox          [<name>] { … }
 //		…
 //	}
 //
@@ -59,6 +64,12 @@ func (g *Guard) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return lines.Word(d, &g.Scope)
 		case "on_store_error":
 			return lines.Word(d, &g.OnStoreError)
+		case "inbox":
+			var err error
+			if g.parsed, err = inboxes.Parse(d); err == nil {
+				g.Inbox = g.parsed.Config
+			}
+			return err
 		}
 		return parseLine(d, &g.Provider)
 	}, "secret", "public_key")
@@ -189,7 +200,7 @@ func (a *App) parseProvider(d *caddyfile.Dispenser) error {
 	var provider config.Provider
 	err := lines.Each(d, func(line string) error {
 		switch line {
-		case "secret", "public_key", "keys_secret", "scope", "insecure_unsigned", "on_store_error":
+		case "secret", "public_key", "keys_secret", "scope", "insecure_unsigned", "on_store_error", "inbox":
 			return d.Errf("%s says whose the events are: it belongs into the webhook_guard block that uses the provider", line)
 		}
 		return parseLine(d, &provider)

@@ -19,6 +19,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/webhookguard/caddy-webhook-guard/caddymodule/inboxes"
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/origin"
 	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
@@ -81,10 +82,16 @@ type Guard struct {
 	// without dedupe and count it. Default: `reject`.
 	OnStoreError string `json:"on_store_error,omitempty"`
 
+	// Keep verified events and deliver them from there, so that the sender gets its answer
+	// at once. The rest of the route is not run. Default: the sender waits for the app.
+	Inbox *inboxes.Config `json:"inbox,omitempty"`
+
 	// Everything that a provider has, laid over the provider's own.
 	config.Provider
 
 	app       *App
+	inbox     *inboxes.Inbox // nil without one
+	parsed    *inboxes.Parsed
 	sender    *webhook.Sender
 	secrets   secrets
 	scope     scopeLine
@@ -146,6 +153,9 @@ func (g *Guard) Provision(ctx caddy.Context) error {
 	g.metrics = g.app.metrics
 	g.place, g.before = placeOf(ctx), origin.Before(ctx)
 	if err := g.provision(); err != nil {
+		return fmt.Errorf("webhook_guard: provider %q, scope %q: %w", g.ProviderName, g.scope.line, err)
+	}
+	if err := provisionInbox(ctx, g); err != nil {
 		return fmt.Errorf("webhook_guard: provider %q, scope %q: %w", g.ProviderName, g.scope.line, err)
 	}
 	server, _ := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
@@ -260,6 +270,9 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 		return x.refuse(refused)
 	}
 	admission := x.claim()
+	if g.inbox != nil {
+		return keeping{x}.keep(admission)
+	}
 	switch admission.standing {
 	case unknown:
 		return x.refuse(admission.refused)

@@ -107,26 +107,37 @@ func (x *exchange) duplicate(done finished) error {
 			x.guard.logger.Warn("a known event ID came with other content and was refused as a duplicate", x.logFields(held)...)
 		}
 	}
-	header := x.w.Header()
-	setResult(header, webhook.Duplicate)
-	again := dedupe.Success{Status: done.success.Status}
-	switch rule := x.guard.sender.Rules.Answer; {
+	return acknowledge(x, webhook.Duplicate, again(x.guard, done.success))
+}
+
+// again is what a copy of an event gets that was answered with the given success.
+func again(g *Guard, first *dedupe.Success) dedupe.Success {
+	again := dedupe.Success{Status: first.Status}
+	switch rule := g.sender.Rules.Answer; {
 	case rule == nil:
 	case rule.Remember > 0:
-		again = *done.success
+		again = *first
 	default:
 		again = dedupe.Success{Status: rule.Status}
 		if rule.Body != "" {
 			again.Reply = dedupe.Reply{ContentType: "text/plain; charset=utf-8", Body: rule.Body}
 		}
 	}
-	if again.Reply.ContentType != "" {
-		header.Set("Content-Type", again.Reply.ContentType)
+	return again
+}
+
+// acknowledge answers an event whose app is not asked.
+func acknowledge(x *exchange, result webhook.Result, success dedupe.Success) error {
+	x.setResult(result)
+	header := x.w.Header()
+	setResult(header, result)
+	if success.Reply.ContentType != "" {
+		header.Set("Content-Type", success.Reply.ContentType)
 	}
 	sender := newReader(x.guard.sender, x.r, time.Time{})
 	sender.limitLast(x.w)
-	x.w.WriteHeader(again.Status)
-	_, _ = x.w.Write([]byte(again.Reply.Body)) // the sender may have gone
+	x.w.WriteHeader(success.Status)
+	_, _ = x.w.Write([]byte(success.Reply.Body)) // the sender may have gone
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
+	"github.com/webhookguard/caddy-webhook-guard/inbox"
 )
 
 // pool holds the open stores of this process, by their PoolKey.
@@ -19,6 +20,7 @@ var pool = caddy.NewUsagePool()
 // running, so the store closes when the last of its users leaves, not before.
 type sharedStore struct {
 	measuredStore
+	inboxes inbox.Store // nil where the store has none
 	flights flights
 
 	mu      sync.Mutex
@@ -28,6 +30,14 @@ type sharedStore struct {
 
 func newSharedStore(store dedupe.Store, kind string, m *metrics) *sharedStore {
 	return &sharedStore{measuredStore: measuredStore{Store: store, kind: kind, metrics: m}}
+}
+
+// Close closes the inboxes and then the store.
+func (s *sharedStore) Close() error {
+	if s.inboxes != nil {
+		_ = s.inboxes.Close()
+	}
+	return s.measuredStore.Close()
 }
 
 // enter counts a user in, one per request. It returns false once the store is

@@ -43,6 +43,8 @@ var (
 	ErrUnknown = errors.New("the inbox does not have such an event")
 	// ErrCursor is returned by Page for a cursor that is not one of its own.
 	ErrCursor = errors.New("the cursor is not one of this list: begin with the first page")
+	// ErrUnsafe is returned by Check where the store may drop events.
+	ErrUnsafe = errors.New("the store may drop events that wait")
 	// ErrClosed is returned by every method once the store has been closed.
 	ErrClosed = errors.New("store is closed")
 )
@@ -172,6 +174,13 @@ type Store interface {
 	// Close closes what the store holds open; later calls return ErrClosed. It does not
 	// wait for calls that are under way.
 	Close() error
+}
+
+// Checker is implemented by stores that depend on settings of somebody else's.
+type Checker interface {
+	// Check returns ErrUnsafe where these settings let events be dropped, and any other
+	// error where it cannot tell.
+	Check(ctx context.Context) error
 }
 
 // Queue is one inbox. All methods may be repeated after an error: a repeated call does no

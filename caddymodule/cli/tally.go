@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"golang.org/x/term"
 )
@@ -85,9 +84,6 @@ func (t *tally) line(got reply) (err error) {
 	return err
 }
 
-// resultLetters are those of results. Whoever answers could write anything into the header.
-const resultLetters = "abcdefghijklmnopqrstuvwxyz_"
-
 // word is the result as it is printed.
 func (r reply) word() string {
 	switch {
@@ -95,8 +91,6 @@ func (r reply) word() string {
 		return "no answer"
 	case r.result == "":
 		return "(no guard answered)"
-	case strings.Trim(string(r.result), resultLetters) != "":
-		return "(no result of a guard's)"
 	}
 	return string(r.result)
 }
@@ -108,7 +102,7 @@ func (t *tally) printable(text string) string {
 		text = strings.ReplaceAll(text, secret, "…")
 	}
 	return strings.Map(func(r rune) rune {
-		if r != '\t' && !unicode.IsPrint(r) {
+		if r < ' ' && r != '\t' || r >= 0x7f && r < 0xa0 {
 			return -1
 		}
 		return r

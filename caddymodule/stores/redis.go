@@ -23,6 +23,8 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/placeholder"
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
 	"github.com/webhookguard/caddy-webhook-guard/dedupe/redis"
+	"github.com/webhookguard/caddy-webhook-guard/inbox"
+	inboxredis "github.com/webhookguard/caddy-webhook-guard/inbox/redis"
 )
 
 func init() {
@@ -213,6 +215,11 @@ func (s *Redis) PoolKey() string { return s.poolKey }
 // Open implements [Module].
 func (s *Redis) Open() (dedupe.Store, error) { return redis.New(s.options) }
 
+// Inboxes implements [Inboxer].
+func (*Redis) Inboxes(store dedupe.Store) (inbox.Store, error) {
+	return inboxredis.New(store.(*redis.Store)), nil
+}
+
 // Adopt implements [Module]: every option is part of the key.
 func (*Redis) Adopt(dedupe.Store) {}
 
@@ -286,6 +293,7 @@ func (t *RedisTLS) unmarshal(d *caddyfile.Dispenser) error {
 
 var (
 	_ Module                = (*Redis)(nil)
+	_ Inboxer               = (*Redis)(nil)
 	_ Placer                = (*Redis)(nil)
 	_ caddy.Provisioner     = (*Redis)(nil)
 	_ caddyfile.Unmarshaler = (*Redis)(nil)

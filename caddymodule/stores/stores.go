@@ -6,6 +6,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
+	"github.com/webhookguard/caddy-webhook-guard/inbox"
 )
 
 // Module is a guest module of the namespace webhook_guard.stores: the options of a store.
@@ -24,6 +25,13 @@ type Module interface {
 	// Adopt takes over a store that is open already, and gives it those of the options
 	// that are not part of the key.
 	Adopt(dedupe.Store)
+}
+
+// Inboxer is implemented by modules whose store can keep events until the app takes them.
+type Inboxer interface {
+	// Inboxes returns the inboxes of a store that Open has returned. It does not touch the
+	// network. They are closed before the store.
+	Inboxes(dedupe.Store) (inbox.Store, error)
 }
 
 // Placer is implemented by modules whose store is in a place that the log can name.

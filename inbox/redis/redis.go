@@ -22,9 +22,6 @@ import (
 // clusterLanes is how many slots of a Cluster an inbox is spread over.
 const clusterLanes = 16
 
-// ErrEvicts is returned by Check where the server may drop events to make room.
-var ErrEvicts = errors.New("redis may evict events that wait: set maxmemory-policy noeviction, or use another server for the inbox")
-
 // Servers are those that hold the events, and how to reach them. The dedupe store on the
 // same servers has all that.
 type Servers interface {
@@ -56,21 +53,21 @@ type Store struct {
 }
 
 // New returns a store on the servers. It does not dial.
-func New(servers Servers) (*Store, error) {
+func New(servers Servers) *Store {
 	s := &Store{servers: servers, client: servers.Client(), prefix: servers.KeyPrefix(), lanes: 1}
-	if strings.ContainsAny(s.prefix, "{}") {
-		return nil, errors.New("key_prefix holds a brace: these say in a Redis Cluster where a key is, and an inbox sets its own")
-	}
 	if _, cluster := s.client.(*redis.ClusterClient); cluster {
 		s.lanes = clusterLanes
 	}
-	return s, nil
+	return s
 }
 
 // Queue implements [inbox.Store].
 func (s *Store) Queue(name string, o inbox.Options) (inbox.Queue, error) {
 	if err := inbox.CheckName(name); err != nil {
 		return nil, err
+	}
+	if strings.ContainsAny(s.prefix, "{}") {
+		return nil, errors.New("key_prefix holds a brace: these say in a Redis Cluster where a key is, and an inbox sets its own")
 	}
 	q := &queue{lanes: lanes{s: s, o: o}, names: registration{s: s, name: name}}
 	for lane := range s.lanes {
@@ -99,8 +96,7 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// Check returns ErrEvicts where a server may drop events to make room. A server that does
-// not show its settings passes.
+// Check implements [inbox.Checker]. A server that does not show its settings passes.
 func (s *Store) Check(ctx context.Context) error {
 	ctx, cancel, err := s.step(ctx)
 	if err != nil {
@@ -124,7 +120,7 @@ func checkServer(ctx context.Context, c redis.Cmdable) error {
 	}
 	for line := range strings.Lines(info) {
 		if policy, ok := strings.CutPrefix(strings.TrimSpace(line), "maxmemory_policy:"); ok && policy != "noeviction" {
-			return fmt.Errorf("%w (it is %s)", ErrEvicts, policy)
+			return fmt.Errorf("%w: redis evicts keys when it is full, as maxmemory-policy is %s: set maxmemory-policy noeviction, or use another server", inbox.ErrUnsafe, policy)
 		}
 	}
 	return nil
@@ -272,6 +268,7 @@ var (
 func newScript(source string) *redis.Script { return redis.NewScript(laneSource + source) }
 
 var (
-	_ inbox.Store = (*Store)(nil)
-	_ inbox.Queue = (*queue)(nil)
+	_ inbox.Store   = (*Store)(nil)
+	_ inbox.Checker = (*Store)(nil)
+	_ inbox.Queue   = (*queue)(nil)
 )

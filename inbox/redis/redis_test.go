@@ -51,10 +51,7 @@ func bench(t *testing.T, o dedupe.Options) queuetest.Bench {
 	client := servers.Client()
 	var skew atomic.Int64
 	open := func(t *testing.T) *Store {
-		s, err := New(servers)
-		if err != nil {
-			t.Fatal(err)
-		}
+		s := New(servers)
 		s.skew = func() time.Duration { return time.Duration(skew.Load()) }
 		t.Cleanup(func() { _ = s.Close() })
 		return s

@@ -1,0 +1,200 @@
+package inboxes
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/webhookguard/caddy-webhook-guard/inbox"
+	"github.com/webhookguard/caddy-webhook-guard/internal/body"
+)
+
+// The headers of an inbox: two of the app's request, and one of its answer.
+const (
+	headerAttempt = "Webhook-Guard-Attempt"
+	headerReplay  = "Webhook-Guard-Replay"
+	headerRetry   = "Webhook-Guard-Retry"
+)
+
+// result is what the app made of an attempt.
+type result struct {
+	status int // 0 where it has not answered
+	header http.Header
+	head   []byte // the beginning of the answer's body
+	err    error  // why there was no answer, or not a whole one
+	late   bool   // the app worked on it for longer than it may
+	took   time.Duration
+}
+
+var (
+	errBroken    = errors.New("the app broke off its answer")
+	errNoHandler = errors.New("nothing in the deliver block answered: put a reverse_proxy there")
+)
+
+// attempt runs an event through the route once.
+func (in *Inbox) attempt(d inbox.Delivery, e *inbox.Envelope) (res result) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(in.Timeout))
+	defer cancel()
+	begun := time.Now()
+	answer := &answer{header: make(http.Header)}
+	r, err := in.request(ctx, d, e, answer)
+	if err != nil {
+		return result{err: err}
+	}
+	var reader body.Reader
+	defer reader.End()
+	empty := len(e.Body) == 0
+	var read *body.Reader
+	if !empty {
+		reader.Open(e.Body)
+		read = &reader
+	}
+	tries, ended := in.tries(r.Context(), cancel, read, empty || r.Method == http.MethodGet)
+	r = r.WithContext(tries)
+	r.Body = http.NoBody
+	if !empty {
+		r.Body = &reader
+	}
+	err = in.run(answer, r, d)
+	res = result{status: answer.status, header: answer.header, head: answer.head, took: time.Since(begun)}
+	res.err, res.late = in.judge(answer, err, ended())
+	if res.err != nil {
+		var handler caddyhttp.HandlerError
+		res.status = 0
+		if errors.As(err, &handler) {
+			res.status = handler.StatusCode
+		}
+	}
+	return res
+}
+
+// request makes the request that the app gets, anew for each attempt: a second run of the
+// same one skips routes that exclude each other.
+func (in *Inbox) request(ctx context.Context, d inbox.Delivery, e *inbox.Envelope, w http.ResponseWriter) (*http.Request, error) {
+	target, err := url.ParseRequestURI(e.URI)
+	if err != nil {
+		return nil, errors.New("the event's URI cannot be read")
+	}
+	header := make(http.Header, len(e.Header)+2)
+	for name, values := range e.Header {
+		header[name] = values
+	}
+	header[headerAttempt] = []string{strconv.Itoa(d.Info.Attempts)}
+	if d.Replay {
+		header[headerReplay] = []string{"true"}
+	}
+	r := (&http.Request{
+		Method: e.Method, URL: target, RequestURI: e.URI, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: header, Host: e.Host, RemoteAddr: e.RemoteAddr, ContentLength: int64(len(e.Body)),
+	}).WithContext(ctx)
+	if e.Scheme == "https" {
+		r.TLS = &tls.ConnectionState{HandshakeComplete: true, ServerName: e.Host}
+	}
+	repl := caddy.NewReplacer()
+	repl.Map(func(key string) (any, bool) { return in.placeholder(d, key) })
+	return caddyhttp.PrepareRequest(r, repl, w, &caddyhttp.Server{}), nil
+}
+
+// placeholder is a caddy.ReplacerFunc for those of `{http.webhook_guard.*}` that outlast the
+// sender's request.
+func (in *Inbox) placeholder(d inbox.Delivery, key string) (any, bool) {
+	name, own := strings.CutPrefix(key, "http.webhook_guard.")
+	if !own {
+		return nil, false
+	}
+	switch name {
+	case "provider":
+		return in.Provider, true
+	case "scope":
+		return d.Scope, true
+	case "id":
+		return d.ID, true
+	case "event":
+		return d.Type, true
+	case "result":
+		return "accepted", true
+	}
+	return nil, false
+}
+
+// run turns a panic into an error: that with which the proxy ends a broken answer, and any
+// other, which is a bug in a handler, and logged.
+func (in *Inbox) run(w http.ResponseWriter, r *http.Request, d inbox.Delivery) (err error) {
+	defer func() {
+		switch v := recover(); v {
+		case nil:
+		case http.ErrAbortHandler:
+			err = errBroken
+		default:
+			in.logger.Error("a handler in the deliver block panicked",
+				zap.String("id", d.ID), zap.Any("panic", v), zap.ByteString("stack", debug.Stack()))
+			err = fmt.Errorf("a handler in the deliver block panicked: %w", errBroken)
+		}
+	}()
+	return in.handler.ServeHTTP(w, r)
+}
+
+// judge returns why there is no whole answer, and whether that is for the time it took.
+func (in *Inbox) judge(a *answer, err, ended error) (failure error, late bool) {
+	switch {
+	case (err != nil || a.status == 0) && errors.Is(ended, context.DeadlineExceeded):
+		return fmt.Errorf("the app worked on the event for longer than timeout, %s", time.Duration(in.Timeout)), true
+	case err == nil && a.status == 0 && ended != nil:
+		return ended, false
+	case err == nil && a.status == 0:
+		return errNoHandler, false
+	case err == nil && !a.complete():
+		return errBroken, false
+	}
+	return err, false
+}
+
+// answer is the app's answer. All that is kept of its body is the beginning.
+type answer struct {
+	header  http.Header
+	status  int
+	written int64
+	head    []byte
+}
+
+// Header implements http.ResponseWriter.
+func (a *answer) Header() http.Header { return a.header }
+
+// WriteHeader implements http.ResponseWriter. Informational answers are dropped.
+func (a *answer) WriteHeader(status int) {
+	if a.status == 0 && status >= 200 {
+		a.status = status
+	}
+}
+
+// Write implements http.ResponseWriter.
+func (a *answer) Write(p []byte) (int, error) {
+	a.WriteHeader(http.StatusOK)
+	a.written += int64(len(p))
+	a.head = append(a.head, p[:min(len(p), inbox.MaxHead-len(a.head))]...)
+	return len(p), nil
+}
+
+// FlushError takes the place of http.Flusher: nobody waits for the answer.
+func (a *answer) FlushError() error { return nil }
+
+// complete reports whether the body is as long as its headers say.
+func (a *answer) complete() bool {
+	length := a.header.Get("Content-Length")
+	if length == "" || a.status == http.StatusNoContent || a.status == http.StatusNotModified || a.status == http.StatusResetContent {
+		return true
+	}
+	n, err := strconv.ParseInt(length, 10, 64)
+	return err == nil && n == a.written
+}

@@ -1,0 +1,116 @@
+package inboxes
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/webhookguard/caddy-webhook-guard/config"
+	"github.com/webhookguard/caddy-webhook-guard/inbox"
+	"github.com/webhookguard/caddy-webhook-guard/internal/body"
+)
+
+// Inbox is one inbox of a configuration.
+type Inbox struct {
+	*Config
+	Provider string
+
+	success config.Statuses
+	handler caddyhttp.Handler
+	tries   Tries
+	logger  *zap.Logger
+	wake    chan struct{} // has one when there may be something to take
+
+	mu    sync.Mutex
+	queue inbox.Queue // nil until it is opened
+}
+
+// Tries wraps the context of an attempt, so that each try of a proxy gets the whole body or
+// none. ended says why the attempt was ended before its time.
+type Tries func(ctx context.Context, cancel context.CancelFunc, r *body.Reader, once bool) (tries context.Context, ended func() error)
+
+// Guard is what an inbox needs to know of its guard.
+type Guard struct {
+	Provider string
+	Scope    string          // where it has no placeholder
+	Success  config.Statuses // the app's answers that finish an event
+	Tries    Tries
+}
+
+// New provisions an inbox.
+func New(ctx caddy.Context, c *Config, g Guard) (*Inbox, error) {
+	if c.Name == "" {
+		c.Name = g.Scope
+	}
+	if c.Name == "" {
+		return nil, fmt.Errorf("inbox: the scope has a placeholder, so it is no name: name the inbox: inbox <name> { … }")
+	}
+	if err := inbox.CheckName(c.Name); err != nil {
+		return nil, fmt.Errorf("inbox: %w", err)
+	}
+	if err := c.provision(ctx); err != nil {
+		return nil, fmt.Errorf("inbox %s: %w", c.Name, err)
+	}
+	nothing := caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil })
+	return &Inbox{
+		Config: c, Provider: g.Provider, success: g.Success, tries: g.Tries,
+		handler: c.Deliver.Compile(nothing),
+		logger:  ctx.Logger().With(zap.String("inbox", c.Name)),
+		wake:    make(chan struct{}, 1),
+	}, nil
+}
+
+// open returns the inbox in its store.
+func (in *Inbox) open(s inbox.Store) (inbox.Queue, error) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.queue == nil {
+		queue, err := s.Queue(in.Name, in.options())
+		if err != nil {
+			return nil, err
+		}
+		in.queue = queue
+	}
+	return in.queue, nil
+}
+
+// Put keeps an event, and has it delivered at once.
+func (in *Inbox) Put(ctx context.Context, s inbox.Store, ev inbox.Event) (inbox.Answer, error) {
+	queue, err := in.open(s)
+	if err != nil {
+		return 0, err
+	}
+	answer, err := queue.Put(ctx, ev)
+	in.stir(answer)
+	return answer, err
+}
+
+// Revive is Put for a copy of an event that was accepted before.
+func (in *Inbox) Revive(ctx context.Context, s inbox.Store, k inbox.Key) (inbox.Answer, error) {
+	queue, err := in.open(s)
+	if err != nil {
+		return 0, err
+	}
+	answer, err := queue.Revive(ctx, k)
+	in.stir(answer)
+	return answer, err
+}
+
+// stir wakes the worker where something is ready.
+func (in *Inbox) stir(a inbox.Answer) {
+	if a == inbox.Accepted || a == inbox.Revived {
+		signal(in.wake)
+	}
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

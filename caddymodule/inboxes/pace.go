@@ -1,0 +1,80 @@
+package inboxes
+
+import (
+	"sync"
+	"time"
+)
+
+const (
+	// awayAfter is how many attempts in a row have to find the app away before the inbox
+	// holds.
+	awayAfter = 5
+	// firstHold is how long it holds at first, and lastHold at most.
+	firstHold = time.Second
+	lastHold  = time.Minute
+)
+
+// pace decides how many events the app gets at once. While the app is away, the inbox is
+// held: one event at a time finds out whether it is back. Afterwards each success lets one
+// more through at once.
+type pace struct {
+	mu       sync.Mutex
+	most     int
+	limit    int // at once, now
+	running  int
+	failures int           // in a row
+	held     time.Duration // the last hold; 0 where the inbox is not held
+}
+
+func newPace(most int) *pace { return &pace{most: most, limit: most} }
+
+// room is how many more events the app may get now.
+func (p *pace) room() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return max(0, p.limit-p.running)
+}
+
+func (p *pace) begin(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.running += n
+}
+
+func (p *pace) end() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.running--
+}
+
+// verdict is what an attempt means for the inbox.
+type verdict struct {
+	hold    time.Duration // hold the inbox for so long
+	release bool          // end the hold
+}
+
+// learn is called after each attempt.
+func (p *pace) learn(away, probe bool) verdict {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !away {
+		release := probe || p.held > 0
+		if release {
+			p.limit, p.held = 0, 0
+		}
+		p.failures = 0
+		p.limit = min(p.most, p.limit+1)
+		return verdict{release: release}
+	}
+	p.failures++
+	switch {
+	case probe:
+		p.held = min(max(firstHold, 2*p.held), lastHold)
+	case p.held == 0 && p.failures >= awayAfter:
+		p.held = firstHold
+	default:
+		return verdict{}
+	}
+	p.limit = 1
+	return verdict{hold: p.held}
+}

@@ -1,0 +1,261 @@
+package inboxes
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/time/rate"
+
+	"github.com/webhookguard/caddy-webhook-guard/inbox"
+)
+
+const (
+	// lease is how long an event is a worker's. It is extended while the app works.
+	lease = 30 * time.Second
+	// poll is how long a worker sleeps at most: other gateways put events, too.
+	poll = time.Second
+	// breath keeps a worker from asking again at once where it got nothing.
+	breath = 10 * time.Millisecond
+	// firstPause is how long it sleeps after a failure of the store, and lastPause at most.
+	firstPause = 100 * time.Millisecond
+	lastPause  = 10 * time.Second
+)
+
+// worker delivers the events of one inbox until it is stopped. No failure ends it.
+type worker struct {
+	*Inbox
+	host  Host
+	queue inbox.Queue
+	pace  *pace
+	rate  *rate.Limiter // nil without one
+	freed chan struct{} // has one when an attempt has ended
+
+	mu      sync.Mutex
+	settled map[inbox.Key]bool // successes that the store does not have yet
+}
+
+func newWorker(in *Inbox, q inbox.Queue, host Host) *worker {
+	w := &worker{
+		Inbox: in, host: host, queue: q, pace: newPace(in.Concurrency),
+		freed: make(chan struct{}, 1), settled: make(map[inbox.Key]bool),
+	}
+	if in.Rate != nil {
+		perSecond := float64(in.Rate.Events) / time.Duration(in.Rate.Per).Seconds()
+		// In pieces of a tenth of a second, so that fast ones need not ask for each event.
+		w.rate = rate.NewLimiter(rate.Limit(perSecond), max(1, min(in.Rate.Events, int(perSecond/10))))
+	}
+	return w
+}
+
+// work takes and delivers until the context ends.
+func (w *worker) work(ctx context.Context) {
+	pause := time.Duration(0)
+	for ctx.Err() == nil {
+		n, wait := w.allowed()
+		if n > 0 {
+			batch, err := w.take(n)
+			if err != nil {
+				pause = min(max(firstPause, 2*pause), lastPause)
+				wait = pause
+				w.logger.Warn("the inbox's store does not answer; nothing is delivered meanwhile", zap.Duration("retry_in", pause), zap.Error(err))
+			} else {
+				pause = 0
+				wait = next(batch, n)
+			}
+		}
+		w.sleep(ctx, wait)
+	}
+}
+
+// allowed is how many events may be taken now, and how long to wait where there are none.
+func (w *worker) allowed() (n int, wait time.Duration) {
+	n, wait = w.pace.room(), poll
+	if w.rate == nil || n == 0 {
+		return n, wait
+	}
+	tokens := w.rate.Tokens()
+	if n = min(n, int(tokens)); n == 0 {
+		wait = min(wait, time.Duration((1-tokens)/float64(w.rate.Limit())*float64(time.Second))+time.Millisecond)
+	}
+	return n, wait
+}
+
+// take takes events and begins to deliver them.
+func (w *worker) take(n int) (inbox.Batch, error) {
+	// Not the worker's context: what is cut off may still have been carried out.
+	batch, err := w.queue.Take(context.Background(), n, lease)
+	if err != nil || len(batch.Deliveries) == 0 {
+		return batch, err
+	}
+	if w.rate != nil {
+		w.rate.AllowN(time.Now(), len(batch.Deliveries))
+	}
+	w.pace.begin(len(batch.Deliveries))
+	taken := time.Now()
+	for _, d := range batch.Deliveries {
+		// It may not enter only where the store is closed, and then it has just taken.
+		if !w.host.Enter() {
+			w.pace.end()
+			continue
+		}
+		go func() {
+			defer w.host.Leave()
+			defer signal(w.freed)
+			defer w.pace.end()
+			w.deliver(d, batch, taken)
+		}()
+	}
+	return batch, nil
+}
+
+// next is how long to wait after a batch.
+func next(b inbox.Batch, asked int) time.Duration {
+	switch {
+	case len(b.Deliveries) == asked:
+		return 0 // there may be more, and there may be room
+	case b.Wait < 0 || b.Wait > poll:
+		return poll
+	}
+	return max(b.Wait, breath)
+}
+
+// sleep waits for the time, or until there may be something to do.
+func (w *worker) sleep(ctx context.Context, d time.Duration) {
+	if d == 0 {
+		return
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-w.wake:
+	case <-w.freed:
+	case <-ctx.Done():
+	}
+}
+
+// deliver makes one attempt and settles it.
+func (w *worker) deliver(d inbox.Delivery, batch inbox.Batch, taken time.Time) {
+	if w.succeeded(d.Key) {
+		return // the app has had it; the store learns of that as soon as it answers
+	}
+	log := w.logger.With(zap.String("scope", d.Scope), zap.String("id", d.ID), zap.Int("attempt", d.Info.Attempts))
+	now := func() time.Time { return batch.Now.Add(time.Since(taken)) }
+	envelope, err := inbox.DecodeEnvelope(d.Envelope)
+	if err != nil || w.hopeless(d, now()) {
+		reason := reasonAge
+		if err != nil {
+			reason = inbox.Damaged
+		}
+		w.settle(d, batch.Token, inbox.Settlement{Outcome: inbox.GiveUp, Reason: reason,
+			Attempt: inbox.Attempt{Number: d.Info.Attempts, At: batch.Now}}, log)
+		return
+	}
+	stop := w.extend(d.Key, batch.Token)
+	res := w.attempt(d, &envelope)
+	stop()
+	w.heed(w.pace.learn(res.away(), batch.Probe))
+	w.settle(d, batch.Token, w.settlement(d, batch.Now, now(), res), log)
+}
+
+// heed holds the inbox or ends a hold.
+func (w *worker) heed(v verdict) {
+	switch {
+	case v.hold > 0:
+		w.logger.Warn("the app is away; the inbox is held", zap.Duration("next_probe_in", v.hold))
+	case v.release:
+		w.logger.Info("the app is back; the inbox is released")
+	default:
+		return
+	}
+	// Where the store does not answer, the next attempt says the same again.
+	if err := w.queue.Hold(context.Background(), v.hold); err != nil {
+		w.logger.Warn("the inbox could not be held or released", zap.Error(err))
+	}
+}
+
+// extend extends the lease until stop is called.
+func (w *worker) extend(k inbox.Key, t inbox.Token) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		ticker := time.NewTicker(lease / 3)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ticker.C:
+				// One that is lost changes nothing: a success stands all the same.
+				_ = w.queue.Extend(context.Background(), k, t, lease)
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return func() { cancel(); <-done }
+}
+
+// settle tells the store how an attempt ended, until it knows. A success is a fact, and is
+// told for as long as it takes. Anything else is over with the lease.
+func (w *worker) settle(d inbox.Delivery, t inbox.Token, s inbox.Settlement, log *zap.Logger) {
+	logOutcome(log, s)
+	ctx := w.host.Background
+	if s.Outcome == inbox.Success {
+		w.mark(d.Key, true)
+		defer w.mark(d.Key, false)
+	} else {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, lease)
+		defer cancel()
+	}
+	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+		err := w.queue.Settle(context.WithoutCancel(ctx), d.Key, t, s)
+		switch {
+		case err == nil:
+			return
+		case errors.Is(err, inbox.ErrLost):
+			log.Info("the attempt was over before it was settled: another one has begun, or somebody has replayed or deleted the event")
+			return
+		}
+		log.Warn("the store does not take the outcome of an attempt; retrying in the background", zap.Error(err))
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func logOutcome(log *zap.Logger, s inbox.Settlement) {
+	fields := []zap.Field{zap.Int("status", s.Attempt.Status), zap.Duration("took", s.Attempt.Took)}
+	if s.Attempt.Error != "" {
+		fields = append(fields, zap.String("error", s.Attempt.Error))
+	}
+	switch s.Outcome {
+	case inbox.Success:
+		log.Debug("delivered", fields...)
+	case inbox.Retry:
+		log.Info("the app failed; it gets the event again", append(fields, zap.Duration("retry_in", s.Delay))...)
+	case inbox.GiveUp:
+		log.Warn("gave an event up; it is kept among the dead", append(fields, zap.String("reason", s.Reason))...)
+	}
+}
+
+func (w *worker) mark(k inbox.Key, success bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if success {
+		w.settled[k] = true
+	} else {
+		delete(w.settled, k)
+	}
+}
+
+func (w *worker) succeeded(k inbox.Key) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.settled[k]
+}

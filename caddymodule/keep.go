@@ -1,0 +1,153 @@
+package caddymodule
+
+import (
+	"context"
+	"maps"
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/webhookguard/caddy-webhook-guard/caddymodule/inboxes"
+	"github.com/webhookguard/caddy-webhook-guard/dedupe"
+	"github.com/webhookguard/caddy-webhook-guard/inbox"
+	"github.com/webhookguard/caddy-webhook-guard/internal/body"
+	"github.com/webhookguard/caddy-webhook-guard/webhook"
+)
+
+// provisionInbox loads the guard's inbox, where it has one.
+func provisionInbox(ctx caddy.Context, g *Guard) (err error) {
+	if g.Inbox == nil {
+		return nil
+	}
+	if answer := g.sender.Rules.Answer; answer != nil && answer.Remember > 0 {
+		return errAnswerIsInstruction
+	}
+	if !keepsEvents(g.app) {
+		return errNoInboxStore
+	}
+	scope := ""
+	if !g.scope.varies() {
+		scope = g.scope.loaded()
+	}
+	g.inbox, err = inboxes.New(ctx, g.Inbox, inboxes.Guard{
+		Provider: g.ProviderName, Scope: scope, Success: g.sender.Rules.Success, Tries: triesOfAttempt,
+	})
+	if err != nil {
+		return err
+	}
+	return g.app.inboxes.Add(g.inbox)
+}
+
+// triesOfAttempt gives an attempt the tries that a forwarded request has, and marks it as
+// one that has passed a guard.
+func triesOfAttempt(ctx context.Context, cancel context.CancelFunc, r *body.Reader, once bool) (context.Context, func() error) {
+	t := &tries{Context: context.WithValue(ctx, guardedKey{}, true), cancel: cancel, reader: r, once: once}
+	return t, t.ended
+}
+
+// keeping is an exchange whose event goes into the inbox.
+type keeping struct{ *exchange }
+
+// keep puts the event into the inbox in place of delivering it, and answers its sender.
+func (x keeping) keep(a admission) error {
+	switch a.standing {
+	case unknown:
+		return x.refuse(a.refused)
+	case done:
+		return x.keepCopy(a.finished)
+	}
+	answer, err := x.put()
+	result, refused := kept(answer, err)
+	if refused != nil {
+		a.claim.settle(outcome{})
+		return x.refuse(refused)
+	}
+	success := again(x.guard, &dedupe.Success{Status: http.StatusOK})
+	a.claim.settle(outcome{success: true, answer: &heldAnswer{status: success.Status}})
+	return acknowledge(x.exchange, result, success)
+}
+
+// keepCopy answers a copy of an event that has been accepted: it may wait, or have been
+// given up.
+func (x keeping) keepCopy(copied finished) error {
+	key := inboxKey(x.event.Keys)
+	if id := copied.success.IDText; copied.byContent && id != "" {
+		key = inbox.Key(webhook.IDKey(x.event.Scope, webhook.ParseID(id)))
+	}
+	answer, err := x.guard.inbox.Revive(context.WithoutCancel(x.r.Context()), x.store.inboxes, key)
+	result, refused := kept(answer, err)
+	switch {
+	case refused != nil:
+		return x.refuse(refused)
+	case result == webhook.Duplicate:
+		return x.duplicate(copied)
+	}
+	return acknowledge(x.exchange, result, again(x.guard, copied.success))
+}
+
+// put puts the event into the inbox.
+func (x keeping) put() (inbox.Answer, error) {
+	if x.store == nil { // as claim opens none for an event that nothing identifies
+		var err error
+		if x.store, err = x.guard.app.enter(); err != nil {
+			return 0, err
+		}
+	}
+	key := inboxKey(x.event.Keys)
+	if key == (inbox.Key{}) {
+		key = inbox.Key(inbox.NewToken())
+	}
+	envelope := x.envelope()
+	return x.guard.inbox.Put(context.WithoutCancel(x.r.Context()), x.store.inboxes, inbox.Event{
+		Key: key, Scope: cut(x.event.Scope), ID: cut(x.event.JoinedID()), Type: cut(x.event.Type), Envelope: envelope.Encode(),
+	})
+}
+
+// inboxKey is what an event is called in the inbox: by its ID, which its sender repeats, or
+// by what is signed.
+func inboxKey(keys dedupe.Event) inbox.Key {
+	if !keys.ID.IsZero() {
+		return inbox.Key(keys.ID)
+	}
+	return inbox.Key(keys.Content)
+}
+
+// cut shortens a text that is only there to be listed.
+func cut(text string) string {
+	return strings.ToValidUTF8(text[:min(len(text), inbox.MaxText)], "")
+}
+
+// envelope is the request as the app is to get it.
+func (x keeping) envelope() inbox.Envelope {
+	r := x.r
+	removeToken(r, x.guard.sender.Rules.Token)
+	// Not in the request's own: where the event is refused, error routes see these.
+	header := maps.Clone(r.Header)
+	setVerified(header, &x.event, x.guard.sender.Authenticates())
+	e := inbox.Envelope{
+		Method: r.Method, URI: r.URL.RequestURI(), Scheme: "http", Host: r.Host, RemoteAddr: r.RemoteAddr,
+		Header: header, Body: x.event.Body(),
+	}
+	if r.TLS != nil {
+		e.Scheme = "https"
+	}
+	return e
+}
+
+// kept returns the result that the inbox's answer means, or why the event is refused.
+func kept(a inbox.Answer, err error) (webhook.Result, *webhook.Refusal) {
+	switch {
+	case err != nil:
+		return "", webhook.Refuse(webhook.StoreUnavailable, "keeping the event: %w", err)
+	case a == inbox.Accepted:
+		return webhook.Accepted, nil
+	case a == inbox.Queued:
+		return webhook.Queued, nil
+	case a == inbox.Revived:
+		return webhook.Revived, nil
+	case a == inbox.Full:
+		return "", webhook.Refuse(webhook.Overloaded, "the inbox is full: the app takes events more slowly than they come, or not at all")
+	}
+	return webhook.Duplicate, nil
+}
