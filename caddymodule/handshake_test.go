@@ -119,6 +119,7 @@ func TestHandshakeAnswers(t *testing.T) {
 		{"zoom", "POST", "", "", `{"event":"endpoint.url_validation","payload":{"plainToken":"qgg8_A"}}`, true, 200, json,
 			`{"plainToken":"qgg8_A","encryptedToken":"` + checkHex("qgg8_A") + `"}`, ""},
 		{"smartcar", "POST", "", "", `{"eventType":"VERIFY","data":{"challenge":"c-1"}}`, true, 200, json, `{"challenge":"` + checkHex("c-1") + `"}`, ""},
+		{"aws-sns", "POST", "", "", `{"Type":"UnsubscribeConfirmation"}`, true, 200, "", "", ""},
 		{"tebex", "POST", "", "", `{"type":"validation.webhook","id":"2c11-1"}`, true, 200, json, `{"id":"2c11-1"}`, ""},
 		{"discord", "POST", "", "", `{"type":1,"version":1}`, true, 200, json, `{"type":1}`, ""},
 		{"discord", "POST", "", "", `{"type":0,"version":1}`, true, 204, json, "", ""},

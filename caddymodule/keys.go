@@ -83,7 +83,8 @@ func certificates(ctx caddy.Context, logger *zap.Logger, client *keys.Client, fr
 	rules := signature.CertificateRules{Roots: roots, Named: from.X509.Named}
 	return &namedKeys{keys.NewNamed(keys.NamedOptions{
 		Store: ctx.Storage(), Logger: logger,
-		Fetch: func(name string) keys.Fetch { return client.Certificates(name, rules, from.X509.IsIssuer) },
+		Allows: from.X509.Allows,
+		Fetch:  func(name string) keys.Fetch { return client.Certificates(name, rules, from.X509.IsIssuer) },
 		Parse: func(_ string, document []byte) ([]signature.Secret, error) {
 			chain, err := signature.ParseCertificates(document)
 			if err == nil {

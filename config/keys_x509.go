@@ -124,7 +124,7 @@ func parseURLPattern(text string, plain bool) (*regexp.Regexp, error) {
 	host, path, slash := strings.Cut(rest, "/")
 	u, err := url.Parse(strings.ReplaceAll(text, "*", "a"))
 	switch {
-	case err != nil, !slash, host == "", !patternText.MatchString(text), strings.Contains(text, ".."), strings.Contains(path, "//"):
+	case err != nil, !slash, host == "", !patternText.MatchString(text), strings.Contains(text, ".."), strings.Contains("/"+path, "//"):
 		return nil, fmt.Errorf("%q is not a pattern of URLs: write https://<host>/<path>, with a * for letters, digits, - and _", text)
 	case scheme == "https", scheme == "http" && (plain || isLoopback(u.Hostname())):
 	default:

@@ -143,7 +143,7 @@ func (sg *signer) signLine(l *signatureLine, r *Request) error {
 	}
 	st := key.state(l.algorithm)
 	defer key.done(l.algorithm, st)
-	if err := sg.scheme.signed[0].hash(st, r, token); err != nil {
+	if err := hashFitting(sg.scheme.signed, st, r, token); err != nil {
 		return err
 	}
 	mac := st.digest()
@@ -161,6 +161,25 @@ func (sg *signer) signLine(l *signatureLine, r *Request) error {
 		return err
 	}
 	return l.readBack(r, p)
+}
+
+// hashFitting writes the first content that a request has all of, and that leaves out nothing
+// which another would sign.
+func hashFitting(contents []content, st *macState, r *Request, p Parts) (err error) {
+	for _, c := range contents {
+		if t, ok := c.(*templateContent); ok && checkAbsent(t.absent, r) != nil {
+			continue
+		}
+		st.hash.Reset()
+		wrong := c.hash(st, r, p)
+		if wrong == nil {
+			return nil
+		}
+		if err == nil {
+			err = wrong
+		}
+	}
+	return err
 }
 
 func (l *signatureLine) readBack(r *Request, p Parts) error {

@@ -87,7 +87,7 @@ func (ph *placeholder) weight() int {
 	most := 0
 	switch ph.variable {
 	case varBody:
-		if !ph.isRaw() && ph.funcs[0] != "sha256" {
+		if !ph.isRaw() && ph.funcs[0] != "sha256" && ph.funcs[0] != functionCRC32 {
 			most = 2 * weightCopy
 		}
 	case varBodyPath:

@@ -245,6 +245,7 @@ func TestSendPrintsStatusResultAndTheFirstLine(t *testing.T) {
 		"200 forwarded  received it\n":                      takes(webhook.Forwarded, 200, "received it\nand more\n"),
 		"204 duplicate\n":                                   takes(webhook.Duplicate, 204, ""),
 		"404 (no guard answered)  not here\n":               takes("", 404, "\n  not here  \n"),
+		"200 (no result of a guard's)  red txt\n":           takes("forwarded\u009b31m\u202e", 200, "\u009bred\u202e t\u200bxt\x1b"),
 		"200 forwarded  " + strings.Repeat("x", 256) + "\n": takes(webhook.Forwarded, 200, strings.Repeat("x", 5000)),
 	} {
 		g := newGateway(t, handle)

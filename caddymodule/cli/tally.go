@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"golang.org/x/term"
 )
@@ -84,6 +85,9 @@ func (t *tally) line(got reply) (err error) {
 	return err
 }
 
+// resultLetters are those of results. Whoever answers could write anything into the header.
+const resultLetters = "abcdefghijklmnopqrstuvwxyz_"
+
 // word is the result as it is printed.
 func (r reply) word() string {
 	switch {
@@ -91,6 +95,8 @@ func (r reply) word() string {
 		return "no answer"
 	case r.result == "":
 		return "(no guard answered)"
+	case strings.Trim(string(r.result), resultLetters) != "":
+		return "(no result of a guard's)"
 	}
 	return string(r.result)
 }
@@ -102,7 +108,7 @@ func (t *tally) printable(text string) string {
 		text = strings.ReplaceAll(text, secret, "…")
 	}
 	return strings.Map(func(r rune) rune {
-		if r < ' ' && r != '\t' || r >= 0x7f && r < 0xa0 {
+		if r != '\t' && !unicode.IsPrint(r) {
 			return -1
 		}
 		return r

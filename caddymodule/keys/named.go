@@ -2,6 +2,7 @@ package keys
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -57,6 +58,9 @@ type NamedOptions struct {
 	// Fetch gets the document of one key. A name that comes from a request has to be
 	// checked before: whoever asks for a key does so.
 	Fetch func(name string) Fetch
+	// Allows reports whether a request may name this key. With it, the keys that an earlier
+	// process kept are known from the start.
+	Allows func(name string) bool
 	// Parse makes the key of its document.
 	Parse  func(name string, document []byte) ([]signature.Secret, error)
 	Store  Store // nil: none
@@ -68,11 +72,52 @@ func NewNamed(o NamedOptions) *Named {
 	return &Named{options: o, now: time.Now, known: make(map[string]*namedSource), room: rate.NewLimiter(rate.Every(newEvery), newAtOnce)}
 }
 
-// Start sets the context of fetches. It fetches nothing: no name is known yet.
+// Start sets the context of fetches, and begins to take up the keys that an earlier process
+// kept.
 func (n *Named) Start(ctx context.Context) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.ctx = ctx
+	if n.options.Store != nil && n.options.Allows != nil {
+		go n.takeUp(ctx)
+	}
+}
+
+// takeUp has the keys that an earlier process kept known, however many others are asked for
+// meanwhile.
+func (n *Named) takeUp(ctx context.Context) {
+	files, err := n.options.Store.List(ctx, storedIn, false)
+	if err != nil {
+		return // nothing is stored yet, or it is read with the first request
+	}
+	for _, file := range files {
+		var kept record
+		text, err := n.options.Store.Load(ctx, file)
+		if err != nil || json.Unmarshal(text, &kept) != nil {
+			continue
+		}
+		name, ok := strings.CutPrefix(kept.Title, n.title(""))
+		if !ok || !n.options.Allows(name) {
+			continue
+		}
+		n.mu.Lock()
+		source := n.known[name]
+		if source == nil && len(n.known) < maxNamed {
+			source = n.add(name, n.now())
+		}
+		n.mu.Unlock()
+		if source != nil {
+			source.Start(ctx)
+		}
+	}
+}
+
+// title is what a key is called in logs and in the store.
+func (n *Named) title(name string) string {
+	if n.options.Title == "" {
+		return name
+	}
+	return n.options.Title + " " + name
 }
 
 // Keys are the keys of this name. The error is [ErrUnknownKey] where the publisher says that
@@ -104,13 +149,18 @@ func (n *Named) source(name string) (*Source, error) {
 	if len(n.known) >= maxNamed {
 		n.dropOne()
 	}
+	return n.add(name, now).Source, nil
+}
+
+// add makes the source of a key. The caller holds the mutex.
+func (n *Named) add(name string, now time.Time) *namedSource {
 	source := New(Options{
-		Title: strings.TrimSpace(n.options.Title + " " + name), Fetch: n.options.Fetch(name), Store: n.options.Store, Logger: n.options.Logger,
+		Title: n.title(name), Fetch: n.options.Fetch(name), Store: n.options.Store, Logger: n.options.Logger,
 		Parse: func(document []byte) ([]signature.Secret, error) { return n.options.Parse(name, document) },
 	})
 	source.now, source.ctx = n.now, n.ctx
 	n.known[name] = &namedSource{source, now}
-	return source, nil
+	return n.known[name]
 }
 
 // dropOne makes room for another key: of those without any, else of all, it drops the one

@@ -85,6 +85,16 @@ func (m *memory) Delete(_ context.Context, key string) error {
 	return nil
 }
 
+func (m *memory) List(_ context.Context, prefix string, _ bool) (all []string, err error) {
+	m.values.Range(func(key, _ any) bool {
+		if strings.HasPrefix(key.(string), prefix+"/") {
+			all = append(all, key.(string))
+		}
+		return true
+	})
+	return all, nil
+}
+
 func (m *memory) Store(_ context.Context, key string, value []byte) error {
 	m.values.Store(key, value)
 	return nil

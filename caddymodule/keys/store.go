@@ -17,7 +17,11 @@ type Store interface {
 	Load(ctx context.Context, key string) ([]byte, error)
 	Store(ctx context.Context, key string, value []byte) error
 	Delete(ctx context.Context, key string) error
+	List(ctx context.Context, prefix string, recursive bool) ([]string, error)
 }
+
+// storedIn is the folder of what is stored.
+const storedIn = "webhook_guard/keys"
 
 // record is what is stored of one source.
 type record struct {
@@ -29,7 +33,7 @@ type record struct {
 
 func (s *Source) storedAs() string {
 	sum := sha256.Sum256([]byte(s.title))
-	return "webhook_guard/keys/" + hex.EncodeToString(sum[:16]) + ".json"
+	return storedIn + "/" + hex.EncodeToString(sum[:16]) + ".json"
 }
 
 // recall takes up the set that was kept, if there is one. What cannot be read is fetched.

@@ -187,6 +187,9 @@ func (r *Store) lookup(ctx context.Context, k dedupe.Key) (rec dedupe.Record, va
 	if err != nil {
 		return dedupe.Record{}, "", err
 	}
+	if len(reply) != 2 {
+		return dedupe.Record{}, "", errForeign
+	}
 	value, ok := reply[0].(string)
 	left, ok2 := reply[1].(int64)
 	if !ok || !ok2 {
@@ -275,7 +278,7 @@ func decodeNamed(value string) (rec dedupe.Record, err error) {
 func decodeDone(rec dedupe.Record, status, packed string) (dedupe.Record, error) {
 	code, err := strconv.ParseUint(status, 10, 16)
 	reply, ok := dedupe.UnpackReply(packed)
-	if err != nil || !ok {
+	if err != nil || !ok || code < 200 || code > 999 { // no answer has another status
 		return dedupe.Record{}, errForeign
 	}
 	rec.State, rec.Status, rec.Reply = dedupe.Done, int(code), reply

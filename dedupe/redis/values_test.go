@@ -24,7 +24,7 @@ func TestValuesOfEarlierBuilds(t *testing.T) {
 			t.Errorf("%q is written as %q", value, again)
 		}
 	}
-	for _, foreign := range []string{"20", "2000", "abc", "200" + string(content[:5]), "200" + string(content[:]) + "x",
+	for _, foreign := range []string{"20", "2000", "abc", "099", "100", "-20", "=099\x01x", "200" + string(content[:5]), "200" + string(content[:]) + "x",
 		"200" + string(content[:]) + "\x00\x00\x00\x09text",
 		"=", "=200", "=200\x00", "=200\x02x", "=20x\x01x", "=200\x81" + strings.Repeat("x", 129), "=200\x01x\x00\x00\x00\x09text"} {
 		if got, err := decode(foreign); err == nil {

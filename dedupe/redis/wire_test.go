@@ -234,3 +234,69 @@ func tlsServer(t *testing.T) (args []string, addr string, roots *x509.CertPool) 
 	args = append(authority.RedisTLS(port), "--tls-auth-clients", "no")
 	return args, net.JoinHostPort("127.0.0.1", port), authority.Roots()
 }
+
+// A server that answers something else than the scripts do has no event forwarded, and
+// none of its answers ends in a panic.
+func TestRedisThatAnswersSomethingElse(t *testing.T) {
+	t.Parallel()
+	for name, reply := range map[string]string{
+		"a number": ":1\r\n", "nothing": "$-1\r\n", "an empty list": "*0\r\n", "a short list": "*1\r\n$3\r\n200\r\n", "a long list": "*3\r\n:1\r\n:1\r\n:1\r\n", "a list of lists": "*2\r\n*0\r\n*0\r\n",
+		"a status": "+OK\r\n", "a status that is none": "$4\r\n1099\r\n", "another text": "$2\r\n1x\r\n", "a value cut off": "$3\r\n1=2\r\n", "a map": "%1\r\n+a\r\n+b\r\n", "a push": ">1\r\n+x\r\n", "bytes": "\x00\xff\r\n",
+		"an error": "-ERR x\r\n", "a server that loads": "-LOADING x\r\n", "a server that only reads": "-READONLY x\r\n", "a server that is full": "-OOM x\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRedis(t, redis.Options{URLs: []string{"redis://" + answersAlways(t, reply)}, Timeout: testkit.Patient})
+			ev, tok := testkit.Pair(1), dedupe.NewToken()
+			if a, err := r.Claim(t.Context(), ev, tok, testkit.TTL); err == nil {
+				t.Errorf("claim: %+v", a)
+			}
+			if rec, err := r.Lookup(t.Context(), ev.ID); err == nil {
+				t.Errorf("lookup: %+v", rec)
+			}
+			if rec, err := r.Forget(t.Context(), ev.ID); err == nil {
+				t.Errorf("forget: %+v", rec)
+			}
+		})
+	}
+}
+
+// answersAlways starts a server that has one reply for each command but those that open a
+// connection.
+func answersAlways(t *testing.T, reply string) (addr string) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer func() { _ = conn.Close() }()
+				buf := make([]byte, 64<<10)
+				for {
+					n, err := conn.Read(buf)
+					if err != nil {
+						return
+					}
+					text := strings.ToLower(string(buf[:n]))
+					answer := reply
+					if strings.Contains(text, "hello") {
+						answer = "-ERR unknown command\r\n"
+					} else if !strings.Contains(text, "eval") {
+						answer = strings.Repeat("+OK\r\n", strings.Count(text, "*"))
+					}
+					if _, err := io.WriteString(conn, answer); err != nil {
+						return
+					}
+				}
+			}()
+		}
+	}()
+	return listener.Addr().String()
+}

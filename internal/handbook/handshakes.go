@@ -167,6 +167,9 @@ func reply(c config.Check) string {
 	if c.Digest != "" {
 		parts = append(parts, "`{digest}`: the SHA-256 of "+code(c.Digest)+" in hex")
 	}
+	if c.Confirm != "" {
+		parts = append(parts, "after a call of the sender's API that confirms the endpoint, or 503 where that fails")
+	}
 	return strings.Join(parts, "; ")
 }
 

@@ -4,6 +4,8 @@ import (
 	"crypto/elliptic"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -31,6 +33,72 @@ func TestAnAccessTokenIsUsedAgain(t *testing.T) {
 	if api.tokens != 2 {
 		t.Errorf("%d access tokens, want two", api.tokens)
 	}
+}
+
+// Without an access token there is no key, and the credentials go to the token endpoint only.
+func TestAnAccessTokenThatCannotBeHad(t *testing.T) {
+	t.Parallel()
+	s := apiSenders[1]
+	app := testbed.StartApp(t, nil)
+	key := newEC(t, "k1", elliptic.P256())
+	elsewhere := newKeyAPI(t, s, key).overHTTP()
+	for name, answer := range map[string]http.HandlerFunc{
+		"redirecting": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, elsewhere.URL+r.RequestURI, http.StatusTemporaryRedirect)
+		},
+		"an error":   func(w http.ResponseWriter, _ *http.Request) { apiReply(w, 500, map[string]string{"error": apiSecret}) },
+		"refused":    func(w http.ResponseWriter, _ *http.Request) { apiReply(w, 400, map[string]string{"error": apiSecret}) },
+		"no token":   func(w http.ResponseWriter, _ *http.Request) { apiReply(w, 200, map[string]string{"x": apiSecret}) },
+		"a page":     func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<p>" + apiSecret)) },
+		"oversized":  func(w http.ResponseWriter, _ *http.Request) { apiReply(w, 200, strings.Repeat(apiSecret, 1<<17)) },
+		"hanging up": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			api := newKeyAPI(t, s, key).overHTTP()
+			api.answer(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/identity/v1/oauth2/token" {
+					answer(w, r)
+					return
+				}
+				api.serveKey(w, r)
+			})
+			g := s.guard(t, app, api.URL)
+			want(t, s.event(t, g, key), 503, "secret_unavailable")
+			testbed.Eventually(t, 15*time.Second, func() bool { return strings.Contains(g.Output(), "the access token") }, "the log does not name the access token")
+			wantNothingPrinted(t, g)
+			if asked := api.lookups(); len(asked) != 0 {
+				t.Errorf("the API was asked for %q without a token", asked)
+			}
+		})
+	}
+	t.Cleanup(func() {
+		if n := elsewhere.count(); n != 0 {
+			t.Errorf("a redirect was followed %d times", n)
+		}
+	})
+}
+
+// Credentials in files are those in force, without a reload.
+func TestCredentialsInFilesAreFollowed(t *testing.T) {
+	t.Parallel()
+	s := apiSenders[2]
+	app := testbed.StartApp(t, nil)
+	key := newEC(t, "k1", elliptic.P256())
+	api := newKeyAPI(t, s, key).overHTTP()
+	file := filepath.Join(t.TempDir(), "token")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(text+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("hush-of-yesterday")
+	g := s.guard(t, app, api.URL, "keys_secret {file."+file+"}")
+	want(t, s.event(t, g, key), 503, "secret_unavailable")
+	write(apiToken)
+	testbed.Eventually(t, 30*time.Second, func() bool { return s.event(t, g, key).Status == 200 }, "the new credentials are not taken")
+	wantNothingPrinted(t, g)
 }
 
 // A key that Plaid says has expired verifies nothing any more.
