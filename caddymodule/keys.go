@@ -103,7 +103,7 @@ func certificates(ctx caddy.Context, logger *zap.Logger, client *keys.Client, fr
 func apiKeys(ctx caddy.Context, logger *zap.Logger, client *keys.Client, at *config.KeyAPI, scheme *signature.Scheme, credentials *credentials) *namedKeys {
 	api := keys.NewAPI(client, at, credentials.values)
 	return &namedKeys{keys.NewNamed(keys.NamedOptions{
-		Store: ctx.Storage(), Logger: logger, Title: at.URL, Fetch: api.Fetch,
+		Store: ctx.Storage(), Logger: logger, Title: at.URL, Allows: at.Takes, Fetch: api.Fetch,
 		Parse: func(id string, document []byte) ([]signature.Secret, error) {
 			key, err := signature.NewAnsweredKey(scheme, at.Key, id, document)
 			if err == nil && !key.InForce(time.Now()) {

@@ -137,17 +137,13 @@ func (k *KeySource) over(base *KeySource) *KeySource {
 	return &made
 }
 
-// name is where a request names its key; none where it does not.
-func (k *KeySource) name() signature.Source {
-	if k == nil || k.X509 == nil {
-		return signature.Source{}
+// Name is where a request names its certificate, and a name that it may give; none where it
+// names no certificate.
+func (k *KeySource) Name() (place signature.Source, example string) {
+	if k == nil || k.X509 == nil || len(k.X509.Allowed) == 0 {
+		return signature.Source{}, ""
 	}
-	return k.X509.URL
-}
-
-// example is a name of a key that a request may give.
-func (k *KeySource) example() string {
-	return strings.ReplaceAll(k.X509.Allowed[0], "*", "sample")
+	return k.X509.URL, strings.ReplaceAll(k.X509.Allowed[0], "*", "sample")
 }
 
 // credentials are the names of those that are needed to fetch the keys.

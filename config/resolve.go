@@ -311,6 +311,7 @@ func (a *Answer) check() error {
 }
 
 func (p Provider) compile() (*signature.Scheme, error) {
+	keyName, _ := p.Keys.Name()
 	spec := signature.Spec{
 		Signatures:      p.Signature,
 		Signed:          p.Signed,
@@ -325,7 +326,7 @@ func (p Provider) compile() (*signature.Scheme, error) {
 		Event:           p.Event,
 		KeySet:          p.Keys != nil && p.Keys.X509 == nil,
 		KeyID:           p.KeyID,
-		KeyName:         p.Keys.name(),
+		KeyName:         keyName,
 		KeyByID:         p.Keys != nil && p.Keys.API != nil,
 		Allowed:         p.Allow,
 		SecretEncoding:  p.SecretEncoding,

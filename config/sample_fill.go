@@ -59,14 +59,14 @@ func (f *filler) fillConditions(p Provider) {
 			return allowed.Values[0]
 		})
 	}
-	name := p.Keys.name()
+	name, example := p.Keys.Name()
 	if name.Kind == signature.SourceHeader {
 		if f.sample.Header == nil {
 			f.sample.Header = make(map[string][]string)
 		}
-		f.sample.Header[name.Name] = []string{p.Keys.example()}
+		f.sample.Header[name.Name] = []string{example}
 	}
-	f.put(name, func(gjson.Result) any { return p.Keys.example() })
+	f.put(name, func(gjson.Result) any { return example })
 }
 
 // filler writes values into a sample, each source once, until the first error.

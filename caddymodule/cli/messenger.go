@@ -164,6 +164,7 @@ func (m *messenger) setNames(r *signature.Request, msg message) {
 	for _, source := range slices.Concat(m.provider.ID, m.provider.OrID) {
 		set(source, msg.id)
 	}
+	set(m.provider.Keys.Name())
 	if stamp := m.provider.Timestamp; stamp != nil {
 		set(stamp.Source, signature.FormatStamp(msg.at, stamp.Format))
 	}
