@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/webhookguard/caddy-webhook-guard/config"
@@ -65,7 +66,7 @@ func (w *walk) signature() {
 func signatureHeaders(signatures []signature.SignatureSpec) string {
 	var names []string
 	for _, s := range signatures {
-		names = append(names, s.Header)
+		names = append(names, cmp.Or(s.Header, s.Source.String()))
 	}
 	if len(names) == 0 {
 		return "the signature is there and well-formed"

@@ -18,8 +18,9 @@ import (
 const (
 	// maxNamed is how many keys are kept. Senders use one or two at a time.
 	maxNamed = 64
-	// Anyone can make names of keys up. So many unknown ones are looked for at once, and
-	// then one more each time that this has passed.
+	// Anyone can make names of keys up. So many that nobody has are looked for at once, and
+	// then one more each time that this has passed. Names that somebody has are as many as
+	// the publisher's keys.
 	newAtOnce = 20
 	newEvery  = 3 * time.Second
 )
@@ -42,7 +43,8 @@ type Named struct {
 	mu    sync.Mutex
 	ctx   context.Context // of fetches; nil until Start
 	known map[string]*namedSource
-	room  *rate.Limiter // of unknown names
+	room  *rate.Limiter // of names that nobody has
+	looks int           // for new names, that are under way
 }
 
 // namedSource is the source of one key.
@@ -123,33 +125,48 @@ func (n *Named) title(name string) string {
 // Keys are the keys of this name. The error is [ErrUnknownKey] where the publisher says that
 // it has none; any other means that they may be had later.
 func (n *Named) Keys(name string) ([]signature.Secret, error) {
-	source, err := n.source(name)
+	source, isNew, err := n.source(name)
 	if err != nil {
 		return nil, err
 	}
 	found, err := source.Keys()
+	if isNew {
+		n.looked(err == nil)
+	}
 	if err == nil && !slices.ContainsFunc(found, func(key signature.Secret) bool { return key.InForce(n.now()) }) {
 		return nil, source.unavailable(errExpired)
 	}
 	return found, err
 }
 
-// source is the source of a key, which is made where the name is new.
-func (n *Named) source(name string) (*Source, error) {
+// source is the source of a key, which is made where the name is new. Whoever made it says
+// how the look for it ended.
+func (n *Named) source(name string) (source *Source, isNew bool, err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	now := n.now()
 	if known, ok := n.known[name]; ok {
 		known.used = now
-		return known.Source, nil
+		return known.Source, false, nil
 	}
-	if !n.room.AllowN(now, 1) {
-		return nil, errTooManyNew
+	if n.looks >= newAtOnce || n.room.TokensAt(now) < 1 {
+		return nil, false, errTooManyNew
 	}
+	n.looks++
 	if len(n.known) >= maxNamed {
 		n.dropOne()
 	}
-	return n.add(name, now).Source, nil
+	return n.add(name, now).Source, true, nil
+}
+
+// looked ends the look for a new name.
+func (n *Named) looked(found bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.looks--
+	if !found {
+		n.room.AllowN(n.now(), 1)
+	}
 }
 
 // add makes the source of a key. The caller holds the mutex.

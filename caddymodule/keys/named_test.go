@@ -234,7 +234,7 @@ func TestMadeUpNames(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if s.count() != newAtOnce || refused != 1000-newAtOnce+1 {
+	if s.count() != 1+newAtOnce || refused != 1000-newAtOnce {
 		t.Errorf("%d fetches and %d refused", s.count(), refused)
 	}
 	wantNamed(t, n, "a", "a")
@@ -243,7 +243,7 @@ func TestMadeUpNames(t *testing.T) {
 		_, _ = n.Keys(fmt.Sprint("later-", i))
 		_, _ = n.Keys(fmt.Sprint("too-soon-", i))
 	}
-	if got := s.count(); got > newAtOnce+500 {
+	if got := s.count(); got > 1+newAtOnce+500 {
 		t.Errorf("%d fetches", got)
 	}
 	s.set(func(s *shelf) { s.away = errors.New("away") })
@@ -324,5 +324,31 @@ func TestKeptKeysAreKnownFromTheStart(t *testing.T) {
 	wantNamed(t, second, "a", "a")
 	if second.known["other"] != nil {
 		t.Error("a name that is not allowed is known")
+	}
+}
+
+// Keys that are there are found however many are new, and names that nobody has do not use up
+// more than their room meanwhile.
+func TestNewKeysThatAreThereAreNotLimited(t *testing.T) {
+	var names []string
+	for i := range 3 * newAtOnce {
+		names = append(names, fmt.Sprint("k", i))
+	}
+	s := newShelf(names...)
+	n, _ := newNamed(t, s, nil)
+	for _, name := range names[newAtOnce:] {
+		wantNamed(t, n, name, name)
+	}
+	for i, name := range names[:newAtOnce] {
+		wantNamed(t, n, name, name)
+		if _, err := n.Keys(fmt.Sprint("made-up-", i)); !errors.Is(err, ErrUnknownKey) {
+			t.Fatalf("made-up name %d: %v", i, err)
+		}
+	}
+	if _, err := n.Keys("one more"); !errors.Is(err, errTooManyNew) {
+		t.Errorf("one more made-up name: %v", err)
+	}
+	for _, name := range names[:newAtOnce] {
+		wantNamed(t, n, name, name)
 	}
 }

@@ -73,7 +73,7 @@ func signatureLine(s signature.SignatureSpec) string {
 	if strings.ContainsAny(format, " ") {
 		format = strconv.Quote(format)
 	}
-	return strings.Join([]string{"signature", s.Header, s.Algorithm, s.Encoding, format}, " ")
+	return strings.Join([]string{"signature", cmp.Or(s.Header, s.Source.String()), s.Algorithm, s.Encoding, format}, " ")
 }
 
 // Signed lists other bytes under the signature: those that other senders sign.
