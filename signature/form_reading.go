@@ -263,8 +263,16 @@ func (f *formReading) first(i int) bool {
 	return true
 }
 
+// maxName bounds the names that are compared: one of megabytes would take many times its
+// size. No sender has such a name.
+const maxName = 1 << 10
+
 // compare finds the signed fields that a name looks like.
 func (f *formReading) compare(name []byte) {
+	if len(name) > maxName {
+		f.odd = true
+		return
+	}
 	for i := range f.plan.signed {
 		if l := &f.plan.signed[i]; !f.alike[i] && string(name) != l.name {
 			f.alike[i] = l.like(name)

@@ -97,7 +97,7 @@ func eachPart(body []byte, boundary string, do func(*part) error) error {
 // a charset that reads the bytes otherwise.
 func partName(p *part) (string, bool) {
 	dispositions := p.Header["Content-Disposition"]
-	if len(dispositions) != 1 || len(p.Header["Content-Transfer-Encoding"]) > 0 || !plainPart(p.Header["Content-Type"]) {
+	if len(dispositions) != 1 || len(dispositions[0]) > 4*maxName || len(p.Header["Content-Transfer-Encoding"]) > 0 || !plainPart(p.Header["Content-Type"]) {
 		return "", false
 	}
 	kind, params, err := mime.ParseMediaType(dispositions[0])
