@@ -71,6 +71,9 @@ func (x keeping) keep(a admission) error {
 // keepCopy answers a copy of an event that has been accepted: it may wait, or have been
 // given up.
 func (x keeping) keepCopy(copied finished) error {
+	if copied.conflict && x.guard.sender.TellsConflicts() {
+		return x.duplicate(copied) // which reports it, and it is no copy of what waits
+	}
 	key := inboxKey(x.event.Keys)
 	if id := copied.success.IDText; copied.byContent && id != "" {
 		key = inbox.Key(webhook.IDKey(x.event.Scope, webhook.ParseID(id)))

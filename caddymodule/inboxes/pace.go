@@ -32,6 +32,9 @@ func newPace(most int) *pace { return &pace{most: most, limit: most} }
 func (p *pace) room() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.held > 0 {
+		return 1 // the probe, whoever still works: the store gives out one at a time
+	}
 	return max(0, p.limit-p.running)
 }
 
@@ -75,6 +78,5 @@ func (p *pace) learn(away, probe bool) verdict {
 	default:
 		return verdict{}
 	}
-	p.limit = 1
 	return verdict{hold: p.held}
 }
