@@ -70,6 +70,8 @@ func (g *Guard) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				g.Inbox = g.parsed.Config
 			}
 			return err
+		case "resign":
+			return lines.Word(d, &g.Resign)
 		}
 		return parseLine(d, &g.Provider)
 	}, "secret", "public_key")
@@ -115,7 +117,7 @@ func parseKeysSecret(d *caddyfile.Dispenser, into *[]string) error {
 }
 
 // later are lines of the public syntax that this version does not have.
-var later = map[string]bool{"resign": true, "mode": true}
+var later = map[string]bool{"mode": true}
 
 func parseLine(d *caddyfile.Dispenser, provider *config.Provider) error {
 	name := d.Val()
@@ -200,7 +202,7 @@ func (a *App) parseProvider(d *caddyfile.Dispenser) error {
 	var provider config.Provider
 	err := lines.Each(d, func(line string) error {
 		switch line {
-		case "secret", "public_key", "keys_secret", "scope", "insecure_unsigned", "on_store_error", "inbox":
+		case "secret", "public_key", "keys_secret", "scope", "insecure_unsigned", "on_store_error", "inbox", "resign":
 			return d.Errf("%s says whose the events are: it belongs into the webhook_guard block that uses the provider", line)
 		}
 		return parseLine(d, &provider)

@@ -90,7 +90,10 @@ type route struct {
 
 // Deliver implements deliverer.
 func (t *route) Deliver(ctx context.Context, event *webhook.Event) outcome {
-	t.prepare(event)
+	if err := t.prepare(event); err != nil {
+		refused := webhook.Refuse(webhook.Misconfigured, "%w", err)
+		return outcome{result: refused.Result, err: refusalError(t.x.w, refused, "")}
+	}
 	answer, r := t.begin(ctx)
 	err := t.run(answer, r)
 	return t.judge(answer, err, t.tries.ended())
@@ -98,7 +101,7 @@ func (t *route) Deliver(ctx context.Context, event *webhook.Event) outcome {
 
 // prepare turns the request into the one that the app receives. Each copy of the request
 // has its own body, so that a placeholder that reads one does not leave the app without.
-func (t *route) prepare(event *webhook.Event) {
+func (t *route) prepare(event *webhook.Event) error {
 	r, data := t.x.r, event.Body()
 	r.ContentLength = int64(len(data)) // with 0 or -1 the proxy would drop or chunk the body
 	r.TransferEncoding = nil
@@ -109,6 +112,7 @@ func (t *route) prepare(event *webhook.Event) {
 	}
 	removeToken(r, t.x.guard.sender.Rules.Token)
 	setVerified(r.Header, event, t.x.guard.sender.Authenticates())
+	return t.x.guard.resigner.sign(r.Header, event, t.x.guard.now())
 }
 
 // begin returns the request with the context of its tries, and what holds its answer.

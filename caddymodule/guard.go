@@ -86,6 +86,11 @@ type Guard struct {
 	// at once. The rest of the route is not run. Default: the sender waits for the app.
 	Inbox *inboxes.Config `json:"inbox,omitempty"`
 
+	// Sign what is forwarded with this secret, in the scheme of Standard Webhooks: `whsec_`
+	// and base64. Placeholders are as in a secret. For apps that can be reached past the
+	// gateway. Default: off.
+	Resign string `json:"resign,omitempty"`
+
 	// Everything that a provider has, laid over the provider's own.
 	config.Provider
 
@@ -99,6 +104,7 @@ type Guard struct {
 	methods   string // as the Allow header has them
 	handshake atomic.Pointer[webhook.Handshake]
 	confirmer confirmer
+	resigner  resigner
 	files     follower // those that hold the secrets, or the handshake's argument
 	place     string   // where the guard stands, as far as that is known
 	before    origin.Outputs
@@ -204,6 +210,9 @@ func (g *Guard) provision() error {
 		return err
 	}
 	if err := g.provisionHandshake(); err != nil {
+		return err
+	}
+	if err := provisionResign(g); err != nil {
 		return err
 	}
 	if err := g.checkTenancy(); err != nil {

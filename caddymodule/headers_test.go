@@ -232,7 +232,9 @@ func TestAnEmptyBodyIsForwardedAsNone(t *testing.T) {
 	d := b.guard.newExchange(httptest.NewRecorder(), b.request(""))
 	t.Cleanup(d.end)
 	d.body.own(body.Of(nil))
-	(&route{x: d}).prepare(&d.event)
+	if err := (&route{x: d}).prepare(&d.event); err != nil {
+		t.Fatal(err)
+	}
 	if d.r.Body != http.NoBody || d.r.ContentLength != 0 {
 		t.Errorf("body %v of length %d", d.r.Body, d.r.ContentLength)
 	}

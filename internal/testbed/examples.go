@@ -20,7 +20,7 @@ type Example struct {
 // until it listens.
 func StartFlask(tb testing.TB, env ...string) *Example {
 	tb.Helper()
-	return startExample(tb, "flask", env, pythonWithFlask(tb), "app.py")
+	return startExample(tb, "flask", env, PythonWithFlask(tb), "app.py")
 }
 
 // StartExpress runs examples/express, with env added to its environment, and
@@ -88,9 +88,9 @@ func (e *Example) WaitHandled(n int) {
 	e.waitFor(fmt.Sprintf("%d handled deliveries", n), func(string) bool { return len(e.Handled()) >= n })
 }
 
-// pythonWithFlask finds an interpreter that has Flask: the first python3 on the
+// PythonWithFlask finds an interpreter that has Flask: the first python3 on the
 // path may be one of the developer's own, while the system's has the package.
-func pythonWithFlask(tb testing.TB) string {
+func PythonWithFlask(tb testing.TB) string {
 	tb.Helper()
 	for _, python := range []string{"python3", "/usr/bin/python3"} {
 		// The interpreter itself, not a launcher in front of it.

@@ -1,0 +1,108 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/placeholder"
+	"github.com/webhookguard/caddy-webhook-guard/config"
+	"github.com/webhookguard/caddy-webhook-guard/dedupe"
+	"github.com/webhookguard/caddy-webhook-guard/signature"
+	"github.com/webhookguard/caddy-webhook-guard/webhook"
+)
+
+// The headers of Standard Webhooks.
+// https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+var resignedHeaders = []string{"Webhook-Id", "Webhook-Timestamp", "Webhook-Signature"}
+
+// resigner signs what is forwarded in the scheme of Standard Webhooks, so that an app can
+// tell what came through the guard. The zero resigner signs nothing.
+type resigner struct {
+	scheme *signature.Scheme
+	key    atomic.Pointer[signature.Key] // nil: off
+}
+
+// provisionResign reads a guard's resign line.
+func provisionResign(g *Guard) error {
+	if g.Resign == "" {
+		return nil
+	}
+	if !g.sender.Authenticates() {
+		return errors.New("resign: nothing proves where a request comes from, so there is nothing to vouch for: leave the line out")
+	}
+	const of = "standard-webhooks"
+	standard, err := webhook.New(of, config.Builtin()[of])
+	if err != nil {
+		return err
+	}
+	g.resigner.scheme = standard.Rules.Scheme
+	err = g.files.follow("resign", g.Resign, func(text string) error {
+		if err := placeholder.Slip(text); err != nil {
+			return err
+		}
+		keys, err := standard.NewKeys(text)
+		switch {
+		case err != nil:
+			return fmt.Errorf("%w: the secret is whsec_ and base64, as the app's Standard Webhooks library takes it", err)
+		case len(keys) != 1:
+			return errors.New("it takes one secret")
+		case keys[0].Size() < shortSecret:
+			return fmt.Errorf("the secret is shorter than %d bytes, and a short one can be guessed: make one with `openssl rand -base64 32`", shortSecret)
+		}
+		g.resigner.key.Store(keys[0])
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("resign: %w", err)
+	}
+	return nil
+}
+
+// sign sets the headers of a new signature over the event, in place of any that the sender
+// sent, in every spelling that an app could fold to one of them.
+func (s *resigner) sign(header http.Header, event *webhook.Event, now time.Time) error {
+	key := s.key.Load()
+	if key == nil {
+		return nil
+	}
+	for name := range header {
+		if foldsTo(name, resignedHeaders) {
+			delete(header, name)
+		}
+	}
+	return s.scheme.Sign(&signature.Request{Method: http.MethodPost, Header: header, Body: event.Body()}, key, now, resignedID(event))
+}
+
+// resignedID is the event's ID as the app gets it in Webhook-Guard-Id. It has no full
+// stop, which separates the parts of what is signed. A copy of an event without an ID has
+// the same one too, where it can be recognised.
+func resignedID(event *webhook.Event) string {
+	switch key := event.Keys.Content; {
+	case len(event.ID) > 0:
+		return strings.ReplaceAll(event.JoinID(headerSafe, headerSafeInner), ".", "%2E")
+	case !key.IsZero():
+		return "msg_" + key.String()
+	}
+	return "msg_" + dedupe.Key(dedupe.NewToken()).String()
+}
+
+// foldsTo reports whether an app could take the name for one of these.
+func foldsTo(name string, names []string) bool {
+	for _, other := range names {
+		if len(name) != len(other) {
+			continue
+		}
+		same := true
+		for i := range len(name) {
+			same = same && fold(name[i]) == fold(other[i])
+		}
+		if same {
+			return true
+		}
+	}
+	return false
+}
