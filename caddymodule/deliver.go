@@ -112,7 +112,7 @@ func (t *route) prepare(event *webhook.Event) error {
 	}
 	removeToken(r, t.x.guard.sender.Rules.Token)
 	setVerified(r.Header, event, t.x.guard.sender.Authenticates())
-	return t.x.guard.resigner.sign(r.Header, event, t.x.guard.now())
+	return t.x.guard.resigner.sign(r.Header, data, resignedID(r.Header, event.Keys.Content), t.x.guard.now())
 }
 
 // begin returns the request with the context of its tries, and what holds its answer.

@@ -32,6 +32,9 @@ func provisionInbox(ctx caddy.Context, g *Guard) (err error) {
 	}
 	g.inbox, err = inboxes.New(ctx, g.Inbox, inboxes.Guard{
 		Provider: g.ProviderName, Scope: scope, Success: g.sender.Rules.Success, Tries: triesOfAttempt,
+		Sign: func(header http.Header, body []byte, key inbox.Key) error {
+			return g.resigner.sign(header, body, resignedID(header, dedupe.Key(key)), g.now())
+		},
 	})
 	if err != nil {
 		return err

@@ -62,9 +62,9 @@ func provisionResign(g *Guard) error {
 	return nil
 }
 
-// sign sets the headers of a new signature over the event, in place of any that the sender
+// sign sets the headers of a new signature over the body, in place of any that the sender
 // sent, in every spelling that an app could fold to one of them.
-func (s *resigner) sign(header http.Header, event *webhook.Event, now time.Time) error {
+func (s *resigner) sign(header http.Header, body []byte, id string, now time.Time) error {
 	key := s.key.Load()
 	if key == nil {
 		return nil
@@ -74,20 +74,20 @@ func (s *resigner) sign(header http.Header, event *webhook.Event, now time.Time)
 			delete(header, name)
 		}
 	}
-	return s.scheme.Sign(&signature.Request{Method: http.MethodPost, Header: header, Body: event.Body()}, key, now, resignedID(event))
+	return s.scheme.Sign(&signature.Request{Method: http.MethodPost, Header: header, Body: body}, key, now, id)
 }
 
 // resignedID is the event's ID as the app gets it in Webhook-Guard-Id. It has no full
 // stop, which separates the parts of what is signed. A copy of an event without an ID has
-// the same one too, where it can be recognised.
-func resignedID(event *webhook.Event) string {
-	switch key := event.Keys.Content; {
-	case len(event.ID) > 0:
-		return strings.ReplaceAll(event.JoinID(headerSafe, headerSafeInner), ".", "%2E")
-	case !key.IsZero():
-		return "msg_" + key.String()
+// the same one too, where it can be recognised by its key.
+func resignedID(header http.Header, key dedupe.Key) string {
+	if id := header.Get(headerID); id != "" {
+		return strings.ReplaceAll(id, ".", "%2E")
 	}
-	return "msg_" + dedupe.Key(dedupe.NewToken()).String()
+	if key.IsZero() {
+		key = dedupe.Key(dedupe.NewToken())
+	}
+	return "msg_" + key.String()
 }
 
 // foldsTo reports whether an app could take the name for one of these.

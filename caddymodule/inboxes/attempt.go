@@ -94,6 +94,9 @@ func (in *Inbox) request(ctx context.Context, d inbox.Delivery, e *inbox.Envelop
 	if d.Replay {
 		header[headerReplay] = []string{"true"}
 	}
+	if err := in.sign(header, e.Body, d.Key); err != nil {
+		return nil, err
+	}
 	r := (&http.Request{
 		Method: e.Method, URL: target, RequestURI: e.URI, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: header, Host: e.Host, RemoteAddr: e.RemoteAddr, ContentLength: int64(len(e.Body)),

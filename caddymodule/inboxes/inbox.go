@@ -23,6 +23,7 @@ type Inbox struct {
 	success config.Statuses
 	handler caddyhttp.Handler
 	tries   Tries
+	sign    func(header http.Header, body []byte, key inbox.Key) error
 	logger  *zap.Logger
 	wake    chan struct{} // has one when there may be something to take
 
@@ -40,6 +41,8 @@ type Guard struct {
 	Scope    string          // where it has no placeholder
 	Success  config.Statuses // the app's answers that finish an event
 	Tries    Tries
+	// Sign signs a request for the app anew, where the guard does so. key is the event's.
+	Sign func(header http.Header, body []byte, key inbox.Key) error
 }
 
 // New provisions an inbox.
@@ -58,7 +61,7 @@ func New(ctx caddy.Context, c *Config, g Guard) (*Inbox, error) {
 	}
 	nothing := caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil })
 	return &Inbox{
-		Config: c, Provider: g.Provider, success: g.Success, tries: g.Tries,
+		Config: c, Provider: g.Provider, success: g.Success, tries: g.Tries, sign: g.Sign,
 		handler: c.Deliver.Compile(nothing),
 		logger:  ctx.Logger().With(zap.String("inbox", c.Name)),
 		wake:    make(chan struct{}, 1),
