@@ -149,6 +149,15 @@ func (f *format) rejoin(value string) string {
 	return strings.ReplaceAll(value, ", ", f.separators[0])
 }
 
+// isList reports whether a value is a list of signatures and nothing else, which may also
+// be in several headers.
+func (f *format) isList() bool {
+	if f.has(varTimestamp) || f.has(varID) || f.has(varNonce) {
+		return false
+	}
+	return f.listed || len(f.separators) > 0 && strings.TrimSpace(f.separators[0]) == ","
+}
+
 // trim takes off an item what stands around it: white space, and the commas of a list.
 func (f *format) trim(item string) string {
 	if f.listed {

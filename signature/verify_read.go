@@ -92,10 +92,14 @@ func (rd *reader) readLine(in *Inspection) error {
 }
 
 func (rd *reader) readHeader(in *Inspection, name string) error {
-	switch values := rd.r.Header[name]; len(values) {
-	case 0:
-	case 1:
+	switch values := rd.r.Header[name]; {
+	case len(values) == 0:
+	case len(values) == 1:
 		rd.readValue(in, values[0])
+	case rd.l.format.isList():
+		// A list may be in several headers (RFC 9110 section 5.3): Mollie signs with both
+		// secrets while one is replaced.
+		rd.readValue(in, strings.Join(values, ", "))
 	default:
 		// Proxies and apps disagree on which of two headers counts.
 		return refuse(SignatureMalformed, "header %s was sent %d times", name, len(values))

@@ -89,7 +89,7 @@ func variantsOf(g *genuine) (all []variant) {
 func (g *genuine) wrong(v *variant, event *Event) string {
 	r, opening := &v.request, g.sender.Rules.Recognition().Opening
 	for _, name := range g.readHeaders() {
-		if len(r.Header[name]) > 1 {
+		if len(r.Header[name]) > 1 && !g.isList(name) {
 			return name + " is read, and was sent more than once"
 		}
 	}
@@ -109,6 +109,13 @@ func (g *genuine) wrong(v *variant, event *Event) string {
 		return fmt.Sprintf("forwarded again (ID %q)", event.ID)
 	}
 	return ""
+}
+
+// isList reports whether a header is a list of signatures, which may be sent in parts.
+func (g *genuine) isList(name string) bool {
+	return slices.ContainsFunc(g.sender.Rules.Scheme.Spec().Signatures, func(s signature.SignatureSpec) bool {
+		return canonicalName(s.Header) == name && len(s.Split) > 0
+	})
 }
 
 // readHeaders are the headers that the entry reads of this request: not those of another ID
