@@ -24,6 +24,7 @@ type Key struct {
 	bytes   []byte
 	public  crypto.PublicKey
 	private crypto.Signer              // of a key that can also sign
+	called  string                     // the name of another key that it passes for
 	states  [len(algorithms)]sync.Pool // of *macState
 }
 

@@ -59,7 +59,8 @@ func parsePrivateKey(text string) (crypto.Signer, error) {
 	return nil, errors.New("is neither PEM nor a seed of 32 bytes")
 }
 
-// AnotherKey makes a private key of the same type as this one, to forge signatures with.
+// AnotherKey makes a private key that has the type of this one and passes for it, to forge
+// signatures with.
 func AnotherKey(k *Key) (*Key, error) {
 	var private crypto.Signer
 	var err error
@@ -74,7 +75,7 @@ func AnotherKey(k *Key) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Key{public: private.Public(), private: private}, nil
+	return &Key{public: private.Public(), private: private, called: k.name()}, nil
 }
 
 // signs is the inverse of verifies. It uses random numbers, which ECDSA and PSS

@@ -1,11 +1,12 @@
 package signature
 
 import (
-	"crypto/sha256"
-	"crypto/x509"
-	"encoding/hex"
+	"crypto"
+	"encoding/base64"
 	"errors"
 	"fmt"
+
+	"github.com/go-jose/go-jose/v4"
 )
 
 // compileKeyID checks where a request names the key that signed it.
@@ -46,15 +47,17 @@ func readKeyName(source Source, r *Request) (id, problem string) {
 	}
 }
 
-// name is what [Scheme.Sign] calls a key: the beginning of its digest. Senders have names
-// of their own, which no key tells.
+// name is what [Scheme.Sign] calls a key: its thumbprint (RFC 7638), or what it passes for.
+// Senders have names of their own, which no key tells.
 func (k *Key) name() string {
-	der, err := x509.MarshalPKIXPublicKey(k.public)
+	if k.called != "" || k.public == nil {
+		return k.called
+	}
+	sum, err := (&jose.JSONWebKey{Key: k.public}).Thumbprint(crypto.SHA256)
 	if err != nil {
 		return ""
 	}
-	sum := sha256.Sum256(der)
-	return hex.EncodeToString(sum[:16])
+	return base64.RawURLEncoding.EncodeToString(sum)
 }
 
 // putKeyName names the key in a request that does not name one.

@@ -11,7 +11,8 @@ import (
 const tokenLife = 5 * time.Minute
 
 // newToken makes the text that a token's signature is over: the claims of the
-// scheme, those that stamp and ID are read from, and iat and exp.
+// scheme, those that stamp and ID are read from, and iat and exp. A public key's token
+// names the key.
 func newToken(s *Scheme, l *signatureLine, key *Key, r *Request, p Parts) (Parts, error) {
 	at := p.Timestamp
 	format := formatUnix
@@ -62,10 +63,11 @@ func newToken(s *Scheme, l *signatureLine, key *Key, r *Request, p Parts) (Parts
 	if err != nil {
 		return p, errors.New("a claim cannot be written")
 	}
-	header := `{"alg":"` + algorithms[l.algorithm].jwt + `","typ":"JWT"}`
-	if s.spec.KeyByID {
-		header = `{"alg":"` + algorithms[l.algorithm].jwt + `","kid":"` + key.name() + `","typ":"JWT"}`
+	header := `{"alg":"` + algorithms[l.algorithm].jwt + `","typ":"JWT"`
+	if name := key.name(); name != "" {
+		header += `,"kid":"` + name + `"` // in base64url: there is nothing to escape
 	}
+	header += "}"
 	encode := tokenEncoding.bare.EncodeToString
 	p.claims, p.token = string(claims), encode([]byte(header))+"."+encode(claims)
 	return p, nil

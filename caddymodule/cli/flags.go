@@ -108,6 +108,7 @@ type signerFlags struct {
 	secret secretFlags
 	sender senderFlags
 	config configFlags
+	pair   bool // a private key that is not given is made
 }
 
 func (o *signerFlags) add(cmd *cobra.Command) {

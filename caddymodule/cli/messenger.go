@@ -56,14 +56,33 @@ func (o *signerFlags) messenger(name string, stdin io.Reader) (*messenger, error
 	if m.header, err = parseHeaders(o.sender.headers); err != nil {
 		return nil, err
 	}
+	if m.sender.Rules.Scheme.Asymmetric() {
+		return m, m.readPrivateKey(o, stdin)
+	}
 	return m, m.readSecret(o.secret, stdin)
+}
+
+// readPrivateKey reads the key that is given, or makes one.
+func (m *messenger) readPrivateKey(o *signerFlags, stdin io.Reader) error {
+	text, err := o.secret.read(stdin)
+	switch {
+	case errors.Is(err, errNoSecret) && o.pair:
+		m.key, err = signature.NewKeyPair(m.sender.Rules.Scheme)
+	case errors.Is(err, errNoSecret):
+		return fmt.Errorf("%s signs with a private key: give one of your own, whose public key the guard has: %w", m.name, err)
+	case err == nil:
+		m.key, err = signature.NewPrivateKey(text)
+	default:
+		return err
+	}
+	if err != nil {
+		return fmt.Errorf("the secret of %s: %w", m.name, err)
+	}
+	return nil
 }
 
 func (m *messenger) readSecret(flags secretFlags, stdin io.Reader) error {
 	scheme := m.sender.Rules.Scheme
-	if scheme.Asymmetric() && flags == (secretFlags{}) {
-		return fmt.Errorf("%s signs with a private key: give one of your own, whose public key the guard has: %w", m.name, errNoSecret)
-	}
 	secrets, err := m.secrets(flags, stdin)
 	if err != nil {
 		if !scheme.Signed() && errors.Is(err, errNoSecret) {
@@ -75,19 +94,11 @@ func (m *messenger) readSecret(flags secretFlags, stdin io.Reader) error {
 		m.token = m.sender.TokenOf(secrets[0])
 		return nil
 	}
-	newKey := func(text string) (*signature.Key, error) {
-		keys, err := scheme.NewKeys(text)
-		if err != nil {
-			return nil, err
-		}
-		return keys[0], nil // of a list, the first
-	}
-	if scheme.Asymmetric() {
-		newKey = signature.NewPrivateKey // to sign with, as the sender does
-	}
-	if m.key, err = newKey(secrets[0]); err != nil {
+	keys, err := scheme.NewKeys(secrets[0])
+	if err != nil {
 		return fmt.Errorf("the secret of %s: %w", m.name, err)
 	}
+	m.key = keys[0] // of a list, the first
 	return nil
 }
 

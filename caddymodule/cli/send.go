@@ -22,6 +22,7 @@ type sendOptions struct {
 	body, event   string
 	count, repeat int
 	forge         bool
+	serveKeys     bool
 	age           time.Duration
 }
 
@@ -37,6 +38,12 @@ a new one to the guard.
 A token goes where the provider, or the guard in --config, has it. Where that is not
 known, put it into the URL or into a --header.
 
+A provider whose public keys the guard fetches can be tried without it: point the keys
+line of the guard in --config to http://127.0.0.1:<port>/<path>, and --serve-keys
+answers there with the public half of a key pair that is made for this one run, until
+every answer is there. A guard looks for a new key once a minute; a request is sent
+again until it has. With a private key in --secret-file the pair is that.
+
 The exit status is 0 where every answer is the one that such a request should get:
 a first copy is forwarded, a repetition is a duplicate, a forged one gets a 401, one
 that is too old a 403. It is 1 where an answer is another one or there is none, and
@@ -44,6 +51,7 @@ that is too old a 403. It is 1 where an answer is another one or there is none, 
 		Example: `  caddy webhook-guard send struktr http://localhost:8080/webhooks/struktr --secret-env STRUKTR_SECRET --repeat 2
   caddy webhook-guard send acme https://hooks.example.com/webhooks/acme --config Caddyfile --resolve hooks.example.com:127.0.0.1 --insecure
   caddy webhook-guard send struktr --event list
+  caddy webhook-guard send kinde http://localhost:8080/webhooks/kinde --config Caddyfile --serve-keys
   caddy webhook-guard send okrapdf 'http://localhost:8080/webhooks/okrapdf?token=…' --age 10m`,
 		ValidArgsFunction: completeProviders,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -67,6 +75,7 @@ that is too old a 403. It is 1 where an answer is another one or there is none, 
 	flags.IntVar(&o.count, "count", 1, "how many events to send")
 	flags.IntVar(&o.repeat, "repeat", 1, "how often to send each one")
 	flags.BoolVar(&o.forge, "forge", false, "sign with a secret that is not the one given")
+	flags.BoolVar(&o.serveKeys, "serve-keys", false, "serve the keys that the guard in --config fetches from a loopback address")
 	flags.DurationVar(&o.age, "age", 0, "how old the event and its request are to be")
 	_ = cmd.RegisterFlagCompletionFunc("event", completeEvents)
 	return verb(cmd)
@@ -98,6 +107,7 @@ func (o sendOptions) run(ctx context.Context, provider, target string, stdin io.
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
 		return errors.New("the second argument is the whole URL to send to: http://localhost:8080/webhooks/…")
 	}
+	o.pair = o.serveKeys
 	m, err := o.messenger(provider, stdin)
 	if err != nil {
 		return err
@@ -116,6 +126,12 @@ func (o sendOptions) run(ctx context.Context, provider, target string, stdin io.
 		}
 	}
 	c := campaign{sendOptions: o, m: m, client: client, tally: newTally(stdout, secretsOf(u, m), o.count*o.repeat, o.count > 1)}
+	if o.serveKeys {
+		if c.keys, err = m.serveKeys(); err != nil {
+			return err
+		}
+		defer c.keys.close()
+	}
 	for range o.count {
 		if err := c.event(ctx, u, given); err != nil {
 			return err
@@ -129,6 +145,7 @@ type campaign struct {
 	sendOptions
 	m      *messenger
 	client *client
+	keys   *keyServer // nil where none are served
 	tally  *tally
 }
 
@@ -149,7 +166,8 @@ func (c *campaign) event(ctx context.Context, u *url.URL, given []byte) error {
 	}
 	want := c.m.expect(signed, c.sendOptions)
 	for n := range c.repeat {
-		if err := c.tally.add(c.client.post(ctx, signed), want, n); err != nil {
+		got := c.post(ctx, func() reply { return c.client.post(ctx, signed) })
+		if err := c.tally.add(got, want, n); err != nil {
 			return err
 		}
 		if ctx.Err() != nil {
@@ -177,28 +195,19 @@ func (m *messenger) canForge(u *url.URL) bool {
 	return m.key != nil || m.token != "" || m.sender.Rules.Token != nil || u.RawQuery != ""
 }
 
-// forge makes a request that the sender would not: signed with a secret that it
-// does not have, or, where that is a private key, for other bytes. Where the
-// provider signs nothing it spoils the token instead.
+// forge makes a request that the sender would not: signed with a secret that it does not
+// have. Where the provider signs nothing it spoils the token instead.
 func (m *messenger) forge(msg message) (*signature.Request, error) {
 	scheme := m.sender.Rules.Scheme
 	switch {
 	case !scheme.Signed():
 		return m.spoil(msg)
-	case scheme.Asymmetric() && !scheme.CoversBody():
+	case scheme.Asymmetric():
 		key, err := signature.AnotherKey(m.key)
 		if err != nil {
 			return nil, err
 		}
 		return m.sign(msg, key, "")
-	case scheme.Asymmetric():
-		other := msg
-		other.body = append([]byte(" "), msg.body...)
-		forged, err := m.sign(other, m.key, "")
-		if err == nil {
-			forged.Body = msg.body
-		}
-		return forged, err
 	}
 	key, err := signature.NewKey(randomID()+randomID(), "raw", "")
 	if err != nil {

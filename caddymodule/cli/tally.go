@@ -77,6 +77,9 @@ func (t *tally) showProgress(got reply, keep bool) error {
 	return err
 }
 
+// note prints a line that is no answer.
+func (t *tally) note(text string) { _, _ = fmt.Fprintln(t.out, text) }
+
 func (t *tally) line(got reply) (err error) {
 	if got.err == nil { // otherwise it is the command's error
 		text := strings.TrimSpace(fmt.Sprintf("%d %s  %s", got.status, got.word(), t.printable(got.text)))
