@@ -80,7 +80,7 @@ fmt: ## Format the Go files and the Caddyfiles
 deps: ## Install what the tests need and this machine lacks
 	@.ci/deps
 
-deps-full: ## Install what test-full needs too: the SDKs of some forty senders, five programs, and deps-bench
+deps-full: ## Install what test-full needs too: the SDKs of some sixty senders, five programs, and deps-bench
 	@.ci/deps full
 
 deps-bench: ## Install what bench needs: the peers that it compares with

@@ -22,13 +22,19 @@ func (tr *trial) dress(body []byte) []byte {
 		tr.Fatalf("the sample is not JSON: %s", body)
 	}
 	if tr.compact {
-		var b bytes.Buffer
-		if err := json.Compact(&b, body); err != nil {
-			tr.Fatal(err)
-		}
-		return insert(b.Bytes(), `"interop":"ü 🐟"`, "")
+		return insert(tr.compacted(body), `"interop":"ü 🐟"`, "")
 	}
 	return insert(body, ` "interop" :`+"\t"+`"ü 🐟 \u00e9 \/ <&> é"`, "\r\n ")
+}
+
+// compacted is JSON as JSON.stringify writes it.
+func (tr *trial) compacted(body []byte) []byte {
+	tr.Helper()
+	var b bytes.Buffer
+	if err := json.Compact(&b, body); err != nil {
+		tr.Fatal(err)
+	}
+	return b.Bytes()
 }
 
 // insert puts a member before the others of the outermost object, and of each
@@ -48,14 +54,19 @@ func insert(body []byte, member, space string) []byte {
 }
 
 // change changes one byte of what is signed.
-func (tr *trial) change(url string, body []byte) (string, []byte) {
+func (tr *trial) change(url string, header http.Header, body []byte) (string, http.Header, []byte) {
 	switch tr.covered {
 	case "-":
-		return strings.Replace(url, "/hook", "/Hook", 1), body
+		return strings.Replace(url, "/hook", "/Hook", 1), header, body
+	case "token":
+		header = header.Clone()
+		head, claims, _ := strings.Cut(header.Get("Authorization"), ".")
+		header.Set("Authorization", head+"."+string(change([]byte(claims), "eyJ")))
+		return url, header, body
 	case "":
-		return url, change(body, "interop")
+		return url, header, change(body, "interop")
 	}
-	return url, change(body, tr.covered)
+	return url, header, change(body, tr.covered)
 }
 
 // change changes the case of a letter: the first one of the text, where that is

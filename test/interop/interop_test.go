@@ -6,58 +6,9 @@
 // takes and the guard takes; with a byte changed, neither does. Many SDKs only
 // verify; those go one way.
 //
-// Three SDKs run in every test, the others behind the build tag full. They run
-// in one Node.js process, sdk/sdk.js. In the table, → is what the SDK signs and
-// the guard takes, ← what `send` signs and the SDK takes; an SDK without → has no
-// function that signs.
-//
-//	stripe                          stripe              → ←   every test
-//	standardwebhooks                standard-webhooks   → ←   every test
-//	@octokit/webhooks-methods       github              → ←   every test
-//	@adyen/api-library              adyen-platform      → ←
-//	                                adyen-standard      → ←
-//	@anthropic-ai/sdk               anthropic             ←
-//	@contentful/node-apps-toolkit   contentful          → ←
-//	@dropbox/sign                   dropbox-sign          ←
-//	@easypost/api                   easypost              ←
-//	@hubspot/api-client             hubspot-v1          → ←
-//	                                hubspot-v2          → ←
-//	                                hubspot-v3          → ←
-//	@line/bot-sdk                   line                  ←
-//	@linear/sdk                     linear                ←
-//	@mux/mux-node                   mux                   ←
-//	@notionhq/client                notion              → ←
-//	@paddle/paddle-node-sdk         paddle                ←
-//	@polar-sh/sdk                   polar                 ←
-//	@sanity/webhook                 sanity              → ←
-//	@sendgrid/eventwebhook          sendgrid              ←
-//	@shopify/shopify-api            shopify               ←
-//	@slack/bolt                     slack                 ←
-//	@tryfinch/finch-api             finch               → ←
-//	@unit-finance/unit-node-sdk     unit                  ←
-//	@workos-inc/node                workos              → ←
-//	braintree                       braintree           → ←
-//	cloudinary                      cloudinary          → ←
-//	coinbase-commerce-node          coinbase-commerce   → ←
-//	crisp-api                       crisp                 ←
-//	discord-interactions            discord               ←
-//	gocardless-nodejs               gocardless            ←
-//	lithic                          lithic                ←
-//	livekit-server-sdk              livekit             → ←
-//	messagebird                     messagebird           ←
-//	modern-treasury                 modern-treasury     → ←
-//	openai                          openai                ←
-//	plivo                           plivo-v2              ←
-//	pusher                          pusher-channels     → ←
-//	razorpay                        razorpay              ←
-//	replicate                       replicate             ←
-//	resend                          resend                ←
-//	retell-sdk                      retell              → ←
-//	square                          square                ←
-//	svix                            clerk               → ←
-//	                                svix                → ←
-//	telnyx                          telnyx                ←
-//	twilio                          twilio              → ←
+// Three SDKs run in every test, the others behind the build tag full. Those for Node.js
+// run in one process, sdk/sdk.js, and those for Go in another, sdk/golang. The rows are
+// listed in docs/interop.md.
 package interop
 
 import (
@@ -72,7 +23,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
+	"github.com/webhookguard/caddy-webhook-guard/signature"
 )
 
 // ways lists the functions that an SDK has.
@@ -88,10 +41,11 @@ type row struct {
 	sdk      string // its name in sdk.js: the package, and a version where it has several schemes
 	provider string
 	ways     ways
-	secret   string // default: plainSecret
-	lines    string // further lines for the guard
-	path     string // where requests go; default: /hook
-	keys     string // the kind of key pair, for senders that sign with a private key
+	secret   string   // default: plainSecret
+	lines    string   // further lines for the guard
+	params   []string // constants of the scheme, name=value, for the guard and for `send`
+	path     string   // where requests go; default: /hook
+	keys     string   // the kind of key pair, for senders that sign with a private key
 
 	// An event, with {id} for its ID, where the catalogue has no sample from which
 	// events could be told apart.
@@ -101,7 +55,7 @@ type row struct {
 	// Bodies are forms, or hold the signature: they are left as they are.
 	asIs bool
 	// Something in the body that is signed, where not all of it is; "-" where
-	// nothing is, but the path.
+	// nothing is, but the path; and "token" where nothing is, but a token beside it.
 	covered string
 }
 
@@ -126,6 +80,7 @@ type trial struct {
 	row
 	key      string // what `send` signs with
 	check    string // what the SDK verifies with: the same, or the public key
+	other    string // what somebody else would sign with
 	app      *testbed.App
 	receiver *testbed.App
 	gateway  *testbed.Gateway
@@ -158,14 +113,18 @@ func newTrial(t *testing.T, r row) *trial {
 		r.path = "/hook"
 	}
 	tr := &trial{
-		T: t, row: r, key: r.secret, check: r.secret,
+		T: t, row: r, key: r.secret, check: r.secret, other: otherSecret(r.secret),
 		rounds: new(atomic.Int64),
 		app:    testbed.StartApp(t, nil), receiver: testbed.StartApp(t, likeAGuard),
 	}
-	lines := "secret {env.SECRET}\n" + r.lines
+	lines := "secret {env.SECRET}"
 	if r.keys != "" {
-		tr.key, tr.check = newKeys(t, r.keys)
-		lines = "public_key {env.SECRET}\n" + r.lines
+		keys := newPair(t, r.keys)
+		tr.key, tr.check, tr.other, lines = keys.private, keys.public, newKeys(t, strings.TrimSuffix(r.keys, " set")).private, keys.lines
+	}
+	lines += "\n" + r.lines
+	for _, param := range r.params {
+		lines += "\nparam " + strings.Replace(param, "=", " ", 1)
 	}
 	tr.gateway = testbed.StartGateway(t, fmt.Sprintf(`
 {
@@ -192,12 +151,21 @@ func (tr *trial) run() {
 	ask(tr.T, call{Op: "verify", SDK: tr.sdk, Secret: tr.check, URL: tr.receiver.URL(), Body: []byte("{}")})
 	tr.sub("what send signs", func(tr *trial) {
 		if tr.row.body == "" && !tr.compact {
-			tr.verified(tr.send(nil))
+			tr.verified(tr.send("", nil))
 		}
 		if !tr.asIs {
-			tr.verified(tr.send(tr.event()))
+			tr.verified(tr.send("", tr.event()))
 		}
 	})
+	for _, name := range config.SampleEvents(tr.provider) {
+		tr.sub("the sample "+name, func(tr *trial) {
+			sample := tr.send(name, nil)
+			if tr.compact {
+				sample = tr.send(name, tr.compacted(sample.Body))
+			}
+			tr.verified(sample)
+		})
+	}
 	if tr.ways == both {
 		tr.sub("what the SDK signs", func(tr *trial) { tr.signed(tr.event()) })
 	}
@@ -217,14 +185,17 @@ func (tr *trial) event() []byte {
 	if tr.row.body != "" {
 		return tr.dress([]byte(strings.ReplaceAll(tr.row.body, "{id}", testbed.NewID())))
 	}
-	return tr.dress(tr.send(nil).Body)
+	return tr.dress(tr.send("", nil).Body)
 }
 
-// send returns what `caddy webhook-guard send` sends: a sample, or the body.
-func (tr *trial) send(body []byte) testbed.Delivery {
+// send returns what `caddy webhook-guard send` sends: a sample of the event, or the body.
+func (tr *trial) send(event string, body []byte) testbed.Delivery {
 	tr.Helper()
 	dir := tr.TempDir()
-	args := []string{"webhook-guard", "send", tr.provider, tr.receiver.URL() + tr.path, "--secret-env", "SECRET"}
+	args := []string{"webhook-guard", "send", tr.provider, tr.receiver.URL() + tr.path, "--secret-env", "SECRET", "--event", event}
+	for _, param := range tr.params {
+		args = append(args, "--param", param)
+	}
 	if body != nil {
 		file := filepath.Join(dir, "body")
 		if err := os.WriteFile(file, body, 0o600); err != nil {
@@ -254,11 +225,15 @@ func (tr *trial) verified(d testbed.Delivery) {
 		Op: "verify", SDK: tr.sdk, Secret: tr.check, Method: d.Method, URL: "http://" + d.Host + d.URL,
 		Body: d.Body, Headers: nodeHeaders(d.Header),
 	}
-	if got := ask(tr.T, c); !got.Valid {
+	got := ask(tr.T, c)
+	if !got.Valid {
 		tr.Errorf("the SDK refuses what send signs: %s\n%s", got.Why, show(d.Header, d.Body))
 	}
+	tr.sameEvent(got.Event, tr.guarded(d.Header, d.Body, d.Host))
 	changed := c
-	changed.URL, changed.Body = tr.change(c.URL, d.Body)
+	var header http.Header
+	changed.URL, header, changed.Body = tr.change(c.URL, d.Header, d.Body)
+	changed.Headers = nodeHeaders(header)
 	if got := ask(tr.T, changed); got.Valid {
 		tr.Errorf("the SDK takes another request: %s %s", changed.URL, changed.Body)
 	}
@@ -269,14 +244,13 @@ func (tr *trial) verified(d testbed.Delivery) {
 			tr.Errorf("the SDK takes another secret's signature")
 		}
 	}
-	tr.guarded(d.Header, d.Body, d.Host)
 }
 
 // signed checks the SDK's signature with the guard.
 func (tr *trial) signed(body []byte) {
 	tr.Helper()
 	c := call{
-		Op: "sign", SDK: tr.sdk, Secret: tr.key, Method: http.MethodPost, URL: tr.gateway.URL(tr.path),
+		Op: "sign", SDK: tr.sdk, Secret: tr.key, Keys: tr.check, Method: http.MethodPost, URL: tr.gateway.URL(tr.path),
 		Body: body, ID: "msg_interop_" + testbed.NewID(), Time: time.Now(),
 	}
 	got := ask(tr.T, c)
@@ -286,7 +260,7 @@ func (tr *trial) signed(body []byte) {
 	}
 	tr.guarded(header, got.Body, "")
 
-	c.Secret = otherSecret(tr.key)
+	c.Secret = tr.other
 	forged := ask(tr.T, c)
 	for name, value := range forged.Headers {
 		header.Set(name, value)
@@ -303,24 +277,36 @@ func (tr *trial) contentType(body []byte) string {
 	return "application/x-www-form-urlencoded"
 }
 
-// guarded sends a request changed, as it is, and again.
-func (tr *trial) guarded(header http.Header, body []byte, host string) {
+// sameEvent compares what an SDK and a guard read of an event, where the SDK reads it.
+func (tr *trial) sameEvent(sdk event, guard http.Header) {
+	tr.Helper()
+	if id := guard.Get("Webhook-Guard-Id"); sdk.ID != "" && sdk.ID != id {
+		tr.Errorf("to the SDK the event's ID is %q, to the guard %q", sdk.ID, id)
+	}
+	reads := config.Builtin()[tr.provider].Event != (signature.Source{})
+	if name := guard.Get("Webhook-Guard-Event"); reads && sdk.Type != "" && sdk.Type != name {
+		tr.Errorf("to the SDK the event's type is %q, to the guard %q", sdk.Type, name)
+	}
+}
+
+// guarded sends a request changed, as it is, and again. It returns the header that the app
+// got.
+func (tr *trial) guarded(header http.Header, body []byte, host string) http.Header {
 	tr.Helper()
 	if tr.round = fmt.Sprint(tr.rounds.Add(1)); tr.rounds.Load() > maxRounds {
 		tr.Fatalf("there are guards for %d rounds", maxRounds)
 	}
 	before := tr.app.Count()
 	url := tr.gateway.URL(tr.path)
-	otherURL, otherBody := tr.change(url, body)
-	if resp := tr.post(otherURL, header, otherBody, host); resp.Status != http.StatusUnauthorized {
+	otherURL, otherHeader, otherBody := tr.change(url, header, body)
+	if resp := tr.post(otherURL, otherHeader, otherBody, host); resp.Status != http.StatusUnauthorized {
 		tr.Errorf("with a byte changed it got %v", resp)
 	}
 	if got := tr.app.Count() - before; got != 0 {
 		tr.Fatalf("the app got %d refused requests", got)
 	}
 	if resp := tr.post(url, header, body, host); resp.Guard != "forwarded" || resp.Status != http.StatusOK {
-		tr.Errorf("it got %v\n%s", resp, show(header, body))
-		return
+		tr.Fatalf("it got %v\n%s", resp, show(header, body))
 	}
 	if resp := tr.post(url, header, body, host); resp.Guard != "duplicate" || resp.Status != http.StatusOK {
 		tr.Errorf("again it got %v", resp)
@@ -329,9 +315,11 @@ func (tr *trial) guarded(header http.Header, body []byte, host string) {
 	if len(deliveries) != 1 {
 		tr.Fatalf("the app got %d requests, want 1", len(deliveries))
 	}
-	if got := deliveries[0]; !bytes.Equal(got.Body, body) || got.Header.Get("Webhook-Guard") != "verified" {
+	got := deliveries[0]
+	if !bytes.Equal(got.Body, body) || got.Header.Get("Webhook-Guard") != "verified" {
 		tr.Errorf("the app got %s\nwant %s", show(got.Header, got.Body), body)
 	}
+	return got.Header
 }
 
 // post sends a request to the guard, under the host that is signed.

@@ -1,22 +1,83 @@
 package interop
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"encoding/pem"
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
+
+	"github.com/go-jose/go-jose/v4"
 )
 
-// newKeys makes a key pair: the private key as `send` takes it, the public one
-// as the sender shows it to its customers.
-func newKeys(t *testing.T, kind string) (private, public string) {
+// pair is a sender's key pair.
+type pair struct {
+	private string // as `send` takes it
+	public  string // as the sender shows it to its customers: the key, or the address of a set
+	lines   string // with which a guard has it
+}
+
+// newPair makes a key pair of a kind. The public half of a kind of set is published at an
+// address of its own.
+func newPair(t *testing.T, kind string) pair {
+	t.Helper()
+	kind, set := strings.CutSuffix(kind, " set")
+	p := newKeys(t, kind)
+	p.lines = "public_key {env.SECRET}"
+	if set {
+		p.public = publish(t, p.private)
+		p.lines = "keys jwks " + p.public + "/.well-known/jwks.json"
+	}
+	return p
+}
+
+// publish serves the public half of a private key, as a set and as Google does in PEM,
+// under the name that it has from its own bytes.
+func publish(t *testing.T, private string) (address string) {
+	t.Helper()
+	block, _ := pem.Decode([]byte(private))
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public := jose.JSONWebKey{Key: key.(crypto.Signer).Public(), Use: "sig"}
+	sum, err := public.Thumbprint(crypto.SHA256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public.KeyID = base64.RawURLEncoding.EncodeToString(sum)
+	der, err := x509.MarshalPKIXPublicKey(public.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	documents := http.NewServeMux()
+	serve := func(path string, document any) {
+		documents.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			_ = json.NewEncoder(w).Encode(document)
+		})
+	}
+	serve("/.well-known/jwks.json", jose.JSONWebKeySet{Keys: []jose.JSONWebKey{public}})
+	serve("/certs", map[string]string{public.KeyID: string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))})
+	server := httptest.NewServer(documents)
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+func newKeys(t *testing.T, kind string) pair {
 	t.Helper()
 	var key any
+	var public string
 	var err error
 	switch kind {
 	case "ed25519 hex":
@@ -27,6 +88,13 @@ func newKeys(t *testing.T, kind string) (private, public string) {
 		var pub ed25519.PublicKey
 		pub, key, err = ed25519.GenerateKey(rand.Reader)
 		public = base64.StdEncoding.EncodeToString(pub)
+	case "rsa":
+		var pair *rsa.PrivateKey
+		if pair, err = rsa.GenerateKey(rand.Reader, 2048); err == nil {
+			var der []byte
+			der, err = x509.MarshalPKIXPublicKey(&pair.PublicKey)
+			public, key = string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})), pair
+		}
 	case "p256":
 		var pair *ecdsa.PrivateKey
 		if pair, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err == nil {
@@ -44,5 +112,5 @@ func newKeys(t *testing.T, kind string) (private, public string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})), public
+	return pair{private: string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})), public: public}
 }

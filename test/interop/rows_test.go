@@ -10,8 +10,96 @@ const (
 	hexSecret    = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 )
 
+// smallRows run in every test.
 var smallRows = []row{
 	{sdk: "stripe", provider: "stripe", ways: both, secret: "whsec_interop0123456789abcdef"},
 	{sdk: "standardwebhooks", provider: "standard-webhooks", ways: both, secret: whsec},
 	{sdk: "@octokit/webhooks-methods", provider: "github", ways: both},
 }
+
+// awkwardPath is for senders that sign the URL.
+const awkwardPath = "/hook/a%20b,c?a=1&b=%C3%BC+%2F"
+
+// fullRows run with the build tag full.
+var fullRows = []row{
+	// The Standard Webhooks scheme and its family.
+	{sdk: "@anthropic-ai/sdk", provider: "anthropic", secret: whsec},
+	{sdk: "lithic", provider: "lithic", secret: whsec},
+	{sdk: "openai", provider: "openai", secret: whsec},
+	{sdk: "@polar-sh/sdk", provider: "polar"},
+	{sdk: "replicate", provider: "replicate", secret: whsec},
+	{sdk: "resend", provider: "resend", secret: whsec},
+	{sdk: "svix", provider: "svix", ways: both, secret: whsec},
+	{sdk: "svix", provider: "clerk", ways: both, secret: whsec},
+	{sdk: "@tryfinch/finch-api", provider: "finch", ways: both, secret: base64Secret},
+
+	// The body and a time.
+	{sdk: "cloudinary", provider: "cloudinary", ways: both},
+	{sdk: "crisp-api", provider: "crisp", compact: true},
+	{sdk: "@elevenlabs/elevenlabs-js", provider: "elevenlabs"},
+	{sdk: "@linear/sdk", provider: "linear"},
+	{sdk: "@mux/mux-node", provider: "mux"},
+	{sdk: "@paddle/paddle-node-sdk", provider: "paddle"},
+	{sdk: "@sinch/sdk-core", provider: "sinch-conversation"},
+	{sdk: "github.com/buildkite/go-buildkite", provider: "buildkite"},
+	{sdk: "box-node-sdk", provider: "box"},
+	{sdk: "orb-billing", provider: "orb", ways: both},
+	{sdk: "retell-sdk", provider: "retell", ways: both},
+	{sdk: "@sanity/webhook", provider: "sanity", ways: both},
+	{sdk: "@slack/bolt", provider: "slack"},
+	{sdk: "webflow-api", provider: "webflow"},
+	{sdk: "@workos-inc/node", provider: "workos", ways: both, compact: true},
+
+	// The body alone.
+	{sdk: "@adyen/api-library", provider: "adyen-platform", ways: both, secret: hexSecret},
+	{sdk: "coinbase-commerce-node", provider: "coinbase-commerce", ways: both},
+	{sdk: "@easypost/api", provider: "easypost"},
+	{sdk: "github.com/PagerDuty/go-pagerduty", provider: "pagerduty"},
+	{sdk: "@hookdeck/sdk", provider: "hookdeck"},
+	{sdk: "gocardless-nodejs", provider: "gocardless"},
+	{sdk: "@line/bot-sdk", provider: "line", body: `{"destination": "U0", "events": [{"type": "message", "webhookEventId": "{id}"}]}`},
+	{sdk: "mollie-api-typescript", provider: "mollie-next-gen", ways: both},
+	{sdk: "modern-treasury", provider: "modern-treasury", ways: both},
+	{sdk: "@notionhq/client", provider: "notion", ways: both},
+	{sdk: "pusher", provider: "pusher-channels", ways: both},
+	{sdk: "razorpay", provider: "razorpay"},
+	{sdk: "@shopify/shopify-api", provider: "shopify"},
+	{sdk: "smartcar", provider: "smartcar", ways: both, compact: true},
+	{sdk: "@unit-finance/unit-node-sdk", provider: "unit", compact: true, body: `{"data": [{"id": "{id}", "type": "x"}]}`},
+
+	// The URL and more.
+	{sdk: "@contentful/node-apps-toolkit", provider: "contentful", ways: both, secret: hexSecret, path: awkwardPath, body: `{"sys": {"id": "{id}"}}`},
+	{sdk: "@hubspot/api-client v1", provider: "hubspot-v1", ways: both, body: `[{"eventId": "{id}", "subscriptionId": 1, "occurredAt": 1640995200000}]`},
+	{sdk: "@hubspot/api-client v2", provider: "hubspot-v2", ways: both, path: awkwardPath},
+	// HubSpot's documentation has escapes such as %2F decoded before the URL is
+	// signed, and `send` does so; the SDK takes the URL as it is given.
+	{sdk: "@hubspot/api-client v3", provider: "hubspot-v3", ways: both, path: "/hook/a%20b?a=1&b=%C3%BC"},
+	{sdk: "messagebird", provider: "messagebird", path: awkwardPath},
+	{sdk: "plivo", provider: "plivo-v2", path: awkwardPath, asIs: true, covered: "-"},
+	{sdk: "square", provider: "square", path: awkwardPath},
+	{sdk: "twilio", provider: "twilio", ways: both, path: awkwardPath, asIs: true, covered: "Sid="},
+
+	// Signatures in the body, tokens, and private keys.
+	{sdk: "@adyen/api-library standard", provider: "adyen-standard", ways: both, secret: hexSecret, covered: "merchantReference", asIs: true},
+	{sdk: "braintree", provider: "braintree", ways: both, asIs: true, covered: "PG5v"},
+	{sdk: "@dropbox/sign", provider: "dropbox-sign", asIs: true, covered: "event_type"},
+	{sdk: "livekit-server-sdk", provider: "livekit", ways: both},
+	{sdk: "discord-interactions", provider: "discord", keys: "ed25519 hex"},
+	{sdk: "@sendgrid/eventwebhook", provider: "sendgrid", keys: "p256"},
+	{sdk: "telnyx", provider: "telnyx", keys: "ed25519 base64"},
+	{sdk: "@vonage/jwt", provider: "vonage"},
+	{sdk: "@wix/sdk", provider: "wix", ways: both, keys: "rsa", asIs: true},
+
+	// Keys that are fetched.
+	{sdk: "@kinde/webhooks", provider: "kinde", keys: "rsa set", asIs: true},
+	{sdk: "jose kinde", provider: "kinde", ways: both, keys: "rsa set", asIs: true},
+	{sdk: "google-auth-library", provider: "google-pubsub", keys: "rsa set", params: pubsubParams, covered: "token"},
+	{sdk: "jose google-pubsub", provider: "google-pubsub", ways: both, keys: "rsa set", params: pubsubParams, covered: "token"},
+	{sdk: "jose fal", provider: "fal", ways: both, keys: "ed25519 hex set"},
+	{sdk: "jose fusionauth", provider: "fusionauth", ways: both, keys: "rsa set"},
+	{sdk: "jose shipengine", provider: "shipengine", ways: both, keys: "rsa set"},
+	{sdk: "jose shipstation-v2", provider: "shipstation-v2", ways: both, keys: "rsa set"},
+}
+
+// pubsubParams are what the owner of a subscription knows of it.
+var pubsubParams = []string{"audience=https://hooks.example.com/push", "service_account=pusher@project.iam.gserviceaccount.com"}

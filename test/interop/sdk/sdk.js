@@ -30,7 +30,9 @@ async function answer({ op, sdk, body, time, ...rest }) {
   }
   // An SDK says no by an answer or by throwing, each as it likes.
   try {
-    return { valid: (await known.verify(request)) === true };
+    const result = await known.verify(request);
+    // Some also give the event as they read it: { id, type }.
+    return typeof result === "object" && result ? { valid: true, event: result } : { valid: result === true };
   } catch (error) {
     if (error.code === "ERR_MODULE_NOT_FOUND") {
       throw error;

@@ -2,7 +2,8 @@
 //
 // sign and verify get { raw, text, secret, url, method, id, time, headers }: the
 // body as bytes and as text, and headers with lower-case names. sign returns the
-// headers, and the body where the signature is part of that.
+// headers, and the body where the signature is part of that; verify whether the request
+// is genuine, or its event { id, type } where the SDK reads that.
 const seconds = (time) => Math.floor(time / 1000);
 
 export default {
@@ -18,8 +19,9 @@ export default {
     },
     async verify({ raw, headers, secret }) {
       const { default: Stripe } = await import("stripe");
-      new Stripe("sk_test_unused").webhooks.constructEvent(raw, headers["stripe-signature"], secret);
-      return true;
+      const { webhooks } = new Stripe("sk_test_unused");
+      const { id, type } = webhooks.constructEvent(raw, headers["stripe-signature"], secret);
+      return { id, type };
     },
   },
 
@@ -36,8 +38,8 @@ export default {
     },
     async verify({ raw, headers, secret }) {
       const { Webhook } = await import("standardwebhooks");
-      new Webhook(secret).verify(raw, headers);
-      return true;
+      const { type } = new Webhook(secret).verify(raw, headers);
+      return { type };
     },
   },
 

@@ -15,7 +15,16 @@ export default {
     async verify({ raw, headers, secret }) {
       const { default: EasyPost } = await import("@easypost/api");
       const { Utils } = new EasyPost("unused");
-      return Boolean(Utils.validateWebhook(raw, headers, secret));
+      const event = Utils.validateWebhook(raw, headers, secret);
+      return event && { id: event.id, type: event.description };
+    },
+  },
+
+  "@hookdeck/sdk": {
+    async verify({ text, headers, secret }) {
+      const { verifyWebhookSignature } = (await import("@hookdeck/sdk/webhooks/helpers.js")).default;
+      const result = await verifyWebhookSignature({ headers, rawBody: text, signingSecret: secret });
+      return result.isValidSignature;
     },
   },
 
@@ -82,7 +91,8 @@ export default {
     },
     async verify({ text, headers, secret }) {
       const { Webhook } = (await import("coinbase-commerce-node")).default;
-      return Webhook.verifySigHeader(text, headers["x-cc-webhook-signature"], secret);
+      const event = Webhook.verifyEventBody(text, headers["x-cc-webhook-signature"], secret);
+      return { id: event.id, type: event.type };
     },
   },
 
@@ -102,6 +112,18 @@ export default {
     async verify({ text, headers, secret }) {
       const webhooks = await modernTreasury();
       return webhooks.validateSignature(text, headers, { key: secret });
+    },
+  },
+
+  "mollie-api-typescript": {
+    async sign({ text, secret }) {
+      const { SignatureValidator } = await import("mollie-api-typescript");
+      const { SIGNATURE_HEADER: name, SIGNATURE_PREFIX: prefix } = SignatureValidator;
+      return { headers: { [name]: prefix + (await SignatureValidator.createSignature(text, secret)) } };
+    },
+    async verify({ text, headers, secret }) {
+      const { SignatureValidator } = await import("mollie-api-typescript");
+      return SignatureValidator.validate(text, secret, headers["x-mollie-signature"]);
     },
   },
 
@@ -127,6 +149,18 @@ export default {
     async verify({ text, headers, secret }) {
       const { default: Razorpay } = await import("razorpay");
       return Razorpay.validateWebhookSignature(text, headers["x-razorpay-signature"], secret);
+    },
+  },
+
+  smartcar: {
+    async sign({ text, secret }) {
+      const { default: smartcar } = await import("smartcar");
+      return { headers: { "SC-Signature": smartcar.hashChallenge(secret, text) } };
+    },
+    async verify({ text, headers, secret }) {
+      const { default: smartcar } = await import("smartcar");
+      // It writes the JSON anew.
+      return smartcar.verifyPayload(secret, headers["sc-signature"], JSON.parse(text));
     },
   },
 };

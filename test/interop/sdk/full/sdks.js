@@ -2,6 +2,7 @@
 import { File } from "node:buffer";
 import { webcrypto } from "node:crypto";
 import addressed from "./addressed.js";
+import fetched from "./fetched.js";
 import plain from "./plain.js";
 import special from "./special.js";
 import stamped from "./stamped.js";
@@ -10,4 +11,4 @@ import stamped from "./stamped.js";
 globalThis.crypto ??= webcrypto;
 globalThis.File ??= File;
 
-export default { ...addressed, ...plain, ...special, ...stamped };
+export default { ...addressed, ...fetched, ...plain, ...special, ...stamped };

@@ -24,7 +24,8 @@ export default {
   "@dropbox/sign": {
     async verify({ text, secret }) {
       const { EventCallbackHelper, EventCallbackRequest } = (await import("@dropbox/sign")).default;
-      return EventCallbackHelper.isValid(secret, EventCallbackRequest.init(JSON.parse(callback(text))));
+      const request = EventCallbackRequest.init(JSON.parse(callback(text)));
+      return EventCallbackHelper.isValid(secret, request) && { type: request.event.eventType };
     },
   },
 
@@ -41,6 +42,38 @@ export default {
     },
   },
 
+  "@vonage/jwt": {
+    async verify({ raw, headers, secret }) {
+      const { verifySignature } = await import("@vonage/jwt");
+      const token = headers.authorization.replace(/^Bearer /, "");
+      if (!verifySignature(token, secret)) {
+        return false;
+      }
+      const { createHash } = await import("node:crypto");
+      const claims = JSON.parse(Buffer.from(token.split(".")[1], "base64url"));
+      return claims.payload_hash === createHash("sha256").update(raw).digest("hex");
+    },
+  },
+
+  "@wix/sdk": {
+    async sign({ secret }) {
+      const { SignJWT, importPKCS8 } = await import("jose");
+      const data = { eventType: "interop", instanceId: "interop", data: JSON.stringify({ name: "ü 🐟" }) };
+      const token = await new SignJWT({ data: JSON.stringify(data) })
+        .setProtectedHeader({ alg: "RS256", typ: "JWT" })
+        .setIssuedAt()
+        .setJti(crypto.randomUUID())
+        .setExpirationTime("5m")
+        .sign(await importPKCS8(secret, "RS256"));
+      return { headers: { "Content-Type": "text/plain" }, body: token };
+    },
+    async verify({ text, secret }) {
+      const { AppStrategy } = await import("@wix/sdk");
+      const app = AppStrategy({ appId: "interop", publicKey: secret });
+      return (await app.decodeJWT(text)).valid;
+    },
+  },
+
   braintree: {
     async sign({ secret, id }) {
       const gateway = await braintree(secret);
@@ -52,7 +85,8 @@ export default {
       const signature = form.get("bt_signature");
       // The public key is a name that is not signed; the guard has no use for it.
       const gateway = await braintree(secret, signature.split("|")[0]);
-      return !gateway.webhookNotification.validateSignature(signature, form.get("bt_payload"));
+      const { kind: type } = await gateway.webhookNotification.parse(signature, form.get("bt_payload"));
+      return { type };
     },
   },
 
@@ -80,16 +114,17 @@ export default {
       if (!iss) {
         throw new Error("the token names no issuer");
       }
-      await new WebhookReceiver(iss, secret).receive(text, headers.authorization);
-      return true;
+      const event = await new WebhookReceiver(iss, secret).receive(text, headers.authorization);
+      return { id: event.id, type: event.event };
     },
   },
 
   telnyx: {
     async verify({ text, headers, secret }) {
       const { default: Telnyx } = await import("telnyx");
-      await new Telnyx({ apiKey: "unused", publicKey: secret }).webhooks.unwrap(text, { headers });
-      return true;
+      const { webhooks } = new Telnyx({ apiKey: "unused", publicKey: secret });
+      const { data } = await webhooks.unwrap(text, { headers });
+      return { id: data.id, type: data.event_type };
     },
   },
 };

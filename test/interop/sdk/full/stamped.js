@@ -6,7 +6,9 @@ export default {
     async verify({ raw, headers, secret }) {
       const { LinearWebhookClient } = await import("@linear/sdk/webhooks");
       const { webhookTimestamp } = JSON.parse(raw);
-      return new LinearWebhookClient(secret).verify(raw, headers["linear-signature"], webhookTimestamp);
+      const client = new LinearWebhookClient(secret);
+      const { type } = client.parseData(raw, headers["linear-signature"], webhookTimestamp);
+      return { type };
     },
   },
 
@@ -14,15 +16,17 @@ export default {
     async verify({ text, headers, secret }) {
       const { default: Mux } = await import("@mux/mux-node");
       const mux = new Mux({ tokenId: "unused", tokenSecret: "unused" });
-      await mux.webhooks.verifySignature(text, headers, secret);
-      return true;
+      const { id, type } = await mux.webhooks.unwrap(text, headers, secret);
+      return { id, type };
     },
   },
 
   "@paddle/paddle-node-sdk": {
     async verify({ text, headers, secret }) {
       const { Paddle } = await import("@paddle/paddle-node-sdk");
-      return new Paddle("unused").webhooks.isSignatureValid(text, secret, headers["paddle-signature"]);
+      const { webhooks } = new Paddle("unused");
+      const event = await webhooks.unmarshal(text, secret, headers["paddle-signature"]);
+      return { id: event.eventId, type: event.eventType };
     },
   },
 
@@ -78,8 +82,8 @@ export default {
       };
     },
     async verify({ text, headers, secret }) {
-      (await finch()).verifySignature(text, headers, secret);
-      return true;
+      const { event_type: type } = (await finch()).unwrap(text, headers, secret);
+      return { type };
     },
   },
 
@@ -90,11 +94,12 @@ export default {
       return { headers: { "WorkOS-Signature": `t=${Number(time)}, v1=${signature}` } };
     },
     async verify({ text, headers, secret }) {
-      return (await workos()).verifyHeader({
+      const { id, event: type } = await (await workos()).constructEvent({
         payload: JSON.parse(text), // it writes the JSON anew
         sigHeader: headers["workos-signature"],
         secret,
       });
+      return { id, type };
     },
   },
 
@@ -118,16 +123,16 @@ export default {
   lithic: {
     async verify({ text, headers, secret }) {
       const { default: Lithic } = await import("lithic");
-      new Lithic({ apiKey: "unused" }).webhooks.verifySignature(text, headers, secret);
-      return true;
+      const event = new Lithic({ apiKey: "unused" }).webhooks.unwrap(text, headers, secret);
+      return { type: event.event_type };
     },
   },
 
   openai: {
     async verify({ text, headers, secret }) {
       const { default: OpenAI } = await import("openai");
-      await new OpenAI({ apiKey: "unused" }).webhooks.verifySignature(text, headers, secret);
-      return true;
+      const event = await new OpenAI({ apiKey: "unused" }).webhooks.unwrap(text, headers, secret);
+      return { type: event.type };
     },
   },
 
@@ -142,7 +147,7 @@ export default {
   resend: {
     async verify({ text, headers, secret }) {
       const { Resend } = await import("resend");
-      new Resend("re_unused").webhooks.verify({
+      const { type } = new Resend("re_unused").webhooks.verify({
         payload: text,
         headers: {
           id: headers["svix-id"],
@@ -151,7 +156,7 @@ export default {
         },
         webhookSecret: secret,
       });
-      return true;
+      return { type };
     },
   },
 
@@ -168,16 +173,67 @@ export default {
     },
     async verify({ raw, headers, secret }) {
       const { Webhook } = await import("svix");
-      new Webhook(secret).verify(raw, headers);
-      return true;
+      const { type } = new Webhook(secret).verify(raw, headers);
+      return { type };
     },
   },
 
   "@anthropic-ai/sdk": {
     async verify({ text, headers, secret }) {
       const { default: Anthropic } = await import("@anthropic-ai/sdk");
-      new Anthropic({ apiKey: "unused" }).beta.webhooks.unwrap(text, { headers, key: secret });
-      return true;
+      const { webhooks } = new Anthropic({ apiKey: "unused" }).beta;
+      const event = webhooks.unwrap(text, { headers, key: secret });
+      return { type: event.data?.type };
+    },
+  },
+
+  "@elevenlabs/elevenlabs-js": {
+    async verify({ text, headers, secret }) {
+      const { ElevenLabsClient } = await import("@elevenlabs/elevenlabs-js");
+      const client = new ElevenLabsClient({ apiKey: "unused" });
+      const event = await client.webhooks.constructEvent(text, headers["elevenlabs-signature"], secret);
+      return { type: event.type };
+    },
+  },
+
+  "@sinch/sdk-core": {
+    async verify({ text, headers, secret }) {
+      const { ConversationCallbackWebhooks } = (await import("@sinch/sdk-core")).default;
+      return new ConversationCallbackWebhooks(secret).validateAuthenticationHeader(headers, text);
+    },
+  },
+
+  "box-node-sdk": {
+    async verify({ text, headers, secret }) {
+      const { WebhooksManager } = await import("box-node-sdk/managers");
+      // Box names version and algorithm; neither is signed, and the guard has no use for them.
+      const named = { "box-signature-version": "1", "box-signature-algorithm": "HmacSHA256", ...headers };
+      return WebhooksManager.validateMessage(text, named, secret);
+    },
+  },
+
+  "orb-billing": {
+    async sign({ text, secret, time }) {
+      const webhooks = await orb(secret);
+      const timestamp = new Date(time).toISOString().replace("Z", ""); // Orb's have no zone
+      return {
+        headers: {
+          "X-Orb-Timestamp": timestamp,
+          "X-Orb-Signature": webhooks.signPayload(text, { timestamp, secret }),
+        },
+      };
+    },
+    async verify({ text, headers, secret }) {
+      const event = (await orb(secret)).unwrap(text, headers, secret);
+      return { id: event.id, type: event.type };
+    },
+  },
+
+  "webflow-api": {
+    async verify({ text, headers, secret }) {
+      const { WebflowClient } = await import("webflow-api");
+      const client = new WebflowClient({ accessToken: "unused" });
+      return client.webhooks.verifySignature({ headers, body: text, secret });
     },
   },
 
@@ -213,4 +269,9 @@ async function finch() {
 async function workos() {
   const { WorkOS } = await import("@workos-inc/node");
   return new WorkOS("sk_unused").webhooks;
+}
+
+async function orb(webhookSecret) {
+  const { default: Orb } = await import("orb-billing");
+  return new Orb({ apiKey: "unused", webhookSecret }).webhooks;
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -26,6 +27,7 @@ type call struct {
 	Body    []byte            `json:"body"`
 	Headers map[string]string `json:"headers"`
 	Secret  string            `json:"secret"`
+	Keys    string            `json:"keys"` // what the SDK verifies with
 	URL     string            `json:"url"`
 	Method  string            `json:"method"`
 	ID      string            `json:"id"`
@@ -44,13 +46,20 @@ type reply struct {
 
 	Valid bool   `json:"valid"`
 	Why   string `json:"why"`
+	Event event  `json:"event"`
 
 	Error   string `json:"error"`
 	Missing bool   `json:"missing"`
 }
 
-// sdks is the Node.js process that holds every SDK. There is one for the whole
-// test process; it ends when its standard input closes, so with the latter.
+// event is what an SDK reads of an event, where it reads it.
+type event struct {
+	ID   string `json:"id"`
+	Type string `json:"type"`
+}
+
+// sdks is a process that holds SDKs. There is one for each language in the whole test
+// process; it ends when its standard input closes, so with the latter.
 type sdks struct {
 	mu      sync.Mutex
 	in      io.Writer
@@ -59,12 +68,33 @@ type sdks struct {
 	ended   error // why no reply will come any more
 }
 
-var startSDKs = sync.OnceValues(func() (*sdks, error) {
-	if _, err := exec.LookPath("node"); err != nil {
-		return nil, fmt.Errorf("node is not installed: run `%s`", makeDeps)
-	}
-	cmd := exec.Command("node", append([]string{"sdk.js"}, sdkArgs...)...)
-	cmd.Dir = "sdk"
+// startNode starts the process with the SDKs for Node.js, and startGo the one with those
+// for Go.
+var (
+	startNode = sync.OnceValues(func() (*sdks, error) {
+		if _, err := exec.LookPath("node"); err != nil {
+			return nil, fmt.Errorf("node is not installed: run `%s`", makeDeps)
+		}
+		cmd := exec.Command("node", append([]string{"sdk.js"}, sdkArgs...)...)
+		cmd.Dir = "sdk"
+		return start(cmd)
+	})
+	startGo = sync.OnceValues(func() (*sdks, error) {
+		binary, err := filepath.Abs("../../bin/testbed/interop-sdk")
+		if err != nil {
+			return nil, err
+		}
+		build := exec.Command("go", "build", "-o", binary, ".")
+		build.Dir = "sdk/golang"
+		build.Env = append(build.Environ(), "GOWORK=off") // a module of its own
+		if out, err := build.CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("building the SDKs for Go: %w\n%s", err, out)
+		}
+		return start(exec.Command(binary))
+	})
+)
+
+func start(cmd *exec.Cmd) (*sdks, error) {
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -75,12 +105,12 @@ var startSDKs = sync.OnceValues(func() (*sdks, error) {
 		return nil, err
 	}
 	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("starting node: %w", err)
+		return nil, fmt.Errorf("starting %s: %w", cmd.Path, err)
 	}
 	s := &sdks{in: in, waiting: make(map[int]chan reply)}
 	go s.read(out, cmd.Wait)
 	return s, nil
-})
+}
 
 // read dispatches the replies until the process ends.
 func (s *sdks) read(out io.Reader, wait func() error) {
@@ -108,7 +138,7 @@ func (s *sdks) read(out io.Reader, wait func() error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.ended = fmt.Errorf("node has ended: %w", errors.Join(failed))
+	s.ended = fmt.Errorf("the SDKs' process has ended: %w", errors.Join(failed))
 	for n, waiting := range s.waiting {
 		waiting <- reply{N: n, Error: s.ended.Error()}
 	}
@@ -131,7 +161,7 @@ func (s *sdks) send(c call) (<-chan reply, error) {
 		return nil, err
 	}
 	if _, err := s.in.Write(append(line, '\n')); err != nil {
-		return nil, fmt.Errorf("asking node: %w", err)
+		return nil, fmt.Errorf("asking an SDK: %w", err)
 	}
 	answer := make(chan reply, 1)
 	s.waiting[c.N] = answer
@@ -141,7 +171,11 @@ func (s *sdks) send(c call) (<-chan reply, error) {
 // ask calls an SDK and waits for its reply.
 func ask(t *testing.T, c call) reply {
 	t.Helper()
-	s, err := startSDKs()
+	start := startNode
+	if strings.HasPrefix(c.SDK, "github.com/") {
+		start = startGo
+	}
+	s, err := start()
 	if err != nil {
 		t.Fatal(err)
 	}
