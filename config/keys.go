@@ -246,8 +246,8 @@ func parseAllow(p *Provider, args []string) error {
 	return nil
 }
 
-// openAllows are the sources of the values that only the provider's user knows.
-func (p Provider) openAllows() (open []string) {
+// OpenAllows are the sources of the values that only the provider's user knows.
+func (p Provider) OpenAllows() (open []string) {
 	for _, allowed := range p.Allow {
 		if len(allowed.Values) == 0 {
 			open = append(open, allowed.Source.String())

@@ -90,7 +90,7 @@ const (
 // Summarize describes a provider. Values that only its user knows, such as a param, may
 // be missing.
 func (p Provider) Summarize(name string) (Summary, error) {
-	missing, open := p.MissingParams(), p.openAllows()
+	missing, open := p.MissingParams(), p.OpenAllows()
 	p = p.WithParams()
 	rules, err := p.Resolve()
 	if err != nil {

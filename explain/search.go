@@ -20,7 +20,7 @@ var areas = []struct {
 	inside bool
 }{
 	{mistake.Secret, true}, {mistake.BodyEnds, false}, {mistake.BodyText, false}, {mistake.URL, false},
-	{mistake.Stamp, false}, {mistake.Header, false}, {mistake.Scheme, false}, {mistake.Signed, true},
+	{mistake.Foreign, false}, {mistake.Stamp, false}, {mistake.Header, false}, {mistake.Scheme, false}, {mistake.Signed, true},
 }
 
 // candidate is a mistake that does not explain the signature alone.

@@ -2,6 +2,7 @@ package explain
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 
 	"github.com/webhookguard/caddy-webhook-guard/config"
@@ -66,7 +67,9 @@ func (w *walk) signature() {
 func signatureHeaders(signatures []signature.SignatureSpec) string {
 	var names []string
 	for _, s := range signatures {
-		names = append(names, cmp.Or(s.Header, s.Source.String()))
+		if name := cmp.Or(s.Header, s.Source.String()); !slices.Contains(names, name) {
+			names = append(names, name)
+		}
 	}
 	if len(names) == 0 {
 		return "the signature is there and well-formed"

@@ -64,7 +64,10 @@ func (o explainOptions) run(provider, captured string, stdin io.Reader, stdout i
 		return err
 	}
 	report, err := explainWith(&in, secrets)
-	if errors.Is(err, explain.ErrNoSecret) {
+	switch {
+	case errors.Is(err, explain.ErrNoSecret) && in.Provider.Keys != nil:
+		err = fmt.Errorf("%s signs with keys that a guard fetches, and nothing is fetched here: give the public key, or the certificate with it, with --secret-file <file>", provider)
+	case errors.Is(err, explain.ErrNoSecret):
 		err = fmt.Errorf("%s signs: %w", provider, errNoSecret)
 	}
 	if err != nil {
@@ -103,6 +106,8 @@ func (o explainOptions) read(provider, captured string, stdin io.Reader) (in exp
 	}
 	in = explain.Input{Name: provider, Now: time.Now(), Senders: subject.senders}
 	in.Provider = config.Provider{PublicURL: o.publicURL, Param: o.params}.Over(subject.provider)
+	open := in.Provider.OpenAllows()
+	in.Provider = in.Provider.WithoutOpenAllows()
 	if err := resolvePublicURL(&in.Provider); err != nil {
 		return in, nil, nil, fmt.Errorf("%w: give the URL itself with --public-url", err)
 	}
@@ -129,6 +134,9 @@ func (o explainOptions) read(provider, captured string, stdin io.Reader) (in exp
 	in.Request, in.Unstripped = caught.Request, caught.Unstripped
 	if caught.NoBody {
 		caught.Notes = append(caught.Notes, "the capture holds no body, so it is taken to be empty: give it with --body, or log it with `log_append <body {http.request.body}`")
+	}
+	for _, source := range open {
+		caught.Notes = append(caught.Notes, "which values the guard allows in "+source+" is not known, so none is refused: name the guard's file with --config")
 	}
 	if !caught.At.IsZero() {
 		in.Now = caught.At

@@ -76,6 +76,34 @@ func signatureLine(s signature.SignatureSpec) string {
 	return strings.Join([]string{"signature", cmp.Or(s.Header, s.Source.String()), s.Algorithm, s.Encoding, format}, " ")
 }
 
+// Foreign lists what tells a request for somebody else, or of another signature version, from
+// the user's own.
+func Foreign(c Case) []Mistake {
+	var list []Mistake
+	for i, allowed := range c.Provider.Allow {
+		list = append(list, Mistake{
+			Causes: []Cause{{"not_allowed", "It is signed by the sender, for a " + allowed.Source.String() + " that the allow line does not name.",
+				"If that is yours, name it: `allow " + allowed.Source.String() + " <value>…`."}},
+			apply: func(r *Reading) {
+				r.setProvider("allow "+strconv.Itoa(i), func(p *config.Provider) { p.Allow = slices.Delete(slices.Clone(p.Allow), i, i+1) })
+			},
+		})
+	}
+	for i, spec := range c.Provider.Signature {
+		if spec.When == nil {
+			continue
+		}
+		list = append(list, Mistake{
+			Causes: []Cause{{"version", "It is signed as with " + spec.When.Source.String() + " " + spec.When.Value + ", and does not say so.",
+				"Look for what changes " + spec.When.Source.String() + " on the way."}},
+			apply: func(r *Reading) {
+				r.setProvider("when "+strconv.Itoa(i), func(p *config.Provider) { p.Signature[i].When = nil })
+			},
+		})
+	}
+	return list
+}
+
 // Signed lists other bytes under the signature: those that other senders sign.
 func Signed(c Case) []Mistake {
 	if c.Provider.Scheme != "" {
