@@ -63,6 +63,8 @@ func TestNothingLooksLikeASignedField(t *testing.T) {
 		"a name with a star":          {"{form.user_id}", parts, own + part("Content-Disposition: form-data; name*=UTF-8''user_id", "8") + "--b--\r\n", true},
 		"two dispositions":            {"{form.user_id}", parts, own + part(named("x")+"\r\n"+named("user_id"), "8") + "--b--\r\n", true},
 		"an encoded part":             {"{form.user_id}", parts, part(named("user_id")+"\r\nContent-Transfer-Encoding: base64", "7") + "--b--\r\n", true},
+		"a part sent as it is":        {"{form.user_id}", parts, part(named("user_id")+"\r\nContent-Type: text/plain; charset=ISO-8859-1\r\nContent-Transfer-Encoding: 8bit", "7") + "--b--\r\n", false},
+		"a part encoded twice":        {"{form.user_id}", parts, part(named("user_id")+"\r\nContent-Transfer-Encoding: 8bit\r\nContent-Transfer-Encoding: base64", "7") + "--b--\r\n", true},
 		"another boundary":            {"{form.user_id}", "multipart/form-data; boundary=c", own + "--b--\r\n", true},
 		"parts that are called forms": {"{form.user_id}", form, own + "--b--\r\n", true},
 		"a part in another charset":   {"{form.user_id}", parts, part(named("user_id")+"\r\nContent-Type: text/plain; charset=utf-16", "7") + "--b--\r\n", true},

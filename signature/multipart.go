@@ -6,6 +6,7 @@ import (
 	"io"
 	"mime"
 	"mime/multipart"
+	"slices"
 	"strings"
 )
 
@@ -97,7 +98,7 @@ func eachPart(body []byte, boundary string, do func(*part) error) error {
 // a charset that reads the bytes otherwise.
 func partName(p *part) (string, bool) {
 	dispositions := p.Header["Content-Disposition"]
-	if len(dispositions) != 1 || len(dispositions[0]) > 4*maxName || len(p.Header["Content-Transfer-Encoding"]) > 0 || !plainPart(p.Header["Content-Type"]) {
+	if len(dispositions) != 1 || len(dispositions[0]) > 4*maxName || !plainTransfer(p.Header["Content-Transfer-Encoding"]) || !plainPart(p.Header["Content-Type"]) {
 		return "", false
 	}
 	kind, params, err := mime.ParseMediaType(dispositions[0])
@@ -107,6 +108,11 @@ func partName(p *part) (string, bool) {
 		return "", false
 	}
 	return params["name"], true
+}
+
+// plainTransfer reports whether a part is sent as it is, which some HTTP clients say of it.
+func plainTransfer(encodings []string) bool {
+	return len(encodings) == 0 || len(encodings) == 1 && slices.Contains([]string{"7bit", "8bit", "binary"}, strings.ToLower(encodings[0]))
 }
 
 // plainPart reports whether the Content-Type of a part reads its bytes as they are.
