@@ -39,10 +39,10 @@ func (w *writer) startCheckpoint() {
 	result := make(chan error, 1)
 	cp.running = result
 	boxes, to := cp.pending, cp.to
-	if w.o.flushing != nil {
-		w.o.flushing()
-	}
 	go func() {
+		if w.o.flushing != nil {
+			w.o.flushing()
+		}
 		result <- w.s.named(diskfile.Guarded(func() error {
 			return w.s.db.Update(func(tx *bolt.Tx) error { return flush(tx, boxes, to) })
 		}))
@@ -79,7 +79,7 @@ func (w *writer) finishCheckpoint(err error) {
 	if err != nil {
 		return
 	}
-	cp.done = cp.to
+	cp.done, w.compaction.again = cp.to, true
 	if w.o.flushed != nil {
 		w.o.flushed()
 	}

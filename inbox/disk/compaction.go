@@ -22,6 +22,8 @@ type compaction struct {
 	found chan []moved // receives what was in the segment once; nil otherwise
 	moves []moved      // what is left of that
 	again bool         // there may be another segment to do
+
+	copied int // envelopes so far, for tests
 }
 
 // moved is an envelope that was written to a segment once.
@@ -34,7 +36,7 @@ type moved struct {
 func (c *compaction) take(moves []moved) { c.found, c.moves = nil, moves }
 
 // run does a part of what is to be done.
-func (c *compaction) run(w *writer, due bool) {
+func (c *compaction) run(w *writer) {
 	switch {
 	case c.found != nil: // being searched
 	case len(c.moves) > 0:
@@ -46,7 +48,7 @@ func (c *compaction) run(w *writer, due bool) {
 		c.from, c.again = nil, true
 		w.checkpoint.written++ // the next checkpoint drops it
 		w.signal()
-	case due || c.again:
+	case c.again:
 		c.again = false
 		c.start(w)
 	}
@@ -125,6 +127,7 @@ func (c *compaction) copySome(w *writer) {
 			n.body = t.addBody(m.key, envelope)
 			t.set(b, e, &n, nil)
 			copied += len(envelope)
+			c.copied++
 		}
 		return nil
 	}

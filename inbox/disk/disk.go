@@ -23,6 +23,7 @@ import (
 	"math"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -183,9 +184,9 @@ func (s *Store) read(look func(*bolt.Tx) error) error {
 	return s.named(diskfile.Guarded(func() error { return s.db.View(look) }))
 }
 
-// named adds the file to an error of the database.
+// named adds the file to an error of the database. An error about a segment names that.
 func (s *Store) named(err error) error {
-	if errors.Is(err, diskfile.ErrDamaged) {
+	if errors.Is(err, diskfile.ErrDamaged) && !strings.Contains(err.Error(), segmentSuffix) {
 		return fmt.Errorf("%s: %w", s.dbPath, err)
 	}
 	return err

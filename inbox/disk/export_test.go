@@ -142,3 +142,6 @@ func Rewritten(changes []byte) (again []byte, ok bool) {
 	}
 	return again, ok
 }
+
+// Copied counts the envelopes that compactions have copied. The store is closed.
+func (s *Store) Copied() int { return s.writer.compaction.copied }

@@ -92,7 +92,7 @@ func (w *walker) step(q inbox.Queue) {
 	k := keyOf(w.rand.IntN(w.events + 1))
 	var err error
 	w.clock.Advance(time.Duration(w.rand.IntN(20)) * time.Second)
-	switch w.rand.IntN(12) {
+	switch w.rand.IntN(15) {
 	case 0, 1, 2, 3:
 		w.events++
 		_, err = q.Put(ctx, eventOf(w.events, 1+w.rand.IntN(w.size)))
@@ -111,7 +111,7 @@ func (w *walker) step(q inbox.Queue) {
 			delete(w.tokens, k)
 			break
 		}
-	case 9:
+	case 9, 12, 13, 14:
 		err = q.Settle(ctx, k, inbox.Token{}, inbox.Settlement{Outcome: inbox.Success, Attempt: inbox.Attempt{Status: 200}})
 	case 10:
 		_, err = q.Replay(ctx, []inbox.Key{k, keyOf(w.events)}, 0, 0)
@@ -214,5 +214,35 @@ func TestSegmentsGo(t *testing.T) {
 		if err != nil || string(r.Envelope) != string(eventOf(n, 1000).Envelope) {
 			t.Fatalf("event %d survived a compaction as %+v, %v", n, r.Info, err)
 		}
+	}
+}
+
+// A segment without envelopes stays as long as the database does not have what it says, which
+// may be longer than the checkpoint that is just ending.
+func TestSegmentsStayUntilTheDatabaseHasThem(t *testing.T) {
+	t.Parallel()
+	held, flushed := make(chan struct{}), make(chan struct{}, 10)
+	o := disk.Options{Dir: t.TempDir()}.WithSegments(1000).WithCheckpoints(3)
+	s := openDisk(t, o.WithHooks(func() { <-held }, func() { flushed <- struct{}{} }))
+	q := queueOf(t, s, inbox.Options{})
+	for n := range 3 {
+		if _, err := q.Put(t.Context(), eventOf(n, 10)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n := range 101 {
+		if err := q.Pause(t.Context(), n%2 == 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s.Segments() < 4 {
+		t.Fatalf("there are %d segments, want some", s.Segments())
+	}
+	close(held)
+	<-flushed
+	s.Crash(t)
+	s = openDisk(t, o)
+	if status, err := queueOf(t, s, inbox.Options{}).Status(t.Context()); err != nil || !status.Paused || status.Ready != 3 {
+		t.Errorf("after a crash the status is %+v, %v", status, err)
 	}
 }

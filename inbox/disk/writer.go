@@ -268,7 +268,7 @@ func (w *writer) maintain(due bool) {
 	case w.s.dirty >= w.o.checkpointDirty, cp.failed && due, behind && due && (w.s.dirty > 0 || cp.written > 0):
 		w.startCheckpoint()
 	}
-	w.compaction.run(w, due)
+	w.compaction.run(w)
 }
 
 // end leaves everything in the database. What cannot be moved stays in the log until the store
