@@ -30,6 +30,8 @@ const (
 type checkpointer struct {
 	db *database
 
+	moving, moved func() // for tests; nil: nothing is called
+
 	// For Open and the writer's goroutine only.
 	done    uint64     // number of the last batch that is in the database
 	target  uint64     // number of the last batch in flushing
@@ -121,7 +123,16 @@ func (c *checkpointer) start() {
 	if from != nil {
 		upTo = c.target
 	}
-	go func() { result <- c.db.move(from, upTo) }()
+	go func() {
+		if c.moving != nil {
+			c.moving()
+		}
+		err := c.db.move(from, upTo)
+		if c.moved != nil {
+			c.moved()
+		}
+		result <- err
+	}()
 }
 
 // finish takes note of the result of a checkpoint.

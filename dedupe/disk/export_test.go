@@ -146,3 +146,27 @@ func BatchWithIDText(number uint64, ev dedupe.Event, text string, reply dedupe.R
 	b := batch{number: number, time: 1, changes: []change{{event: ev, expires: 2, status: 200, reply: reply.Pack(), idText: text}}}
 	return b.encode(nil)
 }
+
+// WithHooks has functions called when a checkpoint begins, and when the database has it.
+func (o Options) WithHooks(moving, moved func()) Options {
+	o.moving, o.moved = moving, moved
+	return o
+}
+
+// PathOf is the path of a log file.
+func PathOf(f LogFile) string { return f.(diskfile.Synced).Name() }
+
+// Crash ends the store as it stands: nothing is moved any more, and the lock is gone.
+func (s *Store) Crash(tb testing.TB) {
+	tb.Helper()
+	s.checkpointer.take(diskfile.ErrDamaged) // so that nothing is moved, and writes are refused
+	s.claims.close()
+	s.writer.queue.close()
+	<-s.writer.ended
+	if s.checkpointer.running != nil {
+		<-s.checkpointer.running
+	}
+	if err := errors.Join(s.log.close(), s.checkpointer.db.Close(), s.log.dir.close()); err != nil {
+		tb.Fatal(err)
+	}
+}

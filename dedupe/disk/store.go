@@ -29,6 +29,8 @@ type Options struct {
 
 	logSize int64                 // for tests; default: logSize
 	wrapLog func(logFile) logFile // for tests
+
+	moving, moved func() // for tests: called when a checkpoint begins, and when the database has it
 }
 
 // Store is a [dedupe.Store] in a directory of this machine, for one process at a time.
@@ -63,7 +65,7 @@ func Open(o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	cp := &checkpointer{db: db, active: make(map[dedupe.Key]finished)}
+	cp := &checkpointer{db: db, active: make(map[dedupe.Key]finished), moving: o.moving, moved: o.moved}
 	log, err := openWAL(dir, cp, o)
 	if err != nil {
 		return nil, errors.Join(err, db.Close(), dir.close())

@@ -120,14 +120,10 @@ func lasting(t *testing.T, q inbox.Queue) map[inbox.Key]string {
 // under way may be there beyond it.
 func TestEveryPowerCutLeavesWhatWasAcknowledged(t *testing.T) {
 	t.Parallel()
-	seeds, steps := 3, 100
-	if testing.Short() {
-		seeds, steps = 1, 50
-	}
-	for seed := range seeds {
+	for seed := range cuts {
 		t.Run(fmt.Sprint("run ", seed), func(t *testing.T) {
 			t.Parallel()
-			cutPower(t, uint64(seed), steps)
+			cutPower(t, uint64(seed), cutSteps)
 		})
 	}
 }
