@@ -59,10 +59,11 @@ type App struct {
 	key   string       // the reference to it that this app holds
 	ended bool
 
-	inboxes inboxes.Set
-	scopes  scopes
-	servers knownConns
-	keys    keySources
+	inboxes      inboxes.Set
+	inboxMetrics *inboxes.Metrics
+	scopes       scopes
+	servers      knownConns
+	keys         keySources
 }
 
 // CaddyModule implements caddy.Module.
@@ -78,6 +79,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.logger = ctx, ctx.Logger()
 	var err error
 	if a.metrics, err = registerMetrics(ctx.GetMetricsRegistry()); err != nil {
+		return err
+	}
+	if a.inboxMetrics, err = inboxes.RegisterMetrics(ctx.GetMetricsRegistry()); err != nil {
 		return err
 	}
 	if a.MaxBuffered == 0 {

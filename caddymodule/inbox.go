@@ -39,6 +39,6 @@ func startInboxes(a *App, store *sharedStore) error {
 		return nil
 	}
 	return a.inboxes.Start(a.ctx, inboxes.Host{
-		Store: store.inboxes, Enter: store.enter, Leave: store.leave, Background: background, Logger: a.logger,
+		Store: store.inboxes, Enter: store.enter, Leave: store.leave, Background: background, Logger: a.logger, Metrics: a.inboxMetrics,
 	})
 }

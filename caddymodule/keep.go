@@ -31,7 +31,7 @@ func provisionInbox(ctx caddy.Context, g *Guard) (err error) {
 		scope = g.scope.loaded()
 	}
 	g.inbox, err = inboxes.New(ctx, g.Inbox, inboxes.Guard{
-		Provider: g.ProviderName, Scope: scope, Success: g.sender.Rules.Success, Tries: triesOfAttempt,
+		Provider: g.ProviderName, Scope: scope, Success: g.sender.Rules.Success, Tries: triesOfAttempt, Metrics: g.app.inboxMetrics,
 		Sign: func(header http.Header, body []byte, key inbox.Key) error {
 			return g.resigner.sign(header, body, resignedID(header, dedupe.Key(key)), g.now())
 		},

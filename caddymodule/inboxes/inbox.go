@@ -24,6 +24,7 @@ type Inbox struct {
 	handler caddyhttp.Handler
 	tries   Tries
 	sign    func(header http.Header, body []byte, key inbox.Key) error
+	metrics *Metrics
 	logger  *zap.Logger
 	wake    chan struct{} // has one when there may be something to take
 
@@ -42,7 +43,8 @@ type Guard struct {
 	Success  config.Statuses // the app's answers that finish an event
 	Tries    Tries
 	// Sign signs a request for the app anew, where the guard does so. key is the event's.
-	Sign func(header http.Header, body []byte, key inbox.Key) error
+	Sign    func(header http.Header, body []byte, key inbox.Key) error
+	Metrics *Metrics
 }
 
 // New provisions an inbox.
@@ -61,7 +63,7 @@ func New(ctx caddy.Context, c *Config, g Guard) (*Inbox, error) {
 	}
 	nothing := caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil })
 	return &Inbox{
-		Config: c, Provider: g.Provider, success: g.Success, tries: g.Tries, sign: g.Sign,
+		Config: c, Provider: g.Provider, success: g.Success, tries: g.Tries, sign: g.Sign, metrics: g.Metrics,
 		handler: c.Deliver.Compile(nothing),
 		logger:  ctx.Logger().With(zap.String("inbox", c.Name)),
 		wake:    make(chan struct{}, 1),
@@ -90,6 +92,7 @@ func (in *Inbox) Put(ctx context.Context, s inbox.Store, ev inbox.Event) (inbox.
 	}
 	answer, err := queue.Put(ctx, ev)
 	in.stir(answer)
+	in.metrics.answered(in.Name, answer, err)
 	return answer, err
 }
 
@@ -101,6 +104,7 @@ func (in *Inbox) Revive(ctx context.Context, s inbox.Store, k inbox.Key) (inbox.
 	}
 	answer, err := queue.Revive(ctx, k)
 	in.stir(answer)
+	in.metrics.answered(in.Name, answer, err)
 	return answer, err
 }
 

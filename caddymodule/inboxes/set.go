@@ -23,6 +23,7 @@ type Host struct {
 	// Background is the context of work that outlives a configuration.
 	Background context.Context
 	Logger     *zap.Logger
+	Metrics    *Metrics
 }
 
 // Set has the inboxes of one configuration.
@@ -41,13 +42,6 @@ func (s *Set) Add(in *Inbox) error {
 	}
 	s.all = append(s.all, in)
 	return nil
-}
-
-// Empty reports whether there is no inbox.
-func (s *Set) Empty() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.all) == 0
 }
 
 // Start begins to deliver. It returns an error where the store may lose events.
@@ -80,7 +74,7 @@ func (s *Set) Start(ctx context.Context, host Host) error {
 	if host.Enter() {
 		go func() {
 			defer host.Leave()
-			s.lookForUnrouted(ctx, host)
+			s.watch(ctx, host)
 		}()
 	}
 	return nil
@@ -95,37 +89,48 @@ func (s *Set) Stop() {
 	}
 }
 
-// lookForUnrouted warns of inboxes that have events and that no guard names any more.
-func (s *Set) lookForUnrouted(ctx context.Context, host Host) {
-	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		names, err := host.Store.Names(ctx)
-		if err == nil {
-			s.warnOfUnrouted(ctx, host, names)
-			return
+// watchEvery is how often the metrics look at the store.
+const watchEvery = 10 * time.Second
+
+// watch shows how all inboxes of the store stand. It warns once of each that has events and
+// that no guard names any more.
+func (s *Set) watch(ctx context.Context, host Host) {
+	warned := make(map[string]bool)
+	for {
+		// Where the store does not answer, the workers say so.
+		names, _ := host.Store.Names(ctx)
+		for _, name := range names {
+			queue, err := host.Store.Queue(name, inbox.Options{})
+			if err != nil {
+				continue
+			}
+			status, err := queue.Status(ctx)
+			if err != nil {
+				continue
+			}
+			host.Metrics.stands(name, status)
+			if s.Find(name) == nil && status.Waiting()+status.Dead > 0 && !warned[name] {
+				warned[name] = true
+				host.Logger.Warn("unrouted events: the store has an inbox that no guard names; its events wait until one does",
+					zap.String("inbox", name), zap.Int64("waiting", status.Waiting()), zap.Int64("dead", status.Dead))
+			}
 		}
 		select {
-		case <-time.After(pause):
+		case <-time.After(watchEvery):
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-func (s *Set) warnOfUnrouted(ctx context.Context, host Host, names []string) {
+// Find returns the inbox of the given name, or nil.
+func (s *Set) Find(name string) *Inbox {
 	s.mu.Lock()
-	all := s.all
-	s.mu.Unlock()
-	for _, name := range names {
-		if slices.ContainsFunc(all, func(in *Inbox) bool { return in.Name == name }) {
-			continue
-		}
-		queue, err := host.Store.Queue(name, inbox.Options{})
-		if err != nil {
-			continue
-		}
-		if status, err := queue.Status(ctx); err == nil && status.Waiting()+status.Dead > 0 {
-			host.Logger.Warn("unrouted events: the store has an inbox that no guard names; its events wait until one does",
-				zap.String("inbox", name), zap.Int64("waiting", status.Waiting()), zap.Int64("dead", status.Dead))
+	defer s.mu.Unlock()
+	for _, in := range s.all {
+		if in.Name == name {
+			return in
 		}
 	}
+	return nil
 }

@@ -150,15 +150,18 @@ func (w *worker) deliver(d inbox.Delivery, batch inbox.Batch, taken time.Time) {
 		if err != nil {
 			reason = inbox.Damaged
 		}
-		w.settle(d, batch.Token, inbox.Settlement{Outcome: inbox.GiveUp, Reason: reason,
-			Attempt: inbox.Attempt{Number: d.Info.Attempts, At: batch.Now}}, log)
+		s := inbox.Settlement{Outcome: inbox.GiveUp, Reason: reason, Attempt: inbox.Attempt{Number: d.Info.Attempts, At: batch.Now}}
+		w.metrics.settled(w.Name, s, 0)
+		w.settle(d, batch.Token, s, log)
 		return
 	}
 	stop := w.extend(d.Key, batch.Token)
 	res := w.attempt(d, &envelope)
 	stop()
 	w.heed(w.pace.learn(res.away(), batch.Probe))
-	w.settle(d, batch.Token, w.settlement(d, batch.Now, now(), res), log)
+	s := w.settlement(d, batch.Now, now(), res)
+	w.metrics.settled(w.Name, s, now().Sub(d.Begun))
+	w.settle(d, batch.Token, s, log)
 }
 
 // heed holds the inbox or ends a hold.
