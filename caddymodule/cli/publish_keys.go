@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 
 	"github.com/tidwall/sjson"
 
@@ -13,14 +14,15 @@ import (
 
 // publication is what a guard fetches to verify with a key.
 type publication struct {
-	url      string
-	document []byte
-	before   map[string][]byte // what it fetches first, by path
+	url         string
+	document    []byte
+	contentType string            // of it; "" is JSON
+	before      map[string][]byte // what it fetches first, by path
 }
 
 // publishers make what the guards of one kind of `keys` line fetch, for the key that a
 // sender signs with. They return none for lines of another kind.
-var publishers = []func(*signature.Key, *config.KeySource) (*publication, error){publishSet, publishList, publishByID}
+var publishers = []func(*signature.Key, *config.KeySource) (*publication, error){publishSet, publishList, publishByID, publishCertificate}
 
 func (m *messenger) publication() (*publication, error) {
 	if m.provider.Keys == nil {
@@ -73,6 +75,27 @@ func publishByID(key *signature.Key, keys *config.KeySource) (*publication, erro
 		p.before = map[string][]byte{token.Path: []byte(`{"access_token":"of-a-test","token_type":"Bearer","expires_in":60}`)}
 	}
 	return p, nil
+}
+
+// publishCertificate answers with a certificate of the key. A guard takes none that nobody
+// vouches for, so it is one that the guard has been told to trust.
+func publishCertificate(key *signature.Key, keys *config.KeySource) (*publication, error) {
+	place, example := keys.Name()
+	if place == (signature.Source{}) {
+		return nil, nil
+	}
+	if keys.Roots == "" {
+		return nil, errors.New("--serve-keys: nobody vouches for a certificate of yours: make one of your own key, have the guard trust it, keys … roots <file>, and give the key with --secret-file")
+	}
+	document, err := os.ReadFile(keys.Roots)
+	if err != nil {
+		return nil, fmt.Errorf("--serve-keys: roots: %w", err)
+	}
+	public, err := signature.NewPublicKey(string(document))
+	if err != nil || signature.NameOf(public) != signature.NameOf(key) {
+		return nil, fmt.Errorf("--serve-keys: the certificate in %s is not of the key that signs: give that with --secret-file", keys.Roots)
+	}
+	return &publication{url: example, document: document, contentType: "application/x-pem-file"}, nil
 }
 
 // keyDocument is JSON that has the public half of a key at a path.

@@ -61,15 +61,16 @@ func (s *keyServer) handler(p *publication, at *url.URL) http.Handler {
 	var first sync.Once
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		document, ok := p.before[r.URL.Path]
+		contentType := "application/json"
 		if r.URL.Path == cmp.Or(at.Path, "/") && r.URL.RawQuery == at.RawQuery {
 			defer first.Do(func() { close(s.fetched) })
-			document, ok = p.document, true
+			document, ok, contentType = p.document, true, cmp.Or(p.contentType, contentType)
 		}
 		if !ok {
 			http.NotFound(w, r)
 			return
 		}
-		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Content-Type", contentType)
 		w.Header().Set("Cache-Control", "no-store") // the next run has another key
 		_, _ = w.Write(document)
 	})
