@@ -30,7 +30,7 @@ type database struct {
 
 // openDatabase opens the database of the store in dir, and makes both where there is
 // nothing of a store.
-func openDatabase(dir string, clock clock) (d *directory, db *database, err error) {
+func openDatabase(dir string, clock clock) (d *diskfile.Directory, db *database, err error) {
 	if dir, err = filepath.Abs(dir); err != nil {
 		return nil, nil, err
 	}
@@ -45,12 +45,12 @@ func openDatabase(dir string, clock clock) (d *directory, db *database, err erro
 	if err != nil {
 		return nil, nil, explain(dir, path, err)
 	}
-	if d, err = openDirectory(dir); err != nil {
+	if d, err = diskfile.OpenDirectory(dir); err != nil {
 		return nil, nil, explain(dir, path, err)
 	}
-	bolt, err := diskfile.OpenDatabase(path, func(f *os.File) error { return d.add(path, f, false) }, verifyBuckets)
+	bolt, err := diskfile.OpenDatabase(path, func(f *os.File) error { return d.Add(path, f, false) }, verifyBuckets)
 	if err != nil {
-		return nil, nil, errors.Join(explain(dir, path, err), d.close())
+		return nil, nil, errors.Join(explain(dir, path, err), d.Close())
 	}
 	return d, &database{bolt, path, clock}, nil
 }

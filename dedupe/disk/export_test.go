@@ -166,7 +166,7 @@ func (s *Store) Crash(tb testing.TB) {
 	if s.checkpointer.running != nil {
 		<-s.checkpointer.running
 	}
-	if err := errors.Join(s.log.close(), s.checkpointer.db.Close(), s.log.dir.close()); err != nil {
+	if err := errors.Join(s.log.close(), s.checkpointer.db.Close(), s.log.dir.Close()); err != nil {
 		tb.Fatal(err)
 	}
 }

@@ -24,7 +24,7 @@ const giveUpName = "give-up-journals"
 // openWAL opens the log beside the database, and makes it for a new one. Batches that the
 // database lacks are left to the checkpointer, as flushing. The database is locked, so no
 // other process touches the files.
-func openWAL(dir *directory, cp *checkpointer, o Options) (*wal, error) {
+func openWAL(dir *diskfile.Directory, cp *checkpointer, o Options) (*wal, error) {
 	if o.logSize == 0 {
 		o.logSize = logSize
 	}
@@ -42,11 +42,11 @@ func (w *wal) recover(cp *checkpointer, o Options) error {
 		return nil
 	})
 	if err != nil {
-		return explain(w.dir.path, cp.db.path, err)
+		return explain(w.dir.Path, cp.db.path, err)
 	}
 	givenUp, err := w.giveUp()
 	if err != nil {
-		return explainLog(w.dir.path, err)
+		return explainLog(w.dir.Path, err)
 	}
 	cp.done = from.moved
 	runs, missing, err := w.openFiles(from, o)
@@ -54,13 +54,13 @@ func (w *wal) recover(cp *checkpointer, o Options) error {
 	case err != nil:
 		return err
 	case len(runs) > 0 && !from.begun:
-		return explainLog(w.dir.path, fmt.Errorf("a journal has events, and %s is new", databaseName))
+		return explainLog(w.dir.Path, fmt.Errorf("a journal has events, and %s is new", databaseName))
 	case missing != "" && from.begun && !from.closed && !givenUp,
 		len(runs) > 0 && missing != "": // both are there before anything is written to one
 		return explainLog(missing, errors.New("the file is missing, and may have had events that nothing else has"))
 	case len(runs) > 0:
 		w.files[0].at = w.files[0].size // nothing is written before all of it is moved
-		if w.next, err = cp.replay(w.dir.path, runs); err != nil {
+		if w.next, err = cp.replay(w.dir.Path, runs); err != nil {
 			return err
 		}
 	default:
@@ -77,12 +77,12 @@ func (w *wal) recover(cp *checkpointer, o Options) error {
 	}
 	// From now on it is noticed where a log file is missing.
 	if err := cp.db.write(func(r records) error { return r.setOpen(from) }); err != nil {
-		return explain(w.dir.path, cp.db.path, err)
+		return explain(w.dir.Path, cp.db.path, err)
 	}
 	if givenUp {
-		err := errors.Join(os.Remove(filepath.Join(w.dir.path, giveUpName)), diskfile.SyncDir(w.dir.path))
+		err := errors.Join(os.Remove(filepath.Join(w.dir.Path, giveUpName)), diskfile.SyncDir(w.dir.Path))
 		if err != nil {
-			return explainLog(w.dir.path, err)
+			return explainLog(w.dir.Path, err)
 		}
 	}
 	return nil
@@ -90,14 +90,14 @@ func (w *wal) recover(cp *checkpointer, o Options) error {
 
 // giveUp moves the log files out of the way, if the user has asked for it.
 func (w *wal) giveUp() (asked bool, err error) {
-	if _, err := os.Lstat(filepath.Join(w.dir.path, giveUpName)); err != nil {
+	if _, err := os.Lstat(filepath.Join(w.dir.Path, giveUpName)); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			err = nil
 		}
 		return false, err
 	}
 	for _, name := range logNames {
-		path := filepath.Join(w.dir.path, name)
+		path := filepath.Join(w.dir.Path, name)
 		if err := os.Rename(path, path+".given-up"); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return false, err
 		}
@@ -109,7 +109,7 @@ func (w *wal) giveUp() (asked bool, err error) {
 // has some to move, by their numbers, and the path of a file that is missing.
 func (w *wal) openFiles(from origin, o Options) (runs [][]batch, missing string, err error) {
 	for i, name := range logNames {
-		path := filepath.Join(w.dir.path, name)
+		path := filepath.Join(w.dir.Path, name)
 		f, run, err := w.openSegment(path, from, o)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
@@ -138,7 +138,7 @@ func (w *wal) mark(store storeID) error {
 			err = f.file.SyncData()
 		}
 		if err != nil {
-			return explainLog(filepath.Join(w.dir.path, logNames[i]), err)
+			return explainLog(filepath.Join(w.dir.Path, logNames[i]), err)
 		}
 	}
 	return nil
@@ -151,7 +151,7 @@ func (w *wal) makeFiles(from origin, o Options) error {
 		if w.files[i] != nil {
 			continue
 		}
-		path := filepath.Join(w.dir.path, name)
+		path := filepath.Join(w.dir.Path, name)
 		if err := makeSegment(path, o.logSize, from.store); err != nil {
 			return explainLog(path, err)
 		}
@@ -164,7 +164,7 @@ func (w *wal) makeFiles(from origin, o Options) error {
 	if !made {
 		return nil
 	}
-	return diskfile.SyncDir(w.dir.path)
+	return diskfile.SyncDir(w.dir.Path)
 }
 
 // replay makes known what the log holds, and returns the number of the next batch. The
@@ -227,7 +227,7 @@ func (w *wal) openSegment(path string, from origin, o Options) (*segment, []batc
 		err = s.file.SyncData()
 	}
 	if err == nil {
-		err = w.dir.add(path, f, true)
+		err = w.dir.Add(path, f, true)
 	}
 	if err != nil {
 		return nil, nil, errors.Join(err, s.file.Close())

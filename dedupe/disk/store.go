@@ -68,7 +68,7 @@ func Open(o Options) (*Store, error) {
 	cp := &checkpointer{db: db, active: make(map[dedupe.Key]finished), moving: o.moving, moved: o.moved}
 	log, err := openWAL(dir, cp, o)
 	if err != nil {
-		return nil, errors.Join(err, db.Close(), dir.close())
+		return nil, errors.Join(err, db.Close(), dir.Close())
 	}
 	s := &Store{
 		claims:       &claims{clock: clock, table: table.New()},
@@ -189,7 +189,7 @@ func (s *Store) Close() error {
 	if !first {
 		return nil
 	}
-	return errors.Join(s.writer.endErr, s.log.close(), s.checkpointer.db.Close(), s.log.dir.close())
+	return errors.Join(s.writer.endErr, s.log.close(), s.checkpointer.db.Close(), s.log.dir.Close())
 }
 
 var _ dedupe.Store = (*Store)(nil)

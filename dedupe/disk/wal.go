@@ -213,7 +213,7 @@ func parseIDText(data []byte) (text string, rest []byte, ok bool) {
 // wal is the write-ahead log: two files that take turns. After openWAL the writer's
 // goroutine alone uses it, so it needs no lock.
 type wal struct {
-	dir    *directory
+	dir    *diskfile.Directory
 	files  [2]*segment   // the active one comes first
 	next   uint64        // number of the next batch
 	since  time.Duration // when the active file got its first batch, by the store's clock

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
+	"github.com/webhookguard/caddy-webhook-guard/internal/diskfile"
 )
 
 const (
@@ -23,7 +24,7 @@ const (
 // writes that have come in during the one before, so that they share a sync and a lone
 // one waits for no other.
 type writer struct {
-	dir        *directory
+	dir        *diskfile.Directory
 	clock      clock
 	waitBudget time.Duration
 	maxReply   int // a quarter of a log file: of a batch's other parts there is always room
@@ -113,7 +114,7 @@ func (w *writer) wait(ctx context.Context, c *write) (finished bool, err error) 
 	case <-ctx.Done():
 		return false, ctx.Err()
 	case <-c.late.C:
-		err := fmt.Errorf("%s: the disk has not taken a write for %s", w.dir.path, w.waitBudget)
+		err := fmt.Errorf("%s: the disk has not taken a write for %s", w.dir.Path, w.waitBudget)
 		w.queue.fail(err)
 		return false, err
 	}
@@ -160,7 +161,7 @@ func (w *writer) run() {
 // checkDirectory takes note of whether the files are still there. Where they are not, a
 // write would reach nobody, so all of them fail until the files are back.
 func (w *writer) checkDirectory() {
-	w.lost = w.dir.check()
+	w.lost = w.dir.Check()
 	w.checkpointer.take(w.lost)
 	if w.lost != nil {
 		w.queue.fail(w.lost)
@@ -216,7 +217,7 @@ func (w *writer) save(some []*write) error {
 		err = w.append(&b)
 	}
 	if err != nil {
-		return fmt.Errorf("%s cannot be written, and events are refused until it can: %w", w.dir.path, err)
+		return fmt.Errorf("%s cannot be written, and events are refused until it can: %w", w.dir.Path, err)
 	}
 	return nil
 }

@@ -97,6 +97,7 @@ func (w *writer) finishCheckpoint(err error) {
 	}
 	w.s.mu.Unlock()
 	for _, seg := range dropped {
+		w.s.watch.Drop(seg.path)
 		if err := w.s.segs.drop(seg); err != nil {
 			cp.err = err // its file stays until the store is opened again
 		}

@@ -58,10 +58,15 @@ type Options struct {
 // method has acknowledged is on the disk, and survives the end of the process and a power
 // failure; but for holds, which end with the process.
 //
+// While the disk takes no writes, whatever changes something fails, and changes nothing. It is
+// the same where the directory or files are removed or replaced, which is noticed within a
+// second or two.
+//
 // Its time never runs backwards, also where the machine's does.
 type Store struct {
 	db     *bolt.DB
 	dbPath string
+	watch  *diskfile.Directory // the writer's goroutine alone uses it
 	clock  clock
 	writer *writer
 
@@ -119,7 +124,7 @@ func Open(o Options) (*Store, error) {
 	}
 	to, err := s.recover()
 	if err != nil {
-		return nil, errors.Join(explain(dir, err), s.db.Close(), s.segs.close())
+		return nil, errors.Join(explain(dir, err), s.db.Close(), s.segs.close(), s.watch.Close())
 	}
 	s.writer = newWriter(s, o, to)
 	go s.writer.run()
@@ -204,7 +209,7 @@ func (s *Store) Close() error {
 	if !first {
 		return nil
 	}
-	return errors.Join(s.writer.endErr, s.db.Close(), s.segs.close())
+	return errors.Join(s.writer.endErr, s.db.Close(), s.segs.close(), s.watch.Close())
 }
 
 var _ inbox.Store = (*Store)(nil)

@@ -56,7 +56,7 @@ func (s *Store) Crash(t *testing.T) {
 	if found := s.writer.compaction.found; found != nil {
 		<-found
 	}
-	if err := errors.Join(s.db.Close(), s.segs.close()); err != nil {
+	if err := errors.Join(s.db.Close(), s.segs.close(), s.watch.Close()); err != nil {
 		t.Fatal(err)
 	}
 }

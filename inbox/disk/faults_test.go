@@ -14,6 +14,7 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/inbox"
 	"github.com/webhookguard/caddy-webhook-guard/inbox/disk"
 	"github.com/webhookguard/caddy-webhook-guard/inbox/queuetest"
+	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
 
 var errFailing = errors.New("no space left on device")
@@ -263,4 +264,40 @@ func FuzzBatch(f *testing.F) {
 			t.Errorf("%x was read, and is written as %x", changes, again)
 		}
 	})
+}
+
+// What is written to a file that somebody has removed or replaced would reach nobody: nothing
+// is acknowledged any more, until the original is back.
+func TestFilesThatAreTakenAway(t *testing.T) {
+	t.Parallel()
+	for what, path := range map[string]string{"directory": "", "database": "inbox.db", "segment": "000000000001.segment"} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			o := disk.Options{Dir: filepath.Join(t.TempDir(), "inbox")}
+			s := openDisk(t, o)
+			q := queueOf(t, s, inbox.Options{})
+			if _, err := q.Put(t.Context(), eventOf(1, 10)); err != nil {
+				t.Fatal(err)
+			}
+			at := filepath.Join(o.Dir, path)
+			if err := os.Rename(at, at+".away"); err != nil {
+				t.Fatal(err)
+			}
+			n := 1
+			put := func() error {
+				n++
+				_, err := q.Put(t.Context(), eventOf(n, 10))
+				return err
+			}
+			var err error
+			testbed.Eventually(t, patient, func() bool { err = put(); return err != nil }, "events to be refused")
+			if !strings.Contains(err.Error(), at+" has been removed") {
+				t.Errorf("the error is %q, want what is missing", err)
+			}
+			if err := os.Rename(at+".away", at); err != nil {
+				t.Fatal(err)
+			}
+			testbed.Eventually(t, patient, func() bool { return put() == nil }, "the store to be back by itself")
+		})
+	}
 }

@@ -37,9 +37,16 @@ func (s *Store) openDatabase(dir string) error {
 			return err
 		}
 	}
-	db, err := diskfile.OpenDatabase(s.dbPath, func(*os.File) error { return nil }, checkBuckets)
-	s.db = db
-	return err
+	watch, err := diskfile.OpenDirectory(dir)
+	if err != nil {
+		return err
+	}
+	s.watch = watch
+	s.db, err = diskfile.OpenDatabase(s.dbPath, func(f *os.File) error { return watch.Add(s.dbPath, f, false) }, checkBuckets)
+	if err != nil {
+		return errors.Join(err, watch.Close())
+	}
+	return nil
 }
 
 // explain says what to do about a store that does not open.
@@ -89,6 +96,9 @@ func (s *Store) recover() (position, error) {
 	}
 	if err == nil {
 		err = s.segs.cut()
+	}
+	for _, seg := range s.segs.all {
+		err = errors.Join(err, s.watch.Add(seg.path, seg.file, false))
 	}
 	s.clock.base = max(s.clock.base, r.at.time)
 	return r.at, err

@@ -23,6 +23,7 @@ type file interface {
 	// SyncData returns when what was written is on the disk.
 	SyncData() error
 	Truncate(size int64) error
+	Stat() (fs.FileInfo, error)
 }
 
 // layer is what the store needs of a directory. Tests record what goes through it.

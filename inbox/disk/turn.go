@@ -15,6 +15,9 @@ type turn struct {
 	tx  *bolt.Tx
 	now int64
 
+	// stored are the records of the inboxes that were looked into.
+	stored map[*box]records
+
 	batch   []byte // its head's place, and the bodies
 	changes []byte
 	undo    []func()
@@ -28,7 +31,12 @@ func (t *turn) load(b *box, k inbox.Key) (*entry, error) {
 		}
 		return e, nil
 	}
-	e, _, err := recordsOf(t.tx, b.name).get(k)
+	r, ok := t.stored[b]
+	if !ok {
+		r = recordsOf(t.tx, b.name)
+		t.stored[b] = r
+	}
+	e, _, err := r.get(k)
 	return e, err
 }
 

@@ -2,6 +2,7 @@ package disk
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -55,6 +56,7 @@ type writer struct {
 	// For the goroutine only.
 	turn       turn // kept for its memory
 	next       uint64
+	lost       error // why what is written would be lost; else nil
 	checkpoint checkpoint
 	compaction compaction
 }
@@ -146,6 +148,9 @@ func (w *writer) run() {
 		case moves := <-w.compaction.found:
 			w.compaction.take(moves)
 		}
+		if due {
+			w.lost = w.s.watch.Check()
+		}
 		w.mu.Lock()
 		queued, closed := w.waiting, w.closed
 		w.waiting = nil
@@ -181,6 +186,9 @@ func batchOf(queued []*step) int {
 func (w *writer) save(steps []*step) {
 	err := w.room()
 	if err == nil {
+		err = w.lost
+	}
+	if err == nil {
 		err = w.apply(steps)
 	}
 	if err == nil && len(w.turn.changes) > 0 {
@@ -214,6 +222,9 @@ func (w *writer) room() error {
 	if err != nil {
 		return err
 	}
+	if err := w.s.watch.Add(seg.path, seg.file, false); err != nil {
+		return errors.Join(err, seg.file.Close())
+	}
 	w.s.mu.Lock()
 	defer w.s.mu.Unlock()
 	w.s.segs.add(seg)
@@ -228,8 +239,8 @@ func (w *writer) apply(steps []*step) error {
 	w.s.mu.Lock()
 	defer w.s.mu.Unlock()
 	return w.s.read(func(tx *bolt.Tx) error {
-		t.tx = tx
-		defer func() { t.tx = nil }()
+		t.tx, t.stored = tx, make(map[*box]records, 1)
+		defer func() { t.tx, t.stored = nil, nil }()
 		for _, st := range steps {
 			if st.left {
 				continue
@@ -262,6 +273,8 @@ func (w *writer) maintain(due bool) {
 	cp := &w.checkpoint
 	behind := w.s.clock.read()-cp.since >= checkpointEvery.Milliseconds()
 	switch {
+	case w.lost != nil:
+		return
 	case cp.running != nil && w.s.dirty >= 8*w.o.checkpointDirty:
 		w.finishCheckpoint(<-cp.running) // the database is too slow to go on without waiting
 	case cp.running != nil:
@@ -275,6 +288,7 @@ func (w *writer) maintain(due bool) {
 // is opened again.
 func (w *writer) end() error {
 	cp := &w.checkpoint
+	w.lost = w.s.watch.Check()
 	if w.compaction.found != nil {
 		<-w.compaction.found // it reads a segment that is about to be closed
 	}
@@ -283,11 +297,11 @@ func (w *writer) end() error {
 	}
 	// Once more for one that has failed, and once for what came after it.
 	for range 2 {
-		if cp.pending == nil && w.s.dirty == 0 && cp.written == 0 {
+		if w.lost != nil || cp.pending == nil && w.s.dirty == 0 && cp.written == 0 {
 			break
 		}
 		w.startCheckpoint()
 		w.finishCheckpoint(<-cp.running)
 	}
-	return cp.err
+	return errors.Join(cp.err, w.lost)
 }

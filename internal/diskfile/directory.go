@@ -1,56 +1,61 @@
-package disk
+package diskfile
 
 import (
-	"github.com/webhookguard/caddy-webhook-guard/internal/diskfile"
-
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 )
 
-// directory watches over what a store has open. A file that is removed or replaced under
+// Directory watches over what a store has open. A file that is removed or replaced under
 // a running process takes what is written to it along, and nobody would notice: a
 // process that starts later would find nothing, or something else.
-type directory struct {
-	path   string
+type Directory struct {
+	Path   string
 	handle *os.File // held so that its number is not given to another directory
 	parts  []part   // the directory itself comes first
 }
 
 // part is something that is open, and where it must be found.
 type part struct {
-	path string
-	info fs.FileInfo // as it was opened
-	log  bool        // a log file never changes its size
-	size int64       // the largest that the database has had
+	path  string
+	info  fs.FileInfo // as it was opened
+	fixed bool        // it never changes its size
+	size  int64       // the largest that it has had
 }
 
-// openDirectory holds the directory open. Its files are added as they are opened.
-func openDirectory(path string) (*directory, error) {
+// OpenDirectory holds the directory open. Its files are added as they are opened.
+func OpenDirectory(path string) (*Directory, error) {
 	handle, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	d := &directory{path: path, handle: handle}
-	if err := d.add(path, handle, false); err != nil {
+	d := &Directory{Path: path, handle: handle}
+	if err := d.Add(path, handle, false); err != nil {
 		return nil, errors.Join(err, handle.Close())
 	}
 	return d, nil
 }
 
-func (d *directory) add(path string, open *os.File, log bool) error {
+// Add watches over an open file too. Fixed ones never change their size, others never shrink.
+func (d *Directory) Add(path string, open interface{ Stat() (fs.FileInfo, error) }, fixed bool) error {
 	info, err := open.Stat()
 	if err != nil {
 		return err
 	}
-	d.parts = append(d.parts, part{path: path, info: info, log: log, size: info.Size()})
+	d.parts = append(d.parts, part{path: path, info: info, fixed: fixed, size: info.Size()})
 	return nil
 }
 
-// check returns an error where something is not what was opened any more. A file that was
-// changed in a way that nothing can undo is diskfile.ErrDamaged.
-func (d *directory) check() error {
+// Drop ends the watch over a file.
+func (d *Directory) Drop(path string) {
+	d.parts = slices.DeleteFunc(d.parts, func(p part) bool { return p.path == path })
+}
+
+// Check returns an error where something is not what was opened any more. A file that was
+// changed in a way that nothing can undo is ErrDamaged.
+func (d *Directory) Check() error {
 	for i := range d.parts {
 		p := &d.parts[i]
 		now, err := os.Lstat(p.path)
@@ -62,11 +67,11 @@ func (d *directory) check() error {
 		case !os.SameFile(now, p.info):
 			return p.lost("has been replaced")
 		case i == 0:
-		case p.log && now.Size() != p.size:
+		case p.fixed && now.Size() != p.size:
 			return p.lost(fmt.Sprintf("has %d bytes instead of %d", now.Size(), p.size))
 		case now.Size() < p.size:
 			return fmt.Errorf("%s: %w: %d bytes of %d are left: stop the gateway and put a copy of the whole directory back",
-				p.path, diskfile.ErrDamaged, now.Size(), p.size)
+				p.path, ErrDamaged, now.Size(), p.size)
 		}
 		p.size = now.Size()
 	}
@@ -78,4 +83,5 @@ func (p *part) lost(how string) error {
 		"or restart the gateway, which forgets what it cannot find", p.path, how)
 }
 
-func (d *directory) close() error { return d.handle.Close() }
+// Close lets the directory go.
+func (d *Directory) Close() error { return d.handle.Close() }

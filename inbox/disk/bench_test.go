@@ -1,0 +1,122 @@
+package disk_test
+
+import (
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/webhookguard/caddy-webhook-guard/inbox"
+	"github.com/webhookguard/caddy-webhook-guard/inbox/disk"
+)
+
+// BenchmarkDisk is what an event costs: to be put, and to be put, taken and settled.
+func BenchmarkDisk(b *testing.B) {
+	envelope := make([]byte, 2000)
+	for _, callers := range []int{1, 16, 128} {
+		b.Run(fmt.Sprintf("put/callers=%d", callers), func(b *testing.B) {
+			q := benchQueue(b)
+			spread(b, callers, func(n int) error {
+				_, err := q.Put(b.Context(), inbox.Event{Key: keyOf(n), ID: "evt_1234567890", Envelope: envelope})
+				return err
+			})
+		})
+		b.Run(fmt.Sprintf("deliver/callers=%d", callers), func(b *testing.B) {
+			q := benchQueue(b)
+			spread(b, callers, func(n int) error {
+				if _, err := q.Put(b.Context(), inbox.Event{Key: keyOf(n), ID: "evt_1234567890", Envelope: envelope}); err != nil {
+					return err
+				}
+				batch, err := q.Take(b.Context(), 1, time.Minute)
+				for _, d := range batch.Deliveries {
+					err = q.Settle(b.Context(), d.Key, batch.Token, inbox.Settlement{Outcome: inbox.Success, Attempt: inbox.Attempt{Status: 200}})
+				}
+				return err
+			})
+		})
+	}
+}
+
+func benchQueue(b *testing.B) inbox.Queue {
+	s, err := disk.Open(disk.Options{Dir: b.TempDir()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = s.Close() })
+	q, err := s.Queue(name, inbox.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return q
+}
+
+// spread runs do b.N times, from a number of callers.
+func spread(b *testing.B, callers int, do func(n int) error) {
+	b.ReportAllocs()
+	var all sync.WaitGroup
+	var next atomic.Int64
+	for range callers {
+		all.Go(func() {
+			for n := next.Add(1); n <= int64(b.N); n = next.Add(1) {
+				if err := do(int(n)); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// BenchmarkWaiting is the memory that waiting events take, and how long it takes to open a
+// store that has them.
+func BenchmarkWaiting(b *testing.B) {
+	const many = 100_000
+	for b.Loop() {
+		dir := b.TempDir()
+		s, err := disk.Open(disk.Options{Dir: dir})
+		if err != nil {
+			b.Fatal(err)
+		}
+		before := heap()
+		q, err := s.Queue(name, inbox.Options{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		envelope := make([]byte, 1000)
+		var all sync.WaitGroup
+		for i := range 100 {
+			all.Go(func() {
+				for n := i; n < many; n += 100 {
+					ev := inbox.Event{Key: keyOf(n), ID: fmt.Sprintf("evt_%030d", n), Type: "job.completed", Scope: "acme", Envelope: envelope}
+					if _, err := q.Put(b.Context(), ev); err != nil {
+						b.Error(err)
+					}
+				}
+			})
+		}
+		all.Wait()
+		b.ReportMetric(float64(heap()-before)/many, "B/waiting")
+		if err := s.Close(); err != nil {
+			b.Fatal(err)
+		}
+		start := time.Now()
+		if s, err = disk.Open(disk.Options{Dir: dir}); err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(float64(time.Since(start).Milliseconds()), "ms/open")
+		b.ReportMetric(float64(heap()-before)/many, "B/reopened")
+		if err := s.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func heap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
