@@ -13,6 +13,7 @@ package interop
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -43,8 +44,9 @@ type row struct {
 	ways     ways
 	secret   string   // default: plainSecret
 	lines    string   // further lines for the guard
-	params   []string // constants of the scheme, name=value, for the guard and for `send`
+	params   []string // constants of the scheme, name=value
 	path     string   // where requests go; default: /hook
+	fetch    string   // the lines with which a guard fetches a key from {url}, where it is no set
 	keys     string   // the kind of key pair, for senders that sign with a private key
 
 	// An event, with {id} for its ID, where the catalogue has no sample from which
@@ -80,6 +82,7 @@ type trial struct {
 	row
 	key      string // what `send` signs with
 	check    string // what the SDK verifies with: the same, or the public key
+	config   string // the file of a guard, for what `send` has to know of it
 	other    string // what somebody else would sign with
 	app      *testbed.App
 	receiver *testbed.App
@@ -120,11 +123,15 @@ func newTrial(t *testing.T, r row) *trial {
 	lines := "secret {env.SECRET}"
 	if r.keys != "" {
 		keys := newPair(t, r.keys)
-		tr.key, tr.check, tr.other, lines = keys.private, keys.public, newKeys(t, strings.TrimSuffix(r.keys, " set")).private, keys.lines
+		tr.key, tr.check, tr.other, lines = keys.private, keys.public, newPair(t, r.keys).private, keys.lines
 	}
-	lines += "\n" + r.lines
+	lines = strings.ReplaceAll(cmp.Or(r.fetch, lines)+"\n"+r.lines, "{url}", tr.check)
+	tr.config = filepath.Join(t.TempDir(), "Caddyfile")
 	for _, param := range r.params {
 		lines += "\nparam " + strings.Replace(param, "=", " ", 1)
+	}
+	if err := os.WriteFile(tr.config, []byte(":80 {\nwebhook_guard "+r.provider+" {\n"+lines+"\n}\n}\n"), 0o600); err != nil {
+		t.Fatal(err)
 	}
 	tr.gateway = testbed.StartGateway(t, fmt.Sprintf(`
 {
@@ -192,10 +199,7 @@ func (tr *trial) event() []byte {
 func (tr *trial) send(event string, body []byte) testbed.Delivery {
 	tr.Helper()
 	dir := tr.TempDir()
-	args := []string{"webhook-guard", "send", tr.provider, tr.receiver.URL() + tr.path, "--secret-env", "SECRET", "--event", event}
-	for _, param := range tr.params {
-		args = append(args, "--param", param)
-	}
+	args := []string{"webhook-guard", "send", tr.provider, tr.receiver.URL() + tr.path, "--secret-env", "SECRET", "--event", event, "--config", tr.config}
 	if body != nil {
 		file := filepath.Join(dir, "body")
 		if err := os.WriteFile(file, body, 0o600); err != nil {

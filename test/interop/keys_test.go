@@ -27,22 +27,26 @@ type pair struct {
 	lines   string // with which a guard has it
 }
 
-// newPair makes a key pair of a kind. The public half of a kind of set is published at an
-// address of its own.
+// newPair makes a key pair of a kind. Where the kind names one, the public half is published
+// in a set or a certificate, at an address of its own.
 func newPair(t *testing.T, kind string) pair {
 	t.Helper()
-	kind, set := strings.CutSuffix(kind, " set")
+	kind, published, _ := strings.Cut(kind, ", ")
 	p := newKeys(t, kind)
+	if published == "certificate" {
+		return certify(t, p.private, "sns.amazonaws.com")
+	}
 	p.lines = "public_key {env.SECRET}"
-	if set {
+	if published == "set" {
 		p.public = publish(t, p.private)
-		p.lines = "keys jwks " + p.public + "/.well-known/jwks.json"
+		p.lines = "keys jwks {url}/.well-known/jwks.json"
 	}
 	return p
 }
 
 // publish serves the public half of a private key, as a set and as Google does in PEM,
-// under the name that it has from its own bytes.
+// under the name that it has from its own bytes. So do the APIs of senders that give one
+// key for its name.
 func publish(t *testing.T, private string) (address string) {
 	t.Helper()
 	block, _ := pem.Decode([]byte(private))
@@ -62,12 +66,20 @@ func publish(t *testing.T, private string) (address string) {
 	}
 	documents := http.NewServeMux()
 	serve := func(path string, document any) {
-		documents.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) {
+		documents.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			_ = json.NewEncoder(w).Encode(document)
 		})
 	}
 	serve("/.well-known/jwks.json", jose.JSONWebKeySet{Keys: []jose.JSONWebKey{public}})
+	spki := base64.StdEncoding.EncodeToString(der)
+	serve("POST /webhook_verification_key/get", map[string]any{"key": public})                                           // Plaid
+	serve("GET /v2/notifications/publicKey/"+public.KeyID, map[string]any{"data": map[string]string{"publicKey": spki}}) // Circle
+	serve("POST /identity/v1/oauth2/token", map[string]any{"access_token": "t", "token_type": "Bearer", "expires_in": 7200})
+	serve("GET /commerce/notification/v1/public_key/"+public.KeyID, map[string]string{"key": "-----BEGIN PUBLIC KEY-----" + spki + "-----END PUBLIC KEY-----"})
+	serve("GET /meta/public_keys/secret_scanning", map[string]any{"public_keys": []map[string]string{{
+		"key_identifier": public.KeyID, "key": string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})),
+	}}})
 	serve("/certs", map[string]string{public.KeyID: string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))})
 	server := httptest.NewServer(documents)
 	t.Cleanup(server.Close)

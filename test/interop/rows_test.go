@@ -91,14 +91,34 @@ var fullRows = []row{
 	{sdk: "@wix/sdk", provider: "wix", ways: both, keys: "rsa", asIs: true},
 
 	// Keys that are fetched.
-	{sdk: "@kinde/webhooks", provider: "kinde", keys: "rsa set", asIs: true},
-	{sdk: "jose kinde", provider: "kinde", ways: both, keys: "rsa set", asIs: true},
-	{sdk: "google-auth-library", provider: "google-pubsub", keys: "rsa set", params: pubsubParams, covered: "token"},
-	{sdk: "jose google-pubsub", provider: "google-pubsub", ways: both, keys: "rsa set", params: pubsubParams, covered: "token"},
-	{sdk: "jose fal", provider: "fal", ways: both, keys: "ed25519 hex set"},
-	{sdk: "jose fusionauth", provider: "fusionauth", ways: both, keys: "rsa set"},
-	{sdk: "jose shipengine", provider: "shipengine", ways: both, keys: "rsa set"},
-	{sdk: "jose shipstation-v2", provider: "shipstation-v2", ways: both, keys: "rsa set"},
+	{sdk: "@kinde/webhooks", provider: "kinde", keys: "rsa, set", asIs: true},
+	{sdk: "jose kinde", provider: "kinde", ways: both, keys: "rsa, set", asIs: true},
+	{sdk: "google-auth-library", provider: "google-pubsub", keys: "rsa, set", params: pubsubParams, covered: "token"},
+	{sdk: "jose google-pubsub", provider: "google-pubsub", ways: both, keys: "rsa, set", params: pubsubParams, covered: "token"},
+	{sdk: "jose fal", provider: "fal", ways: both, keys: "ed25519 hex, set"},
+	{sdk: "jose fusionauth", provider: "fusionauth", ways: both, keys: "rsa, set"},
+	{
+		sdk: "event-notification-nodejs-sdk", provider: "ebay", keys: "p256, set", compact: true, lines: "keys_secret client secret",
+		fetch: "keys api {url}/commerce/notification/v1/public_key/{key_id} key oauth {url}/identity/v1/oauth2/token https://api.ebay.com/oauth/api_scope",
+	},
+	{
+		sdk: "jose circle", provider: "circle", ways: both, keys: "p256, set", lines: "keys_secret token",
+		fetch: "keys api {url}/v2/notifications/publicKey/{key_id} data.publicKey bearer",
+	},
+	{
+		sdk: "jose github-secret-scanning", provider: "github-secret-scanning", ways: both, keys: "p256, set",
+		fetch: "keys list {url}/meta/public_keys/secret_scanning public_keys key_identifier key",
+	},
+	{
+		sdk: "jose plaid", provider: "plaid", ways: both, keys: "p256, set", lines: "keys_secret client secret",
+		fetch: "keys api {url}/webhook_verification_key/get key body key_id client_id secret unknown INVALID_WEBHOOK_VERIFICATION_KEY_ID",
+	},
+	{
+		sdk: "sns-validator", provider: "aws-sns", keys: "rsa, certificate", covered: "Hello",
+		lines: "allow body TopicArn arn:aws:sns:us-west-2:123456789012:MyTopic",
+	},
+	{sdk: "jose shipengine", provider: "shipengine", ways: both, keys: "rsa, set"},
+	{sdk: "jose shipstation-v2", provider: "shipstation-v2", ways: both, keys: "rsa, set"},
 }
 
 // pubsubParams are what the owner of a subscription knows of it.

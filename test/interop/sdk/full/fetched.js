@@ -55,6 +55,56 @@ export default {
     },
   },
 
+  "event-notification-nodejs-sdk": {
+    async verify({ text, headers, secret }) {
+      const { default: ebay } = await import("event-notification-nodejs-sdk");
+      const { default: client } = await import("event-notification-nodejs-sdk/lib/client.js");
+      // It knows no other address than eBay's.
+      client.getPublicKey = async (id) =>
+        (await fetch(secret + "/commerce/notification/v1/public_key/" + id)).json();
+      const account = { clientId: "client", clientSecret: "secret" };
+      const config = { PRODUCTION: account, SANDBOX: account };
+      return (await ebay.process(JSON.parse(text), headers["x-ebay-signature"], config, "PRODUCTION")) === 204;
+    },
+  },
+
+  "jose circle": named("x-circle-key-id", "x-circle-signature", (event) => ({
+    id: event.notificationId,
+    type: event.notificationType,
+  })),
+
+  "jose github-secret-scanning": named("github-public-key-identifier", "github-public-key-signature"),
+
+  "jose plaid": {
+    async sign({ raw, secret, keys, time }) {
+      const claims = { iat: Math.floor(time / 1000), request_body_sha256: await digest(raw, "hex") };
+      return { headers: { "Plaid-Verification": await token("ES256", claims, secret, keys) } };
+    },
+    async verify({ raw, headers, secret }) {
+      const { importJWK, jwtVerify } = await import("jose");
+      const response = await fetch(secret + "/webhook_verification_key/get", { method: "POST", body: "{}" });
+      const { key } = await response.json();
+      const { payload } = await jwtVerify(headers["plaid-verification"], await importJWK(key, "ES256"), {
+        algorithms: ["ES256"],
+        maxTokenAge: "5 min",
+      });
+      return payload.request_body_sha256 === (await digest(raw, "hex"));
+    },
+  },
+
+  "sns-validator": {
+    async verify({ text, secret }) {
+      const { default: MessageValidator } = await import("sns-validator");
+      const { globalAgent } = await import("node:https");
+      globalAgent.options.ca = secret;
+      const { MessageId: id, Type: type } = await new Promise((resolve, reject) => {
+        const validator = new MessageValidator(/^127\.0\.0\.1:\d+$/);
+        validator.validate(text, (error, message) => (error ? reject(error) : resolve(message)));
+      });
+      return { id, type };
+    },
+  },
+
   "jose fal": {
     async sign({ raw, secret, id, time }) {
       const { sign } = await import("node:crypto");
@@ -118,6 +168,25 @@ export default {
   "jose shipengine": shipengine,
   "jose shipstation-v2": shipengine,
 };
+
+// named signs the body with ECDSA, and names the key in a header of its own.
+function named(keyHeader, signatureHeader, read = () => true) {
+  return {
+    async sign({ raw, secret, keys }) {
+      const { sign } = await import("node:crypto");
+      const [{ kid }] = await published(keys);
+      return {
+        headers: { [keyHeader]: kid, [signatureHeader]: sign("sha256", raw, secret).toString("base64") },
+      };
+    },
+    async verify({ raw, text, headers, secret }) {
+      const [{ kid }] = await published(secret);
+      const signature = Buffer.from(headers[signatureHeader], "base64");
+      const genuine = kid === headers[keyHeader] && (await verified("ES256", "sha256", secret, raw, signature));
+      return genuine && read(JSON.parse(text));
+    },
+  };
+}
 
 async function digest(raw, encoding) {
   const { createHash } = await import("node:crypto");
