@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/tidwall/gjson"
 )
@@ -122,7 +123,7 @@ func checkFields(fields []signedField, r *Request) error {
 	if inForm && formOf(r, fieldOf(r, fields[0].Source)).odd {
 		return refuse(SignatureMalformed, "%s is signed, and parsers would read the form in different ways", fields[0])
 	}
-	if !inForm && !json.Valid(r.Body) {
+	if !inForm && !validJSON(r.Body) {
 		return refuse(SignatureMalformed, "%s is signed, and what it is in is not JSON", fields[0])
 	}
 	for _, f := range fields {
@@ -145,7 +146,7 @@ func checkField(f signedField, r *Request) error {
 			return err
 		}
 		text = readFormBody(r, field).Text
-		if !json.Valid([]byte(text)) {
+		if !validJSON([]byte(text)) {
 			return refuse(SignatureMalformed, "%s is signed, and what it is in is not JSON", f)
 		}
 	}
@@ -185,6 +186,10 @@ func readAs(r *Request, form bool) bool {
 	}
 	return mediaType != "application/x-www-form-urlencoded" && !strings.HasPrefix(mediaType, "multipart/") && !strings.HasSuffix(mediaType, "xml") && !strings.HasSuffix(mediaType, "yaml")
 }
+
+// validJSON also requires UTF-8, as RFC 8259 does. Readers differ in what they make of other
+// bytes, and some refuse the whole of it.
+func validJSON(text []byte) bool { return json.Valid(text) && utf8.Valid(text) }
 
 // isEncoded reports whether an app may decode the body before it reads it, by a header that
 // is not signed. A form can begin with a compressed one: x^ is how a zlib stream begins, and
