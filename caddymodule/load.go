@@ -56,8 +56,8 @@ func logFilter(source signature.Source) string {
 }
 
 // checkHeaderNames refuses headers that the guard would never see: those in its own name,
-// which it removes first, and those that the server drops, with an underscore or a dot,
-// unless it lists them.
+// which it removes first, and those that the server drops: with an underscore or a dot, unless
+// it lists them, or with a hyphen in the place of one that it lists.
 func checkHeaderNames(read []string, server *caddyhttp.Server) error {
 	var dots, underscores []string
 	if server != nil {
@@ -78,6 +78,9 @@ func checkHeaderNames(read []string, server *caddyhttp.Server) error {
 		case underscore:
 			kept, option = listed(underscores, name, true), "expected_underscore_headers"
 		default:
+			if entry := replacing(slices.Concat(dots, underscores), name); entry != "" {
+				return fmt.Errorf("header %s: Caddy drops it before any handler sees it, as the server expects %s in its place: leave that out of expected_underscore_headers and expected_dot_headers, or name the header as it is sent", name, entry)
+			}
 			continue
 		}
 		if !kept {
@@ -85,6 +88,17 @@ func checkHeaderNames(read []string, server *caddyhttp.Server) error {
 		}
 	}
 	return nil
+}
+
+// replacing is the entry of the server's lists that has it drop a name with hyphens.
+func replacing(allowed []string, name string) string {
+	hyphens := strings.NewReplacer("_", "-", ".", "-")
+	for _, entry := range allowed {
+		if listed([]string{hyphens.Replace(entry)}, name, true) {
+			return entry
+		}
+	}
+	return ""
 }
 
 func listed(allowed []string, name string, globs bool) bool {

@@ -34,6 +34,9 @@ func TestHeadersThatCaddyDropsAreRefused(t *testing.T) {
 		"both, listed with the dots":   {"X_A.B", []string{"X_A.B"}, nil, ""},
 		"both, with the underscores":   {"X_A.B", nil, []string{"x_a.b"}, ""},
 		"both, in a pattern":           {"X_A.B", []string{"X_*"}, []string{"X_*"}, "expected_dot_headers"},
+		"in the place of a listed one": {"X-Acme", nil, []string{"X_Acme"}, "expects X_Acme"},
+		"in the place of a pattern":    {"X-Acme", []string{"x.*"}, nil, "expects x.*"},
+		"beside a listed one":          {"X-Acme", []string{"X.Acm"}, []string{"X_Acme2", "Y_*"}, ""},
 		"a pattern longer than a name": {"X.", []string{"X.Acme*"}, nil, "expected_dot_headers"},
 	} {
 		t.Run(name, func(t *testing.T) {
