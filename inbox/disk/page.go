@@ -205,7 +205,17 @@ func oldest(tx *bolt.Tx, b *box, which kind, until int64, n int) (some []*entry,
 }
 
 // Get implements inbox.Queue.
-func (q *queue) Get(ctx context.Context, k inbox.Key) (r inbox.Record, err error) {
+func (q *queue) Get(ctx context.Context, k inbox.Key) (inbox.Record, error) {
+	r, err := get(ctx, q, k)
+	if err == nil && r.Envelope == nil && r.Size > 0 {
+		// It may be on its way to the disk: a new one, or a copy.
+		_ = q.s.writer.do(ctx, 0, func(*turn) error { return nil })
+		return get(ctx, q, k)
+	}
+	return r, err
+}
+
+func get(ctx context.Context, q *queue, k inbox.Key) (r inbox.Record, err error) {
 	var tk taking
 	err = q.s.view(ctx, func(tx *bolt.Tx, now int64) error {
 		stored := recordsOf(tx, q.b.name)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -245,4 +247,62 @@ func TestSegmentsStayUntilTheDatabaseHasThem(t *testing.T) {
 	if status, err := queueOf(t, s, inbox.Options{}).Status(t.Context()); err != nil || !status.Paused || status.Ready != 3 {
 		t.Errorf("after a crash the status is %+v, %v", status, err)
 	}
+}
+
+// An envelope that is on its way to the disk, to be kept or copied, is waited for.
+func TestGetWaitsForTheDisk(t *testing.T) {
+	t.Parallel()
+	held := make(chan struct{}, 1)
+	var slow atomic.Bool
+	s := openDisk(t, disk.Options{Dir: t.TempDir()}.WithLayer(func(l disk.Layer) disk.Layer { return slowLayer{l, &slow, held} }))
+	q := queueOf(t, s, inbox.Options{})
+	slow.Store(true)
+	var put sync.WaitGroup
+	put.Go(func() {
+		if _, err := q.Put(t.Context(), eventOf(1, 100)); err != nil {
+			t.Error(err)
+		}
+	})
+	testbed.Eventually(t, patient, func() bool {
+		status, err := q.Status(t.Context())
+		return err == nil && status.Ready == 1
+	}, "the event to be on its way")
+	got := make(chan inbox.Record, 1)
+	put.Go(func() {
+		r, err := q.Get(t.Context(), keyOf(1))
+		if err != nil {
+			t.Error(err)
+		}
+		got <- r
+	})
+	slow.Store(false)
+	held <- struct{}{}
+	put.Wait()
+	if r := <-got; string(r.Envelope) != string(eventOf(1, 100).Envelope) {
+		t.Errorf("the envelope has %d bytes, want those that were put", len(r.Envelope))
+	}
+}
+
+// slowLayer holds writes back.
+type slowLayer struct {
+	disk.Layer
+	slow *atomic.Bool
+	held chan struct{}
+}
+
+func (l slowLayer) Create(path string) (disk.File, error) {
+	f, err := l.Layer.Create(path)
+	return slowFile{f, l}, err
+}
+
+type slowFile struct {
+	disk.File
+	l slowLayer
+}
+
+func (f slowFile) WriteAt(data []byte, at int64) (int, error) {
+	if f.l.slow.Load() {
+		<-f.l.held
+	}
+	return f.File.WriteAt(data, at)
 }
