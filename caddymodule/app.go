@@ -94,7 +94,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		if _, taken := config.Builtin()[name]; taken {
 			return fmt.Errorf("webhook_guard: provider %s is built in: give yours another name, or change single lines in the webhook_guard block that uses it", name)
 		}
-		if _, err := provider.Resolve(); err != nil {
+		if _, err := provider.WithoutOpenAllows().Resolve(); err != nil {
 			return fmt.Errorf("webhook_guard: provider %s: %w", name, err)
 		}
 	}

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -127,5 +128,91 @@ func TestSNSNeedsItsTopics(t *testing.T) {
 		if err := g.Reload(s.caddyfile()); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%q: %v\nwant %s", tt.lines, err, tt.want)
 		}
+	}
+}
+
+// A provider of one's own may name its keys in certificates too, and leave to each guard whose
+// requests it takes. What is behind a foreign server's certificate is never read.
+func TestAProviderOfOnesOwnNamesItsCertificates(t *testing.T) {
+	t.Parallel()
+	root, key := newAuthority(t, "root", nil), newRSA(t, "", 2048)
+	certificate := inPEM(root.signing(t, key, "signing.example.com", nil))
+	server := newKeyServer(t)
+	server.answer(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/certs/one" {
+			http.NotFound(w, r)
+			return
+		}
+		_, _ = w.Write(certificate)
+	})
+	server.overHTTP()
+	foreign := newKeyServer(t)
+	foreign.answer(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(certificate) })
+	foreign.overTLS(t, "keys.example")
+	app := testbed.StartApp(t, nil)
+	provider := func(name, url string) string {
+		return "provider " + name + " {\nsignature X-Sig rsa-sha256 base64\nsigned {header.X-Account}.{body|json}\nid body id\n" +
+			"keys x509 header X-Cert " + url + "/certs/* name signing.example.com roots " + root.file(t) + "\nallow header X-Account\n}\n"
+	}
+	g := site{
+		store: "memory", guards: provider("acme", server.URL) + provider("behind", foreign.URL),
+		routes: route("", "acme", proxy(app), "allow header X-Account ours also-ours") + route("", "behind", proxy(app), "allow header X-Account ours"),
+	}.start(t)
+	send := func(provider, account, url string) testbed.Response {
+		body := `{"id":"` + testbed.NewID() + `"}`
+		return testbed.Do(t, post(t, g.URL("/webhooks/"+provider), []byte(body), map[string]string{
+			"X-Account": account, "X-Cert": url, "X-Sig": base64.StdEncoding.EncodeToString(key.sign(t, []byte(account+"."+body))), "Content-Type": "application/json",
+		}))
+	}
+	want(t, send("acme", "ours", server.URL+"/certs/one"), 200, "forwarded")
+	want(t, send("acme", "also-ours", server.URL+"/certs/one"), 200, "forwarded")
+	want(t, send("acme", "theirs", server.URL+"/certs/one"), 401, "signature_invalid")
+	want(t, send("acme", "ours", server.URL+"/certs/two"), 401, "signature_invalid")
+	want(t, send("acme", "ours", server.URL+"/certs/../certs/one"), 401, "signature_malformed")
+	want(t, send("acme", "ours", server.URL+"/certs/one/"), 401, "signature_malformed")
+	want(t, send("acme", "ours", server.URL+"/certs"), 401, "signature_malformed")
+	want(t, send("acme", "ours", foreign.URL+"/certs/one"), 401, "signature_malformed")
+	want(t, send("behind", "ours", foreign.URL+"/certs/one"), 503, "secret_unavailable")
+	wantCalls(t, app, 2)
+	none := site{store: "memory", guards: provider("acme", server.URL), routes: route("", "acme", proxy(app))}
+	if err := g.Reload(none.caddyfile()); err == nil || !strings.Contains(err.Error(), "name the values that are yours, allow header X-Account") {
+		t.Errorf("a guard that allows nobody: %v", err)
+	}
+}
+
+// While Amazon is away, what is known stays in force, and what is new comes again.
+func TestCertificatesStayInForceWhileAmazonIsAway(t *testing.T) {
+	t.Parallel()
+	w := newSNSWorld(t)
+	certificate := inPEM(w.root.signing(t, w.key, "sns.amazonaws.com", nil))
+	w.page(snsCert, func(rw http.ResponseWriter, _ *http.Request) {
+		rw.Header().Set("Cache-Control", "no-store")
+		_, _ = rw.Write(certificate)
+	})
+	app := testbed.StartApp(t, nil)
+	g := w.start(t, site{store: "memory", routes: snsRoute(app, w.files(t))})
+	want(t, snsPost(t, g, snsBody(snsSigned(t, w.key, snsMessage()))), 200, "forwarded")
+	w.Close()
+	for range 3 {
+		want(t, snsPost(t, g, snsBody(snsSigned(t, w.key, snsMessage()))), 200, "forwarded")
+	}
+	resp := snsPost(t, g, snsBody(snsSigned(t, w.key, snsMessage("SigningCertURL", strings.Replace(snsCert, "us-east-1", "us-east-2", 1)))))
+	want(t, resp, 503, "secret_unavailable")
+	wantCalls(t, app, 4)
+}
+
+// Without a handshake the app gets the confirmation, as a signed event.
+func TestTheAppMayConfirmSubscriptions(t *testing.T) {
+	t.Parallel()
+	w := newSNSWorld(t)
+	app := testbed.StartApp(t, nil)
+	g := w.start(t, site{store: "memory", routes: snsRoute(app, w.files(t), "handshake off")})
+	body := snsBody(snsSigned(t, w.key, snsConfirmation("SubscriptionConfirmation")))
+	want(t, snsPost(t, g, body), 200, "forwarded")
+	if event := wantDelivered(t, app, 1, body).Header.Get("Webhook-Guard-Event"); event != "SubscriptionConfirmation" {
+		t.Errorf("event %q", event)
+	}
+	if n := w.seen()["sns.us-east-1.amazonaws.com/"]; n != 0 {
+		t.Errorf("confirmed %d times", n)
 	}
 }
