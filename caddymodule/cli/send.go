@@ -166,7 +166,7 @@ func (c *campaign) event(ctx context.Context, u *url.URL, given []byte) error {
 	}
 	want := c.m.expect(signed, c.sendOptions)
 	for n := range c.repeat {
-		got := c.post(ctx, func() reply { return c.client.post(ctx, signed) })
+		got := c.post(ctx, func() reply { return c.client.post(ctx, signed) }, want, n)
 		if err := c.tally.add(got, want, n); err != nil {
 			return err
 		}

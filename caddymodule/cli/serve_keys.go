@@ -104,12 +104,12 @@ func (s *keyServer) wait(ctx context.Context, say func(string)) bool {
 	return true
 }
 
-// post sends a request. While nobody has fetched the keys, a guard that refuses it may
-// lack them, and it is sent again.
-func (c *campaign) post(ctx context.Context, send func() reply) reply {
+// post sends the nth copy of a request. While nobody has fetched the keys, a guard that
+// refuses it for no reason that is wanted may lack them, and it is sent again.
+func (c *campaign) post(ctx context.Context, send func() reply, want expectation, n int) reply {
 	for {
 		got := send()
-		if c.keys == nil || got.result != webhook.SignatureInvalid && got.result != webhook.SecretUnavailable {
+		if c.keys == nil || want.check(got, n) == nil || got.result != webhook.SignatureInvalid && got.result != webhook.SecretUnavailable {
 			return got
 		}
 		select {

@@ -125,12 +125,12 @@ func TestNobodyFetchesTheKeys(t *testing.T) {
 		keys:  &keyServer{url: "http://127.0.0.1:1/keys", fetched: make(chan struct{}), patience: time.Nanosecond, pause: time.Nanosecond},
 		tally: newTally(io.Discard, nil, 1, false),
 	}
-	got := c.post(context.Background(), func() reply { return reply{status: http.StatusServiceUnavailable, result: webhook.SecretUnavailable} })
+	got := c.post(context.Background(), func() reply { return reply{status: http.StatusServiceUnavailable, result: webhook.SecretUnavailable} }, expectation{}, 0)
 	wantText(t, got.err, "it is refused with 503, and nobody has fetched the keys from http://127.0.0.1:1/keys")
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	c.keys.patience, c.keys.until = time.Hour, time.Time{}
-	if got := c.post(ctx, func() reply { return reply{status: http.StatusUnauthorized, result: webhook.SignatureInvalid} }); got.err == nil {
+	if got := c.post(ctx, func() reply { return reply{status: http.StatusUnauthorized, result: webhook.SignatureInvalid} }, expectation{}, 0); got.err == nil {
 		t.Error("a command that is interrupted goes on")
 	}
 }

@@ -1,6 +1,9 @@
 package e2e
 
 import (
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,8 +15,8 @@ import (
 )
 
 // servedKeys are the lines with which a guard of a sender fetches its keys from a URL, for
-// each sender whose keys are fetched.
-func servedKeys(t *testing.T) map[string]func(url string) []string {
+// each sender whose keys are fetched. A certificate is the given key's.
+func servedKeys(t *testing.T, key pair) map[string]func(url string) []string {
 	t.Helper()
 	set := func(url string) []string { return []string{"keys jwks " + url} }
 	lines := map[string]func(string) []string{"fusionauth": set, "kinde": set} // whose users name the URL
@@ -31,10 +34,18 @@ func servedKeys(t *testing.T) map[string]func(url string) []string {
 			lines[name] = func(url string) []string {
 				return []string{strings.Join([]string{"keys list", url, keys.In.List, keys.In.ID, keys.In.Key}, " ")}
 			}
-		case keys.X509 != nil: // the certificate has an issuer that the guard knows
+		case keys.X509 != nil:
+			lines[name] = func(url string) []string {
+				roots := ownCertificate(t, key, keys.X509.Names[0])
+				return []string{"keys x509 " + keys.X509.URL.String() + " " + url + "/*.pem name " + keys.X509.Names[0] + " roots " + roots}
+			}
 		default:
 			t.Errorf("%s: `send --serve-keys` is not tried with %+v", name, keys)
 		}
+	}
+	for name, more := range map[string]string{"aws-sns": "allow body TopicArn " + snsTopic, "paypal": "param webhook_id 4JH86294D6297924G"} {
+		base := lines[name]
+		lines[name] = func(url string) []string { return append(base(url), more) }
 	}
 	lines["google-pubsub"] = func(url string) []string {
 		return append(set(url), "param audience "+pushAudience, "param service_account "+pushAccount)
@@ -42,12 +53,33 @@ func servedKeys(t *testing.T) map[string]func(url string) []string {
 	return lines
 }
 
+// ownCertificate makes a certificate of the key that it vouches for itself.
+func ownCertificate(t *testing.T, key pair, name string) (file string) {
+	t.Helper()
+	own := &authority{certificate: &x509.Certificate{}, key: key.private.(*rsa.PrivateKey)}
+	file = filepath.Join(t.TempDir(), "own.pem")
+	certificate := own.signing(t, key, name, func(template *x509.Certificate) { *own.certificate = *template })
+	if err := os.WriteFile(file, inPEM(certificate), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
 // Whoever has no account with a sender tries a guard with keys that `send` makes and serves.
 func TestSendServesTheKeysThatAGuardFetches(t *testing.T) {
 	t.Parallel()
 	app := testbed.StartApp(t, nil)
 	var routes strings.Builder
-	senders := servedKeys(t)
+	key := newRSA(t, "", 2048)
+	der, err := x509.MarshalPKCS8PrivateKey(key.private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private := filepath.Join(t.TempDir(), "key.pem")
+	if err := os.WriteFile(private, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	senders := servedKeys(t, key)
 	for name, lines := range senders {
 		url := fmt.Sprintf("http://127.0.0.1:%d/%s/keys", testbed.FreePort(t), name)
 		routes.WriteString(route("", name, proxy(app), lines(url)...))
@@ -63,6 +95,9 @@ func TestSendServesTheKeysThatAGuardFetches(t *testing.T) {
 				t.Parallel()
 				send := func(want string, flags ...string) {
 					t.Helper()
+					if keys := config.Builtin()[name].Keys; keys != nil && keys.X509 != nil {
+						flags = append(flags, "--secret-file", private)
+					}
 					args := append([]string{"webhook-guard", "send", name, g.URL("/webhooks/" + name), "--config", file, "--serve-keys"}, flags...)
 					out, err := testbed.RunCaddy(t, nil, args...)
 					if err != nil || !strings.HasSuffix(out, want) {
