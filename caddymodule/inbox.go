@@ -12,7 +12,7 @@ import (
 
 var (
 	errAnswerIsInstruction = errors.New("inbox: the sender acts on the app's answer, as `answer remember` says, and an inbox answers before the app has: leave the inbox out")
-	errNoInboxStore        = errors.New("inbox: this store cannot keep events until the app takes them: use store redis")
+	errNoInboxStore        = errors.New("inbox: this store cannot keep events until the app takes them: use store disk or store redis")
 )
 
 // keepsEvents reports whether the app's store can have inboxes.

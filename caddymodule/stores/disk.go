@@ -11,6 +11,7 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/placeholder"
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
 	"github.com/webhookguard/caddy-webhook-guard/dedupe/disk"
+	"github.com/webhookguard/caddy-webhook-guard/inbox"
 )
 
 func init() {
@@ -65,6 +66,11 @@ func (s *Disk) Open() (dedupe.Store, error) {
 	return disk.Open(disk.Options{Dir: s.dir})
 }
 
+// Inboxes implements [Inboxer].
+func (s *Disk) Inboxes(dedupe.Store) (inbox.Store, error) {
+	return &diskInboxes{dir: filepath.Join(s.dir, "inbox")}, nil
+}
+
 // Adopt implements [Module]: the directory is the key.
 func (*Disk) Adopt(dedupe.Store) {}
 
@@ -91,6 +97,7 @@ func (s *Disk) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 var (
 	_ Module                = (*Disk)(nil)
+	_ Inboxer               = (*Disk)(nil)
 	_ Placer                = (*Disk)(nil)
 	_ caddy.Provisioner     = (*Disk)(nil)
 	_ caddyfile.Unmarshaler = (*Disk)(nil)

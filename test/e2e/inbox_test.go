@@ -62,6 +62,23 @@ func inboxes(t *testing.T, answer func(testbed.Delivery) testbed.Answer, lines .
 	return inboxSetup{store: "redis " + redis.URL(), app: testbed.StartApp(t, answer), lines: strings.Join(lines, "\n\t\t\t\t")}, redis
 }
 
+// onInboxStores runs a test for each store that has inboxes.
+func onInboxStores(t *testing.T, test func(t *testing.T, inboxes func(answer func(testbed.Delivery) testbed.Answer, lines ...string) inboxSetup)) {
+	t.Helper()
+	for _, kind := range []string{"disk", "redis"} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			test(t, func(answer func(testbed.Delivery) testbed.Answer, lines ...string) inboxSetup {
+				s := inboxSetup{store: "disk " + t.TempDir(), app: testbed.StartApp(t, answer), lines: strings.Join(lines, "\n\t\t\t\t")}
+				if kind == "redis" {
+					s.store = "redis " + testbed.StartRedis(t, "--appendonly", "yes", "--appendfsync", "always").URL()
+				}
+				return s
+			})
+		})
+	}
+}
+
 func deliverTo(t *testing.T, g *testbed.Gateway, e testbed.Event) testbed.Response {
 	t.Helper()
 	return testbed.Do(t, testbed.DocRouter().Request(t, g.URL(""), e))
@@ -75,81 +92,87 @@ func becomes(t *testing.T, g *testbed.Gateway, e testbed.Event, result string) {
 
 func TestAnInboxAnswersAtOnceAndDelivers(t *testing.T) {
 	t.Parallel()
-	hold := newGate(t)
-	s, _ := inboxes(t, func(testbed.Delivery) testbed.Answer { return testbed.Answer{Wait: hold.c} })
-	g := s.start(t)
-	e := testbed.Event{}.Fill()
-	r := testbed.DocRouter().Request(t, g.URL(""), e)
-	r.Header.Set("Webhook-Guard-Attempt", "77")
-	r.Header.Set("Webhook-Guard-Replay", "true")
-	want(t, testbed.Do(t, r), 200, "accepted")
-	s.app.WaitCount(1)
-	want(t, deliverTo(t, g, e), 200, "queued")
-	hold.open()
-	becomes(t, g, e, "duplicate")
-	wantCalls(t, s.app, 1)
-	d := s.app.Deliveries()[0]
-	for name, text := range map[string]string{
-		"Webhook-Guard": "verified", "Webhook-Guard-Attempt": "1", "Webhook-Guard-Replay": "", "Webhook-Guard-Provider": "docrouter",
-		"X-Forwarded-For": "127.0.0.1", "X-Forwarded-Proto": "http",
-	} {
-		if got := strings.Join(d.Header.Values(name), ","); got != text {
-			t.Errorf("the app got %s: %q, want %q", name, got, text)
+	onInboxStores(t, func(t *testing.T, inboxes func(func(testbed.Delivery) testbed.Answer, ...string) inboxSetup) {
+		hold := newGate(t)
+		s := inboxes(func(testbed.Delivery) testbed.Answer { return testbed.Answer{Wait: hold.c} })
+		g := s.start(t)
+		e := testbed.Event{}.Fill()
+		r := testbed.DocRouter().Request(t, g.URL(""), e)
+		r.Header.Set("Webhook-Guard-Attempt", "77")
+		r.Header.Set("Webhook-Guard-Replay", "true")
+		want(t, testbed.Do(t, r), 200, "accepted")
+		s.app.WaitCount(1)
+		want(t, deliverTo(t, g, e), 200, "queued")
+		hold.open()
+		becomes(t, g, e, "duplicate")
+		wantCalls(t, s.app, 1)
+		d := s.app.Deliveries()[0]
+		for name, text := range map[string]string{
+			"Webhook-Guard": "verified", "Webhook-Guard-Attempt": "1", "Webhook-Guard-Replay": "", "Webhook-Guard-Provider": "docrouter",
+			"X-Forwarded-For": "127.0.0.1", "X-Forwarded-Proto": "http",
+		} {
+			if got := strings.Join(d.Header.Values(name), ","); got != text {
+				t.Errorf("the app got %s: %q, want %q", name, got, text)
+			}
 		}
-	}
-	if d.Header.Get("Webhook-Guard-Id") == "" || d.Method != http.MethodPost || d.URL != "/webhooks/docrouter" || d.Host != r.Host {
-		t.Errorf("the app got %s %s at %s, %v", d.Method, d.URL, d.Host, d.Header)
-	}
-	sent, _ := r.GetBody()
-	body := make([]byte, len(d.Body)+1)
-	if n, _ := sent.Read(body); string(body[:n]) != string(d.Body) {
-		t.Errorf("the app got the body %q, want %q", d.Body, body[:n])
-	}
+		if d.Header.Get("Webhook-Guard-Id") == "" || d.Method != http.MethodPost || d.URL != "/webhooks/docrouter" || d.Host != r.Host {
+			t.Errorf("the app got %s %s at %s, %v", d.Method, d.URL, d.Host, d.Header)
+		}
+		sent, _ := r.GetBody()
+		body := make([]byte, len(d.Body)+1)
+		if n, _ := sent.Read(body); string(body[:n]) != string(d.Body) {
+			t.Errorf("the app got the body %q, want %q", d.Body, body[:n])
+		}
+	})
 }
 
 func TestAnInboxRetriesUntilTheAppIsBack(t *testing.T) {
 	t.Parallel()
-	s, _ := inboxes(t, nil, "retry 50ms 100ms")
-	s.app.Stop()
-	g := s.start(t)
-	var events []testbed.Event
-	for range 20 {
-		e := testbed.Event{}.Fill()
-		events = append(events, e)
-		want(t, deliverTo(t, g, e), 200, "accepted")
-	}
-	g.WaitOutput("the app is away; the inbox is held")
-	want(t, deliverTo(t, g, events[0]), 200, "queued")
-	s.app.Start()
-	for _, e := range events {
-		becomes(t, g, e, "duplicate")
-	}
-	wantCalls(t, s.app, len(events))
-	g.WaitOutput("the app is back; the inbox is released")
+	onInboxStores(t, func(t *testing.T, inboxes func(func(testbed.Delivery) testbed.Answer, ...string) inboxSetup) {
+		s := inboxes(nil, "retry 50ms 100ms")
+		s.app.Stop()
+		g := s.start(t)
+		var events []testbed.Event
+		for range 20 {
+			e := testbed.Event{}.Fill()
+			events = append(events, e)
+			want(t, deliverTo(t, g, e), 200, "accepted")
+		}
+		g.WaitOutput("the app is away; the inbox is held")
+		want(t, deliverTo(t, g, events[0]), 200, "queued")
+		s.app.Start()
+		for _, e := range events {
+			becomes(t, g, e, "duplicate")
+		}
+		wantCalls(t, s.app, len(events))
+		g.WaitOutput("the app is back; the inbox is released")
+	})
 }
 
 func TestAnInboxGivesUpAndIsRevived(t *testing.T) {
 	t.Parallel()
-	var healed atomic.Bool
-	s, _ := inboxes(t, func(testbed.Delivery) testbed.Answer {
-		if healed.Load() {
-			return testbed.Answer{}
+	onInboxStores(t, func(t *testing.T, inboxes func(func(testbed.Delivery) testbed.Answer, ...string) inboxSetup) {
+		var healed atomic.Bool
+		s := inboxes(func(testbed.Delivery) testbed.Answer {
+			if healed.Load() {
+				return testbed.Answer{}
+			}
+			return testbed.Answer{Status: 410, Body: []byte("gone")}
+		}, "retry 20ms", "give_up 410 404")
+		g := s.start(t)
+		e := testbed.Event{}.Fill()
+		want(t, deliverTo(t, g, e), 200, "accepted")
+		g.WaitOutput("gave an event up")
+		healed.Store(true)
+		want(t, deliverTo(t, g, e), 200, "revived")
+		becomes(t, g, e, "duplicate")
+		wantCalls(t, s.app, 2)
+		for _, d := range s.app.Deliveries() {
+			if got := d.Header.Get("Webhook-Guard-Attempt"); got != "1" {
+				t.Errorf("attempt %s, want 1 in each round", got)
+			}
 		}
-		return testbed.Answer{Status: 410, Body: []byte("gone")}
-	}, "retry 20ms", "give_up 410 404")
-	g := s.start(t)
-	e := testbed.Event{}.Fill()
-	want(t, deliverTo(t, g, e), 200, "accepted")
-	g.WaitOutput("gave an event up")
-	healed.Store(true)
-	want(t, deliverTo(t, g, e), 200, "revived")
-	becomes(t, g, e, "duplicate")
-	wantCalls(t, s.app, 2)
-	for _, d := range s.app.Deliveries() {
-		if got := d.Header.Get("Webhook-Guard-Attempt"); got != "1" {
-			t.Errorf("attempt %s, want 1 in each round", got)
-		}
-	}
+	})
 }
 
 // The app's failures are the inbox's: each is tried again, until retry_for or the app's own
@@ -171,101 +194,119 @@ func TestAnInboxHeedsTheAppsAnswers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s, _ := inboxes(t, func(testbed.Delivery) testbed.Answer { return c.answer }, c.lines...)
-			g := s.start(t)
-			want(t, deliverTo(t, g, testbed.Event{}), 200, "accepted")
-			g.WaitOutput(c.output)
-			if n := s.app.Count(); n < 1 || n > c.most {
-				t.Errorf("the app got the event %d times, want 1 to %d", n, c.most)
-			}
+			onInboxStores(t, func(t *testing.T, inboxes func(func(testbed.Delivery) testbed.Answer, ...string) inboxSetup) {
+				s := inboxes(func(testbed.Delivery) testbed.Answer { return c.answer }, c.lines...)
+				g := s.start(t)
+				want(t, deliverTo(t, g, testbed.Event{}), 200, "accepted")
+				g.WaitOutput(c.output)
+				if n := s.app.Count(); n < 1 || n > c.most {
+					t.Errorf("the app got the event %d times, want 1 to %d", n, c.most)
+				}
+			})
 		})
 	}
 }
 
 func TestAFullInboxIsA503(t *testing.T) {
 	t.Parallel()
-	hold := newGate(t)
-	s, redis := inboxes(t, func(testbed.Delivery) testbed.Answer { return testbed.Answer{Wait: hold.c} }, "max_events 3")
+	onInboxStores(t, func(t *testing.T, inboxes func(func(testbed.Delivery) testbed.Answer, ...string) inboxSetup) {
+		hold := newGate(t)
+		s := inboxes(func(testbed.Delivery) testbed.Answer { return testbed.Answer{Wait: hold.c} }, "max_events 3")
+		g := s.start(t)
+		var events []testbed.Event
+		for range 3 {
+			e := testbed.Event{}.Fill()
+			events = append(events, e)
+			want(t, deliverTo(t, g, e), 200, "accepted")
+		}
+		refused := testbed.Event{}.Fill()
+		resp := deliverTo(t, g, refused)
+		want(t, resp, 503, "overloaded")
+		if resp.Header.Get("Retry-After") == "" {
+			t.Error("no Retry-After")
+		}
+		hold.open()
+		for _, e := range events {
+			becomes(t, g, e, "duplicate")
+		}
+		want(t, deliverTo(t, g, refused), 200, "accepted")
+		becomes(t, g, refused, "duplicate")
+		wantCalls(t, s.app, 4)
+	})
+}
+
+func TestAnInboxWhoseStoreIsAwayIsA503(t *testing.T) {
+	t.Parallel()
+	s, redis := inboxes(t, nil)
 	g := s.start(t)
-	var events []testbed.Event
-	for range 3 {
-		e := testbed.Event{}.Fill()
-		events = append(events, e)
-		want(t, deliverTo(t, g, e), 200, "accepted")
-	}
-	refused := testbed.Event{}.Fill()
-	resp := deliverTo(t, g, refused)
-	want(t, resp, 503, "overloaded")
-	if resp.Header.Get("Retry-After") == "" {
-		t.Error("no Retry-After")
-	}
-	hold.open()
-	for _, e := range events {
-		becomes(t, g, e, "duplicate")
-	}
-	want(t, deliverTo(t, g, refused), 200, "accepted")
-	becomes(t, g, refused, "duplicate")
+	e := testbed.Event{}.Fill()
 	redis.Stop()
-	resp = deliverTo(t, g, testbed.Event{})
-	want(t, resp, 503, "store_unavailable")
-	if resp.Header.Get("Retry-After") == "" {
-		t.Error("no Retry-After")
+	for range 2 {
+		resp := deliverTo(t, g, e)
+		want(t, resp, 503, "store_unavailable")
+		if resp.Header.Get("Retry-After") == "" {
+			t.Error("no Retry-After")
+		}
 	}
-	wantCalls(t, s.app, 4)
+	redis.Start()
+	testbed.Eventually(t, soon, func() bool { return deliverTo(t, g, e).Status == 200 }, "the store to be used again")
+	becomes(t, g, e, "duplicate")
+	wantCalls(t, s.app, 1)
 }
 
 // An accepted event outlives its gateway, and the attempt that was under way is counted.
 func TestAnInboxOutlivesItsGateway(t *testing.T) {
 	t.Parallel()
-	redis := testbed.StartRedis(t, "--appendonly", "yes", "--appendfsync", "always")
-	s := inboxSetup{store: "redis " + redis.URL(), app: testbed.StartApp(t, nil), lines: "retry 10m"}
-	s.app.Stop()
-	g := s.start(t)
-	e := testbed.Event{}.Fill()
-	want(t, deliverTo(t, g, e), 200, "accepted")
-	g.WaitOutput("it gets the event again")
-	g.Kill()
-	redis.Stop()
-	redis.Start()
-	s.app.Start()
-	g.Start()
-	want(t, deliverTo(t, g, e), 200, "queued")
-	another := testbed.Event{}.Fill()
-	want(t, deliverTo(t, g, another), 200, "accepted")
-	becomes(t, g, another, "duplicate")
+	onInboxStores(t, func(t *testing.T, inboxes func(func(testbed.Delivery) testbed.Answer, ...string) inboxSetup) {
+		s := inboxes(nil, "retry 10m")
+		s.app.Stop()
+		g := s.start(t)
+		e := testbed.Event{}.Fill()
+		want(t, deliverTo(t, g, e), 200, "accepted")
+		g.WaitOutput("it gets the event again")
+		g.Kill()
+		s.app.Start()
+		g.Start()
+		want(t, deliverTo(t, g, e), 200, "queued")
+		another := testbed.Event{}.Fill()
+		want(t, deliverTo(t, g, another), 200, "accepted")
+		becomes(t, g, another, "duplicate")
+	})
 }
 
 func TestReloadsKeepAnInboxGoing(t *testing.T) {
 	t.Parallel()
-	s, _ := inboxes(t, nil, "retry 20ms")
-	s.app.Stop()
-	g := s.start(t)
-	e := testbed.Event{}.Fill()
-	want(t, deliverTo(t, g, e), 200, "accepted")
-	// The route is that of the configuration in force.
-	moved := s
-	moved.app = testbed.StartApp(t, nil)
-	if err := g.Reload(moved.caddyfile()); err != nil {
-		t.Fatal(err)
-	}
-	becomes(t, g, e, "duplicate")
-	wantCalls(t, moved.app, 1)
-	// Events of an inbox that nobody names wait until somebody does.
-	gone := moved
-	moved.app.Stop()
-	waits := testbed.Event{}.Fill()
-	want(t, deliverTo(t, g, waits), 200, "accepted")
-	gone.name = "renamed"
-	if err := g.Reload(gone.caddyfile()); err != nil {
-		t.Fatal(err)
-	}
-	g.WaitOutput("unrouted events")
-	moved.app.Start()
-	if err := g.Reload(moved.caddyfile()); err != nil {
-		t.Fatal(err)
-	}
-	becomes(t, g, waits, "duplicate")
-	wantCalls(t, moved.app, 2)
+	onInboxStores(t, func(t *testing.T, inboxes func(func(testbed.Delivery) testbed.Answer, ...string) inboxSetup) {
+		s := inboxes(nil, "retry 20ms")
+		s.app.Stop()
+		g := s.start(t)
+		e := testbed.Event{}.Fill()
+		want(t, deliverTo(t, g, e), 200, "accepted")
+		// The route is that of the configuration in force.
+		moved := s
+		moved.app = testbed.StartApp(t, nil)
+		if err := g.Reload(moved.caddyfile()); err != nil {
+			t.Fatal(err)
+		}
+		becomes(t, g, e, "duplicate")
+		wantCalls(t, moved.app, 1)
+		// Events of an inbox that nobody names wait until somebody does.
+		gone := moved
+		moved.app.Stop()
+		waits := testbed.Event{}.Fill()
+		want(t, deliverTo(t, g, waits), 200, "accepted")
+		gone.name = "renamed"
+		if err := g.Reload(gone.caddyfile()); err != nil {
+			t.Fatal(err)
+		}
+		g.WaitOutput("unrouted events")
+		moved.app.Start()
+		if err := g.Reload(moved.caddyfile()); err != nil {
+			t.Fatal(err)
+		}
+		becomes(t, g, waits, "duplicate")
+		wantCalls(t, moved.app, 2)
+	})
 }
 
 // Two gateways share one inbox, and each event is delivered once.
@@ -326,18 +367,20 @@ func TestInboxesThatCannotWorkAreRefused(t *testing.T) {
 // which is once a second.
 func TestAnIdleInboxDeliversAtOnce(t *testing.T) {
 	t.Parallel()
-	s, _ := inboxes(t, nil)
-	g := s.start(t)
-	best := time.Hour
-	for n := range 20 {
-		want(t, deliverTo(t, g, testbed.Event{}), 200, "accepted")
-		begun := time.Now()
-		s.app.WaitCount(n + 1)
-		best = min(best, time.Since(begun))
-	}
-	if best > 500*time.Millisecond {
-		t.Errorf("the app was called %s after the 200 at best", best)
-	}
+	onInboxStores(t, func(t *testing.T, inboxes func(func(testbed.Delivery) testbed.Answer, ...string) inboxSetup) {
+		s := inboxes(nil)
+		g := s.start(t)
+		best := time.Hour
+		for n := range 20 {
+			want(t, deliverTo(t, g, testbed.Event{}), 200, "accepted")
+			begun := time.Now()
+			s.app.WaitCount(n + 1)
+			best = min(best, time.Since(begun))
+		}
+		if best > 500*time.Millisecond {
+			t.Errorf("the app was called %s after the 200 at best", best)
+		}
+	})
 }
 
 func TestMetricsOfAnInbox(t *testing.T) {
@@ -359,7 +402,9 @@ func TestMetricsOfAnInbox(t *testing.T) {
 	s.app.WaitCount(3)
 	counted := func(name string, n float64, labels ...string) {
 		t.Helper()
-		testbed.Eventually(t, soon, func() bool { return metric(g, "webhook_guard_inbox_"+name, append([]string{"inbox", "docrouter"}, labels...)...) == n }, name)
+		testbed.Eventually(t, soon, func() bool {
+			return metric(g, "webhook_guard_inbox_"+name, append([]string{"inbox", "docrouter"}, labels...)...) == n
+		}, name)
 	}
 	counted("attempts_total", 1, "outcome", "success")
 	counted("attempts_total", 1, "outcome", "retry")
