@@ -72,6 +72,8 @@ func (g *Guard) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return err
 		case "resign":
 			return lines.Word(d, &g.Resign)
+		case "mode":
+			return lines.Word(d, &g.Mode)
 		}
 		return parseLine(d, &g.Provider)
 	}, "secret", "public_key")
@@ -116,16 +118,10 @@ func parseKeysSecret(d *caddyfile.Dispenser, into *[]string) error {
 	return nil
 }
 
-// later are lines of the public syntax that this version does not have.
-var later = map[string]bool{"mode": true}
-
 func parseLine(d *caddyfile.Dispenser, provider *config.Provider) error {
 	name := d.Val()
 	err := provider.ParseLine(d)
-	switch {
-	case errors.Is(err, config.ErrUnknownLine) && later[name]:
-		return d.Errf("%s: not supported yet: leave the line out", name)
-	case errors.Is(err, config.ErrUnknownLine):
+	if errors.Is(err, config.ErrUnknownLine) {
 		return d.Errf("unknown line %q", name)
 	}
 	return err
@@ -202,7 +198,7 @@ func (a *App) parseProvider(d *caddyfile.Dispenser) error {
 	var provider config.Provider
 	err := lines.Each(d, func(line string) error {
 		switch line {
-		case "secret", "public_key", "keys_secret", "scope", "insecure_unsigned", "on_store_error", "inbox", "resign":
+		case "secret", "public_key", "keys_secret", "scope", "insecure_unsigned", "on_store_error", "inbox", "resign", "mode":
 			return d.Errf("%s says whose the events are: it belongs into the webhook_guard block that uses the provider", line)
 		}
 		return parseLine(d, &provider)

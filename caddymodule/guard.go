@@ -91,6 +91,11 @@ type Guard struct {
 	// gateway. Default: off.
 	Resign string `json:"resign,omitempty"`
 
+	// `enforce`, or `shadow`: judge, log and count in a namespace of its own, and pass
+	// everything on, with the result in the header Webhook-Guard-Shadow. Nothing is refused,
+	// answered or waited for. Default: `enforce`.
+	Mode string `json:"mode,omitempty"`
+
 	// Everything that a provider has, laid over the provider's own.
 	config.Provider
 
@@ -178,7 +183,9 @@ func (g *Guard) Provision(ctx caddy.Context) error {
 }
 
 func (g *Guard) provision() error {
-	g.scope = newScopeLine(g.Scope, g.ProviderName)
+	if err := provisionMode(g); err != nil {
+		return err
+	}
 	if g.ProviderName == "" {
 		return errors.New("name the provider: webhook_guard <provider> { … }")
 	}
@@ -268,6 +275,9 @@ func (g *Guard) checkTenancy() error {
 func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	x := g.newExchange(w, r)
 	defer x.end()
+	if g.Mode == modeShadow {
+		return shadowing{x}.pass(next)
+	}
 	if refused := x.receive(); refused != nil {
 		return x.refuse(refused)
 	}

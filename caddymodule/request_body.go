@@ -26,11 +26,15 @@ type requestBody struct {
 	shown  body.Reader // what placeholders read
 	asked  bool        // whether any of it was read, or tried to
 	copied bool        // into the replacer
+	shadow *shadowBody // what reads it in shadow mode
 }
 
 // read reads at most limit bytes of the body into the event.
 func (b *requestBody) read(limit int64) *webhook.Refusal {
 	b.asked = true
+	if b.shadow != nil {
+		return b.shadow.take(limit)
+	}
 	sender := b.x.guard.sender
 	read, err := body.ReadToParse(b.x.w, b.x.r, limit, sender.Rules.BodyTimeout, bodies, sender.Weight)
 	stripOwnNames(b.x.r.Trailer) // which came after the body

@@ -44,18 +44,7 @@ func (x *exchange) refuse(refused *webhook.Refusal) error {
 	if !x.body.asked {
 		body.BoundRest(x.w, x.r, time.Now().Add(x.guard.sender.Rules.BodyTimeout))
 	}
-	level := zap.InfoLevel
-	switch refused.Result {
-	case webhook.Misconfigured:
-		level = zap.ErrorLevel // somebody must act
-	case webhook.StoreUnavailable, webhook.Overloaded, webhook.SecretUnavailable:
-		level = zap.WarnLevel
-	}
-	if entry := x.guard.logger.Check(level, "refused"); entry != nil {
-		if held, ok := x.guard.floods.admit(string(refused.Result), x.guard.now()); ok {
-			entry.Write(requestFields(x, zap.String("result", string(refused.Result)), zap.NamedError("reason", refused.Cause), held)...)
-		}
-	}
+	logRefused(x, refused)
 	limitError(x.guard.sender, x.w, x.r)
 	return refusalError(x.w, refused, x.guard.methods)
 }

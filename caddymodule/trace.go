@@ -96,3 +96,25 @@ func (x *exchange) logDuplicate(done finished) {
 	}
 	entry.Write(x.logFields(append(matched, zap.Int("status", done.success.Status))...)...)
 }
+
+// logRefused logs a refusal, at the level of who has to act on it.
+func logRefused(x *exchange, refused *webhook.Refusal) {
+	level := zap.InfoLevel
+	switch refused.Result {
+	case webhook.Misconfigured:
+		level = zap.ErrorLevel // somebody must act
+	case webhook.StoreUnavailable, webhook.Overloaded, webhook.SecretUnavailable:
+		level = zap.WarnLevel
+	}
+	entry := x.guard.logger.Check(level, "refused")
+	if entry == nil {
+		return
+	}
+	if held, ok := x.guard.floods.admit(string(refused.Result), x.guard.now()); ok {
+		fields := requestFields(x, zap.String("result", string(refused.Result)), zap.NamedError("reason", refused.Cause), held)
+		if x.guard.Mode == modeShadow {
+			fields = append(fields, zap.String("mode", modeShadow))
+		}
+		entry.Write(fields...)
+	}
+}
