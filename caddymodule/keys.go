@@ -169,3 +169,8 @@ func (t *tenant) NamedKeys(name string) ([]signature.Secret, *webhook.Refusal) {
 	}
 	return found, nil
 }
+
+// JudgedByNamed implements [webhook.KeyNamer].
+func (t *tenant) JudgedByNamed(name string, verified bool) {
+	t.guard.secrets.fetched.named.Judged(name, verified)
+}

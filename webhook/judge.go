@@ -35,6 +35,9 @@ type KeyNamer interface {
 
 	// NamedKeys are the keys of a name that is in a request, which nothing has proved yet.
 	NamedKeys(name string) ([]signature.Secret, *Refusal)
+
+	// JudgedByNamed says how a request was judged by the keys that NamedKeys gave for it.
+	JudgedByNamed(name string, verified bool)
 }
 
 // Fixed is a tenant whose secrets and scope are known beforehand.
@@ -130,17 +133,23 @@ func (j *Judgement) namesKey() bool {
 	return ok && namer.NamesKeys()
 }
 
-// lookUpNamed asks for the key that the request names, once the body is there.
-func (j *Judgement) lookUpNamed() (refused *Refusal) {
-	if !j.namesKey() {
-		return nil
-	}
-	name, err := signature.KeyName(j.sender.Rules.Scheme, &j.inspection, &j.signed, j.sender.Rules.Window, j.now)
+// verifyByNamed verifies the signature with the key that the request names, once the body is
+// there.
+func (j *Judgement) verifyByNamed() (refused *Refusal) {
+	scheme, window, namer := j.sender.Rules.Scheme, j.sender.Rules.Window, j.tenant.(KeyNamer)
+	name, err := signature.KeyName(scheme, &j.inspection, &j.signed, window, j.now)
 	if err != nil {
 		return refuseVerdict(err)
 	}
-	j.secrets, refused = j.tenant.(KeyNamer).NamedKeys(name)
-	return refused
+	if j.secrets, refused = namer.NamedKeys(name); refused != nil {
+		return refused
+	}
+	j.verdict, err = scheme.Authenticate(&j.inspection, &j.signed, j.secrets, window, j.now)
+	namer.JudgedByNamed(name, err == nil)
+	if err != nil {
+		return refuseVerdict(err)
+	}
+	return nil
 }
 
 // matchToken compares the token with each secret in force.
@@ -163,13 +172,25 @@ func (j *Judgement) Authenticate(data []byte) *Refusal {
 			return refused
 		}
 	}
-	scheme, window := s.Rules.Scheme, s.Rules.Window
-	matched := j.verdict.Secret // by the token
+	if refused := j.verify(); refused != nil {
+		return refused
+	}
+	j.signed = j.verdict.AsSigned(s.Rules.Scheme, j.signed)
+	return nil
+}
+
+// verify judges the signature, or the stamps where there is none.
+func (j *Judgement) verify() *Refusal {
+	scheme, window := j.sender.Rules.Scheme, j.sender.Rules.Window
 	var err error
-	if scheme.Signed() {
-		if refused := j.lookUpNamed(); refused != nil {
-			return refused
-		}
+	switch {
+	case !scheme.Signed():
+		matched := j.verdict.Secret // by the token
+		j.verdict, err = scheme.CheckStamps(&j.signed, window, j.now)
+		j.verdict.Secret = matched
+	case j.namesKey():
+		return j.verifyByNamed()
+	default:
 		j.verdict, err = scheme.Authenticate(&j.inspection, &j.signed, j.secrets, window, j.now)
 		found, refused := j.findKeys(err)
 		if refused != nil {
@@ -178,14 +199,10 @@ func (j *Judgement) Authenticate(data []byte) *Refusal {
 		if found {
 			j.verdict, err = scheme.Authenticate(&j.inspection, &j.signed, j.secrets, window, j.now)
 		}
-	} else {
-		j.verdict, err = scheme.CheckStamps(&j.signed, window, j.now)
-		j.verdict.Secret = matched
 	}
 	if err != nil {
 		return refuseVerdict(err)
 	}
-	j.signed = j.verdict.AsSigned(scheme, j.signed)
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,9 +19,9 @@ import (
 const (
 	// maxNamed is how many keys are kept. Senders use one or two at a time.
 	maxNamed = 64
-	// Anyone can make names of keys up. So many that nobody has are looked for at once, and
-	// then one more each time that this has passed. Names that somebody has are as many as
-	// the publisher's keys.
+	// Anyone can make names of keys up, and other spellings of those that there are. So many
+	// that verify nothing are looked for at once, and then one more each time that this has
+	// passed. Names that verify a request are as many as the publisher's keys.
 	newAtOnce = 20
 	newEvery  = 3 * time.Second
 )
@@ -43,14 +44,16 @@ type Named struct {
 	mu    sync.Mutex
 	ctx   context.Context // of fetches; nil until Start
 	known map[string]*namedSource
-	room  *rate.Limiter // of names that nobody has
-	looks int           // for new names, that are under way
+	room  *rate.Limiter // of names that verify nothing
+	looks int           // for new names, of which it is not known yet whether they verify anything
 }
 
 // namedSource is the source of one key.
 type namedSource struct {
 	*Source
-	used time.Time
+	used   time.Time
+	looked bool // for a request that is being judged: it counts among the looks
+	proved bool // it has verified a request
 }
 
 // NamedOptions are what Named is made of.
@@ -123,24 +126,49 @@ func (n *Named) title(name string) string {
 }
 
 // Keys are the keys of this name. The error is [ErrUnknownKey] where the publisher says that
-// it has none; any other means that they may be had later.
+// it has none; any other means that they may be had later. Whoever gets keys says with Judged
+// how the request ended.
 func (n *Named) Keys(name string) ([]signature.Secret, error) {
 	source, isNew, err := n.source(name)
 	if err != nil {
 		return nil, err
 	}
 	found, err := source.Keys()
-	if isNew {
-		n.looked(err == nil)
+	if isNew && err != nil {
+		n.Judged(name, false)
 	}
 	if err == nil && !slices.ContainsFunc(found, func(key signature.Secret) bool { return key.InForce(n.now()) }) {
+		n.Judged(name, false)
 		return nil, source.unavailable(errExpired)
 	}
 	return found, err
 }
 
-// source is the source of a key, which is made where the name is new. Whoever made it says
-// how the look for it ended.
+// Judged says whether the keys of a name verified the request that named them.
+func (n *Named) Judged(name string, verified bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	source, ok := n.known[name]
+	if !ok {
+		return
+	}
+	source.proved = source.proved || verified
+	n.endLook(source, verified)
+}
+
+// endLook ends the look for a name that was new. The caller holds the mutex.
+func (n *Named) endLook(source *namedSource, verified bool) {
+	if !source.looked {
+		return
+	}
+	source.looked = false
+	n.looks--
+	if !verified {
+		n.room.AllowN(n.now(), 1)
+	}
+}
+
+// source is the source of a key, which is made where the name is new.
 func (n *Named) source(name string) (source *Source, isNew bool, err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -156,17 +184,9 @@ func (n *Named) source(name string) (source *Source, isNew bool, err error) {
 	if len(n.known) >= maxNamed {
 		n.dropOne()
 	}
-	return n.add(name, now).Source, true, nil
-}
-
-// looked ends the look for a new name.
-func (n *Named) looked(found bool) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.looks--
-	if !found {
-		n.room.AllowN(n.now(), 1)
-	}
+	made := n.add(name, now)
+	made.looked = true
+	return made.Source, true, nil
 }
 
 // add makes the source of a key. The caller holds the mutex.
@@ -176,28 +196,36 @@ func (n *Named) add(name string, now time.Time) *namedSource {
 		Parse: func(document []byte) ([]signature.Secret, error) { return n.options.Parse(name, document) },
 	})
 	source.now, source.ctx = n.now, n.ctx
-	n.known[name] = &namedSource{source, now}
+	n.known[name] = &namedSource{Source: source, used: now}
 	return n.known[name]
 }
 
-// dropOne makes room for another key: of those without any, else of all, it drops the one
-// that was used least recently. The caller holds the mutex.
+// dropOne makes room for another key: it drops one without any, else one that has verified
+// nothing, else any, and of these the one that was used least recently. The caller holds the
+// mutex.
 func (n *Named) dropOne() {
 	var least string
 	for name, source := range n.known {
 		other, ok := n.known[least]
-		if !ok {
-			least = name
-			continue
-		}
-		empty, otherEmpty := source.held.Load() == nil, other.held.Load() == nil
-		if empty != otherEmpty && empty || empty == otherEmpty && source.used.Before(other.used) {
+		if !ok || cmp.Or(cmp.Compare(source.worth(), other.worth()), source.used.Compare(other.used)) < 0 {
 			least = name
 		}
 	}
 	dropped := n.known[least]
 	delete(n.known, least)
+	n.endLook(dropped, false)
 	if dropped.held.Load() != nil {
 		go dropped.forget(n.ctx)
 	}
+}
+
+// worth ranks what is kept.
+func (s *namedSource) worth() int {
+	switch {
+	case s.held.Load() == nil:
+		return 0
+	case !s.proved:
+		return 1
+	}
+	return 2
 }

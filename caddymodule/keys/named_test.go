@@ -107,6 +107,7 @@ func wantNamed(t *testing.T, n *Named, name, id string) {
 	if err != nil || len(got) != 1 || got[0].ID != id {
 		t.Fatalf("%s: keys %v, %v, want %s", name, got, err, id)
 	}
+	n.Judged(name, true)
 }
 
 func TestEachNameHasItsOwnKey(t *testing.T) {
@@ -282,6 +283,42 @@ func TestFewKeysAreKept(t *testing.T) {
 	}
 	if stored() != maxNamed {
 		t.Errorf("%d keys are stored, want %d", stored(), maxNamed)
+	}
+}
+
+// Names under which the publisher has a key that verifies nothing are limited as those that
+// nobody has, also while requests are judged, and push out no key that has verified something.
+func TestNamesThatVerifyNothing(t *testing.T) {
+	s := newShelf("a")
+	n, clock := newNamed(t, s, nil)
+	wantNamed(t, n, "a", "a")
+	for i := range 500 {
+		s.set(func(s *shelf) { s.keys[fmt.Sprint("A", i)] = "a" })
+	}
+	for _, judged := range []bool{false, true} {
+		for i := range 100 {
+			name := fmt.Sprint("A", i)
+			if _, err := n.Keys(name); err != nil && !errors.Is(err, errTooManyNew) {
+				t.Fatal(err)
+			}
+			if judged {
+				n.Judged(name, false)
+			}
+		}
+		if got := s.count(); got != 1+newAtOnce {
+			t.Errorf("%d fetches, want %d", got, 1+newAtOnce)
+		}
+	}
+	for i := range 400 {
+		clock.pass(newEvery)
+		name := fmt.Sprint("A", 100+i)
+		if _, err := n.Keys(name); err != nil {
+			t.Fatal(err)
+		}
+		n.Judged(name, false)
+	}
+	if n.known["a"] == nil || len(n.known) != maxNamed || n.looks != 0 {
+		t.Errorf("%d names are kept, with %d looks, and that of the key: %v", len(n.known), n.looks, n.known["a"] != nil)
 	}
 }
 

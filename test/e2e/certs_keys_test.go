@@ -106,6 +106,32 @@ func TestMadeUpCertificatesAreLookedForSlowly(t *testing.T) {
 	wantCalls(t, app, 2)
 }
 
+// Many URLs that hold a genuine certificate are looked at as slowly while nothing is signed with it.
+func TestCertificatesThatVerifyNothingAreLookedForSlowly(t *testing.T) {
+	t.Parallel()
+	w := newSNSWorld(t)
+	app := testbed.StartApp(t, nil)
+	g := w.start(t, site{store: "memory", routes: snsRoute(app, w.files(t))})
+	want(t, snsPost(t, g, snsBody(snsSigned(t, w.key, snsMessage()))), 200, "forwarded")
+	other := newRSA(t, "", 2048)
+	genuine := inPEM(w.root.signing(t, other, "sns.amazonaws.com", nil))
+	begun := time.Now()
+	for i := range 100 {
+		url := fmt.Sprintf("https://sns.us-east-1.amazonaws.com/%d.pem", i)
+		w.document(url, pemType, genuine)
+		if resp := snsPost(t, g, snsBody(snsSigned(t, w.key, snsMessage("SigningCertURL", url)))); resp.Status != 401 && resp.Status != 503 {
+			t.Errorf("%s: %v", url, resp)
+		}
+	}
+	limit := 21 + int(time.Since(begun)/(3*time.Second)) // with the known one
+	if n := len(w.seen()); n > limit {
+		t.Errorf("%d pages were asked for, want %d at most", n, limit)
+	}
+	w.page(snsCert, func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusBadGateway) })
+	want(t, snsPost(t, g, snsBody(snsSigned(t, w.key, snsMessage()))), 200, "forwarded")
+	wantCalls(t, app, 2)
+}
+
 // Without the topics that are the user's own, and with a source of keys that says too little,
 // the configuration does not load.
 func TestSNSNeedsItsTopics(t *testing.T) {

@@ -36,6 +36,7 @@ type keyAPI struct {
 	mu      sync.Mutex
 	keys    map[string]pair
 	expired map[string]int64
+	folds   bool     // takes an ID in any case, as servers that parse it do
 	asked   []string // the IDs, as they came
 	tokens  int      // how many access tokens were given
 	revoked int      // how many of them are not good any more
@@ -117,6 +118,9 @@ func (a *keyAPI) find(kid string) (pair, *int64, bool) {
 	defer a.mu.Unlock()
 	a.asked = append(a.asked, kid)
 	key, ok := a.keys[kid]
+	if a.folds && !ok {
+		key, ok = a.keys[strings.ToLower(kid)]
+	}
 	if at, ended := a.expired[kid]; ended {
 		return key, &at, ok
 	}

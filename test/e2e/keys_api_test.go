@@ -117,6 +117,47 @@ func TestMadeUpIDsCostAnAPILittle(t *testing.T) {
 	})
 }
 
+// Other spellings of an ID under which an API gives the same key cost as few fetches as IDs
+// that nobody has, and do not push out the key that verifies.
+func TestOtherSpellingsOfAnIDCostAnAPILittle(t *testing.T) {
+	t.Parallel()
+	eachAPISender(t, func(t *testing.T, s apiSender, app *testbed.App, key pair) {
+		api := newKeyAPI(t, s, key).overHTTP()
+		api.folds = true
+		g := s.guard(t, app, api.URL)
+		want(t, s.event(t, g, key), 200, "forwarded")
+		begun := time.Now()
+		stranger := newEC(t, "", elliptic.P256())
+		for i := range 200 {
+			stranger.kid = spelling(key.kid, i+1)
+			if resp := s.event(t, g, stranger); resp.Status != 401 && resp.Status != 503 {
+				t.Errorf("%s: %v", stranger.kid, resp)
+			}
+		}
+		limit := 21 + int(time.Since(begun)/(3*time.Second)) // with the known one
+		if n := len(api.lookups()); n > limit {
+			t.Errorf("%d keys were asked for, want %d at most", n, limit)
+		}
+		api.answer(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) })
+		want(t, s.event(t, g, key), 200, "forwarded")
+		wantCalls(t, app, 2)
+	})
+}
+
+// spelling writes the letters of an ID in upper case for which number has a bit.
+func spelling(id string, number int) string {
+	bit := 0
+	return strings.Map(func(c rune) rune {
+		if c < 'a' || c > 'f' {
+			return c
+		}
+		if bit++; number>>(bit-1)&1 == 1 {
+			return c - 'a' + 'A'
+		}
+		return c
+	}, id)
+}
+
 // No ID of a key leads anywhere but to that key.
 func TestIDsOfKeysAreNoPaths(t *testing.T) {
 	t.Parallel()
