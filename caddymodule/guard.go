@@ -246,6 +246,9 @@ func (g *Guard) provisionSecrets() error {
 		}
 		return g.secrets.load(line, lines, &g.scope)
 	}
+	if from.X5C != nil {
+		return g.secrets.pin(from)
+	}
 	credentials, err := loadCredentials(&g.files, g.KeysSecret, from)
 	if err != nil {
 		return err

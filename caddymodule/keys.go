@@ -125,6 +125,16 @@ func (k *keySources) start(ctx context.Context) {
 	}
 }
 
+// pin takes the root that a sender's certificates lead to in place of keys.
+func (s *secrets) pin(from *config.KeySource) error {
+	key, err := from.Key()
+	if err != nil {
+		return fmt.Errorf("keys: %w", err)
+	}
+	s.fixed.add()([]signature.Secret{{Key: key}})
+	return nil
+}
+
 // fetchedKeys are the keys in force of a sender that publishes them.
 func fetchedKeys(source *keys.Source) ([]signature.Secret, *webhook.Refusal) {
 	held, err := source.Keys()

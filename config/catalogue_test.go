@@ -32,11 +32,11 @@ func TestAnUnknownProviderGetsSuggestions(t *testing.T) {
 }
 
 func TestASenderThatIsNotSupportedSaysWhy(t *testing.T) {
-	_, err := Builtin().Get("neon-auth")
+	_, err := Builtin().Get("travis-ci")
 	if err == nil {
 		t.Fatal("found")
 	}
-	for _, want := range []string{"fetched", "Instead: ", "provider my-neon-auth {\n\ttoken query token\n"} {
+	for _, want := range []string{"fetched", "Instead: ", "provider my-travis-ci {\n\ttoken query token\n"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q does not hold %q", err, want)
 		}

@@ -39,6 +39,9 @@ type KeySource struct {
 	// A file with the certificates, in PEM, of the authorities that may vouch for the
 	// sender's certificates, where they are not the system's.
 	Roots string `json:"roots,omitempty"`
+
+	// In place of all these: where the certificates lead that each token brings along.
+	X5C *X5C `json:"x5c,omitempty"`
 }
 
 // keyWords read the words of a keys line, after the first, which is the kind.
@@ -58,6 +61,7 @@ var keyWords = map[string]func(k *KeySource, args []string) (rest []string, err 
 		return args[4:], checkKeysURL(k.List)
 	},
 	"x509":  parseX509,
+	"x5c":   parseX5C,
 	"api":   parseKeyAPI,
 	"ca":    parseKeysFile(func(k *KeySource) *string { return &k.CA }),
 	"roots": parseKeysFile(func(k *KeySource) *string { return &k.Roots }),
@@ -100,6 +104,9 @@ func (k *KeySource) Words() (words []string) {
 	if k.X509 != nil {
 		words = append(append(words, "x509"), k.X509.words()...)
 	}
+	if k.X5C != nil {
+		words = append(append(words, "x5c"), k.X5C.words()...)
+	}
 	if k.API != nil {
 		words = append(append(words, "api"), k.API.words()...)
 	}
@@ -127,6 +134,9 @@ func (k *KeySource) URL() string { return cmp.Or(k.JWKS, k.List) }
 func (k *KeySource) over(base *KeySource) *KeySource {
 	if k == nil || base == nil || k.URL() != "" || k.X509 != nil || k.API != nil {
 		return k
+	}
+	if k.X5C != nil {
+		return k.keepMarks(base)
 	}
 	made := *base
 	for _, file := range []struct{ own, made *string }{{&k.CA, &made.CA}, {&k.Roots, &made.Roots}} {
@@ -163,6 +173,8 @@ func (k *KeySource) where() string {
 		return strings.Join(k.X509.Allowed, " ")
 	case k.API != nil:
 		return k.API.URL
+	case k.X5C != nil:
+		return k.X5C.Root
 	}
 	return k.URL()
 }
@@ -175,7 +187,9 @@ func (k *KeySource) resolve(scheme *signature.Scheme) (*KeySource, error) {
 	case !scheme.Asymmetric():
 		return nil, errors.New("nothing is verified with a public key: the signature line needs an algorithm such as rsa-sha256 or ed25519")
 	case (k.List != "") != (k.In != nil), k.kinds() > 1:
-		return nil, errors.New("the keys are in a set, in a list of which it is said where they are, in certificates or behind an API: write one of jwks, list, x509 and api")
+		return nil, errors.New("the keys are in a set, in a list of which it is said where they are, in certificates or behind an API: write one of jwks, list, x509, x5c and api")
+	case k.X5C != nil:
+		return k, k.checkX5C(scheme)
 	case k.X509 == nil && k.Roots != "":
 		return nil, errors.New("roots vouch for the certificates of x509: for the server of the keys, write ca <file>")
 	case k.API != nil:
@@ -191,7 +205,7 @@ func (k *KeySource) resolve(scheme *signature.Scheme) (*KeySource, error) {
 
 // kinds is how many kinds of places there are.
 func (k *KeySource) kinds() (n int) {
-	for _, there := range []bool{k.JWKS != "", k.List != "", k.X509 != nil, k.API != nil} {
+	for _, there := range []bool{k.JWKS != "", k.List != "", k.X509 != nil, k.X5C != nil, k.API != nil} {
 		if there {
 			n++
 		}

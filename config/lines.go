@@ -29,8 +29,8 @@ func describeProvider() []line[Provider] {
 		{syntax: "signed <template> [<function>…]", parse: parseSigned, repeatable: true},
 		{syntax: "items <path>", parse: text(func(p *Provider) *string { return &p.Items })},
 		{syntax: "scheme <name>", parse: text(func(p *Provider) *string { return &p.Scheme })},
-		{syntax: "claim <name> <template> [optional|with_body]", parse: parseClaim, repeatable: true},
-		{syntax: "keys jwks <url> [ca <file>] | list <url> <path of the list> <ID> <key> [ca <file>] | x509 <source> <url>… name <name>… [issuer <url>…] [roots <file>] [ca <file>] | api <url> <path of the key> [bearer | body <field>… | oauth <token url> <scope>] [unknown <word>] [ca <file>] | [roots <file>] [ca <file>]", parse: parseKeys},
+		{syntax: "claim <name> [or <name>]… <template> [or <template>]… [optional|with_body|unless <name>|prefix|not_prefix]", parse: parseClaim, repeatable: true},
+		{syntax: "keys jwks <url> [ca <file>] | list <url> <path of the list> <ID> <key> [ca <file>] | x509 <source> <url>… name <name>… [issuer <url>…] [roots <file>] [ca <file>] | x5c <root> [leaf <OID>] [intermediate <OID>] [roots <file>] | api <url> <path of the key> [bearer | body <field>… | oauth <token url> <scope>] [unknown <word>] [ca <file>] | [roots <file>] [ca <file>]", parse: parseKeys},
 		{syntax: "key_id <source>", parse: parseKeyID},
 		{syntax: "allow <source> [<value>…]", parse: parseAllow, repeatable: true},
 		{syntax: "secret_encoding raw|base64|hex|sha1|nfkd [<prefix to strip>]", parse: parseSecretEncoding},
@@ -153,7 +153,7 @@ func parseID(p *Provider, args []string) error {
 		if p.OptionalID = len(args) == 1 && args[0] == "optional" && len(p.ID) > 0; p.OptionalID {
 			break
 		}
-		if args[0] == "or" && into == &p.ID && len(p.ID) > 0 && len(args) > 1 {
+		if args[0] == wordOr && into == &p.ID && len(p.ID) > 0 && len(args) > 1 {
 			into, args = &p.OrID, args[1:]
 			continue
 		}

@@ -85,21 +85,6 @@ func parseSigned(p *Provider, args []string) error {
 	return nil
 }
 
-func parseClaim(p *Provider, args []string) error {
-	claim := signature.Claim{}
-	switch {
-	case len(args) == 3 && args[2] == "optional":
-		claim.Optional = true
-	case len(args) == 3 && args[2] == "with_body":
-		claim.WithBody = true
-	case len(args) != 2:
-		return usage("takes a name and a template")
-	}
-	claim.Name, claim.Template = args[0], args[1]
-	p.Claim = append(p.Claim, claim)
-	return nil
-}
-
 func parseKeyID(p *Provider, args []string) error {
 	source, rest, err := signature.ParseSource(args)
 	if err == nil && len(rest) > 0 {

@@ -269,6 +269,7 @@ func (p Provider) Over(base Provider) Provider {
 	if p.RetrySpan > 0 {
 		base.Retries = nil
 	}
+	p.Keys = p.Keys.over(base.Keys)
 	over, under := reflect.ValueOf(p), reflect.ValueOf(&base).Elem()
 	for i := range over.NumField() {
 		if f := over.Field(i); !f.IsZero() {

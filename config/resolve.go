@@ -324,7 +324,7 @@ func (p Provider) compile() (*signature.Scheme, error) {
 		EventTime:       p.EventTime,
 		ID:              p.ID,
 		Event:           p.Event,
-		KeySet:          p.Keys != nil && p.Keys.X509 == nil,
+		KeySet:          p.Keys.isSet(),
 		KeyID:           p.KeyID,
 		KeyName:         keyName,
 		KeyByID:         p.Keys != nil && p.Keys.API != nil,

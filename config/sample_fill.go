@@ -185,7 +185,7 @@ func (f *filler) fillSigned(p Provider, id string) {
 func (p Provider) MissingParams() []string {
 	templates := append(slices.Clone(p.Signed), p.Content)
 	for _, claim := range p.Claim {
-		templates = append(templates, claim.Template)
+		templates = append(append(templates, claim.Template), claim.OrTemplate...)
 	}
 	var all signature.Reads
 	for _, reads := range templateReads(templates) {

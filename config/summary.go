@@ -28,7 +28,8 @@ type Summary struct {
 	Token           string `json:"token,omitempty"`
 
 	// Keys is the URL where the sender's public keys are fetched, or the patterns of the
-	// URLs that its requests may name.
+	// URLs that its requests may name, or the root of the certificates that its tokens bring
+	// along.
 	Keys string `json:"keys,omitempty"`
 
 	// KeysSecret names the credentials that are needed to fetch them.
@@ -206,7 +207,7 @@ func signedText(p Provider, scheme *signature.Scheme) string {
 	}
 	text := namedSchemes[p.Scheme]
 	for _, claim := range p.Claim {
-		text += ", " + claim.Name + " = " + claim.Template
+		text += ", " + claimText(claim)
 	}
 	return text
 }

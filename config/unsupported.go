@@ -39,12 +39,6 @@ const byURL = "register a URL with a secret token in its query. The token proves
 var Unsupported = map[string]Gap{
 	"alipay-antom": {"Alipay (Antom)", "it wants an acknowledgement that is signed with the merchant's own private key, which a duplicate would not get from the guard", byURL,
 		"token query token"},
-	"apple-app-store": {"Apple App Store Server Notifications (V2)", "the body is a token whose certificates stand in its own header (x5c), and the chain has to be checked up to Apple's root", byURL,
-		"token query token"},
-	"fireblocks-v2":         {"Fireblocks (v2)", "the signature is a detached token with keys that have to be fetched (JWKS); the older webhooks are fireblocks", "use the older signature, fireblocks, while Fireblocks sends it", ""},
-	"google-gemini-dynamic": {"Google Gemini (dynamic webhooks)", "the keys are a set that has to be fetched (JWKS)", "use static webhooks, which are google-gemini-static", ""},
-	"neon-auth": {"Neon Auth", "the signature is a detached token over a body that is encoded twice, with keys that have to be fetched (JWKS)", byURL,
-		"token query token"},
 	"paddle-classic": {"Paddle Classic", "it signs the form's fields as PHP serialises them, with SHA-1; Paddle Billing is paddle", byURL,
 		"token query token\nid form alert_id\nevent form alert_name"},
 	"patreon": {"Patreon", "it signs with HMAC-MD5, which is not offered", byURL,

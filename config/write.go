@@ -31,14 +31,7 @@ func (p Provider) Lines(indent string) string {
 	w.text("items", p.Items)
 	w.text("scheme", p.Scheme)
 	for _, claim := range p.Claim {
-		words := []string{claim.Name, claim.Template}
-		if claim.WithBody {
-			words = append(words, "with_body")
-		}
-		if claim.Optional {
-			words = append(words, "optional")
-		}
-		w.line("claim", words...)
+		w.line("claim", claimWords(claim)...)
 	}
 	if p.Keys != nil {
 		w.line("keys", p.Keys.Words()...)
@@ -58,7 +51,7 @@ func (p Provider) Lines(indent string) string {
 	w.stamp("event_time", p.EventTime)
 	id := sourcesWords(p.ID)
 	if len(p.OrID) > 0 {
-		id = append(append(id, "or"), sourcesWords(p.OrID)...)
+		id = append(append(id, wordOr), sourcesWords(p.OrID)...)
 	}
 	if p.OptionalID {
 		id = append(id, "optional")

@@ -270,7 +270,7 @@ func OpenBorders(s *Scheme) []string {
 	}
 	for _, c := range s.claims {
 		for _, border := range c.bounds.open() {
-			open = addNew(open, fmt.Sprintf("%s in claim %s", border, c.name))
+			open = addNew(open, fmt.Sprintf("%s in claim %s", border, c.spec.Name))
 		}
 	}
 	return open

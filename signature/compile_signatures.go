@@ -57,6 +57,9 @@ func compileLine(spec SignatureSpec, jwt bool) (l signatureLine, err error) {
 	if jwt {
 		return l, l.checkJWT(spec)
 	}
+	if spec.Encoding == encodingJWS {
+		return l, checkDetached(&l)
+	}
 	l.encoding, err = findEncoding(cmp.Or(spec.Encoding, "hex"))
 	return l, err
 }

@@ -90,10 +90,11 @@ func (c *templateContent) trusts(v variable) bool {
 	return c.bounds.trustsAny(func(ph *placeholder) bool { return ph.variable == v })
 }
 
-// claim is a compiled Claim.
+// claim is a compiled Claim. Its content is the first of the values that it may have.
 type claim struct {
 	templateContent
-	name     string
-	optional bool
-	withBody bool // missing without a body
+	spec     Claim
+	names    []string
+	others   []templateContent // the other values
+	optional bool              // it may be missing, whatever the request is
 }

@@ -30,7 +30,7 @@ func findEncoding(name string) (*encoding, error) {
 			return &encodings[i], nil
 		}
 	}
-	return nil, fmt.Errorf("unknown encoding %q: use hex, base64, base64url or base64hex", name)
+	return nil, fmt.Errorf("unknown encoding %q: use hex, base64, base64url, base64hex or jws", name)
 }
 
 // decodeMAC decodes a MAC of size bytes into dst. It is false for every text

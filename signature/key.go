@@ -25,6 +25,7 @@ type Key struct {
 	public  crypto.PublicKey
 	private crypto.Signer              // of a key that can also sign
 	called  string                     // the name of another key that it passes for
+	chain   *chain                     // in place of both: each token brings its key along
 	states  [len(algorithms)]sync.Pool // of *macState
 }
 
@@ -108,7 +109,7 @@ func (k *Key) Size() int { return len(k.bytes) }
 // secret itself is sent. Both are digested first, so that the time it takes reveals
 // nothing about the key, not even its length. A public key equals no text.
 func (k *Key) EqualText(text string) bool {
-	if !k.usable() || k.public != nil {
+	if !k.usable() || len(k.bytes) == 0 {
 		return false
 	}
 	want, got := sha256.Sum256(k.bytes), sha256.Sum256([]byte(text))
@@ -129,7 +130,9 @@ func (k *Key) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 // Format serves every verb, %x too.
 func (k *Key) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
 
-func (k *Key) usable() bool { return k != nil && (len(k.bytes) > 0 || k.public != nil) }
+func (k *Key) usable() bool {
+	return k != nil && (len(k.bytes) > 0 || k.public != nil || k.chain != nil)
+}
 
 // macState is a hash under one key and room for what is written to it.
 type macState struct {

@@ -168,7 +168,7 @@ func (k *Key) typeName() string {
 // knows, is a classic forgery.
 func (k *Key) fits(a algorithm) bool {
 	if a.kind() != asymmetric {
-		return k.public == nil
+		return k.public == nil && k.chain == nil
 	}
 	return k.public != nil && k.typeName() == keyNames[a.String()]
 }

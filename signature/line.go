@@ -17,10 +17,14 @@ type signatureLine struct {
 	encoding  *encoding
 	format    *format
 	jwt       bool   // a signature is a whole token
+	detached  bool   // a signature is a token without what it signs
 	keySet    bool   // which names a key of a set
 	keyID     Source // where the request names its key; none with jwt
 	when      *Condition
 }
+
+// isToken reports whether signatures are written as tokens write them.
+func isToken(l *signatureLine) bool { return l.jwt || l.detached }
 
 func (l *signatureLine) isHeader() bool { return l.source.Kind == SourceHeader }
 
@@ -92,7 +96,7 @@ func (l *signatureLine) checkKey(key *Key) error {
 	case !key.fits(l.algorithm):
 		return fmt.Errorf("%s needs %s key, and this is %s key", l.algorithm, keyNames[l.algorithm.String()], key.typeName())
 	}
-	if l.jwt && l.algorithm.String() == nameECDSA {
+	if isToken(l) && l.algorithm.String() == nameECDSA {
 		if public, ok := key.public.(*ecdsa.PublicKey); ok && public.Curve != elliptic.P256() {
 			return errors.New("a JWT with ecdsa-sha256 (ES256) needs a key on the curve P-256")
 		}

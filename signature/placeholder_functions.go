@@ -35,6 +35,7 @@ var functions = map[string]func(dst []byte, start int) []byte{
 	"sha256":            appendSHA256,
 	"hex":               appendHex,
 	"base64":            appendBase64,
+	"base64url":         appendBase64URL,
 	"lower":             appendLower,
 	"unescape_reserved": unescapeReserved,
 	"php_json":          phpJSON,
@@ -45,7 +46,7 @@ var functions = map[string]func(dst []byte, start int) []byte{
 }
 
 const (
-	wholeFunctionList = "sha256 hex base64 lower unescape_reserved php_json"
+	wholeFunctionList = "sha256 hex base64 base64url lower unescape_reserved php_json"
 	functionList      = wholeFunctionList + " " + optional + " " + functionJSON + " " + functionLine + " " + functionCRC32
 )
 
@@ -66,6 +67,11 @@ func appendHex(dst []byte, start int) []byte {
 
 func appendBase64(dst []byte, start int) []byte {
 	return moveDown(base64.StdEncoding.AppendEncode(dst, dst[start:]), start, len(dst))
+}
+
+// appendBase64URL writes no padding, as RFC 7515 defines it.
+func appendBase64URL(dst []byte, start int) []byte {
+	return moveDown(base64.RawURLEncoding.AppendEncode(dst, dst[start:]), start, len(dst))
 }
 
 // moveDown replaces dst[start:] by dst[middle:]. No encoder promises to work in place,

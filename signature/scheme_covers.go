@@ -62,6 +62,16 @@ func (s *Scheme) CoversBody() bool {
 	return Holds(s, wholeBody)
 }
 
+// IsBearer reports whether the signature is a token that says nothing of the request beside
+// it: whoever has the token can write any request.
+func IsBearer(s *Scheme) bool {
+	inBody := func(l signatureLine) bool { return l.source.inBody() }
+	ofRequest := func(c *claim) bool {
+		return c.hasPlaceholder(func(ph placeholder) bool { return ph.variable != varParam })
+	}
+	return s.spec.Named == namedJWT && !slices.ContainsFunc(s.lines, inBody) && !slices.ContainsFunc(s.claims, ofRequest)
+}
+
 // CoveredFields returns the parts of the body that are signed in every request
 // where the whole is not; none where no part is. With items, they begin at the
 // element.

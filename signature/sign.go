@@ -135,27 +135,33 @@ func (sg *signer) signLine(l *signatureLine, r *Request) error {
 		return err
 	}
 	token := p
-	if l.jwt {
+	switch {
+	case l.jwt:
 		var err error
 		if token, err = newToken(sg.scheme, l, key, r, p); err != nil {
 			return err
 		}
+	case l.detached:
+		token.token = newDetachedHeader(l)
 	}
 	st := key.state(l.algorithm)
 	defer key.done(l.algorithm, st)
-	if err := hashFitting(sg.scheme.signed, st, r, token); err != nil {
+	if err := hashFitting(sg.scheme.signed, st, r, &token); err != nil {
 		return err
 	}
 	mac := st.digest()
 	if l.algorithm.kind() == asymmetric {
 		var err error
-		if mac, err = key.signs(l.algorithm, mac, l.jwt); err != nil {
+		if mac, err = key.signs(l.algorithm, mac, isToken(l)); err != nil {
 			return err
 		}
 	}
 	text := l.encoding.encode(mac)
-	if l.jwt {
+	switch {
+	case l.jwt:
 		text = token.token + "." + text
+	case l.detached:
+		text = token.token + ".." + text
 	}
 	if err := l.put(r, l.format.write(text, p)); err != nil {
 		return err
@@ -165,13 +171,13 @@ func (sg *signer) signLine(l *signatureLine, r *Request) error {
 
 // hashFitting writes the first content that a request has all of, and that leaves out nothing
 // which another would sign.
-func hashFitting(contents []content, st *macState, r *Request, p Parts) (err error) {
+func hashFitting(contents []content, st *macState, r *Request, p *Parts) (err error) {
 	for _, c := range contents {
 		if t, ok := c.(*templateContent); ok && checkAbsent(t.absent, r) != nil {
 			continue
 		}
 		st.hash.Reset()
-		wrong := c.hash(st, r, p)
+		wrong := hashContent(st, c, r, p)
 		if wrong == nil {
 			return nil
 		}

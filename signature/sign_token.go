@@ -39,8 +39,11 @@ func newToken(s *Scheme, l *signatureLine, key *Key, r *Request, p Parts) (Parts
 	set("iss", "webhook-guard")
 	set("jti", p.Nonce)
 	setNumber("iat", FormatStamp(issued, formatUnix))
-	setNumber("exp", FormatStamp(issued.Add(tokenLife), formatUnix))
-	if t := s.spec.Timestamp; t != nil && t.Source.Kind == SourceClaim {
+	t := s.spec.Timestamp
+	if t == nil || !t.PerEvent { // retries repeat the token for as long as they last
+		setNumber("exp", FormatStamp(issued.Add(tokenLife), formatUnix))
+	}
+	if t != nil && t.Source.Kind == SourceClaim {
 		if t.Format == formatRFC3339 {
 			set(t.Source.Name, at)
 		} else {
@@ -51,14 +54,15 @@ func newToken(s *Scheme, l *signatureLine, key *Key, r *Request, p Parts) (Parts
 		set(s.spec.ID[0].Name, p.ID)
 	}
 	for i := range s.claims {
-		if s.claims[i].withBody && len(r.Body) == 0 {
+		spec := s.claims[i].spec
+		if spec.Prefix || spec.NotPrefix || spec.WithBody && len(r.Body) == 0 {
 			continue // MessageBird's verifier refuses a digest of nothing
 		}
 		text, renderErr := s.claims[i].Append(nil, r, p, s.claims[i].params)
 		if renderErr != nil {
 			return p, renderErr
 		}
-		set(s.claims[i].name, string(text))
+		set(spec.Name, string(text))
 	}
 	if err != nil {
 		return p, errors.New("a claim cannot be written")

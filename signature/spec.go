@@ -62,8 +62,9 @@ type SignatureSpec struct {
 	// ecdsa-sha256, ecdsa-sha1, rsa-sha1, rsa-sha256, rsa-sha512 or rsa-pss-sha512, with a
 	// public key. Default: sha256.
 	Algorithm string `json:"algorithm,omitempty"`
-	// Encoding is hex, base64, base64url or base64hex. Default: hex. A token
-	// of the scheme jwt has an encoding of its own.
+	// Encoding is hex, base64, base64url or base64hex, or jws for a detached JWS,
+	// <header>..<signature>. Default: hex. A token of the scheme jwt has an encoding
+	// of its own.
 	Encoding string `json:"encoding,omitempty"`
 	// Format is the shape of the value there. Default: {signature}.
 	Format string `json:"format,omitempty"`
@@ -101,12 +102,24 @@ func (t *StampSpec) Renewed() bool { return !t.PerEvent || t.MayBeRenewed }
 type Claim struct {
 	// Name is the claim's name. A nested one is written like a body path.
 	Name string `json:"name,omitempty"`
+	// Or are other names of it. One of all these must be there, and each that is there
+	// must have the value.
+	Or []string `json:"or,omitempty"`
 	// Template is the value that the claim must equal.
 	Template string `json:"template,omitempty"`
+	// OrTemplate are other values that it may equal. They hold nothing of the request.
+	OrTemplate []string `json:"or_template,omitempty"`
 	// Optional means that a token without the claim is accepted too, whatever the
 	// request is. Such a claim does not make anything count as signed.
 	Optional bool `json:"optional,omitempty"`
 	// WithBody means that the claim, which has to be of the body, may be missing
 	// where the request has none.
 	WithBody bool `json:"with_body,omitempty"`
+	// Unless is the name of another claim: where the token has that, this one may be
+	// missing.
+	Unless string `json:"unless,omitempty"`
+	// Prefix means that the claim, where it is there, must begin with the value.
+	Prefix bool `json:"prefix,omitempty"`
+	// NotPrefix means that the claim must not begin with the value.
+	NotPrefix bool `json:"not_prefix,omitempty"`
 }

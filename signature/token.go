@@ -53,6 +53,14 @@ func (tokenContent) trusts(variable) bool { return false }
 func (tokenContent) uses(variable) bool   { return false }
 func (tokenContent) Reads() Reads         { return Reads{} }
 
+// readSigned reads a token, or one without what it signs.
+func readSigned(l *signatureLine, r *Request, text string) (p Parts, mac, problem string) {
+	if l.detached {
+		return readDetached(l, r, text)
+	}
+	return l.readToken(text)
+}
+
 // readToken splits a token and decodes what can be decoded without a key. It returns
 // what is wrong with it.
 func (l *signatureLine) readToken(text string) (p Parts, mac, problem string) {
@@ -97,7 +105,7 @@ func (l *signatureLine) checkTokenHeader(header []byte) (problem string) {
 	switch {
 	case alg.Type != gjson.String || alg.Str != algorithms[l.algorithm].jwt:
 		return fmt.Sprintf("holds a token of another algorithm than %s", algorithms[l.algorithm].jwt)
-	case typ.Exists() && (typ.Type != gjson.String || !strings.EqualFold(typ.Str, "JWT")):
+	case l.jwt && typ.Exists() && (typ.Type != gjson.String || !strings.EqualFold(typ.Str, "JWT")):
 		// An access token, for example, has another purpose.
 		return "holds a token of another type than JWT"
 	case gjson.GetBytes(header, "crit").Exists():

@@ -137,7 +137,7 @@ func (f vectorFile) compile(tb testing.TB) *Scheme {
 		SignedFunctions: f.Scheme.Functions, Items: f.Scheme.Items, Params: f.Scheme.Params, KeyID: f.Scheme.KeyID,
 	}
 	for _, c := range f.Scheme.Claims {
-		spec.Claims = append(spec.Claims, Claim(c))
+		spec.Claims = append(spec.Claims, Claim{Name: c.Name, Template: c.Template, Optional: c.Optional, WithBody: c.WithBody})
 	}
 	for _, s := range f.Scheme.Signatures {
 		spec.Signatures = append(spec.Signatures, SignatureSpec(s))

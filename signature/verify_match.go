@@ -31,7 +31,12 @@ func (m *matcher) match(verdict *Verdict, in *Inspection, item *Request) error {
 				continue
 			}
 			named = true
-			if m.matchURLs(verdict, in, g, secret.Key, item, &why) {
+			key, err := m.keyOf(secret.Key, in.groups.at(g))
+			if err != nil {
+				why.other = err
+				continue
+			}
+			if m.matchURLs(verdict, in, g, key, item, &why) {
 				verdict.Secret = i
 				return nil
 			}
@@ -113,7 +118,7 @@ func (m *matcher) matchGroup(in *Inspection, group int, key *Key, c content, r *
 			continue
 		}
 		st := key.state(a)
-		err := c.hash(st, r, *p)
+		err := hashContent(st, c, r, p)
 		matched := err == nil && m.matchHash(in, group, a, key, st)
 		key.done(a, st)
 		if matched || err != nil {
@@ -139,7 +144,7 @@ func (m *matcher) matchHash(in *Inspection, group int, a algorithm, key *Key, st
 		}
 		// Nothing here is secret, so the first that verifies is enough.
 		signature, ok := l.encoding.decode(c.text)
-		if ok && key.verifies(a, mac, signature, l.jwt) {
+		if ok && key.verifies(a, mac, signature, isToken(l)) {
 			return true
 		}
 	}

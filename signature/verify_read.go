@@ -208,7 +208,7 @@ func (rd *reader) keepGroup(in *Inspection, group *item, macs ...string) (proble
 	case l.format.has(varNonce) && group.nonce == "":
 		return "has no nonce"
 	}
-	if l.jwt {
+	if isToken(l) {
 		return rd.keepTokens(in, macs)
 	}
 	keyID, problem := "", ""
@@ -234,7 +234,7 @@ func (rd *reader) keepGroup(in *Inspection, group *item, macs ...string) (proble
 func (rd *reader) keepTokens(in *Inspection, tokens []string) (problem string) {
 	before := in.candidates.count
 	for _, token := range tokens {
-		p, mac, wrong := rd.l.readToken(token)
+		p, mac, wrong := readSigned(rd.l, rd.r, token)
 		if wrong == "" && !rd.keep(in, mac) {
 			wrong = "holds a token without a signature of the right length and encoding"
 		}

@@ -1,7 +1,6 @@
 package signature
 
 import (
-	"crypto/hmac"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -45,36 +44,6 @@ func checkMatched(s *Scheme, c content, r *Request, p *Parts) error {
 		fields = append(fields, c.fields...)
 	}
 	return checkFields(fields, r)
-}
-
-// checkClaims compares the claims of a token whose signature holds with what
-// the request is.
-func checkClaims(claims []*claim, r *Request, p *Parts) error {
-	for _, c := range claims {
-		text, kind := readJSON([]byte(p.claims), c.name)
-		if kind == jsonMissing {
-			// A token of the same key that was made for another purpose has no digest, so
-			// one without it is accepted only where the line says so.
-			if c.optional || c.withBody && len(r.Body) == 0 {
-				continue
-			}
-			return refuse(SignatureMalformed, "the token has no claim %s", c.name)
-		}
-		if !uniqueJSON(p.claims, c.name) {
-			return refuse(SignatureMalformed, "the token has the claim %s more than once", c.name)
-		}
-		if err := c.checkBounds(r, p); err != nil {
-			return err
-		}
-		want, err := c.Append(nil, r, *p, c.params)
-		if err != nil {
-			return err
-		}
-		if kind == jsonNested || !hmac.Equal(want, []byte(text)) {
-			return refuse(SignatureInvalid, "claim %s is not that of this request", c.name)
-		}
-	}
-	return nil
 }
 
 // checkQuery requires that nothing in the query could be taken for what is signed: one of

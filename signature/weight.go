@@ -9,6 +9,7 @@ const (
 	weightSorted   = 5 // the fields of a form, their order and their text
 	weightToken    = 4 // the text, and the claims that are decoded from it
 	weightItems    = 5 // the list, and each of its elements
+	weightDetached = 9 // a text in base64url of what is in it already, which Ed25519 signs
 	weightCopy     = 3 // the body itself, where a function or an algorithm needs all of it
 	weightPHP      = 9 // JSON that is written anew, where one character may become six
 )
@@ -56,6 +57,8 @@ func (l *signatureLine) weight() int {
 	switch {
 	case l.source == wholeBody:
 		return weightToken
+	case algorithms[l.algorithm].name == nameEd25519 && l.detached:
+		return weightDetached
 	case algorithms[l.algorithm].name == nameEd25519:
 		return max(weightCopy, l.source.Weight()) // it signs the text itself, not a digest
 	}

@@ -148,7 +148,7 @@ func (h *Handshake) Answer(j *Judgement, refused *Refusal, body CheckBody) (*Rep
 // request is a check only by something in it that the signature covers.
 func (s *Sender) signsCheck(check config.Check) bool {
 	scheme := s.Rules.Scheme
-	if !scheme.Signed() {
+	if !scheme.Signed() || signature.IsBearer(scheme) {
 		return true // a token: whoever has it can write any request
 	}
 	if check.Challenge.Kind != "" && scheme.Covers(check.Challenge) {

@@ -57,7 +57,7 @@ func TestLinearsRetriesCarryTheFirstStamp(t *testing.T) {
 // 24 hours and tells its customers to refuse what is older than 5 minutes. Whatever the
 // entries of the others say, their retries may carry the first attempt's stamp.
 var renewsStamp = strings.Fields(`
-	anthropic brex clerk docrouter ghost google-pubsub gitlab-signing-token google-gemini-static hubspot-v3 lithic loops openai plaid polar recall-ai
+	anthropic azure-event-grid-entra brex clerk docrouter ghost google-pubsub gitlab-signing-token google-gemini-dynamic google-gemini-static hubspot-v3 lithic loops openai plaid polar recall-ai
 	render replicate resend revolut shipbob slack standard-webhooks standard-webhooks-v1a stripe struktr supabase-auth svix telnyx twitch
 `)
 

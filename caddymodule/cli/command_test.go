@@ -126,6 +126,14 @@ func paramsOf(provider string) map[string]string {
 		return map[string]string{"webhook_id": "4JH86294D6297924G"}
 	case "google-pubsub":
 		return map[string]string{"audience": "https://hooks.example.com/push", "service_account": "pusher@project.iam.gserviceaccount.com"}
+	case "google-gemini-dynamic":
+		return map[string]string{"audience": "my-project"}
+	case "azure-event-grid-entra":
+		return map[string]string{"tenant": "72f988bf", "audience": "api://hooks.example.com", "application": "4962773b"}
+	case "apple-app-store":
+		return map[string]string{"bundle_id": "com.example", "app_apple_id": "41234"}
+	case "apple-app-store-sandbox":
+		return map[string]string{"bundle_id": "com.example"}
 	}
 	return nil
 }

@@ -119,12 +119,12 @@ func TestProvidersByOtherNames(t *testing.T) {
 		"AWS-SNS":    "did you mean aws-sns?",
 		"Amazon SNS": "did you mean aws-sns?",
 		"PayPal":     "did you mean paypal?",
-		"app store":  "my-apple-app-store", // not supported
+		"app store":  "did you mean apple-app-store, apple-app-store-sandbox?",
 		"Stripe":     "did you mean stripe?",
 		"prometheus": "did you mean alertmanager?",
 		"WhatsApp":   "did you mean meta-facebook-whatsapp-instagram?",
 		"google":     "google-pubsub",
-		"gemini":     "did you mean google-gemini-static?",
+		"gemini":     "did you mean google-gemini-dynamic, google-gemini-static?",
 		"strpe":      "did you mean stripe?",
 		"-":          "unknown provider",
 	} {

@@ -198,7 +198,11 @@ func unsignedToken(claims map[string]any, kid, alg string) string {
 }
 
 func hmacToken(claims map[string]any, kid string, secret []byte) string {
-	text := strings.TrimSuffix(unsignedToken(claims, kid, "HS256"), ".")
+	return signedText(strings.TrimSuffix(unsignedToken(claims, kid, "HS256"), "."), secret)
+}
+
+// signedText is a text and its MAC, as a token has them.
+func signedText(text string, secret []byte) string {
 	mac := hmac.New(sha256.New, secret)
 	mac.Write([]byte(text))
 	return text + "." + inURL(mac.Sum(nil))
