@@ -76,8 +76,10 @@ type SignatureSpec struct {
 
 // Condition is a value that a request has to have.
 type Condition struct {
+	// Source is where the value is.
 	Source Source `json:"source"`
-	Value  string `json:"value"`
+	// Value is what it has to be.
+	Value string `json:"value"`
 }
 
 // StampSpec is where a time is and how it is written.
