@@ -21,6 +21,7 @@ import (
 
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/inboxes"
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/origin"
+	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/placeholder"
 	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
@@ -196,7 +197,11 @@ func (g *Guard) provision() error {
 	_, builtin := config.Builtin()[g.ProviderName]
 	written := !builtin || len(g.Signed)+len(g.Claim) > 0
 	g.Provider = g.Over(base)
-	if g.sender, err = webhook.New(g.ProviderName, g.Provider); err != nil {
+	provider, err := placeholder.Constants(g.Provider)
+	if err != nil {
+		return err
+	}
+	if g.sender, err = webhook.New(g.ProviderName, provider); err != nil {
 		return err
 	}
 	if g.publicURL, err = resolvePublicURL(g.PublicURL, g.sender.Rules); err != nil {

@@ -69,7 +69,7 @@ type Provider struct {
 
 	// Signed values that have to be the user's own, where a sender signs the requests of
 	// all its customers with one key. An entry's without values is one that a guard has to
-	// have.
+	// have. The values may hold placeholders, as those of `param`.
 	Allow []signature.Allowed `json:"allow,omitempty"`
 
 	// How a secret's text becomes key bytes: `raw`, `base64`, `hex`, `sha1` or
@@ -86,7 +86,8 @@ type Provider struct {
 	// hold placeholders. Default: the URL of the original request.
 	PublicURL string `json:"public_url,omitempty"`
 
-	// Constants that templates use as `{param.name}`.
+	// Constants that templates use as `{param.name}`. They may hold placeholders such as
+	// `{env.X}`, which are resolved when the configuration is loaded.
 	Param map[string]string `json:"param,omitempty"`
 
 	// When the request was sent.

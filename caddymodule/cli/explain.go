@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/placeholder"
 	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/explain"
 	"github.com/webhookguard/caddy-webhook-guard/explain/capture"
@@ -107,7 +108,9 @@ func (o explainOptions) read(provider, captured string, stdin io.Reader) (in exp
 	in = explain.Input{Name: provider, Now: time.Now(), Senders: subject.senders}
 	in.Provider = config.Provider{PublicURL: o.publicURL, Param: o.params}.Over(subject.provider)
 	open := in.Provider.OpenAllows()
-	in.Provider = in.Provider.WithoutOpenAllows()
+	if in.Provider, err = placeholder.Constants(in.Provider.WithoutOpenAllows()); err != nil {
+		return in, nil, nil, err
+	}
 	if err := resolvePublicURL(&in.Provider); err != nil {
 		return in, nil, nil, fmt.Errorf("%w: give the URL itself with --public-url", err)
 	}

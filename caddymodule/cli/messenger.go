@@ -17,6 +17,7 @@ import (
 	"github.com/tidwall/gjson"
 	"github.com/tidwall/sjson"
 
+	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/placeholder"
 	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/signature"
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
@@ -46,6 +47,9 @@ func (o *signerFlags) messenger(name string, stdin io.Reader) (*messenger, error
 	}
 	subject.provider.Param = params
 	subject.provider = subject.provider.WithoutOpenAllows()
+	if subject.provider, err = placeholder.Constants(subject.provider); err != nil {
+		return nil, err
+	}
 	if err := resolvePublicURL(&subject.provider); err != nil {
 		return nil, err
 	}

@@ -179,7 +179,7 @@ func (n *internet) seen() map[string]int {
 // start runs a gateway in this internet.
 func (n *internet) start(t *testing.T, s site) *testbed.Gateway {
 	t.Helper()
-	return testbed.StartGateway(t, s.caddyfile(), testbed.WithEnv("HTTPS_PROXY="+n.URL, "HTTP_PROXY="+n.URL, "NO_PROXY="))
+	return testbed.StartGateway(t, s.caddyfile(), testbed.WithEnv("HTTPS_PROXY="+n.URL, "HTTP_PROXY="+n.URL, "NO_PROXY=", "PAYPAL_WEBHOOK_ID="+paypalWebhook))
 }
 
 // ca is the file of the authority of this internet's servers.

@@ -36,7 +36,7 @@ func paypal(t *testing.T, key pair, body string, more ...string) map[string]stri
 }
 
 func paypalRoute(app *testbed.App, files string, more ...string) string {
-	return route("", "paypal", proxy(app), append([]string{"param webhook_id " + paypalWebhook, "keys " + files}, more...)...)
+	return route("", "paypal", proxy(app), append([]string{"param webhook_id {env.PAYPAL_WEBHOOK_ID}", "keys " + files}, more...)...)
 }
 
 // Events of PayPal are verified with the certificates of its API hosts, live and sandbox.
