@@ -36,7 +36,8 @@ func (f *filler) varyField(fields []signature.Source, id string) bool {
 		if field.Kind == signature.SourceBody && holdsID(gjson.GetBytes(f.sample.Body, field.Name).String(), id) {
 			return true
 		}
-		if !f.set[field] {
+		isForm := field.Kind == signature.SourceForm || field.Kind == signature.SourceFormJSON
+		if !f.set[field] && (!isForm || f.sample.ContentType != contentJSON) { // a sender may have either body
 			free = append(free, field)
 		}
 	}

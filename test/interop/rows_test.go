@@ -61,6 +61,7 @@ var fullRows = []row{
 	{sdk: "mollie-api-typescript", provider: "mollie-next-gen", ways: both},
 	{sdk: "modern-treasury", provider: "modern-treasury", ways: both},
 	{sdk: "@notionhq/client", provider: "notion", ways: both},
+	{sdk: "@octokit/webhooks", provider: "github", ways: both},
 	{sdk: "pusher", provider: "pusher-channels", ways: both},
 	{sdk: "razorpay", provider: "razorpay"},
 	{sdk: "@shopify/shopify-api", provider: "shopify"},

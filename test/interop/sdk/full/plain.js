@@ -51,6 +51,29 @@ export default {
     },
   },
 
+  "@octokit/webhooks": {
+    async sign({ text, secret, id }) {
+      const { Webhooks } = await import("@octokit/webhooks");
+      const signature = await new Webhooks({ secret }).sign(text);
+      return {
+        headers: { "X-GitHub-Delivery": id, "X-GitHub-Event": "push", "X-Hub-Signature-256": signature },
+      };
+    },
+    async verify({ text, headers, secret }) {
+      const { Webhooks } = await import("@octokit/webhooks");
+      const webhooks = new Webhooks({ secret });
+      let event;
+      webhooks.onAny(({ id, name: type }) => (event = { id, type }));
+      await webhooks.verifyAndReceive({
+        id: headers["x-github-delivery"],
+        name: headers["x-github-event"],
+        payload: text,
+        signature: headers["x-hub-signature-256"],
+      });
+      return event;
+    },
+  },
+
   "@shopify/shopify-api": {
     async verify({ text, headers, secret, url, method }) {
       await import("@shopify/shopify-api/adapters/node");
@@ -69,7 +92,10 @@ export default {
         rawResponse: {},
       });
       // Only the signature is of interest: it also wants headers that nobody signs.
-      return result.valid || result.reason === "missing_headers";
+      if (result.valid) {
+        return { id: result.eventId, type: result.topic };
+      }
+      return result.reason === "missing_headers";
     },
   },
 
