@@ -134,3 +134,13 @@ func (s *Set) Find(name string) *Inbox {
 	}
 	return nil
 }
+
+// Names returns the names of the inboxes.
+func (s *Set) Names() (names []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, in := range s.all {
+		names = append(names, in.Name)
+	}
+	return names
+}

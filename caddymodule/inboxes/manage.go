@@ -1,0 +1,265 @@
+package inboxes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/adminapi"
+	"github.com/webhookguard/caddy-webhook-guard/inbox"
+)
+
+// Manager lists and changes the inboxes of a store, whether or not a guard names them.
+type Manager struct {
+	Set    *Set
+	Store  inbox.Store
+	Logger *zap.Logger
+}
+
+var (
+	// ErrAsked marks errors that are the caller's.
+	ErrAsked = errors.New("the inbox was asked for something that cannot be")
+
+	errNoReason = fmt.Errorf("%w: say why, for the log: give a reason", ErrAsked)
+)
+
+// queue returns an inbox that the store has or a guard names.
+func (m Manager) queue(ctx context.Context, name string) (inbox.Queue, *Inbox, error) {
+	if in := m.Set.Find(name); in != nil {
+		queue, err := in.open(m.Store)
+		return queue, in, err
+	}
+	names, err := m.Store.Names(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, known := range names {
+		if known == name {
+			queue, err := m.Store.Queue(name, inbox.Options{})
+			return queue, nil, err
+		}
+	}
+	return nil, nil, fmt.Errorf("%w: there is no inbox %q", ErrAsked, name)
+}
+
+// States returns how all inboxes stand.
+func (m Manager) States(ctx context.Context) (states []adminapi.InboxState, err error) {
+	names, err := m.Store.Names(ctx)
+	if err != nil {
+		return nil, err
+	}
+	seen := make(map[string]bool)
+	for _, name := range append(names, m.Set.Names()...) {
+		if seen[name] {
+			continue
+		}
+		seen[name] = true
+		queue, in, err := m.queue(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		s, err := queue.Status(ctx)
+		if err != nil {
+			return nil, err
+		}
+		states = append(states, adminapi.InboxState{
+			Name: name, Unrouted: in == nil, Ready: s.Ready, Delayed: s.Delayed, Leased: s.Leased, Dead: s.Dead, Done: s.Done,
+			Bytes: s.Bytes, Reasons: s.Reasons, OldestReady: when(s.OldestReady), Paused: s.Paused, Held: s.Held,
+		})
+	}
+	return states, nil
+}
+
+// Page lists events.
+func (m Manager) Page(ctx context.Context, name string, f adminapi.InboxFilter, cursor string, limit int) (page adminapi.InboxPage, err error) {
+	filter, err := filterOf(f)
+	if err != nil {
+		return page, err
+	}
+	queue, _, err := m.queue(ctx, name)
+	if err != nil {
+		return page, err
+	}
+	found, err := queue.Page(ctx, filter, cursor, limit)
+	if errors.Is(err, inbox.ErrCursor) {
+		return page, fmt.Errorf("%w: %w", ErrAsked, err)
+	}
+	page.Next, page.Events = found.Next, make([]adminapi.InboxEvent, 0, len(found.Events))
+	for _, info := range found.Events {
+		page.Events = append(page.Events, eventOf(info))
+	}
+	return page, err
+}
+
+// Record returns all of one event, and with its request where asked.
+func (m Manager) Record(ctx context.Context, name, event string, request bool) (r adminapi.InboxRecord, err error) {
+	queue, _, err := m.queue(ctx, name)
+	if err != nil {
+		return r, err
+	}
+	keys, err := keysOf(ctx, queue, []string{event})
+	if err != nil {
+		return r, err
+	}
+	record, err := queue.Get(ctx, keys[0])
+	if err != nil {
+		return r, err
+	}
+	r.InboxEvent = eventOf(record.Info)
+	for _, a := range record.Attempts {
+		r.Last = append(r.Last, adminapi.InboxAttempt{
+			Number: a.Number, At: a.At, Seconds: a.Took.Seconds(), Status: a.Status, Error: a.Error, Answer: string(a.Head),
+		})
+	}
+	if request && record.Envelope != nil {
+		e, err := inbox.DecodeEnvelope(record.Envelope)
+		if err != nil {
+			return r, err
+		}
+		converted := adminapi.InboxRequest(e)
+		r.Request = &converted
+	}
+	return r, nil
+}
+
+// Replay makes events ready again.
+func (m Manager) Replay(ctx context.Context, c adminapi.InboxChange) (adminapi.InboxChanged, error) {
+	gap := time.Duration(0)
+	if c.PerSecond > 0 {
+		gap = time.Duration(float64(time.Second) / c.PerSecond)
+	}
+	return m.change(ctx, "replay", c, func(q inbox.Queue, keys []inbox.Key) (int, error) { return inbox.ReplayAll(ctx, q, keys, gap) })
+}
+
+// Delete removes events.
+func (m Manager) Delete(ctx context.Context, c adminapi.InboxChange) (adminapi.InboxChanged, error) {
+	return m.change(ctx, "delete", c, func(q inbox.Queue, keys []inbox.Key) (int, error) { return inbox.DeleteAll(ctx, q, keys) })
+}
+
+// change selects events, and does with them what is asked for.
+func (m Manager) change(ctx context.Context, what string, c adminapi.InboxChange, do func(inbox.Queue, []inbox.Key) (int, error)) (changed adminapi.InboxChanged, err error) {
+	if c.Reason == "" && !c.DryRun {
+		return changed, errNoReason
+	}
+	queue, in, err := m.queue(ctx, c.Inbox)
+	if err != nil {
+		return changed, err
+	}
+	keys, err := m.meant(ctx, queue, c)
+	if err != nil {
+		return changed, err
+	}
+	changed.Matched = len(keys)
+	if c.DryRun {
+		return changed, nil
+	}
+	changed.Changed, err = do(queue, keys)
+	if in != nil {
+		signal(in.wake)
+	}
+	m.Logger.Warn("an inbox was changed on request", zap.String("change", what), zap.String("inbox", c.Inbox), zap.Strings("events", c.Events),
+		zap.Any("filter", c.Filter), zap.Int("matched", changed.Matched), zap.Int("changed", changed.Changed),
+		zap.String("by", c.By), zap.String("reason", c.Reason), zap.Error(err))
+	if errors.Is(err, inbox.ErrFull) {
+		err = fmt.Errorf("%w: %d of %d events were changed: %w", ErrAsked, changed.Changed, changed.Matched, err)
+	}
+	return changed, err
+}
+
+func (m Manager) meant(ctx context.Context, q inbox.Queue, c adminapi.InboxChange) ([]inbox.Key, error) {
+	filter, err := filterOf(c.Filter)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(c.Events) > 0 && filter != inbox.Filter{}:
+		return nil, fmt.Errorf("%w: name events, or give a filter, not both", ErrAsked)
+	case len(c.Events) > 0:
+		return keysOf(ctx, q, c.Events)
+	case filter == inbox.Filter{}:
+		return nil, fmt.Errorf("%w: name events, or give a filter: an empty one would mean every event", ErrAsked)
+	}
+	return inbox.Select(ctx, q, filter)
+}
+
+// Pause stops or resumes an inbox.
+func (m Manager) Pause(ctx context.Context, c adminapi.InboxChange, paused bool) (changed adminapi.InboxChanged, err error) {
+	if c.Reason == "" {
+		return changed, errNoReason
+	}
+	queue, in, err := m.queue(ctx, c.Inbox)
+	if err != nil {
+		return changed, err
+	}
+	err = queue.Pause(ctx, paused)
+	what := "resume"
+	if paused {
+		what = "pause"
+	}
+	m.Logger.Warn("an inbox was changed on request", zap.String("change", what), zap.String("inbox", c.Inbox),
+		zap.String("by", c.By), zap.String("reason", c.Reason), zap.Error(err))
+	if in != nil {
+		signal(in.wake)
+	}
+	return changed, err
+}
+
+// keysOf returns the keys of events that are named by their key or ID.
+func keysOf(ctx context.Context, q inbox.Queue, events []string) (keys []inbox.Key, err error) {
+	for _, event := range events {
+		if key, ok := inbox.ParseKey(event); ok && key != (inbox.Key{}) {
+			if _, err := q.Get(ctx, key); err == nil {
+				keys = append(keys, key)
+				continue
+			} else if !errors.Is(err, inbox.ErrUnknown) {
+				return nil, err
+			}
+		}
+		if event == "" {
+			return nil, fmt.Errorf("%w: an event is named by its key or ID", ErrAsked)
+		}
+		found, err := inbox.Select(ctx, q, inbox.Filter{ID: event})
+		if err != nil {
+			return nil, err
+		}
+		if len(found) == 0 {
+			return nil, fmt.Errorf("%w: there is no event %q", ErrAsked, event)
+		}
+		keys = append(keys, found...)
+	}
+	return keys, nil
+}
+
+func filterOf(f adminapi.InboxFilter) (filter inbox.Filter, err error) {
+	filter = inbox.Filter{Scope: f.Scope, ID: f.ID, Type: f.Type, Reason: f.Reason}
+	if f.State != "" {
+		state, ok := inbox.ParseState(f.State)
+		if !ok || state == inbox.Any {
+			return filter, fmt.Errorf("%w: %q is not a state: there are ready, delayed, leased, dead and done", ErrAsked, f.State)
+		}
+		filter.State = state
+	}
+	if f.Since != nil {
+		filter.Since = *f.Since
+	}
+	if f.Until != nil {
+		filter.Until = *f.Until
+	}
+	return filter, nil
+}
+
+func eventOf(i inbox.Info) adminapi.InboxEvent {
+	return adminapi.InboxEvent{
+		Key: i.Key.String(), Scope: i.Scope, ID: i.ID, Type: i.Type, State: i.State.String(), Accepted: i.Accepted,
+		Due: when(i.Due), Settled: when(i.Settled), Attempts: i.Attempts, Replay: i.Replay, Status: i.Status, Reason: i.Reason, Size: i.Size,
+	}
+}
+
+func when(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}

@@ -1,0 +1,102 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
+)
+
+// inboxCommand runs a command about inboxes and returns what it printed.
+func inboxCommand(t *testing.T, g *testbed.Gateway, args ...string) (string, error) {
+	t.Helper()
+	args = append([]string{"webhook-guard", "inbox"}, append(args, "--address", strings.TrimPrefix(g.AdminURL(), "http://"))...)
+	return testbed.RunCaddy(t, nil, args...)
+}
+
+func TestDeadEventsAreListedShownAndReplayed(t *testing.T) {
+	t.Parallel()
+	onInboxStores(t, func(t *testing.T, inboxes func(func(testbed.Delivery) testbed.Answer, ...string) inboxSetup) {
+		var healed atomic.Bool
+		s := inboxes(func(testbed.Delivery) testbed.Answer {
+			if healed.Load() {
+				return testbed.Answer{}
+			}
+			return testbed.Answer{Status: 410, Body: []byte("this is no longer here")}
+		}, "give_up 410")
+		g := s.start(t)
+		says := func(wanted string, args ...string) string {
+			t.Helper()
+			out, err := inboxCommand(t, g, args...)
+			if err != nil || !strings.Contains(out, wanted) {
+				t.Fatalf("inbox %q: %v, printed\n%s\nwant %q", args, err, out, wanted)
+			}
+			return out
+		}
+		refused := func(wanted string, args ...string) {
+			t.Helper()
+			if out, err := inboxCommand(t, g, args...); err == nil || !strings.Contains(out, wanted) {
+				t.Errorf("inbox %q: %v, printed\n%s\nwant it to be refused with %q", args, err, out, wanted)
+			}
+		}
+		const many = 5
+		for range many {
+			want(t, deliverTo(t, g, testbed.Event{}), 200, "accepted")
+		}
+		s.app.WaitCount(many)
+		id := s.app.Deliveries()[0].Header.Get("Webhook-Guard-Id")
+		testbed.Eventually(t, soon, func() bool {
+			out, err := inboxCommand(t, g, "list")
+			return err == nil && strings.Contains(strings.Join(strings.Fields(out), " "), fmt.Sprintf("docrouter 0 0 0 %d 0", many))
+		}, "the dead to be listed")
+		if out := says(id, "list", "docrouter", "--state", "dead", "--since", "1h"); strings.Count(out, "status 410") != many {
+			t.Errorf("listed as\n%s", out)
+		}
+		says("this is no longer here", "show", "docrouter", id)
+		var record struct {
+			Request struct {
+				Header http.Header `json:"header"`
+				Body   []byte      `json:"body"`
+			} `json:"request"`
+		}
+		if err := json.Unmarshal([]byte(says("request", "show", "docrouter", id, "--body")), &record); err != nil || string(record.Request.Body) != string(s.app.Deliveries()[0].Body) {
+			t.Errorf("%v, shown with the body %q", err, record.Request.Body)
+		}
+		if out := says(id, "export", "docrouter", "--state", "dead"); strings.Count(out, "\n") != many {
+			t.Errorf("exported\n%s", out)
+		}
+
+		refused("reason", "replay", "docrouter", id)
+		refused("filter", "replay", "docrouter", "--reason", "all of them")
+		refused("no inbox", "replay", "other", id, "--reason", "a slip")
+		refused("no event", "replay", "docrouter", "none", "--reason", "a slip")
+		refused("not a state", "list", "docrouter", "--state", "gone")
+		says("5 events match", "replay", "docrouter", "--state", "dead", "--dry-run")
+		wantCalls(t, s.app, many)
+
+		healed.Store(true)
+		says("replay: 1 of 1", "replay", "docrouter", id, "--reason", "one first")
+		s.app.WaitCount(many + 1)
+		d := s.app.Deliveries()[many].Header
+		if d.Get("Webhook-Guard-Replay") != "true" || d.Get("Webhook-Guard-Attempt") != "1" || d.Get("Webhook-Guard-Id") != id {
+			t.Errorf("the replay is %v", d)
+		}
+		says("replay: 4 of 4", "replay", "docrouter", "--state", "dead", "--rate", "50/s", "--reason", "the rest")
+		s.app.WaitCount(2 * many)
+		g.WaitOutput(`"reason":"the rest"`)
+
+		says("", "pause", "docrouter", "--reason", "maintenance")
+		want(t, deliverTo(t, g, testbed.Event{}), 200, "accepted")
+		says("paused", "list")
+		says("delete: 1 of 1", "delete", "docrouter", "--state", "ready", "--reason", "a test")
+		says("", "resume", "docrouter", "--reason", "over")
+		e := testbed.Event{}.Fill()
+		want(t, deliverTo(t, g, e), 200, "accepted")
+		becomes(t, g, e, "duplicate")
+		wantCalls(t, s.app, 2*many+1)
+	})
+}
