@@ -4,8 +4,6 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
-
-	"github.com/webhookguard/caddy-webhook-guard/internal/diskfile"
 )
 
 const (
@@ -28,9 +26,14 @@ type checkpoint struct {
 	failed  bool
 }
 
-// startCheckpoint begins one, or begins the one that failed again.
+// startCheckpoint begins one, or begins the one that failed again. Before that it looks whether
+// the database is whole: a fault in the middle of a transaction ends the process, as the library
+// then reads all of it in a goroutine of its own.
 func (w *writer) startCheckpoint() {
 	cp := &w.checkpoint
+	if w.lost = w.s.watch.Check(); w.lost != nil {
+		return
+	}
 	if cp.pending == nil {
 		cp.to = w.position()
 		cp.pending = w.s.snapshot(cp.to.number)
@@ -43,9 +46,9 @@ func (w *writer) startCheckpoint() {
 		if w.o.flushing != nil {
 			w.o.flushing()
 		}
-		result <- w.s.named(diskfile.Guarded(func() error {
+		result <- w.s.use(func() error {
 			return w.s.db.Update(func(tx *bolt.Tx) error { return flush(tx, boxes, to) })
-		}))
+		})
 	}()
 }
 

@@ -25,6 +25,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -66,7 +67,8 @@ type Options struct {
 type Store struct {
 	db     *bolt.DB
 	dbPath string
-	watch  *diskfile.Directory // the writer's goroutine alone uses it
+	watch  *diskfile.Directory   // the writer's goroutine alone uses it
+	damage atomic.Pointer[error] // why the database must not be used any more; nil: it may
 	clock  clock
 	writer *writer
 
@@ -186,13 +188,22 @@ func (s *Store) letGo(taken []taking) {
 
 // read looks at the database.
 func (s *Store) read(look func(*bolt.Tx) error) error {
-	return s.named(diskfile.Guarded(func() error { return s.db.View(look) }))
+	return s.use(func() error { return s.db.View(look) })
 }
 
-// named adds the file to an error of the database. An error about a segment names that.
-func (s *Store) named(err error) error {
-	if errors.Is(err, diskfile.ErrDamaged) && !strings.Contains(err.Error(), segmentSuffix) {
-		return fmt.Errorf("%s: %w", s.dbPath, err)
+// use keeps everybody from a database that has turned out to make no sense: the library may
+// have been left in any state. It adds the file to such an error; one about a segment names
+// that.
+func (s *Store) use(do func() error) error {
+	if damage := s.damage.Load(); damage != nil {
+		return *damage
+	}
+	err := diskfile.Guarded(do)
+	if errors.Is(err, diskfile.ErrDamaged) {
+		if !strings.Contains(err.Error(), segmentSuffix) {
+			err = fmt.Errorf("%s: %w: stop the gateway and put a copy of the whole directory back", s.dbPath, err)
+		}
+		s.damage.Store(&err)
 	}
 	return err
 }
@@ -209,7 +220,11 @@ func (s *Store) Close() error {
 	if !first {
 		return nil
 	}
-	return errors.Join(s.writer.endErr, s.db.Close(), s.segs.close(), s.watch.Close())
+	err := errors.Join(s.writer.endErr, s.segs.close(), s.watch.Close())
+	if s.damage.Load() == nil { // else the library may hold locks for good: the end of the process closes the file
+		err = errors.Join(err, s.db.Close())
+	}
+	return err
 }
 
 var _ inbox.Store = (*Store)(nil)

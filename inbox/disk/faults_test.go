@@ -301,3 +301,41 @@ func TestFilesThatAreTakenAway(t *testing.T) {
 		})
 	}
 }
+
+// A database that is cut under the running gateway is not touched any more: calls fail and
+// name it, the process goes on, and Close returns.
+func TestADatabaseThatIsCut(t *testing.T) {
+	t.Parallel()
+	o := disk.Options{Dir: t.TempDir()}
+	for range 2 { // so that the database has them
+		s, err := disk.Open(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q := queueOf(t, s, inbox.Options{})
+		for n := range 200 {
+			if _, err := q.Put(t.Context(), eventOf(n, 10)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		closeDisk(t, s)
+	}
+	s, err := disk.Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := queueOf(t, s, inbox.Options{})
+	if err := os.Truncate(filepath.Join(o.Dir, "inbox.db"), 8192); err != nil {
+		t.Fatal(err)
+	}
+	testbed.Eventually(t, patient, func() bool {
+		_, err = q.Put(t.Context(), eventOf(1000, 10))
+		return err != nil
+	}, "events to be refused")
+	if !strings.Contains(err.Error(), "inbox.db") || !strings.Contains(err.Error(), "put a copy") {
+		t.Errorf("the error is %q, want the file and the fix", err)
+	}
+	if err := s.Close(); err != nil && !strings.Contains(err.Error(), "inbox.db") {
+		t.Error(err)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
@@ -55,6 +56,8 @@ func explain(dir string, err error) error {
 	switch {
 	case errors.As(err, new(diskfile.Refusal)):
 		return err
+	case strings.Contains(err.Error(), "put a copy"):
+		return fmt.Errorf("%w; or move %s away to begin with an empty one, which has none of the events that wait", err, dir)
 	case errors.Is(err, bolterrors.ErrTimeout):
 		return fmt.Errorf("%s is in use by another process, or by requests of this one from before a reload: use another directory, or store redis <url>", dir)
 	case errors.As(err, &system):

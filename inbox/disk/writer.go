@@ -300,8 +300,9 @@ func (w *writer) end() error {
 		if w.lost != nil || cp.pending == nil && w.s.dirty == 0 && cp.written == 0 {
 			break
 		}
-		w.startCheckpoint()
-		w.finishCheckpoint(<-cp.running)
+		if w.startCheckpoint(); cp.running != nil {
+			w.finishCheckpoint(<-cp.running)
+		}
 	}
 	return errors.Join(cp.err, w.lost)
 }
