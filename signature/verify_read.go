@@ -211,8 +211,9 @@ func (rd *reader) keepGroup(in *Inspection, group *item, macs ...string) (proble
 	if isToken(l) {
 		return rd.keepTokens(in, macs)
 	}
-	keyID, problem := "", ""
+	keyID := ""
 	if l.keyID != (Source{}) {
+		var problem string
 		if keyID, problem = readKeyName(l.keyID, rd.r); problem != "" {
 			return problem
 		}

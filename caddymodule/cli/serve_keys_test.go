@@ -82,7 +82,8 @@ func TestSendServesKeys(t *testing.T) {
 			if err != nil || requests.Load() != c.nth || strings.Contains(out, "waiting until the guard fetches the keys from "+url) != (c.nth > 1) {
 				t.Errorf("%v, after %d requests:\n%s", err, requests.Load(), out)
 			}
-			if _, err := http.Get(url); err == nil {
+			if resp, err := http.Get(url); err == nil {
+				_ = resp.Body.Close()
 				t.Error("the keys are still served")
 			}
 		})

@@ -80,9 +80,10 @@ func TestThePaceFollowsTheApp(t *testing.T) {
 	if v := p.learn(true, false); v != (verdict{}) {
 		t.Errorf("a straggler's failure: %+v", v)
 	}
-	for _, want := range []time.Duration{2, 4, 8, 16, 32, 60, 60} {
-		if v := p.learn(true, true); v.hold != want*time.Second {
-			t.Errorf("hold for %s, want %d s", v.hold, want)
+	for _, seconds := range []int{2, 4, 8, 16, 32, 60, 60} {
+		want := time.Duration(seconds) * time.Second
+		if v := p.learn(true, true); v.hold != want {
+			t.Errorf("hold for %s, want %s", v.hold, want)
 		}
 	}
 	if v := p.learn(false, true); !v.release || p.room() != 1 {

@@ -164,7 +164,7 @@ func TestAnEventIsDeliveredAsItIsPut(t *testing.T) {
 		if r.Header.Get(headerAttempt) != "1" || r.TLS == nil || r.RemoteAddr != "192.0.2.1:1" || r.Host != "example.com" || r.URL.Path != "/hook" {
 			t.Errorf("the app got %+v", r)
 		}
-		w.WriteHeader(204)
+		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}, func(g *rig) {
 		wait(10 * time.Minute) // idle
@@ -186,7 +186,7 @@ func TestADayWithoutTheApp(t *testing.T) {
 			return caddyhttp.Error(502, errors.New("connection refused"))
 		}
 		time.Sleep(50 * time.Millisecond)
-		w.WriteHeader(200)
+		w.WriteHeader(http.StatusOK)
 		return nil
 	}, func(g *rig) {
 		const many = 500
@@ -263,7 +263,7 @@ func TestASuccessOutlivesAStoreThatIsAway(t *testing.T) {
 	var g *rig
 	run(t, Config{}, func(w http.ResponseWriter, _ *http.Request) error {
 		g.store.away.Store(true)
-		w.WriteHeader(200)
+		w.WriteHeader(http.StatusOK)
 		return nil
 	}, func(r *rig) {
 		g = r
@@ -293,7 +293,7 @@ func TestASlowAppKeepsItsEvent(t *testing.T) {
 	run(t, Config{}, func(w http.ResponseWriter, r *http.Request) error {
 		select {
 		case <-time.After(4 * time.Minute):
-			w.WriteHeader(200)
+			w.WriteHeader(http.StatusOK)
 			return nil
 		case <-r.Context().Done():
 			return r.Context().Err()
@@ -335,7 +335,7 @@ func TestRateAndConcurrencyBoundTheApp(t *testing.T) {
 	})
 	run(t, Config{Concurrency: 3}, func(w http.ResponseWriter, _ *http.Request) error {
 		time.Sleep(time.Second)
-		w.WriteHeader(200)
+		w.WriteHeader(http.StatusOK)
 		return nil
 	}, func(g *rig) {
 		g.put(31)

@@ -164,7 +164,7 @@ func (s *Store) Crash(tb testing.TB) {
 	s.writer.queue.close()
 	<-s.writer.ended
 	if s.checkpointer.running != nil {
-		<-s.checkpointer.running
+		_ = <-s.checkpointer.running
 	}
 	if err := errors.Join(s.log.close(), s.checkpointer.db.Close(), s.log.dir.Close()); err != nil {
 		tb.Fatal(err)

@@ -51,7 +51,7 @@ func (s *Store) Crash(t *testing.T) {
 	s.writer.close()
 	<-s.writer.ended
 	if running := s.writer.checkpoint.running; running != nil {
-		<-running // the process has one more instant
+		_ = <-running // the process has one more instant
 	}
 	if found := s.writer.compaction.found; found != nil {
 		<-found

@@ -1,6 +1,7 @@
 package disk_test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"reflect"
@@ -107,7 +108,7 @@ func (w *walker) step(q inbox.Queue) {
 	case 7, 8:
 		s := inbox.Settlement{Outcome: inbox.Outcome(1 + w.rand.IntN(3)), Reason: "age", Delay: lease, Attempt: inbox.Attempt{Number: 1, Status: 500, Head: []byte("no")}}
 		for k, tok := range w.tokens {
-			if err = q.Settle(ctx, k, tok, s); err == inbox.ErrLost {
+			if err = q.Settle(ctx, k, tok, s); errors.Is(err, inbox.ErrLost) {
 				err = nil
 			}
 			delete(w.tokens, k)

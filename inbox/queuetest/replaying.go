@@ -172,9 +172,9 @@ func bulkReplay(t *testing.T, b Bench) {
 
 func deleteRemoves(t *testing.T, b Bench) {
 	g := b.gateway(t, inbox.Options{KeepBodies: true})
-	done, dead, leased, delayed := g.done(), g.dead("age"), g.accepted(), inbox.Event{}
+	done, dead, leased := g.done(), g.dead("age"), g.accepted()
 	g.taken(leased)
-	delayed = g.accepted()
+	delayed := g.accepted()
 	g.settle(delayed.Key, g.taken(delayed), retry(unit))
 	ready := g.accepted()
 	kept := g.accepted()

@@ -170,10 +170,10 @@ func extendLate(t *testing.T, b Bench) {
 
 func pauseStopsTaking(t *testing.T, b Bench) {
 	here, there := b.gateway(t, inbox.Options{}), b.gateway(t, inbox.Options{})
-	under, ev := here.accepted(), inbox.Event{}
+	under := here.accepted()
 	tok := here.taken(under)
 	there.must("pause", there.Pause(t.Context(), true))
-	ev = here.accepted()
+	ev := here.accepted()
 	if wait := here.nothing(); wait >= 0 || !here.status().Paused {
 		t.Fatalf("paused: wait for %s, want an open end", wait)
 	}

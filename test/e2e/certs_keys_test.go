@@ -71,7 +71,7 @@ func TestCertificatesAreKeptAcrossRestarts(t *testing.T) {
 	}
 	testbed.Eventually(t, 10*time.Second, func() bool { return len(stored()) == 1 }, "the certificate is not kept")
 	g.Kill()
-	w.page(snsCert, func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(500) })
+	w.page(snsCert, func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusInternalServerError) })
 	g.Start()
 	want(t, snsPost(t, g, snsBody(snsSigned(t, w.key, snsMessage()))), 200, "forwarded")
 	wantCalls(t, app, 2)
