@@ -19,7 +19,7 @@ import (
 func servedKeys(t *testing.T, key pair) map[string]func(url string) []string {
 	t.Helper()
 	set := func(url string) []string { return []string{"keys jwks " + url} }
-	lines := map[string]func(string) []string{"fusionauth": set, "kinde": set} // whose users name the URL
+	lines := map[string]func(string) []string{"azure-event-grid-entra": set, "fusionauth": set, "kinde": set, "neon-auth": set} // whose users name the URL
 	for _, sender := range apiSenders {
 		lines[sender.name] = func(url string) []string {
 			return append(sender.lines(url), "keys_secret "+strings.Join(sender.credentials, " "))
@@ -39,16 +39,20 @@ func servedKeys(t *testing.T, key pair) map[string]func(url string) []string {
 				roots := ownCertificate(t, key, keys.X509.Names[0])
 				return []string{"keys x509 " + keys.X509.URL.String() + " " + url + "/*.pem name " + keys.X509.Names[0] + " roots " + roots}
 			}
+		case keys.X5C != nil: // nothing is fetched: each token brings its certificates along
 		default:
 			t.Errorf("%s: `send --serve-keys` is not tried with %+v", name, keys)
 		}
 	}
-	for name, more := range map[string]string{"aws-sns": "allow body TopicArn " + snsTopic, "paypal": "param webhook_id 4JH86294D6297924G"} {
+	for name, more := range map[string][]string{
+		"aws-sns":                {"allow body TopicArn " + snsTopic},
+		"azure-event-grid-entra": {"param tenant 72f988bf", "param audience api://hooks.example.com", "param application 4962773b"},
+		"google-gemini-dynamic":  {"param audience my-project"},
+		"google-pubsub":          {"param audience " + pushAudience, "param service_account " + pushAccount},
+		"paypal":                 {"param webhook_id 4JH86294D6297924G"},
+	} {
 		base := lines[name]
-		lines[name] = func(url string) []string { return append(base(url), more) }
-	}
-	lines["google-pubsub"] = func(url string) []string {
-		return append(set(url), "param audience "+pushAudience, "param service_account "+pushAccount)
+		lines[name] = func(url string) []string { return append(base(url), more...) }
 	}
 	return lines
 }
