@@ -1,6 +1,7 @@
 package signature
 
 import (
+	"bytes"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/asn1"
@@ -117,7 +118,7 @@ func (c *chain) verify(header []byte, at time.Time) (*x509.Certificate, error) {
 	}
 	leaf, intermediate, root := certs[0], certs[1], certs[2]
 	switch {
-	case !slices.ContainsFunc(c.roots, root.Equal):
+	case !slices.ContainsFunc(c.roots, func(pinned *x509.Certificate) bool { return sameAuthority(pinned, root) }):
 		return nil, errors.New("the third certificate of the token is not the root that is configured")
 	case !hasExtension(leaf, c.leaf):
 		return nil, fmt.Errorf("the first certificate of the token is not marked with %s", c.leaf)
@@ -138,11 +139,17 @@ func (c *chain) verify(header []byte, at time.Time) (*x509.Certificate, error) {
 		return nil, errors.New("the certificates of the token do not lead to the root that is configured")
 	}
 	if !slices.ContainsFunc(paths, func(path []*x509.Certificate) bool {
-		return len(path) == chainLength && path[1].Equal(intermediate) && path[2].Equal(root)
+		return len(path) == chainLength && path[1].Equal(intermediate) && sameAuthority(path[2], root)
 	}) {
 		return nil, errors.New("the first certificate of the token was not issued with the second")
 	}
 	return leaf, nil
+}
+
+// sameAuthority reports whether two certificates are of one name and key: an authority can
+// issue its own anew.
+func sameAuthority(a, b *x509.Certificate) bool {
+	return bytes.Equal(a.RawSubject, b.RawSubject) && bytes.Equal(a.RawSubjectPublicKeyInfo, b.RawSubjectPublicKeyInfo)
 }
 
 func hasExtension(cert *x509.Certificate, id asn1.ObjectIdentifier) bool {

@@ -79,6 +79,9 @@ func TestAppleNotifications(t *testing.T) {
 	external["externalPurchaseId"] = "SANDBOX_b2158121-7af9"
 	want(t, a.send(appleSandbox, notified(a.token(notification(map[string]any{"data": nil, "externalPurchaseToken": external}), nil))), 200, "forwarded")
 	wantCalls(t, a.app, calls+2)
+	// A root that was issued anew vouches as before.
+	anew := issue(t, "Root CA", a.root.pair, nil, asAuthority)
+	want(t, a.send(appleProduction, notified(a.leaf.token(t, notification(nil), x5c(a.leaf, a.intermediate, anew)))), 200, "forwarded")
 	// Retries come days later, when the certificate may have ended.
 	ended := issue(t, "Receipt Signing", newEC(t, "", elliptic.P256()), a.intermediate, marked(leafMark), valid(-1000*time.Hour, -24*time.Hour))
 	late := ended.token(t, notification(map[string]any{"signedDate": time.Now().Add(-48 * time.Hour).UnixMilli()}), x5c(ended, a.intermediate, a.root))
