@@ -36,6 +36,7 @@ type Parsed struct {
 //		max_bytes   <size>
 //		keep        <duration> [bodies]
 //		keep_dead   <duration>
+//		durable
 //	}
 func Parse(d *caddyfile.Dispenser) (*Parsed, error) {
 	p := &Parsed{Config: new(Config)}
@@ -80,8 +81,11 @@ func (p *Parsed) line(d *caddyfile.Dispenser, name string) error {
 		return keep(d, c)
 	case "keep_dead":
 		return lines.Duration(d, &c.KeepDead)
+	case "durable":
+		c.Durable = true
+		return lines.End(d)
 	}
-	return d.Errf("unknown line %q of inbox: there are deliver, retry, retry_for, give_up, concurrency, rate, timeout, max_events, max_bytes, keep and keep_dead", name)
+	return d.Errf("unknown line %q of inbox: there are deliver, retry, retry_for, give_up, concurrency, rate, timeout, max_events, max_bytes, keep, keep_dead and durable", name)
 }
 
 // Finish parses the deliver block.

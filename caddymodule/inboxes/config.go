@@ -76,6 +76,10 @@ type Config struct {
 	// Keep the headers and bodies of finished events as long as they are listed.
 	KeepBodies bool `json:"keep_bodies,omitempty"`
 
+	// Answer a sender when a replica of Redis has the event or, where there is no replica,
+	// the append-only file on the disk. The disk store always does the like.
+	Durable bool `json:"durable,omitempty"`
+
 	// How long events are kept that were given up. Default: 720h.
 	KeepDead caddy.Duration `json:"keep_dead,omitempty"`
 
@@ -147,5 +151,6 @@ func (c *Config) options() inbox.Options {
 	return inbox.Options{
 		MaxEvents: c.MaxEvents, MaxBytes: c.MaxBytes,
 		Keep: time.Duration(c.Keep), KeepDead: time.Duration(c.KeepDead), KeepBodies: c.KeepBodies,
+		Durable: c.Durable,
 	}
 }

@@ -50,6 +50,8 @@ type Store struct {
 	lanes   int
 	skew    func() time.Duration // nil but in tests
 	closed  atomic.Bool
+
+	replicas replicas
 }
 
 // New returns a store on the servers. It does not dial.
@@ -150,13 +152,17 @@ func (s *Store) failure(err error) error {
 	return err
 }
 
+// offset is what tests add to the server's time, in ms.
+func (s *Store) offset() int64 {
+	if s.skew == nil {
+		return 0
+	}
+	return s.skew().Milliseconds()
+}
+
 // run runs a script on one lane.
 func (s *Store) run(ctx context.Context, sc *redis.Script, due string, args ...any) *redis.Cmd {
-	skew := int64(0)
-	if s.skew != nil {
-		skew = s.skew().Milliseconds()
-	}
-	cmd := sc.Run(ctx, s.client, []string{due}, append([]any{skew}, args...)...)
+	cmd := sc.Run(ctx, s.client, []string{due}, append([]any{s.offset()}, args...)...)
 	if err := cmd.Err(); err != nil {
 		cmd.SetErr(s.failure(err))
 	}

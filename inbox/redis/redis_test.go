@@ -2,6 +2,7 @@ package redis
 
 import (
 	"crypto/rand"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -38,6 +39,52 @@ func TestRedisCluster(t *testing.T) {
 
 func run(t *testing.T, o dedupe.Options) {
 	queuetest.Run(t, func(t *testing.T) queuetest.Bench { return bench(t, o) })
+}
+
+// A durable put is answered when a second place has the event, and not before.
+func TestDurable(t *testing.T) {
+	t.Parallel()
+	put := func(t *testing.T, o dedupe.Options) (inbox.Answer, error) {
+		b := bench(t, o)
+		q, err := b.Open(t).Queue("payments", inbox.Options{Durable: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return q.Put(t.Context(), inbox.Event{Key: inbox.Key(inbox.NewToken()), Envelope: []byte("event")})
+	}
+	t.Run("append-only file", func(t *testing.T) {
+		t.Parallel()
+		server := testbed.StartRedis(t, "--appendonly", "yes")
+		a, err := put(t, dedupe.Options{URLs: []string{server.URL()}})
+		if old := err != nil && strings.Contains(err.Error(), "unknown command"); old {
+			if !strings.Contains(err.Error(), "Redis 7.2") {
+				t.Errorf("an older server: %v", err)
+			}
+		} else if a != inbox.Accepted || err != nil {
+			t.Errorf("%s, %v", a, err)
+		}
+	})
+	t.Run("nowhere", func(t *testing.T) {
+		t.Parallel()
+		server := testbed.StartRedis(t)
+		if a, err := put(t, dedupe.Options{URLs: []string{server.URL()}}); err == nil {
+			t.Errorf("%s although nothing else has the event", a)
+		}
+	})
+	t.Run("a replica", func(t *testing.T) {
+		t.Parallel()
+		s := testbed.StartSentinels(t, testbed.RedisSet{})
+		if a, err := put(t, dedupe.Options{URLs: s.URLs(), Sentinel: testbed.MasterName}); a != inbox.Accepted || err != nil {
+			t.Errorf("%s, %v", a, err)
+		}
+	})
+	t.Run("replicas of a cluster", func(t *testing.T) {
+		t.Parallel()
+		cluster := testbed.StartCluster(t, testbed.RedisSet{})
+		if a, err := put(t, dedupe.Options{URLs: cluster.URLs()}); a != inbox.Accepted || err != nil {
+			t.Errorf("%s, %v", a, err)
+		}
+	})
 }
 
 // bench gives one test a part of the servers to itself, by its key prefix.

@@ -39,7 +39,12 @@ func (q *queue) Revive(ctx context.Context, k inbox.Key) (inbox.Answer, error) {
 
 func (l *lanes) accept(ctx context.Context, ev inbox.Event) (inbox.Answer, error) {
 	events, bytes := l.limits()
-	n, err := l.s.run(ctx, acceptScript, l.lane(ev.Key), ev.Key.String(), ev.Envelope, events, bytes, ev.Scope, ev.ID, ev.Type).Int()
+	args := []any{ev.Key.String(), ev.Envelope, events, bytes, ev.Scope, ev.ID, ev.Type}
+	if l.o.Durable {
+		n, err := l.durably(ctx, acceptScript, l.lane(ev.Key), args...)
+		return inbox.Answer(n), err
+	}
+	n, err := l.s.run(ctx, acceptScript, l.lane(ev.Key), args...).Int()
 	return inbox.Answer(n), err
 }
 

@@ -1,0 +1,106 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// errNotDurable is returned where a write is not yet in a second place. It has happened all
+// the same, so a copy of the event waits for the same thing again.
+var errNotDurable = errors.New("durable: neither a replica nor the append-only file has the event yet")
+
+// durably runs a script on one lane, and returns when a replica has what it wrote or, where
+// there is none, the append-only file on the disk. Both are about what one connection wrote.
+func (l *lanes) durably(ctx context.Context, sc *redis.Script, due string, args ...any) (int, error) {
+	client, err := l.s.server(ctx, due)
+	if err != nil {
+		return 0, l.s.failure(err)
+	}
+	replicas, err := l.s.replicas.known(ctx, client)
+	if err != nil {
+		return 0, l.s.failure(err)
+	}
+	within := l.s.servers.Timeout().Milliseconds() / 2
+	for {
+		pipe := client.Pipeline()
+		script := pipe.EvalSha(ctx, sc.Hash(), []string{due}, append([]any{l.s.offset()}, args...)...)
+		wait := pipe.Do(ctx, "waitaof", 1, 0, within)
+		if replicas {
+			wait = pipe.Do(ctx, "wait", 1, within)
+		}
+		_, _ = pipe.Exec(ctx) // each command has its own error
+		if redis.HasErrorPrefix(script.Err(), "NOSCRIPT") {
+			if err := sc.Load(ctx, client).Err(); err != nil {
+				return 0, l.s.failure(err)
+			}
+			continue
+		}
+		n, err := script.Int()
+		if err != nil {
+			return 0, l.s.failure(err)
+		}
+		return n, durable(wait, replicas)
+	}
+}
+
+// durable reads the reply of WAIT or WAITAOF.
+func durable(wait *redis.Cmd, replicas bool) error {
+	if err := wait.Err(); err != nil {
+		return fmt.Errorf("durable: it takes a replica, or appendonly yes and Redis 7.2: %w", err)
+	}
+	n, err := wait.Int64()
+	if !replicas {
+		var both []int64
+		if both, err = wait.Int64Slice(); err == nil {
+			n = both[0]
+		}
+	}
+	if err == nil && n < 1 {
+		err = errNotDurable
+	}
+	return err
+}
+
+// server returns a client of the server that holds a key.
+func (s *Store) server(ctx context.Context, key string) (*redis.Client, error) {
+	switch c := s.client.(type) {
+	case *redis.Client:
+		return c, nil
+	case *redis.ClusterClient:
+		return c.MasterForKey(ctx, key)
+	}
+	return nil, errors.New("durable: the client is of an unknown kind")
+}
+
+// replicas remembers which servers have replicas.
+type replicas struct {
+	mu    sync.Mutex
+	asked map[string]time.Time
+	has   map[string]bool
+}
+
+// known reports whether the server has a replica, as of a few seconds ago at most.
+func (r *replicas) known(ctx context.Context, c *redis.Client) (bool, error) {
+	const fresh = 5 * time.Second
+	name := c.Options().Addr
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if at, ok := r.asked[name]; ok && time.Since(at) < fresh {
+		return r.has[name], nil
+	}
+	info, err := c.Info(ctx, "replication").Result()
+	if err != nil {
+		return false, err
+	}
+	if r.asked == nil {
+		r.asked, r.has = make(map[string]time.Time), make(map[string]bool)
+	}
+	r.asked[name], r.has[name] = time.Now(), !strings.Contains(info, "connected_slaves:0")
+	return r.has[name], nil
+}
