@@ -1,7 +1,12 @@
 package e2e
 
 import (
+	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
 	"fmt"
 	"net/http"
 	"os"
@@ -205,4 +210,38 @@ func TestEBayChecksItsEndpoint(t *testing.T) {
 		}
 	}
 	wantCalls(t, app, 0)
+}
+
+// `send` signs as these senders do, with a key pair of one's own, and names the key by its
+// thumbprint (RFC 7638).
+func TestSendNamesItsKey(t *testing.T) {
+	t.Parallel()
+	eachAPISender(t, func(t *testing.T, s apiSender, app *testbed.App, key pair) {
+		api := newKeyAPI(t, s, pair{thumbprintOf(t, key), key.private}).overHTTP()
+		g := s.guard(t, app, api.URL)
+		pkcs8, err := x509.MarshalPKCS8PrivateKey(key.private)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(t.TempDir(), "key.pem")
+		if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, err := testbed.RunCaddy(t, nil, "webhook-guard", "send", s.name, g.URL("/webhooks/"+s.name), "--secret-file", file, "--repeat", "2")
+		if err != nil || !strings.Contains(out, "200 forwarded") || !strings.Contains(out, "200 duplicate") {
+			t.Errorf("%v, it printed\n%s", err, out)
+		}
+		wantCalls(t, app, 1)
+	})
+}
+
+func thumbprintOf(t *testing.T, key pair) string {
+	t.Helper()
+	point, err := key.private.Public().(*ecdsa.PublicKey).Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	encode := base64.RawURLEncoding.EncodeToString
+	sum := sha256.Sum256(fmt.Appendf(nil, `{"crv":"P-256","kty":"EC","x":"%s","y":"%s"}`, encode(point[1:33]), encode(point[33:])))
+	return encode(sum[:])
 }

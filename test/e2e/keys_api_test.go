@@ -3,15 +3,9 @@ package e2e
 import (
 	"bytes"
 	"crypto/elliptic"
-	"crypto/sha256"
-	"crypto/x509"
 	"encoding/base64"
-	"encoding/hex"
-	"encoding/pem"
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -383,32 +377,4 @@ func TestAnAPINeedsItsCredentials(t *testing.T) {
 	if err := g.Reload(other.caddyfile()); err == nil || !strings.Contains(err.Error(), "keys_secret") {
 		t.Errorf("credentials that nothing takes: %v", err)
 	}
-}
-
-// `send` signs as these senders do, with a key pair of one's own, and names the key by the
-// digest of its public half.
-func TestSendNamesItsKey(t *testing.T) {
-	t.Parallel()
-	eachAPISender(t, func(t *testing.T, s apiSender, app *testbed.App, key pair) {
-		der, err := base64.StdEncoding.DecodeString(key.der())
-		if err != nil {
-			t.Fatal(err)
-		}
-		sum := sha256.Sum256(der)
-		api := newKeyAPI(t, s, pair{hex.EncodeToString(sum[:16]), key.private}).overHTTP()
-		g := s.guard(t, app, api.URL)
-		pkcs8, err := x509.MarshalPKCS8PrivateKey(key.private)
-		if err != nil {
-			t.Fatal(err)
-		}
-		file := filepath.Join(t.TempDir(), "key.pem")
-		if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		out, err := testbed.RunCaddy(t, nil, "webhook-guard", "send", s.name, g.URL("/webhooks/"+s.name), "--secret-file", file, "--repeat", "2")
-		if err != nil || !strings.Contains(out, "200 forwarded") || !strings.Contains(out, "200 duplicate") {
-			t.Errorf("%v, it printed\n%s", err, out)
-		}
-		wantCalls(t, app, 1)
-	})
 }
