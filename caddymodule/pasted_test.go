@@ -45,9 +45,13 @@ func TestProvidersPasteAndLoad(t *testing.T) {
 
 var placeholderEnv = regexp.MustCompile(`\{env\.([A-Z0-9_]+)\}`)
 
+// yours is a value that the reader of a block has to replace: it does not load as it is.
+var yours = regexp.MustCompile(`(?m)^(\s*(?:param|allow) .*)<[^<>]+>$`)
+
 // loadPasted validates a Caddyfile with lines in the global option and in a site.
 func loadPasted(t *testing.T, e handbook.Entry, global, site string) {
 	t.Helper()
+	global, site = yours.ReplaceAllString(global, "${1}mine"), yours.ReplaceAllString(site, "${1}mine")
 	text := "{\nadmin off\n" + servers(e) + "webhook_guard {\nstore memory\n" + global + "}\n}\n:0 {\n" + site + "respond ok\n}\n"
 	adapted, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(text), map[string]any{"filename": "Caddyfile"})
 	if err != nil {

@@ -3,6 +3,8 @@ package signature
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 )
 
 // secretEncoding checks how secrets are written.
@@ -96,6 +98,10 @@ func checkAllowLines(s *Scheme) error {
 			return fmt.Errorf("allow: the sender signs for all its customers with one key: name the values that are yours, allow %s <value>…", allowed.Source)
 		case !s.Covers(allowed.Source):
 			return fmt.Errorf("allow: %s is not under the signature, so anyone could write what is allowed", allowed.Source)
+		case slices.Contains(allowed.Values, ""):
+			return fmt.Errorf("allow: a value of %s is empty", allowed.Source)
+		case slices.ContainsFunc(allowed.Values, func(value string) bool { return strings.Contains(value, "*") }):
+			return fmt.Errorf("allow: a * in a value of %s stands for nothing: values are compared as a whole, so name each", allowed.Source)
 		}
 	}
 	return nil

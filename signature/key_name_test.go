@@ -1,6 +1,7 @@
 package signature
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -125,6 +126,7 @@ func TestKeyName(t *testing.T) {
 func TestWhatTellsRequestsApartIsChecked(t *testing.T) {
 	change := func(f func(*Spec)) Spec {
 		s := partly
+		s.Allowed = slices.Clone(s.Allowed)
 		f(&s)
 		return s
 	}
@@ -134,6 +136,8 @@ func TestWhatTellsRequestsApartIsChecked(t *testing.T) {
 	}{
 		"an allowed value that is not signed": {change(func(s *Spec) { s.Allowed = []Allowed{{Source{SourceBody, "key"}, []string{"k"}}} }), "allow: body key is not under the signature"},
 		"no values":                           {change(func(s *Spec) { s.Allowed = []Allowed{{Source: Source{SourceBody, "owner"}}} }), "allow: the sender signs for all its customers"},
+		"an empty value":                      {change(func(s *Spec) { s.Allowed[0].Values = []string{"me", ""} }), "allow: a value of body owner is empty"},
+		"a pattern":                           {change(func(s *Spec) { s.Allowed[0].Values = []string{"m*"} }), "allow: a * in a value of body owner stands for nothing"},
 		"a key's name in a form":              {change(func(s *Spec) { s.KeyName = Source{SourceForm, "key"} }), "keys: a request names its key in"},
 		"a condition on a claim": {change(func(s *Spec) {
 			s.Signatures = []SignatureSpec{{Header: "S", When: &Condition{Source{SourceClaim, "v"}, "1"}}}

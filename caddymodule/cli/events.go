@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/adminapi"
+	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/placeholder"
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/scope"
 	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
@@ -269,7 +270,9 @@ func (o eventOptions) subject(wanted string) (*subject, error) {
 		return nil, fmt.Errorf("finding the provider of the scope %s: %w; or name it with --provider", wanted, err)
 	}
 	wide := config.Provider{Param: o.params, MaxAge: capturedAge, MaxSkew: capturedAge, DedupeTTL: 2 * capturedAge}
-	s.provider = wide.Over(s.provider)
+	if s.provider, err = placeholder.Constants(wide.Over(s.provider)); err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/webhookguard/caddy-webhook-guard/config"
 )
@@ -33,8 +32,8 @@ func Constants(p config.Provider) (config.Provider, error) {
 }
 
 func resolveConstant(value string) (string, error) {
-	if !strings.Contains(value, "{") {
-		return value, nil
+	if err := ConfiguredSlip(value); err != nil {
+		return "", err
 	}
 	return Resolve(value)
 }

@@ -24,7 +24,7 @@ func TestConstants(t *testing.T) {
 	if given.Param["webhook_id"] != "{env.CONSTANT_WEBHOOK}" || given.Allow[0].Values[0] != "arn:{env.CONSTANT_WEBHOOK}" {
 		t.Errorf("what was given is changed: %+v", given)
 	}
-	for _, bad := range []string{"{env.CONSTANT_NOT_SET}", "{http.request.header.X}", "{file./nowhere/at/all}"} {
+	for _, bad := range []string{"{env.CONSTANT_NOT_SET}", "{http.request.header.X}", "{file./nowhere/at/all}", "$OUR_ID", "%OUR_ID%", "<our_id>", ""} {
 		if got, err := Constants(config.Provider{Param: map[string]string{"id": bad}}); err == nil || !strings.HasPrefix(err.Error(), "param id: ") {
 			t.Errorf("%s: %q, %v", bad, got.Param, err)
 		}
