@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/placeholder"
 	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/explain"
 	"github.com/webhookguard/caddy-webhook-guard/explain/capture"
@@ -108,7 +107,7 @@ func (o explainOptions) read(provider, captured string, stdin io.Reader) (in exp
 	in = explain.Input{Name: provider, Now: time.Now(), Senders: subject.senders}
 	in.Provider = config.Provider{PublicURL: o.publicURL, Param: o.params}.Over(subject.provider)
 	open := in.Provider.OpenAllows()
-	if in.Provider, err = placeholder.Constants(in.Provider.WithoutOpenAllows()); err != nil {
+	if in.Provider, err = constants(in.Provider.WithoutOpenAllows()); err != nil {
 		return in, nil, nil, err
 	}
 	if err := resolvePublicURL(&in.Provider); err != nil {

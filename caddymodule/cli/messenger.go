@@ -17,7 +17,6 @@ import (
 	"github.com/tidwall/gjson"
 	"github.com/tidwall/sjson"
 
-	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/placeholder"
 	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/signature"
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
@@ -47,7 +46,7 @@ func (o *signerFlags) messenger(name string, stdin io.Reader) (*messenger, error
 	}
 	subject.provider.Param = params
 	subject.provider = subject.provider.WithoutOpenAllows()
-	if subject.provider, err = placeholder.Constants(subject.provider); err != nil {
+	if subject.provider, err = constants(subject.provider); err != nil {
 		return nil, err
 	}
 	if err := resolvePublicURL(&subject.provider); err != nil {

@@ -211,6 +211,15 @@ func (f configFlags) find(name string) (*subject, error) {
 	return s, nil
 }
 
+// constants resolves the values that are the user's own. Those that are missing are named
+// with the flag that gives them.
+func constants(p config.Provider) (config.Provider, error) {
+	if missing := p.MissingParams(); len(missing) > 0 {
+		return p, fmt.Errorf("the sender signs a constant of yours along: give it with --param %s=<value>", strings.Join(missing, "=<value> --param "))
+	}
+	return placeholder.Constants(p)
+}
+
 // resolvePublicURL resolves the placeholders of a provider's public_url.
 func resolvePublicURL(p *config.Provider) error {
 	if !strings.Contains(p.PublicURL, "{") {
