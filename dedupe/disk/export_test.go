@@ -164,7 +164,9 @@ func (s *Store) Crash(tb testing.TB) {
 	s.writer.queue.close()
 	<-s.writer.ended
 	if s.checkpointer.running != nil {
-		_ = <-s.checkpointer.running
+		if err := <-s.checkpointer.running; err != nil {
+			tb.Logf("the checkpoint: %v", err)
+		}
 	}
 	if err := errors.Join(s.log.close(), s.checkpointer.db.Close(), s.log.dir.Close()); err != nil {
 		tb.Fatal(err)

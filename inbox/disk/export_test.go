@@ -51,7 +51,9 @@ func (s *Store) Crash(t *testing.T) {
 	s.writer.close()
 	<-s.writer.ended
 	if running := s.writer.checkpoint.running; running != nil {
-		_ = <-running // the process has one more instant
+		if err := <-running; err != nil { // the process has one more instant
+			t.Logf("the checkpoint: %v", err)
+		}
 	}
 	if found := s.writer.compaction.found; found != nil {
 		<-found

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"crypto"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
@@ -64,7 +63,7 @@ func issue(t *testing.T, name string, key pair, issuer *certificate, changes ...
 	for _, change := range changes {
 		change(template)
 	}
-	parent, signer := template, crypto.Signer(key.private)
+	parent, signer := template, key.private
 	if issuer != nil {
 		parent, signer = issuer.Certificate, issuer.private
 	}
