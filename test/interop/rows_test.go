@@ -97,6 +97,7 @@ var fullRows = []row{
 	{sdk: "google-auth-library", provider: "google-pubsub", keys: "rsa, set", params: pubsubParams, covered: "token"},
 	{sdk: "jose google-pubsub", provider: "google-pubsub", ways: both, keys: "rsa, set", params: pubsubParams, covered: "token"},
 	{sdk: "jose fal", provider: "fal", ways: both, keys: "ed25519 hex, set"},
+	{sdk: "jose fireblocks-v2", provider: "fireblocks-v2", ways: both, keys: "rsa, set"},
 	{sdk: "jose fusionauth", provider: "fusionauth", ways: both, keys: "rsa, set"},
 	{
 		sdk: "event-notification-nodejs-sdk", provider: "ebay", keys: "p256, set", compact: true, lines: "keys_secret client secret",

@@ -125,6 +125,26 @@ export default {
     },
   },
 
+  "jose fireblocks-v2": {
+    async sign({ raw, secret, keys }) {
+      const { FlattenedSign, importPKCS8 } = await import("jose");
+      const [{ kid }] = await published(keys);
+      const made = await new FlattenedSign(raw)
+        .setProtectedHeader({ alg: "RS512", kid })
+        .sign(await importPKCS8(secret, "RS512"));
+      return { headers: { "Fireblocks-Webhook-Signature": `${made.protected}..${made.signature}` } };
+    },
+    async verify({ raw, text, headers, secret }) {
+      const { createRemoteJWKSet, flattenedVerify } = await import("jose");
+      const [head, , signature] = headers["fireblocks-webhook-signature"].split(".");
+      const token = { protected: head, payload: raw.toString("base64url"), signature };
+      const keys = createRemoteJWKSet(new URL(secret + "/.well-known/jwks.json"));
+      await flattenedVerify(token, keys, { algorithms: ["RS512"] });
+      const { id, eventType: type } = JSON.parse(text);
+      return { id, type };
+    },
+  },
+
   "jose fusionauth": {
     async sign({ raw, secret, keys }) {
       const claims = { request_body_sha256: await digest(raw, "base64") };
