@@ -175,6 +175,10 @@ func (n *Named) source(name string) (source *Source, isNew bool, err error) {
 	now := n.now()
 	if known, ok := n.known[name]; ok {
 		known.used = now
+		// What has not been had yet is looked for again in the same room.
+		if !known.proved && !known.looked && known.due(now) && !n.room.AllowN(now, 1) {
+			return nil, false, errTooManyNew
+		}
 		return known.Source, false, nil
 	}
 	if n.looks >= newAtOnce || n.room.TokensAt(now) < 1 {

@@ -322,6 +322,25 @@ func TestNamesThatVerifyNothing(t *testing.T) {
 	}
 }
 
+// Names that are looked for in vain have no more fetches when they come again and again.
+func TestNamesThatComeAgainInVain(t *testing.T) {
+	s := newShelf("a")
+	n, clock := newNamed(t, s, nil)
+	wantNamed(t, n, "a", "a")
+	s.set(func(s *shelf) { s.away = errors.New("away") })
+	const rounds = 60
+	for range rounds {
+		for i := range 3 * newAtOnce {
+			_, _ = n.Keys(fmt.Sprint("made-up-", i))
+		}
+		clock.pass(retryEvery)
+	}
+	if got, limit := s.count(), 1+newAtOnce+rounds*int(retryEvery/newEvery+1); got > limit {
+		t.Errorf("%d fetches, want %d at most", got, limit)
+	}
+	wantNamed(t, n, "a", "a")
+}
+
 func TestNamedKeysAreKeptForTheNextProcess(t *testing.T) {
 	s, store := newShelf("a"), &memory{}
 	first, _ := newNamed(t, s, store)

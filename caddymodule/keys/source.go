@@ -161,6 +161,13 @@ func (s *Source) look() (*flight, error) {
 	return s.begin(), nil
 }
 
+// due reports whether there are no keys yet, and whoever asks for them has them fetched.
+func (s *Source) due(now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.held.Load() == nil && s.flight == nil && !now.Before(s.retryAt)
+}
+
 func (s *Source) unavailable(err error) error { return fmt.Errorf("the keys at %s: %w", s.title, err) }
 
 // await waits for a fetch, but not for long.
