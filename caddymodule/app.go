@@ -167,7 +167,20 @@ func (a *App) open() (*sharedStore, error) {
 	case a.ended:
 		return nil, dedupe.ErrClosed
 	}
-	key := a.module.PoolKey()
+	store, key, loaded, err := a.load()
+	if err != nil {
+		return nil, err
+	}
+	a.store, a.key = store, key
+	if loaded {
+		a.module.Adopt(a.store.Store)
+	}
+	return a.store, nil
+}
+
+// load gets the store from the pool, which opens it where it is not open.
+func (a *App) load() (store *sharedStore, key string, loaded bool, err error) {
+	key = a.module.PoolKey()
 	value, loaded, err := pool.LoadOrNew(key, func() (caddy.Destructor, error) {
 		opened, err := a.module.Open()
 		if err != nil {
@@ -176,13 +189,9 @@ func (a *App) open() (*sharedStore, error) {
 		return share(a, opened)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("webhook_guard: opening the store: %s: %w", a.module.CaddyModule().ID.Name(), err)
+		return nil, "", false, fmt.Errorf("webhook_guard: opening the store: %s: %w", a.module.CaddyModule().ID.Name(), err)
 	}
-	a.store, a.key = value.(*sharedStore), key
-	if loaded {
-		a.module.Adopt(a.store.Store)
-	}
-	return a.store, nil
+	return value.(*sharedStore), key, loaded, nil
 }
 
 // enter opens the store for one request and counts it in.
@@ -192,6 +201,24 @@ func (a *App) enter() (*sharedStore, error) {
 		return nil, err
 	}
 	if !store.enter() {
+		return a.enterAgain()
+	}
+	return store, nil
+}
+
+// enterAgain opens the store for one request of a configuration that has ended: its
+// connection was accepted before, and what was sent on it came later.
+func (a *App) enterAgain() (*sharedStore, error) {
+	store, key, _, err := a.load()
+	if err != nil {
+		return nil, err
+	}
+	entered := store.enter()
+	// The request is a user of the store, so it stays open until that leaves.
+	if _, err := pool.Delete(key); err != nil {
+		return nil, err
+	}
+	if !entered {
 		return nil, dedupe.ErrClosed
 	}
 	return store, nil

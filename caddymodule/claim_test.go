@@ -224,6 +224,7 @@ func TestAFullStoreIsNeverForwardedPast(t *testing.T) {
 
 func TestAStoreThatCannotBeOpenedIsUnavailable(t *testing.T) {
 	b := newBench(t, nil)
+	b.guard.app.module = &fakeModule{key: t.Name(), open: func() (dedupe.Store, error) { return nil, errAway }}
 	_ = b.guard.app.store.Destruct()
 	w, err := b.serve(b.request(event("1")), says(200, ""))
 	wantRefusal(t, w, err, webhook.StoreUnavailable, http.StatusServiceUnavailable)

@@ -204,7 +204,6 @@ func (w *worker) extend(k inbox.Key, t inbox.Token) (stop func()) {
 // settle tells the store how an attempt ended, until it knows. A success is a fact, and is
 // told for as long as it takes. Anything else is over with the lease.
 func (w *worker) settle(d inbox.Delivery, t inbox.Token, s inbox.Settlement, log *zap.Logger) {
-	logOutcome(log, s)
 	ctx := w.host.Background
 	if s.Outcome == inbox.Success {
 		w.mark(d.Key, true)
@@ -218,6 +217,7 @@ func (w *worker) settle(d inbox.Delivery, t inbox.Token, s inbox.Settlement, log
 		err := w.queue.Settle(context.WithoutCancel(ctx), d.Key, t, s)
 		switch {
 		case err == nil:
+			logOutcome(log, s)
 			return
 		case errors.Is(err, inbox.ErrLost):
 			log.Info("the attempt was over before it was settled: another one has begun, or somebody has replayed or deleted the event")
