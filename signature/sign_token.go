@@ -40,7 +40,9 @@ func newToken(s *Scheme, l *signatureLine, key *Key, r *Request, p Parts) (Parts
 	set("jti", p.Nonce)
 	setNumber("iat", FormatStamp(issued, formatUnix))
 	t := s.spec.Timestamp
-	if t == nil || !t.PerEvent { // retries repeat the token for as long as they last
+	// Retries repeat a token whose stamp is the event's for as long as they last. One that
+	// says when it begins to be valid says when it ceases to be, too.
+	if t == nil || !t.PerEvent || t.Source.Name == "nbf" {
 		setNumber("exp", FormatStamp(issued.Add(tokenLife), formatUnix))
 	}
 	if t != nil && t.Source.Kind == SourceClaim {
