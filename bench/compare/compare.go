@@ -16,7 +16,7 @@ import (
 
 // Plan states what is compared.
 type Plan struct {
-	// Rounds of the main table and of the latencies; SweepRounds of all others.
+	// Rounds of the main table; SweepRounds of all others.
 	Rounds, SweepRounds int
 	Length              Length
 	Variants            []Variant // the floor among them
@@ -35,7 +35,7 @@ type Sweep struct {
 	Conns   []int
 	Sizes   []int
 	Senders []string
-	Shares  []float64 // of the floor's capacity
+	Shares  []float64 // of the floor's capacity, and of each variant's own
 	CPUs    []int
 	// Remembered are numbers of events in a store, rising.
 	Remembered []int
@@ -63,6 +63,7 @@ func (p Plan) Run(tb testing.TB) *report.Results {
 	for _, v := range p.Variants {
 		results.Variants = append(results.Variants, v.Variant)
 	}
+	results.BareHash = bareHash(256 * kilobyte)
 	for _, table := range p.Tables {
 		switch table {
 		case report.Redis:
@@ -79,19 +80,26 @@ func (p Plan) Run(tb testing.TB) *report.Results {
 func (p Plan) table(tb testing.TB, e *env, table string, results *report.Results) {
 	tb.Helper()
 	rounds := p.SweepRounds
-	if table == report.Main || table == report.Latency {
+	if table == report.Main {
 		rounds = p.Rounds
 	}
-	cells, capacity := p.cells(table), 0.0
+	cells, capacity := p.cells(table), map[string]float64{}
 	if table == report.Latency {
-		capacity = p.capacity(tb, e)
+		capacity = p.capacities(tb, e)
 	}
 	for round := 1; round <= rounds; round++ {
 		for _, cell := range cells {
 			variants := p.variants(table)
 			rand.Shuffle(len(variants), func(i, j int) { variants[i], variants[j] = variants[j], variants[i] })
 			for _, v := range variants {
-				sample := p.measure(tb, e, v, cell, math.Round(cell.Share*capacity))
+				whose := Floor
+				if cell.Own {
+					whose = v.Name
+				}
+				if cell.Own && v.Name == Floor {
+					continue // it is measured at shares of its own capacity already
+				}
+				sample := p.measure(tb, e, v, cell, math.Round(cell.Share*capacity[whose]))
 				sample.Round = round
 				results.Samples = append(results.Samples, sample)
 				p.Log("%s %d/%d  %s, %d KB, %d connections  %-18s %7.0f/s  CPU %6.1f µs  p99 %v %v", table, round, rounds,
@@ -148,8 +156,10 @@ func (p Plan) cells(table string) []report.Cell {
 		}
 	case report.Latency:
 		base.Conns = p.LatencyConns
-		for _, base.Share = range p.Sweep.Shares {
-			vary = append(vary, base)
+		for _, base.Own = range []bool{false, true} {
+			for _, base.Share = range p.Sweep.Shares {
+				vary = append(vary, base)
+			}
 		}
 	}
 	return vary
@@ -157,12 +167,15 @@ func (p Plan) cells(table string) []report.Cell {
 
 // variants returns the variants that a table has rows for. Where only the traffic
 // varies, these are verification, each store and the peers. Peers take one sender's
-// events only, and the number of their CPUs cannot be set here.
+// events only, and the number of their CPUs cannot be set here. Latencies are measured
+// at many rates, and only where a figure is asked for.
 func (p Plan) variants(table string) []Variant {
 	return slices.DeleteFunc(slices.Clone(p.Variants), func(v Variant) bool {
 		switch table {
 		case report.Main:
 			return false
+		case report.Latency:
+			return !slices.Contains([]string{Floor, "verify", "disk", "redis", "nginx-lua"}, v.Name)
 		case report.Senders, report.CPUs:
 			return !v.common() || v.peer()
 		default:
@@ -171,20 +184,24 @@ func (p Plan) variants(table string) []Variant {
 	})
 }
 
-// capacity is how many requests per second the floor answers in the closed loop, with
-// as many connections.
-func (p Plan) capacity(tb testing.TB, e *env) float64 {
+// capacities are how many requests per second the variants of the latencies answer in the
+// closed loop, with as many connections. The floor's is the base of all others' rates.
+func (p Plan) capacities(tb testing.TB, e *env) map[string]float64 {
 	tb.Helper()
-	i := slices.IndexFunc(p.Variants, func(v Variant) bool { return v.Name == Floor })
-	if i < 0 {
+	variants := p.variants(report.Latency)
+	if !slices.ContainsFunc(variants, func(v Variant) bool { return v.Name == Floor }) {
 		tb.Fatalf("the latencies need the variant %s, whose capacity the rates are shares of", Floor)
 	}
 	cell := report.Cell{Name: "capacity", Sender: "stripe", Size: kilobyte, Conns: p.LatencyConns}
-	var seen []float64
-	for range 3 {
-		seen = append(seen, p.measure(tb, e, p.Variants[i], cell, 0).Throughput)
+	capacities := make(map[string]float64)
+	for _, v := range variants {
+		var seen []float64
+		for range 3 {
+			seen = append(seen, p.measure(tb, e, v, cell, 0).Throughput)
+		}
+		slices.SortFunc(seen, cmp.Compare[float64])
+		capacities[v.Name] = seen[1]
+		p.Log("the capacity of %s with %d connections: %.0f/s", v.Name, cell.Conns, seen[1])
 	}
-	slices.SortFunc(seen, cmp.Compare[float64])
-	p.Log("the floor's capacity with %d connections: %.0f/s", cell.Conns, seen[1])
-	return seen[1]
+	return capacities
 }

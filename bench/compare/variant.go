@@ -73,8 +73,8 @@ func Variants() []Variant {
 	forwarded := load.Want{Status: http.StatusOK, Guard: "forwarded"}
 	duplicate := load.Want{Status: http.StatusOK, Guard: "duplicate"}
 	all := []Variant{
-		{Variant: report.Variant{Name: Floor, Title: "plain `reverse_proxy`: the floor"}, want: load.Want{Status: http.StatusOK}, forwards: true, start: caddy("memory", plain, "")},
-		{Variant: report.Variant{Name: "verify", Title: "guard, verifying only"}, want: forwarded, forwards: true, start: caddy("memory", verifying, "")},
+		{Variant: report.Variant{Name: Floor, Title: "plain `reverse_proxy`: the floor"}, want: load.Want{Status: http.StatusOK}, forwards: true, start: caddy("memory", plain, stock)},
+		{Variant: report.Variant{Name: "verify", Title: "guard, verifying only"}, want: forwarded, forwards: true, start: caddy("memory", verifying, own)},
 	}
 	for _, store := range []string{"memory", "disk", "redis"} {
 		all = append(all, Variant{Variant: report.Variant{Name: store, Title: "guard, `" + store + "`"}, want: forwarded, forwards: true, store: store})
@@ -86,40 +86,21 @@ func Variants() []Variant {
 		Variant: report.Variant{Name: "forgeries", Title: "guard, forgeries only"}, kind: forgeries, store: "memory",
 		want: load.Want{Status: http.StatusUnauthorized, Guard: "signature_invalid"},
 	})
-	// One line more for the proxy: the buffered body goes to the app in one write with
-	// the headers instead of two.
-	const buffered, of = "request_buffers 1MiB", ", with `request_buffers`"
+	// What each half of the two, guard and transport, costs by itself.
 	all = append(all,
-		Variant{Variant: report.Variant{Name: "floor-buffered", Title: "plain `reverse_proxy`" + of}, want: load.Want{Status: http.StatusOK}, forwards: true, tuned: true, start: caddy("memory", plain, buffered)},
-		Variant{Variant: report.Variant{Name: "verify-buffered", Title: "guard, verifying only" + of}, want: forwarded, forwards: true, tuned: true, start: caddy("memory", verifying, buffered)},
-		Variant{Variant: report.Variant{Name: "redis-buffered", Title: "guard, `redis`" + of}, want: forwarded, forwards: true, tuned: true, store: "redis", start: caddy("redis", guarding, buffered)},
+		Variant{Variant: report.Variant{Name: "floor-webhook", Title: "plain `reverse_proxy`, with `transport webhook`"}, want: load.Want{Status: http.StatusOK}, forwards: true, tuned: true, start: caddy("memory", plain, own)},
+		Variant{Variant: report.Variant{Name: "verify-http", Title: "guard, verifying only, with `transport http`"}, want: forwarded, forwards: true, tuned: true, start: caddy("memory", verifying, stock)},
+		Variant{Variant: report.Variant{Name: "redis-http", Title: "guard, `redis`, with `transport http`"}, want: forwarded, forwards: true, tuned: true, store: "redis", start: caddy("redis", guarding, stock)},
 	)
-	all = append(all, ownTransport(forwarded)...)
 	for i, v := range all {
 		if v.start == nil {
-			all[i].start = caddy(v.store, guarding, "")
+			all[i].start = caddy(v.store, guarding, own)
 		}
 		if v.store == "disk" {
 			all[i].missing = withoutDisk
 		}
 	}
 	return append(all, peerVariants()...)
-}
-
-// ownTransport are the variants whose proxy has `transport webhook`.
-func ownTransport(forwarded load.Want) []Variant {
-	const way, of = "transport webhook", ", with `transport webhook`"
-	all := []Variant{
-		{Variant: report.Variant{Name: "floor-webhook", Title: "plain `reverse_proxy`" + of}, want: load.Want{Status: http.StatusOK}, start: caddy("memory", plain, way)},
-		{Variant: report.Variant{Name: "verify-webhook", Title: "guard, verifying only" + of}, want: forwarded, start: caddy("memory", verifying, way)},
-	}
-	for _, store := range []string{"memory", "disk", "redis"} {
-		all = append(all, Variant{Variant: report.Variant{Name: store + "-webhook", Title: "guard, `" + store + "`" + of}, want: forwarded, store: store, start: caddy(store, guarding, way)})
-	}
-	for i := range all {
-		all[i].forwards, all[i].tuned = true, true
-	}
-	return all
 }
 
 func peerVariants() []Variant {
@@ -177,9 +158,13 @@ func withoutDisk(tb testing.TB) string {
 	return ""
 }
 
-// caddy starts a Caddy whose routes are the same in every variant but for the guard, and
-// for a line of the proxy's.
-func caddy(store string, guard func(testbed.Sender) string, proxy string) func(testing.TB, *env) target {
+// The transports of proxies: Caddy's, which the floor has, and the guard's, which is what
+// a guard is run with.
+const stock, own = "http", "webhook"
+
+// caddy starts a Caddy whose routes are the same in every variant but for the guard and
+// the proxy's transport.
+func caddy(store string, guard func(testbed.Sender) string, transport string) func(testing.TB, *env) target {
 	return func(tb testing.TB, e *env) target {
 		tb.Helper()
 		line, dir := store, ""
@@ -192,7 +177,7 @@ func caddy(store string, guard func(testbed.Sender) string, proxy string) func(t
 			dir = filepath.Join(tb.TempDir(), "events")
 			line = "disk " + dir
 		}
-		g := testbed.StartGateway(tb, caddyfile(tb, line, e.app.addr, guard, proxy), testbed.WithEnv(e.gatewayEnv...))
+		g := testbed.StartGateway(tb, caddyfile(tb, line, e.app.addr, guard, transport), testbed.WithEnv(e.gatewayEnv...))
 		return target{addr: strings.TrimPrefix(g.URL(""), "http://"), pid: g.Pid(), gateway: g, dir: dir}
 	}
 }
@@ -201,11 +186,8 @@ func caddy(store string, guard func(testbed.Sender) string, proxy string) func(t
 // proxy keeps more idle connections to the app than 32, or with more senders most of
 // the measured time would be spent on opening connections. The log goes to a file, so
 // that no reader of it takes part in the measurement.
-func caddyfile(tb testing.TB, store, app string, guard func(testbed.Sender) string, proxy string) string {
+func caddyfile(tb testing.TB, store, app string, guard func(testbed.Sender) string, transport string) string {
 	tb.Helper()
-	if !strings.Contains(proxy, "transport") {
-		proxy += "\n\t\t\ttransport http {\n\t\t\t\tkeepalive_idle_conns_per_host 1024\n\t\t\t}"
-	}
 	var providers, routes strings.Builder
 	for _, s := range traffic.Senders() {
 		providers.WriteString(verifyingProvider(s))
@@ -213,10 +195,12 @@ func caddyfile(tb testing.TB, store, app string, guard func(testbed.Sender) stri
 	handle /webhooks/%s {
 		%s
 		reverse_proxy %s {
-			%s
+			transport %s {
+				keepalive_idle_conns_per_host 1024
+			}
 		}
 	}
-`, s.Name, guard(s), app, proxy)
+`, s.Name, guard(s), app, transport)
 	}
 	return fmt.Sprintf(`{
 	admin 127.0.0.1:{$ADMIN}

@@ -41,7 +41,7 @@ const (
 
 func (r *Results) redisTable() string {
 	rows := [][]string{{
-		"", "events of", "commands sent", "with those of scripts", "bytes in", "bytes out", "Redis CPU µs", "events/s at most, computed",
+		"", "events of", "Redis CPU µs", "commands sent", "with those of scripts", "bytes in", "bytes out", "events/s at most, computed",
 		"bytes remembered", fmt.Sprintf("GB at %d/s over %d h, computed", computedRate, computedHours),
 	}}
 	for _, u := range r.RedisUse {
@@ -50,15 +50,15 @@ func (r *Results) redisTable() string {
 			most = fmt.Sprintf("%.0f", 1e6/u.CPU) // it has one thread
 		}
 		rows = append(rows, []string{
-			title(r.Variants, u.Variant), u.Sender, fmt.Sprintf("%.1f", u.Sent), fmt.Sprintf("%.1f", u.Commands), fmt.Sprintf("%.0f", u.BytesIn), fmt.Sprintf("%.0f", u.BytesOut),
-			fmt.Sprintf("%.0f", u.CPU), most, fmt.Sprintf("%.0f", u.Memory), fmt.Sprintf("%.0f", u.Memory*computedRate*computedHours*3600/1e9),
+			title(r.Variants, u.Variant), u.Sender, fmt.Sprintf("%.0f", u.CPU), fmt.Sprintf("%.1f", u.Sent), fmt.Sprintf("%.1f", u.Commands), fmt.Sprintf("%.0f", u.BytesIn), fmt.Sprintf("%.0f", u.BytesOut),
+			most, fmt.Sprintf("%.0f", u.Memory), fmt.Sprintf("%.0f", u.Memory*computedRate*computedHours*3600/1e9),
 		})
 	}
 	return table(rows)
 }
 
 func (r *Results) filledTable() string {
-	rows := [][]string{{"", "events remembered", "requests/s", "CPU µs/request", "resident MB", "bytes/event in the gateway", "in Redis", "in files"}}
+	rows := [][]string{{"", "events remembered", "CPU µs/request", "requests/s", "resident MB", "bytes/event in the gateway", "in Redis", "in files"}}
 	for _, f := range r.Filled {
 		where := func(used string, bytes float64) string {
 			if !strings.Contains(f.Variant, used) {
@@ -67,7 +67,7 @@ func (r *Results) filledTable() string {
 			return fmt.Sprintf("%.0f", bytes)
 		}
 		rows = append(rows, []string{
-			title(r.Variants, f.Variant), fmt.Sprint(f.Events), fmt.Sprintf("%.0f", f.Throughput), fmt.Sprintf("%.0f", f.CPU), fmt.Sprintf("%d", f.Resident>>20),
+			title(r.Variants, f.Variant), fmt.Sprint(f.Events), fmt.Sprintf("%.0f", f.CPU), fmt.Sprintf("%.0f", f.Throughput), fmt.Sprintf("%d", f.Resident>>20),
 			where("", f.Heap), where("redis", f.Redis), where("disk", f.Disk),
 		})
 	}

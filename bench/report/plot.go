@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// Plot draws the main table as SVG: throughput and CPU time of every variant.
+// Plot draws the main table as SVG: CPU time and throughput of every variant, with a red
+// line where its bar is.
 func (r *Results) Plot() string {
 	cells := r.Cells(Main)
 	if len(cells) == 0 {
@@ -27,14 +28,14 @@ func (r *Results) Plot() string {
 		title, format, colour string
 		m                     Measure
 	}{
-		{"requests per second (more is better)", "%.0f", "#2a78b8", Throughput},
 		{"CPU µs per request (less is better)", "%.0f", "#c8702a", CPU},
+		{"requests per second (more is better)", "%.0f", "#2a78b8", Throughput},
 	} {
 		x := names + i*(bar+value)
 		fmt.Fprintf(&b, `<text x="%d" y="28" font-weight="bold">%s</text>`+"\n", x, part.title)
 		most := 0.0
 		for _, v := range rows {
-			most = max(most, r.Of(v.Name, cell, part.m).Max)
+			most = max(most, r.Of(v.Name, cell, part.m).Max, targetOf(r, v.Name, cell, i == 1))
 		}
 		for j, v := range rows {
 			y := top + j*line
@@ -46,6 +47,9 @@ func (r *Results) Plot() string {
 			fmt.Fprintf(&b, `<rect x="%d" y="%d" width="%.1f" height="16" fill="%s"/>`, x, y, scale(f.Median), part.colour)
 			// The spread of the rounds.
 			fmt.Fprintf(&b, `<path d="M%.1f %dH%.1f" stroke="#222"/>`, float64(x)+scale(f.Min), y+8, float64(x)+scale(f.Max))
+			if target := targetOf(r, v.Name, cell, i == 1); target > 0 {
+				fmt.Fprintf(&b, `<path d="M%.1f %dv20" stroke="#c00" stroke-width="2"><title>the bar</title></path>`, float64(x)+scale(target), y-2)
+			}
 			fmt.Fprintf(&b, `<text x="%.1f" y="%d">%s</text>`+"\n", float64(x)+scale(f.Max)+6, y+13, f.text(part.format))
 		}
 	}

@@ -19,6 +19,8 @@ type Cell struct {
 	// Share of the floor's capacity at which requests start, in an open loop; 0 is a
 	// closed loop.
 	Share float64
+	// Own: Share is of the variant's own capacity instead.
+	Own bool
 	// CPUs that the gateway may use; 0 is all.
 	CPUs int
 }
@@ -54,6 +56,7 @@ type Results struct {
 	Samples  []Sample
 	RedisUse []RedisUse
 	Filled   []Filled
+	BareHash float64 // CPU µs of one HMAC-SHA256 over 256 KB
 	// Skipped holds the reason for each variant that was left out.
 	Skipped []string
 }
@@ -140,9 +143,16 @@ func (r *Results) Cells(name string) []Cell {
 		}
 	}
 	slices.SortStableFunc(cells, func(a, b Cell) int {
-		return cmp.Or(cmp.Compare(a.Share, b.Share), cmp.Compare(a.Size, b.Size), cmp.Compare(a.Conns, b.Conns), cmp.Compare(a.CPUs, b.CPUs))
+		return cmp.Or(cmp.Compare(order(a.Own), order(b.Own)), cmp.Compare(a.Share, b.Share), cmp.Compare(a.Size, b.Size), cmp.Compare(a.Conns, b.Conns), cmp.Compare(a.CPUs, b.CPUs))
 	})
 	return cells
+}
+
+func order(later bool) int {
+	if later {
+		return 1
+	}
+	return 0
 }
 
 // rows are the variants that a cell has samples of.

@@ -85,8 +85,8 @@ func TestMainTable(t *testing.T) {
 	r.Samples[1].Failures = map[string]int{"503 overloaded": 2}
 	tables := r.Tables()
 	for _, want := range []string{
-		"| the floor | 1000 | 1.00 (1.00–1.00) | 100 | 1.00 (1.00–1.00) |",
-		"| guard & <co> | 800 | 0.80 (0.80–0.80) | 120 | 1.20 (1.20–1.20) |",
+		"| the floor | 100 | 1.00 (1.00–1.00) | 1000 | 1.00 (1.00–1.00) |",
+		"| guard & <co> | 120 | 1.20 (1.20–1.20) | 800 | 0.80 (0.80–0.80) |",
 		"\nRound 1 of guard, stripe, 1 KB, 16 connections: 2 × 503 overloaded.\n",
 	} {
 		if !strings.Contains(tables[Main], want) {
@@ -103,18 +103,23 @@ func TestLatencyTable(t *testing.T) {
 	half := Cell{Name: Latency, Sender: "stripe", Size: 1 << 10, Conns: 128, Share: 0.5}
 	r := &Results{Floor: "floor", Variants: []Variant{{"floor", "the floor"}, {"guard", "guard"}, {"slow", "slow"}}}
 	for name, s := range map[string]Sample{
-		"floor": {Throughput: 500, P50: time.Millisecond, P99: 2 * time.Millisecond, P999: 9 * time.Millisecond},
-		"guard": {Throughput: 495, P50: time.Millisecond, P99: 2500 * time.Microsecond, P999: 9 * time.Millisecond},
+		"floor": {CPU: 80, Throughput: 500, P50: time.Millisecond, P99: 2 * time.Millisecond, P999: 9 * time.Millisecond},
+		"guard": {CPU: 90, Throughput: 495, P50: time.Millisecond, P99: 2500 * time.Microsecond, P999: 9 * time.Millisecond},
 		"slow":  {Throughput: 250, P99: time.Minute},
 	} {
 		s.Variant, s.Cell, s.Round, s.Rate = name, half, 1, 500
 		r.Samples = append(r.Samples, s)
 	}
+	own := half
+	own.Own = true
+	r.Samples = append(r.Samples, Sample{
+		Variant: "guard", Cell: own, Round: 1, Rate: 400, CPU: 95, Throughput: 400, P50: time.Millisecond, P99: 3 * time.Millisecond, P999: 9 * time.Millisecond,
+	})
 	got := r.Tables()[Latency]
 	for _, want := range []string{
-		"| the floor | 50% | 500 | 1.00 | 2.00 | 9.00 |  |",
-		"| guard | 50% | 500 | 1.00 | 2.50 | 9.00 | 0.50 (0.50–0.50) |",
-		"| slow | 50% | 500 | answers 50% of it |",
+		"| the floor | 80 | 50% of the floor's | 500 | 1.00 | 2.00 | 9.00 |  |",
+		"| guard | 90 | 50% of the floor's | 500 | 1.00 | 2.50 | 9.00 | 0.50 (0.50–0.50) |", "| guard | 95 | 50% of its own | 400 | 1.00 | 3.00 | 9.00 |  |",
+		"| slow | 0 | 50% of the floor's | 500 | answers 50% of it |",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("the table lacks %q:\n%s", want, got)
@@ -171,7 +176,7 @@ func TestTheDocumentHasAPlaceForEveryTable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"machine", Main, Latency, Connections, Sizes, Senders, CPUs, Redis, Remembered} {
+	for _, name := range []string{"machine", Bars, Main, Latency, Connections, Sizes, Senders, CPUs, Redis, Remembered} {
 		if _, err := replaceBetween(string(text), name, ""); err != nil {
 			t.Error(err)
 		}

@@ -35,6 +35,9 @@ func (r *Results) Tables() map[string]string {
 			tables[name] = render(cells) + r.failures(cells)
 		}
 	}
+	if bars := barsTable(r); bars != "" {
+		tables[Bars] = bars
+	}
 	if len(r.RedisUse) > 0 {
 		tables[Redis] = r.redisTable()
 	}
@@ -58,15 +61,15 @@ func table(rows [][]string) string {
 
 func (r *Results) mainTable(cells []Cell) string {
 	rows := [][]string{{
-		"", "requests/s", "× floor", "CPU µs/request", "× floor", "Redis CPU µs", "app CPU µs", "generator CPU µs", "allocations", "KB allocated", "resident MB, peak",
+		"", "CPU µs/request", "× floor", "requests/s", "× floor", "Redis CPU µs", "app CPU µs", "generator CPU µs", "allocations", "KB allocated", "resident MB, peak",
 	}}
 	cell := cells[0]
 	for _, v := range r.rows(cell) {
 		get := func(m Measure) Figure { return r.Of(v.Name, cell, m) }
 		rows = append(rows, []string{
 			v.Title,
-			get(Throughput).text("%.0f"), r.Ratio(v.Name, r.Floor, cell, Throughput).spread("%.2f"),
 			get(CPU).text("%.0f"), r.Ratio(v.Name, r.Floor, cell, CPU).spread("%.2f"),
+			get(Throughput).text("%.0f"), r.Ratio(v.Name, r.Floor, cell, Throughput).spread("%.2f"),
 			get(func(s Sample) float64 { return s.RedisCPU }).orNothing("%.0f"),
 			get(func(s Sample) float64 { return s.AppCPU }).orNothing("%.0f"),
 			get(func(s Sample) float64 { return s.LoadCPU }).orNothing("%.0f"),
@@ -88,8 +91,8 @@ func (r *Results) sweep(title func(Cell) string) func([]Cell) string {
 			format   string
 			absolute bool
 		}{
-			{"Throughput, × floor", Throughput, "%.0f/s", false},
 			{"CPU per request, × floor", CPU, "%.0f µs", false},
+			{"Throughput, × floor", Throughput, "%.0f/s", false},
 			{"Resident memory, peak", Peak, "%.0f MB", true},
 		} {
 			head := []string{part.title}
@@ -119,7 +122,7 @@ func (r *Results) sweep(title func(Cell) string) func([]Cell) string {
 const kept = 0.98
 
 func (r *Results) latencyTable(cells []Cell) string {
-	rows := [][]string{{"", "of the floor's capacity", "requests/s", "p50 ms", "p99 ms", "p99.9 ms", "p99 added to the floor's, ms"}}
+	rows := [][]string{{"", "CPU µs/request", "of capacity", "requests/s", "p50 ms", "p99 ms", "p99.9 ms", "p99 added to the floor's, ms"}}
 	for _, v := range r.rows(cells...) {
 		for _, cell := range cells {
 			get := func(m Measure) Figure { return r.Of(v.Name, cell, m) }
@@ -127,14 +130,18 @@ func (r *Results) latencyTable(cells []Cell) string {
 			if answered.N == 0 {
 				continue
 			}
-			row := []string{v.Title, fmt.Sprintf("%.0f%%", cell.Share*100), get(func(s Sample) float64 { return s.Rate }).text("%.0f")}
+			whose := "the floor's"
+			if cell.Own {
+				whose = "its own"
+			}
+			row := []string{v.Title, get(CPU).text("%.0f"), fmt.Sprintf("%.0f%% of %s", cell.Share*100, whose), get(func(s Sample) float64 { return s.Rate }).text("%.0f")}
 			if answered.Median < kept {
 				rows = append(rows, append(row, fmt.Sprintf("answers %.0f%% of it", answered.Median*100), "", "", ""))
 				continue
 			}
 			ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 			added := Figure{}
-			if v.Name != r.Floor {
+			if v.Name != r.Floor && !cell.Own {
 				added = r.Difference(v.Name, r.Floor, cell, func(s Sample) float64 { return ms(s.P99) })
 			}
 			rows = append(rows, append(row,
