@@ -45,17 +45,9 @@ func attackForms(g *genuine) (all []variant) {
 // letters x^, and so with the name of a field.
 func attackEncoding(g *genuine, names []string) (all []variant) {
 	for _, name := range names {
-		if len(name) > 64 {
-			continue // no field's name, but a body that is no form: hardly any packed one is without these characters
-		}
-		var packed []byte
-		for i := 0; packed == nil || bytes.ContainsAny(packed, "%;"); i++ {
-			var b bytes.Buffer
-			w, _ := zlib.NewWriterLevel(&b, 3)
-			fmt.Fprintf(w, "%s=changed&zz=%d", name, i)
-			_ = w.Close()
-			packed = b.Bytes()
-			packed[1] = '^' // the same level, and the check digits that go with it
+		packed := packedForm(name)
+		if packed == nil {
+			continue
 		}
 		for _, encoding := range []string{"deflate", "Deflate", "identity", ""} {
 			all = append(all, g.with("form, compressed before it "+name+" as "+encoding, func(r *signature.Request) {
@@ -67,6 +59,23 @@ func attackEncoding(g *genuine, names []string) (all []variant) {
 		}
 	}
 	return all
+}
+
+// packedForm is a compressed form that changes a field, and can stand in a form; nil where
+// there is none, as for most bodies that are no forms.
+func packedForm(name string) []byte {
+	for i := range 1000 {
+		var b bytes.Buffer
+		w, _ := zlib.NewWriterLevel(&b, 3)
+		fmt.Fprintf(w, "%s=changed&zz=%d", name, i)
+		_ = w.Close()
+		packed := b.Bytes()
+		packed[1] = '^' // the same level, and the check digits that go with it
+		if !bytes.ContainsAny(packed, "%;") {
+			return packed
+		}
+	}
+	return nil
 }
 
 // likeNames are names that some reader of forms takes for this one: PHP, qs, Rack, ASP.NET.
