@@ -175,10 +175,12 @@ func (g *Gateway) Reload(caddyfile string) error {
 	if err != nil {
 		return fmt.Errorf("reloading: %w", err)
 	}
+	// One that is refused has opened listeners, too.
+	over := WaitReloaded(g)
 	if resp.Status != http.StatusOK {
 		return fmt.Errorf("reloading: status %d: %s", resp.Status, resp.Body)
 	}
-	return WaitReloaded(g)
+	return over
 }
 
 // WaitReloaded returns when a reload that Caddy has answered is over. Caddy answers when
