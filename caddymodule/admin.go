@@ -74,6 +74,12 @@ func serveEvent(w http.ResponseWriter, r *http.Request) error {
 	case err != nil:
 		return caddy.APIError{HTTPStatus: http.StatusServiceUnavailable, Err: err}
 	}
+	w.Header().Set("Content-Type", "application/json")
+	return json.NewEncoder(w).Encode(stateOf(app, asked, record))
+}
+
+// stateOf is what is told of an event.
+func stateOf(app *App, asked askedEvent, record dedupe.Record) adminapi.EventState {
 	state := adminapi.EventState{
 		State: record.State.String(), Status: record.Status, TTL: record.TTL.Round(time.Second).Seconds(),
 		ID: record.IDText,
@@ -86,8 +92,7 @@ func serveEvent(w http.ResponseWriter, r *http.Request) error {
 	if !known {
 		state.Scopes = app.scopes.lines()
 	}
-	w.Header().Set("Content-Type", "application/json")
-	return json.NewEncoder(w).Encode(state)
+	return state
 }
 
 // askedEvent is an event that the admin API is asked about, by its ID or by its keys.

@@ -80,19 +80,15 @@ func inboxRoute(path, method string, serve func(inboxes.Manager, *http.Request) 
 		if app == nil {
 			return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: errors.New("the running configuration has no webhook_guard")}
 		}
-		store, err := app.enter()
-		if err != nil {
-			return caddy.APIError{HTTPStatus: http.StatusServiceUnavailable, Err: err}
-		}
-		defer store.leave()
-		if store.inboxes == nil {
-			return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: errors.New("the store of the running configuration has no inboxes")}
-		}
-		answer, err := serve(inboxes.Manager{Set: &app.inboxes, Store: store.inboxes, Logger: app.logger}, r)
+		var answer any
+		err := app.Inboxes(func(m inboxes.Manager) (err error) {
+			answer, err = serve(m, r)
+			return err
+		})
 		switch {
 		case errors.Is(err, inboxes.ErrAsked):
 			return caddy.APIError{HTTPStatus: http.StatusBadRequest, Err: err}
-		case errors.Is(err, inbox.ErrUnknown):
+		case errors.Is(err, inbox.ErrUnknown), errors.Is(err, inboxes.ErrNone):
 			return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: err}
 		case err != nil:
 			return caddy.APIError{HTTPStatus: http.StatusServiceUnavailable, Err: err}

@@ -62,8 +62,9 @@ type App struct {
 	inboxes      inboxes.Set
 	inboxMetrics *inboxes.Metrics
 	scopes       scopes
-	servers      knownConns
-	keys         keySources
+	pages
+	servers knownConns
+	keys    keySources
 }
 
 // CaddyModule implements caddy.Module.
@@ -76,7 +77,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 
 // Provision implements caddy.Provisioner. It opens nothing.
 func (a *App) Provision(ctx caddy.Context) error {
-	a.ctx, a.logger = ctx, ctx.Logger()
+	a.ctx, a.logger, a.pages.app = ctx, ctx.Logger(), a
 	var err error
 	if a.metrics, err = registerMetrics(ctx.GetMetricsRegistry()); err != nil {
 		return err
@@ -288,6 +289,7 @@ func (l *appList) remove(a *App) {
 func (a *App) apply() {
 	bodies.SetLimit(a.MaxBuffered)
 	exitWait.Store(int64(a.grace))
+	keepLately(a.pages.asked())
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.key != "" {

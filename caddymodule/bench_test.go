@@ -27,15 +27,21 @@ func BenchmarkGuard(b *testing.B) {
 		edit   func(*Guard)
 		same   bool // one event again and again
 		forged bool
+		page   bool // somebody may look at what the guard sees
 	}{
 		{name: "bare", serve: func(_ *Guard, w http.ResponseWriter, r *http.Request) error { return benchApp(w, r) }},
 		{name: "verify", edit: func(g *Guard) { g.ID, g.Content = sourcesOf("header X-None"), "off" }},
 		{name: "memory"},
 		{name: "duplicate", same: true},
 		{name: "forged", forged: true},
+		{name: "memory with a page", page: true},
+		{name: "duplicate with a page", same: true, page: true},
+		{name: "forged with a page", forged: true, page: true},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			g := benchGuard(b, sender, c.edit)
+			keepLately(c.page)
+			defer keepLately(false)
 			serve := c.serve
 			if serve == nil {
 				serve = func(g *Guard, w http.ResponseWriter, r *http.Request) error {

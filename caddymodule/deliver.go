@@ -32,6 +32,14 @@ type outcome struct {
 	header  http.Header // what goes with err; nil for what was there before
 }
 
+// status is that of the app's answer; 0 where there is none.
+func (o outcome) status() int {
+	if o.answer == nil {
+		return 0
+	}
+	return o.answer.status
+}
+
 // guardedKey marks a request that a guard has forwarded.
 type guardedKey struct{}
 

@@ -22,6 +22,7 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/inboxes"
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/origin"
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/placeholder"
+	"github.com/webhookguard/caddy-webhook-guard/caddymodule/recent"
 	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
@@ -120,6 +121,7 @@ type Guard struct {
 	metrics *metrics
 	counts  *counts
 	floods  floods
+	witness *recent.Witness
 }
 
 // Secret is one of a guard's shared secrets, or public keys.
@@ -230,6 +232,7 @@ func (g *Guard) provision() error {
 	if err := g.checkTenancy(); err != nil {
 		return err
 	}
+	g.app.pages.add(g)
 	return g.app.scopes.add(scopeClaim{
 		provider: g.ProviderName, scope: g.scope.line, loaded: g.scope.loaded(), explicit: g.Scope != "",
 		byID: g.sender.ByIDAlone(), fingerprint: g.fingerprint(), place: g.place,

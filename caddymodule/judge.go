@@ -55,5 +55,6 @@ func (x *exchange) authenticate(j *webhook.Judgement, now time.Time) *webhook.Re
 	x.body.publish()
 	j.Times(&x.event)
 	g.counts.verified(&x.event, g.sender.Authenticates(), now)
+	sawVerified(g, &x.event, now)
 	return nil
 }

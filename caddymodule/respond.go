@@ -64,6 +64,7 @@ func logCheck(x *exchange, warning string) {
 // confirm replies to the sender's check of the endpoint.
 func (x *exchange) confirm(reply *webhook.Reply) error {
 	x.setResult(webhook.HandshakeAnswered)
+	sawDelivered(x, reply.Status, nil)
 	if confirmFirst(x, reply) {
 		logCheck(x, reply.Warning)
 	}
@@ -118,6 +119,7 @@ func again(g *Guard, first *dedupe.Success) dedupe.Success {
 // acknowledge answers an event whose app is not asked.
 func acknowledge(x *exchange, result webhook.Result, success dedupe.Success) error {
 	x.setResult(result)
+	sawDelivered(x, success.Status, nil)
 	header := x.w.Header()
 	setResult(header, result)
 	if success.Reply.ContentType != "" {
@@ -133,6 +135,7 @@ func acknowledge(x *exchange, result webhook.Result, success dedupe.Success) err
 // answer passes the app's answer on, or the error that took its place.
 func (x *exchange) answer(out outcome) error {
 	x.setResult(out.result)
+	sawDelivered(x, out.status(), out.err)
 	if out.result == webhook.Forwarded {
 		x.logForwarded(out)
 	} else {

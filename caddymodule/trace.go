@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -29,10 +30,18 @@ func requestFields(x *exchange, more ...zap.Field) []zap.Field {
 		zap.String("host", x.r.Host),
 		zap.String("path", x.r.URL.Path),
 	)
-	if id, ok := caddyhttp.GetVar(ctx, "uuid").(fmt.Stringer); ok {
-		fields = append(fields, zap.String("uuid", id.String())) // as in Caddy's access log
+	if id := requestID(ctx); id != "" {
+		fields = append(fields, zap.String("uuid", id)) // as in Caddy's access log
 	}
 	return append(fields, more...)
+}
+
+// requestID is Caddy's, where something has asked for one.
+func requestID(ctx context.Context) string {
+	if id, ok := caddyhttp.GetVar(ctx, "uuid").(fmt.Stringer); ok {
+		return id.String()
+	}
+	return ""
 }
 
 // accessFields are those of Caddy's access log, which is written when the memory of the
@@ -97,8 +106,9 @@ func (x *exchange) logDuplicate(done finished) {
 	entry.Write(x.logFields(append(matched, zap.Int("status", done.success.Status))...)...)
 }
 
-// logRefused logs a refusal, at the level of who has to act on it.
+// logRefused logs a refusal, and notes it for the pages, at the level of who has to act on it.
 func logRefused(x *exchange, refused *webhook.Refusal) {
+	sawRefused(x, refused)
 	level := zap.InfoLevel
 	switch refused.Result {
 	case webhook.Misconfigured:

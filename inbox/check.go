@@ -18,6 +18,8 @@ const (
 	MaxHead = 512
 	// MaxAttempts bounds the attempts that are remembered of an event.
 	MaxAttempts = 10
+	// RateMinutes is how many minutes Status.Finished is about.
+	RateMinutes = 60
 	// MaxKeys bounds the keys of one Replay or Delete.
 	MaxKeys = 500
 )

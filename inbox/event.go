@@ -156,6 +156,10 @@ type Status struct {
 	Bytes int64
 	// Reasons counts the dead by reason. Reasons without any are not there.
 	Reasons map[string]int64
+	// Finished counts the done by when they became so: one number for each of the last
+	// RateMinutes minutes of the clock, the current one last. Those that are not listed any
+	// more are not counted.
+	Finished []int64
 	// OldestReady is since when the one that has been ready longest is; zero where none is.
 	OldestReady time.Time
 	// Now is the store's time.

@@ -245,11 +245,14 @@ type Queue interface {
 
 	// Page returns up to limit events that match, beginning behind the cursor, which is ""
 	// at first. It walks one state after the other; within one, those that came into it
-	// last, or are due last, come first. An event that does not change during the walk is
-	// met exactly once, whatever happens to others.
+	// last, or are due last, come first. Dead and finished events of a type, a reason or a
+	// time begin with those that were accepted last. An event that does not change during
+	// the walk is met exactly once, whatever happens to others.
 	//
-	// A call looks at a bounded number of events, so a page may have fewer than limit, even
-	// none, and more may follow.
+	// An ID is looked up, and so are the dead and finished events of a type, a reason or a
+	// time: however many others there are, none of them is looked at. For what else a filter
+	// asks, a call looks at a bounded number of events, so a page may have fewer than limit,
+	// even none, and more may follow.
 	Page(ctx context.Context, f Filter, cursor string, limit int) (Page, error)
 
 	// Get returns all that is known of an event, or ErrUnknown.

@@ -23,6 +23,9 @@ var (
 	// ErrAsked marks errors that are the caller's.
 	ErrAsked = errors.New("the inbox was asked for something that cannot be")
 
+	// ErrNone is returned where the store cannot have inboxes.
+	ErrNone = errors.New("the store of the running configuration has no inboxes: use store disk or store redis")
+
 	errNoReason = fmt.Errorf("%w: say why, for the log: give a reason", ErrAsked)
 )
 
@@ -67,7 +70,7 @@ func (m Manager) States(ctx context.Context) (states []adminapi.InboxState, err 
 		}
 		states = append(states, adminapi.InboxState{
 			Name: name, Unrouted: in == nil, Ready: s.Ready, Delayed: s.Delayed, Leased: s.Leased, Dead: s.Dead, Done: s.Done,
-			Bytes: s.Bytes, Reasons: s.Reasons, OldestReady: when(s.OldestReady), Paused: s.Paused, Held: s.Held,
+			Bytes: s.Bytes, Reasons: s.Reasons, Rate: s.Finished, OldestReady: when(s.OldestReady), Paused: s.Paused, Held: s.Held,
 		})
 	}
 	return states, nil

@@ -1,6 +1,7 @@
 package disk_test
 
 import (
+	"flag"
 	"fmt"
 	"runtime"
 	"sync"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/webhookguard/caddy-webhook-guard/inbox"
 	"github.com/webhookguard/caddy-webhook-guard/inbox/disk"
+	"github.com/webhookguard/caddy-webhook-guard/inbox/queuetest"
 )
 
 // BenchmarkDisk is what an event costs: to be put, and to be put, taken and settled.
@@ -113,6 +115,11 @@ func BenchmarkWaiting(b *testing.B) {
 		}
 	}
 }
+
+var events = flag.Int("events", 100_000, "how many events BenchmarkPages has")
+
+// BenchmarkPages is how long a page takes, with many events behind it.
+func BenchmarkPages(b *testing.B) { queuetest.BenchPages(b, benchQueue(b), *events) }
 
 func heap() uint64 {
 	runtime.GC()

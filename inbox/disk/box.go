@@ -35,6 +35,7 @@ type box struct {
 	counts  map[kind]int64
 	bytes   int64 // of the waiting events' envelopes
 	reasons map[string]int64
+	minutes minutes
 	// oldest is a time before which no dead, or done, event was settled.
 	oldest map[kind]int64
 }
@@ -73,10 +74,38 @@ func (b *box) count(segs *segments, e *entry, by int64) {
 		if b.reasons[e.reason] += by; b.reasons[e.reason] == 0 {
 			delete(b.reasons, e.reason)
 		}
-		fallthrough
-	default:
-		b.oldest[e.kind] = min(b.oldest[e.kind], e.at)
+		b.oldest[dead] = min(b.oldest[dead], e.at)
+	case done:
+		b.minutes.count(e.at, by)
+		b.oldest[done] = min(b.oldest[done], e.at)
 	}
+}
+
+// minutes counts the done by the minute in which they became so. Of an older minute it keeps
+// nothing.
+type minutes [inbox.RateMinutes]struct{ minute, count int64 }
+
+func (m *minutes) count(at, by int64) {
+	minute := at / time.Minute.Milliseconds()
+	slot := &m[minute%inbox.RateMinutes]
+	if slot.minute < minute {
+		slot.minute, slot.count = minute, 0
+	}
+	if slot.minute == minute {
+		slot.count += by
+	}
+}
+
+// last returns the counts of the last minutes, the current one last.
+func (m *minutes) last(now int64) []int64 {
+	counts := make([]int64, inbox.RateMinutes)
+	for i := range counts {
+		minute := now/time.Minute.Milliseconds() - inbox.RateMinutes + 1 + int64(i)
+		if slot := m[minute%inbox.RateMinutes]; slot.minute == minute {
+			counts[i] = slot.count
+		}
+	}
+	return counts
 }
 
 // hold puts an entry into memory, in the place of the one that is there. A nil one leaves
@@ -133,7 +162,7 @@ func (b *box) status(now int64) inbox.Status {
 	s := inbox.Status{
 		Ready: count(inbox.Ready), Delayed: count(inbox.Delayed), Leased: count(inbox.Leased),
 		Dead: b.counts[dead], Done: b.counts[done], Bytes: b.bytes, Reasons: make(map[string]int64),
-		Now: time.UnixMilli(now), Paused: b.paused, Held: b.held,
+		Finished: b.minutes.last(now), Now: time.UnixMilli(now), Paused: b.paused, Held: b.held,
 	}
 	for reason, n := range b.reasons {
 		s.Reasons[reason] = n

@@ -22,6 +22,9 @@ import (
 //	           "events"   key → entry, texts
 //	           "order"    kind (1), when it was settled (8), key → nothing; of dead and done events
 //	           "attempts" key → attempts, where there are some
+//	           "ids"      digest of the ID (8), key → nothing; of all events that have one
+//	           "accepted" kind (1), group (8), when it was accepted (8), key → nothing; of dead
+//	                      and done events, once for each of their groups
 var (
 	bucketAbout   = []byte("about")
 	bucketInboxes = []byte("inboxes")
@@ -29,12 +32,14 @@ var (
 	keyFormat = []byte("format")
 	keyStore  = []byte("store")
 	keyMoved  = []byte("moved")
-	format    = []byte("1")
+	format    = []byte("2")
 
 	keyPaused      = []byte("paused")
 	bucketEvents   = []byte("events")
 	bucketOrder    = []byte("order")
 	bucketAttempts = []byte("attempts")
+	bucketIDs      = []byte("ids")
+	bucketAccepted = []byte("accepted")
 )
 
 var errNotOurs = errors.New("the file is not an inbox of this version")
@@ -77,7 +82,7 @@ func checkBuckets(tx *bolt.Tx) error {
 	}
 	return inboxes.ForEachBucket(func(name []byte) error {
 		r := recordsOf(tx, string(name))
-		if inbox.CheckName(string(name)) != nil || r.events == nil || r.order == nil || r.attempts == nil {
+		if inbox.CheckName(string(name)) != nil || r.events == nil || r.order == nil || r.attempts == nil || r.ids == nil || r.accepted == nil {
 			return fmt.Errorf("%w: an inbox makes no sense", diskfile.ErrDamaged)
 		}
 		return r.events.ForEach(func(k, v []byte) error {
@@ -93,12 +98,13 @@ func checkBuckets(tx *bolt.Tx) error {
 // records are the events of an inbox in the database, as one transaction sees them. All is
 // nil where it has none.
 type records struct {
-	inbox, events, order, attempts *bolt.Bucket
+	inbox, events, order, attempts, ids, accepted *bolt.Bucket
 }
 
 func recordsOf(tx *bolt.Tx, name string) (r records) {
 	if r.inbox = tx.Bucket(bucketInboxes).Bucket([]byte(name)); r.inbox != nil {
 		r.events, r.order, r.attempts = r.inbox.Bucket(bucketEvents), r.inbox.Bucket(bucketOrder), r.inbox.Bucket(bucketAttempts)
+		r.ids, r.accepted = r.inbox.Bucket(bucketIDs), r.inbox.Bucket(bucketAccepted)
 	}
 	return r
 }
@@ -142,8 +148,9 @@ func (r records) put(e *entry) error {
 	if err != nil {
 		return err
 	}
-	if old != nil && old.kind != waiting {
-		if err := r.order.Delete(orderKey(old)); err != nil {
+	listed := old != nil && listedAlike(old, e)
+	if old != nil && !listed {
+		if err := unlist(r, old, m, e); err != nil {
 			return err
 		}
 	}
@@ -159,8 +166,8 @@ func (r records) put(e *entry) error {
 	if err := r.events.Put(e.key[:], m.encode(e.encode(nil))); err != nil {
 		return err
 	}
-	if e.kind != waiting {
-		if err := r.order.Put(orderKey(e), nil); err != nil {
+	if !listed {
+		if err := list(r, e, m); err != nil {
 			return err
 		}
 	}
@@ -197,7 +204,7 @@ func flush(tx *bolt.Tx, boxes []flushedBox, to position) error {
 		if err != nil {
 			return err
 		}
-		for _, name := range [][]byte{bucketEvents, bucketOrder, bucketAttempts} {
+		for _, name := range [][]byte{bucketEvents, bucketOrder, bucketAttempts, bucketIDs, bucketAccepted} {
 			if _, err := in.CreateBucketIfNotExists(name); err != nil {
 				return err
 			}

@@ -1,7 +1,6 @@
 package disk
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/binary"
@@ -59,6 +58,13 @@ func (q *queue) Page(ctx context.Context, f inbox.Filter, cursor string, limit i
 		return p, err
 	}
 	err = q.s.view(ctx, func(tx *bolt.Tx, now int64) (err error) {
+		if f.ID != "" {
+			if cursor == "" {
+				from = mark{}
+			}
+			p, err = pageOfID(tx, q.b, f, from.key, max(1, limit), now)
+			return err
+		}
 		q.b.promote(now)
 		p, err = page(tx, q.b, f, from, max(1, limit), now)
 		return err
@@ -73,7 +79,15 @@ func page(tx *bolt.Tx, b *box, f inbox.Filter, from mark, limit int, now int64) 
 		if f.State != inbox.Any && f.State != list {
 			continue
 		}
-		err := descend(tx, b, list, from, func(e *entry, m *meta) (bool, error) {
+		walk, accepted := descend, byAccepted(list, f)
+		if accepted {
+			walk = func(tx *bolt.Tx, b *box, list inbox.State, from mark, each func(*entry, *meta) (bool, error)) error {
+				return descendAccepted(tx, b, list, f, from, each)
+			}
+		} else if f.Reason != "" {
+			continue // only dead events have one
+		}
+		err := walk(tx, b, list, from, func(e *entry, m *meta) (bool, error) {
 			if len(p.Events) == limit || budget == 0 {
 				p.Next = from.String()
 				return false, nil
@@ -89,7 +103,9 @@ func page(tx *bolt.Tx, b *box, f inbox.Filter, from mark, limit int, now int64) 
 			if info := e.info(*m, now); f.Match(info) {
 				p.Events = append(p.Events, info)
 			}
-			from.at, from.key = e.at, e.key
+			if from.at, from.key = e.at, e.key; accepted {
+				from.at = e.accepted
+			}
 			return true, nil
 		})
 		if err != nil || p.Next != "" {
@@ -135,19 +151,12 @@ func descend(tx *bolt.Tx, b *box, list inbox.State, from mark, each func(*entry,
 // has, newest first; nil at the end.
 func storedBelow(tx *bolt.Tx, b *box, list inbox.State, from mark) func() (*entry, *meta, error) {
 	r := recordsOf(tx, b.name)
-	kind := map[inbox.State]kind{inbox.Dead: dead, inbox.Done: done}[list]
+	kind := settledKind(list)
 	if kind == removed || r.order == nil {
 		return func() (*entry, *meta, error) { return nil, nil, nil }
 	}
 	c := r.order.Cursor()
-	at := orderKey(&entry{kind: kind, at: from.at, key: from.key})
-	k, _ := c.Seek(at)
-	if k == nil {
-		k, _ = c.Last()
-	}
-	for k != nil && bytes.Compare(k, at) >= 0 {
-		k, _ = c.Prev()
-	}
+	k := seekBelow(c, orderKey(&entry{kind: kind, at: from.at, key: from.key}))
 	return func() (*entry, *meta, error) {
 		for ; k != nil && k[0] == byte(kind); k, _ = c.Prev() {
 			key := inbox.Key(k[9:])
@@ -218,15 +227,11 @@ func (q *queue) Get(ctx context.Context, k inbox.Key) (inbox.Record, error) {
 func get(ctx context.Context, q *queue, k inbox.Key) (r inbox.Record, err error) {
 	var tk taking
 	err = q.s.view(ctx, func(tx *bolt.Tx, now int64) error {
-		stored := recordsOf(tx, q.b.name)
-		e := q.b.entries[k]
-		if e == nil {
-			var err error
-			if e, _, err = stored.get(k); err != nil {
-				return err
-			}
+		e, err := current(tx, q.b, k)
+		if err != nil {
+			return err
 		}
-		if e == nil || e.kind == removed {
+		if e == nil {
 			return inbox.ErrUnknown
 		}
 		m, err := metaOf(tx, q.b, e)
@@ -243,6 +248,18 @@ func get(ctx context.Context, q *queue, k inbox.Key) (r inbox.Record, err error)
 	r.Envelope = q.s.segs.read(tk.from, tk.entry.body, k)
 	q.s.letGo([]taking{tk})
 	return r, nil
+}
+
+// current returns an event as it stands; nil where it is not kept.
+func current(tx *bolt.Tx, b *box, k inbox.Key) (*entry, error) {
+	if e := b.entries[k]; e != nil {
+		if e.kind == removed {
+			return nil, nil
+		}
+		return e, nil
+	}
+	e, _, err := recordsOf(tx, b.name).get(k)
+	return e, err
 }
 
 // attemptsOf returns the attempts of an event: those in the database, those on their way into

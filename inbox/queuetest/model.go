@@ -128,7 +128,7 @@ func (l *list) sorted() []*event {
 }
 
 func (l *list) status(now time.Time) inbox.Status {
-	s := inbox.Status{Now: now, Paused: l.paused, Held: l.held, Reasons: make(map[string]int64)}
+	s := inbox.Status{Now: now, Paused: l.paused, Held: l.held, Reasons: make(map[string]int64), Finished: make([]int64, inbox.RateMinutes)}
 	for _, e := range l.events {
 		state := e.stateAt(now)
 		switch state {
@@ -146,6 +146,9 @@ func (l *list) status(now time.Time) inbox.Status {
 			s.Reasons[e.Reason]++
 		case inbox.Done:
 			s.Done++
+			if ago := now.Unix()/60 - e.Settled.Unix()/60; ago < inbox.RateMinutes {
+				s.Finished[inbox.RateMinutes-1-ago]++
+			}
 		}
 		if state.Waits() {
 			s.Bytes += int64(e.Size)
@@ -155,7 +158,7 @@ func (l *list) status(now time.Time) inbox.Status {
 }
 
 // place is where an event stands in the walk of Page: a lower one comes first.
-func (e *event) place() []byte {
+func (e *event) place(f inbox.Filter) []byte {
 	rank, at := byte(1), e.Due
 	switch {
 	case e.State == inbox.Dead:
@@ -165,30 +168,29 @@ func (e *event) place() []byte {
 	case e.token != inbox.Token{}:
 		rank = 0
 	}
+	if rank > 1 && f != (inbox.Filter{State: f.State, Scope: f.Scope}) {
+		at = e.Accepted
+	}
 	return append(binary.BigEndian.AppendUint64([]byte{rank}, ^uint64(at.UnixMilli())), e.Key[:]...)
 }
 
-// page returns the events behind a place, and looks at no more than ten times the limit.
+// page returns the events behind a place.
 func (l *list) page(f inbox.Filter, cursor string, limit int, now time.Time) (p inbox.Page, err error) {
 	after, err := base64.RawURLEncoding.DecodeString(cursor)
 	if err != nil || len(after) != 0 && len(after) != 1+8+len(inbox.Key{}) {
 		return p, inbox.ErrCursor
 	}
-	events := slices.SortedFunc(maps.Values(l.events), func(a, b *event) int { return slices.Compare(a.place(), b.place()) })
-	looked := 0
+	events := slices.SortedFunc(maps.Values(l.events), func(a, b *event) int { return slices.Compare(a.place(f), b.place(f)) })
 	for _, e := range events {
-		if slices.Compare(e.place(), after) <= 0 {
+		if slices.Compare(e.place(f), after) <= 0 || !f.Match(e.infoAt(now)) {
 			continue
 		}
-		if len(p.Events) == limit || looked == 10*limit {
+		if len(p.Events) == limit {
 			p.Next = base64.RawURLEncoding.EncodeToString(after)
 			return p, nil
 		}
-		looked++
-		after = e.place()
-		if info := e.infoAt(now); f.Match(info) {
-			p.Events = append(p.Events, info)
-		}
+		after = e.place(f)
+		p.Events = append(p.Events, e.infoAt(now))
 	}
 	return p, nil
 }

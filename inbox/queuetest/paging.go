@@ -2,6 +2,7 @@ package queuetest
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"testing"
 	"time"
@@ -14,6 +15,8 @@ var paging = map[string]func(*testing.T, Bench){
 	"pages have every event once, at any size":  pagesHaveAll,
 	"pages begin with what is newest":           pagesInOrder,
 	"pages hold what matches a filter":          pagesFilter,
+	"what is rare is found at once":             pagesFindRare,
+	"lists of a filter follow every change":     pagesFollow,
 	"a walk misses nothing while others change": pagesUnderChange,
 	"a cursor that is none is refused":          pagesRefuse,
 }
@@ -160,7 +163,10 @@ func pagesFilter(t *testing.T, b Bench) {
 		"type":            {inbox.Filter{Type: "job.failed"}, []inbox.Event{other}},
 		"scope":           {inbox.Filter{Scope: "umbrella"}, []inbox.Event{other}},
 		"scope and state": {inbox.Filter{Scope: "acme", State: inbox.Ready}, []inbox.Event{old}},
+		"type and state":  {inbox.Filter{Type: "job.done", State: inbox.Dead}, []inbox.Event{dead}},
 		"reason":          {inbox.Filter{Reason: "status 410"}, []inbox.Event{dead}},
+		"reason, type":    {inbox.Filter{Reason: "status 410", Type: "job.failed"}, nil},
+		"reason, alive":   {inbox.Filter{Reason: "status 410", State: inbox.Ready}, nil},
 		"since":           {inbox.Filter{Since: since}, []inbox.Event{other, young, dead}},
 		"until":           {inbox.Filter{Until: until}, []inbox.Event{old, other}},
 		"between":         {inbox.Filter{Since: since, Until: until}, []inbox.Event{other}},
@@ -175,6 +181,131 @@ func pagesFilter(t *testing.T, b Bench) {
 			t.Errorf("%s: %d events match, want %d", name, len(got), len(c.want))
 		}
 	}
+}
+
+// first returns the IDs on the first page.
+func (g view) first(f inbox.Filter, limit int) (ids []string) {
+	g.t.Helper()
+	p, err := g.Page(g.t.Context(), f, "", limit)
+	g.must("page", err)
+	for _, info := range p.Events {
+		if !f.Match(info) {
+			g.t.Fatalf("%+v does not match %+v", info, f)
+		}
+		ids = append(ids, info.ID)
+	}
+	return ids
+}
+
+// One event among many others is on the first page: none of the others is looked at.
+func pagesFindRare(t *testing.T, b Bench) {
+	g := b.gateway(t, inbox.Options{})
+	crowd := func() {
+		for range 30 {
+			g.done()
+			g.dead("age")
+		}
+	}
+	crowd()
+	since := g.status().Now
+	other := b.event(10)
+	other.Type, other.ID = "job.failed", "rare"
+	g.put(other, inbox.Accepted)
+	token := g.taken(other)
+	g.advance(unit)
+	until := g.status().Now
+	crowd()
+	g.settle(other.Key, token, success())
+	dying := b.event(10)
+	dying.Type, dying.ID = "job.failed", "dead"
+	g.put(dying, inbox.Accepted)
+	g.settle(dying.Key, g.taken(dying), giveUp("status 410"))
+	crowd()
+	waits := b.event(10)
+	waits.Type, waits.ID = "job.failed", "waits"
+	g.put(waits, inbox.Accepted)
+	for name, c := range map[string]struct {
+		f    inbox.Filter
+		want string
+	}{
+		"ID":                   {inbox.Filter{ID: "rare"}, "[rare]"},
+		"ID of one that waits": {inbox.Filter{ID: "waits"}, "[waits]"},
+		"ID and another state": {inbox.Filter{ID: "rare", State: inbox.Dead}, "[]"},
+		"type":                 {inbox.Filter{Type: "job.failed"}, "[waits dead]"},
+		"type and state":       {inbox.Filter{Type: "job.failed", State: inbox.Done}, "[rare]"},
+		"reason":               {inbox.Filter{Reason: "status 410"}, "[dead]"},
+		"time":                 {inbox.Filter{Since: since, Until: until, State: inbox.Done}, "[rare]"},
+		"type and time":        {inbox.Filter{Type: "job.failed", Since: until, State: inbox.Dead}, "[dead]"},
+		"type and late":        {inbox.Filter{Type: "job.failed", Since: until, State: inbox.Done}, "[]"},
+	} {
+		if got := fmt.Sprint(g.first(c.f, 2)); got != c.want {
+			t.Errorf("%s: %s is on the first page, want %s", name, got, c.want)
+		}
+	}
+}
+
+// Whatever becomes of an event, the lists by type, reason and time have it where it belongs,
+// once.
+func pagesFollow(t *testing.T, b Bench) {
+	g := b.gateway(t, inbox.Options{KeepBodies: true, Keep: 100 * unit, KeepDead: 100 * unit})
+	ev := b.event(10)
+	ev.ID, ev.Type = "one", "job.failed"
+	where := func(what string, state inbox.State, reason string) {
+		t.Helper()
+		for _, s := range []inbox.State{inbox.Dead, inbox.Done} {
+			want := "[]"
+			if s == state {
+				want = "[one]"
+			}
+			for _, f := range []inbox.Filter{{State: s, Type: "job.failed"}, {State: s, Since: time.UnixMilli(1)}} {
+				if got := fmt.Sprint(g.first(f, 5)); got != want {
+					t.Errorf("%s: %s with %+v, want %s", what, got, f, want)
+				}
+			}
+		}
+		for _, r := range []string{"age", "status 410"} {
+			want := "[]"
+			if r == reason {
+				want = "[one]"
+			}
+			if got := fmt.Sprint(g.first(inbox.Filter{Reason: r}, 5)); got != want {
+				t.Errorf("%s: %s has the reason %q, want %s", what, got, r, want)
+			}
+		}
+		known := "[one]"
+		if state == inbox.Any {
+			known = "[]"
+		}
+		if got := fmt.Sprint(g.first(inbox.Filter{ID: "one"}, 5)); got != known {
+			t.Errorf("%s: %s has the ID, want %s", what, got, known)
+		}
+	}
+	g.put(ev, inbox.Accepted)
+	where("accepted", inbox.Ready, "")
+	g.settle(ev.Key, g.taken(ev), giveUp("age"))
+	where("dead", inbox.Dead, "age")
+	g.revive(ev.Key, inbox.Revived)
+	where("revived", inbox.Ready, "")
+	g.settle(ev.Key, g.taken(ev), giveUp("status 410"))
+	where("dead again", inbox.Dead, "status 410")
+	g.settle(ev.Key, inbox.NewToken(), success())
+	where("done, as a late gateway says", inbox.Done, "")
+	if n, err := g.Replay(t.Context(), []inbox.Key{ev.Key}, 0, 0); n != 1 || err != nil {
+		t.Fatal(n, err)
+	}
+	where("replayed", inbox.Ready, "")
+	g.settle(ev.Key, g.taken(ev), success())
+	where("done again", inbox.Done, "")
+	g.advance(200 * unit)
+	g.nothing()
+	where("over", inbox.Any, "")
+	g.put(ev, inbox.Accepted)
+	g.settle(ev.Key, g.taken(ev), giveUp("age"))
+	where("dead once more", inbox.Dead, "age")
+	if n, err := g.Delete(t.Context(), []inbox.Key{ev.Key}); n != 1 || err != nil {
+		t.Fatal(n, err)
+	}
+	where("deleted", inbox.Any, "")
 }
 
 func pagesUnderChange(t *testing.T, b Bench) {

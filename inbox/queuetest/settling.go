@@ -11,6 +11,7 @@ import (
 
 // settling are the tests of Settle and of what is kept afterwards.
 var settling = map[string]func(*testing.T, Bench){
+	"the finished are counted by the minute":         settleCountsMinutes,
 	"success finishes, and drops the envelope":       successFinishes,
 	"success stands whoever reports it":              successStands,
 	"retry waits for its delay":                      retryWaits,
@@ -256,4 +257,41 @@ func unroutedKeeps(t *testing.T, b Bench) {
 	if r := g.state(waits.Key, inbox.Ready); string(r.Envelope) != string(waits.Envelope) {
 		t.Fatal("the envelope of a waiting event is gone")
 	}
+}
+
+func settleCountsMinutes(t *testing.T, b Bench) {
+	g := b.gateway(t, inbox.Options{})
+	sums := func() (before, lately int64) {
+		finished := g.status().Finished
+		if len(finished) != inbox.RateMinutes {
+			t.Fatalf("%d minutes are counted, want %d", len(finished), inbox.RateMinutes)
+		}
+		for i, n := range finished {
+			if i < len(finished)-2 { // a minute may begin at any time
+				before += n
+			} else {
+				lately += n
+			}
+		}
+		return before, lately
+	}
+	check := func(what string, wantBefore, wantLately int64) {
+		t.Helper()
+		if before, lately := sums(); before != wantBefore || lately != wantLately {
+			t.Errorf("%s: %d were finished before and %d lately, want %d and %d", what, before, lately, wantBefore, wantLately)
+		}
+	}
+	g.done()
+	first := g.done()
+	g.dead("age")
+	check("at first", 0, 2)
+	g.advance(10 * unit)
+	g.done()
+	check("later", 2, 1)
+	if _, err := g.Delete(t.Context(), []inbox.Key{first.Key}); err != nil {
+		t.Fatal(err)
+	}
+	check("after one was deleted", 1, 1)
+	g.advance(inbox.RateMinutes * unit)
+	check("an hour later", 0, 0)
 }

@@ -24,6 +24,9 @@ end
 if not state then
   redis.call('SET', bodyOf(key), envelope)
   redis.call('HSET', stateOf(key), 'z', #envelope, 'a', now, 'o', ARGV[6], 'i', ARGV[7], 'y', ARGV[8])
+  if ARGV[7] ~= '' then
+    redis.call('ZADD', ids, 0, named(ARGV[7]) .. key)
+  end
   begin(key, #envelope, now, 0)
   return accepted
 end

@@ -8,6 +8,9 @@
 --   lent      those of them that a token holds, with the same times: an index to count them
 --   dead      the events that were given up, with the times when
 --   recent    the finished events, with the times when
+--   x:d x:f   the dead and the finished events, with the times when they were accepted, ms; and
+--             x:d:<type> x:f:<type> those of one type, x:e:<reason> the dead of one reason
+--   ids       all events, each as its ID, a zero byte and its key: an index to find them
 --   c         counters: bytes, and the dead by reason, as dead:<reason>
 --   hold      paused, and until when the inbox is held, ms
 --   s:<key>   an event's state and names:
@@ -25,7 +28,7 @@
 
 local lane = string.sub(KEYS[1], 1, -4)
 local due, lent, dead, recent = KEYS[1], lane .. 'lent', lane .. 'dead', lane .. 'recent'
-local counters, hold = lane .. 'c', lane .. 'hold'
+local counters, hold, ids = lane .. 'c', lane .. 'hold', lane .. 'ids'
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) + tonumber(ARGV[1])
 
@@ -44,17 +47,45 @@ local function fits(size, events, bytes)
     and (bytes == 0 or tonumber(redis.call('HGET', counters, 'bytes') or 0) + size <= bytes)
 end
 
--- leave takes an event out of its list and out of the counters.
+-- named returns the beginning of an ID's members in ids. IDs that are long, or hold what
+-- stands before the key there, are digested.
+local function named(id)
+  local plain = #id <= 40 and not string.find(id, '\0', 1, true)
+  return (plain and id or redis.sha1hex(id)) .. '\0'
+end
+
+-- lists returns those of the dead and finished events by when they were accepted.
+local function lists(state, kind, reason)
+  local all = {lane .. 'x:' .. state, lane .. 'x:' .. state .. ':' .. kind}
+  if state == 'd' then
+    all[3] = lane .. 'x:e:' .. reason
+  end
+  return all
+end
+
+-- enter lists an event that is dead or finished from now on.
+local function enter(key, state, reason)
+  redis.call('ZADD', state == 'd' and dead or recent, now, key)
+  local e = redis.call('HMGET', stateOf(key), 'a', 'y')
+  for _, list in ipairs(lists(state, e[2], reason)) do
+    redis.call('ZADD', list, e[1], key)
+  end
+end
+
+-- leave takes an event out of its lists and out of the counters.
 local function leave(key, state, size, reason)
   if state == 'w' then
     redis.call('ZREM', due, key)
     redis.call('ZREM', lent, key)
     add('bytes', -size)
-  elseif state == 'd' then
-    redis.call('ZREM', dead, key)
+    return
+  end
+  redis.call('ZREM', state == 'd' and dead or recent, key)
+  for _, list in ipairs(lists(state, redis.call('HGET', stateOf(key), 'y'), reason)) do
+    redis.call('ZREM', list, key)
+  end
+  if state == 'd' then
     add('dead:' .. reason, -1)
-  else
-    redis.call('ZREM', recent, key)
   end
 end
 
@@ -69,7 +100,7 @@ end
 -- die gives a waiting event up.
 local function die(key, size, reason)
   leave(key, 'w', size)
-  redis.call('ZADD', dead, now, key)
+  enter(key, 'd', reason)
   redis.call('HSET', stateOf(key), 'q', 'd', 'e', reason)
   redis.call('HDEL', stateOf(key), 't')
   add('dead:' .. reason, 1)
@@ -77,11 +108,12 @@ end
 
 -- remove removes an event, whatever its state, and returns whether there was one.
 local function remove(key)
-  local e = redis.call('HMGET', stateOf(key), 'q', 'z', 'e')
+  local e = redis.call('HMGET', stateOf(key), 'q', 'z', 'e', 'i')
   if not e[1] then
     return false
   end
   leave(key, e[1], tonumber(e[2]), e[3])
+  redis.call('ZREM', ids, named(e[4]) .. key)
   redis.call('DEL', stateOf(key), bodyOf(key))
   return true
 end

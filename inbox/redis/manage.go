@@ -2,8 +2,6 @@ package redis
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/binary"
 	"time"
 
 	"github.com/webhookguard/caddy-webhook-guard/inbox"
@@ -98,103 +96,6 @@ func (l *lanes) control(ctx context.Context, what string, value int64) error {
 	return l.s.run(ctx, controlScript, l.due[0], what, value).Err()
 }
 
-// lists are those that a walk goes through, one after the other.
-var lists = []string{"lent", "due", "dead", "recent"}
-
-// holds reports whether a list may have events in the given state.
-func holds(list string, s inbox.State) bool {
-	switch s {
-	case inbox.Ready:
-		return list == "lent" || list == "due"
-	case inbox.Delayed:
-		return list == "due"
-	case inbox.Leased:
-		return list == "lent"
-	case inbox.Dead:
-		return list == "dead"
-	case inbox.Done:
-		return list == "recent"
-	}
-	return true
-}
-
-// mostLooked is how many events a page looks at, as a multiple of its limit.
-const mostLooked = 10
-
-// Page implements [inbox.Queue]. It walks through each list, lane by lane.
-func (q *queue) Page(ctx context.Context, f inbox.Filter, text string, limit int) (p inbox.Page, err error) {
-	ctx, cancel, err := q.s.step(ctx)
-	if err != nil {
-		return p, err
-	}
-	defer cancel()
-	c, err := q.readCursor(text)
-	if err != nil {
-		return p, err
-	}
-	for looked := 0; c.place < len(lists)*len(q.due); {
-		list := lists[c.place/len(q.due)]
-		if !holds(list, f.State) {
-			c = cursor{place: c.place + 1}
-			continue
-		}
-		if len(p.Events) >= limit || looked >= mostLooked*limit {
-			p.Next = c.String()
-			return p, nil
-		}
-		most := limit
-		looked += most
-		key := ""
-		if c.key != (inbox.Key{}) {
-			key = c.key.String()
-		}
-		reply, err := q.s.run(ctx, pageScript, q.due[c.place%len(q.due)], list, c.at, key, most).Slice()
-		if err != nil {
-			return p, err
-		}
-		r := reader{reply}
-		now, more := r.time(), r.number() == 1
-		for r.more() {
-			e := r.list().entry(now)
-			c.at, c.key = e.at, e.Key
-			if (list != "due" || !e.lent) && f.Match(e.Info) {
-				p.Events = append(p.Events, e.Info)
-			}
-			if len(p.Events) == limit {
-				more = true
-				break
-			}
-		}
-		if !more {
-			c = cursor{place: c.place + 1}
-		}
-	}
-	return p, nil
-}
-
-// cursor is where a walk goes on: in which list and lane, and behind which event there.
-type cursor struct {
-	place int // list × lanes + lane
-	at    int64
-	key   inbox.Key
-}
-
-func (c cursor) String() string {
-	b := binary.BigEndian.AppendUint64([]byte{byte(c.place)}, uint64(c.at))
-	return base64.RawURLEncoding.EncodeToString(append(b, c.key[:]...))
-}
-
-func (l *lanes) readCursor(text string) (c cursor, err error) {
-	if text == "" {
-		return c, nil
-	}
-	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err != nil || len(b) != 1+8+len(c.key) || int(b[0]) >= len(lists)*len(l.due) {
-		return c, inbox.ErrCursor
-	}
-	return cursor{place: int(b[0]), at: int64(binary.BigEndian.Uint64(b[1:])), key: inbox.Key(b[9:])}, nil
-}
-
 // Get implements [inbox.Queue].
 func (q *queue) Get(ctx context.Context, k inbox.Key) (record inbox.Record, err error) {
 	ctx, cancel, err := q.s.step(ctx)
@@ -221,19 +122,23 @@ func (q *queue) Get(ctx context.Context, k inbox.Key) (record inbox.Record, err 
 
 // Status implements [inbox.Queue].
 func (q *queue) Status(ctx context.Context) (inbox.Status, error) {
-	s := inbox.Status{Reasons: make(map[string]int64)}
+	s := inbox.Status{Reasons: make(map[string]int64), Finished: make([]int64, inbox.RateMinutes)}
 	ctx, cancel, err := q.s.step(ctx)
 	if err != nil {
 		return s, err
 	}
 	defer cancel()
 	for _, due := range q.due {
-		reply, err := q.s.run(ctx, statusScript, due).Slice()
+		reply, err := q.s.run(ctx, statusScript, due, inbox.RateMinutes).Slice()
 		if err != nil {
 			return s, err
 		}
 		r := reader{reply}
 		s.Now = r.time()
+		finished := r.list()
+		for i := range s.Finished {
+			s.Finished[i] += finished.number()
+		}
 		for _, sum := range []*int64{&s.Ready, &s.Delayed, &s.Leased, &s.Dead, &s.Done, &s.Bytes} {
 			*sum += r.number()
 		}

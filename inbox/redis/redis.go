@@ -253,6 +253,8 @@ var (
 	gateSource string
 	//go:embed page.lua
 	pageSource string
+	//go:embed find.lua
+	findSource string
 	//go:embed get.lua
 	getSource string
 	//go:embed status.lua
@@ -267,6 +269,7 @@ var (
 	controlScript = newScript(controlSource)
 	gateScript    = newScript(gateSource)
 	pageScript    = newScript(pageSource)
+	findScript    = newScript(findSource)
 	getScript     = newScript(getSource)
 	statusScript  = newScript(statusSource)
 )

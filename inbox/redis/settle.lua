@@ -44,7 +44,7 @@ elseif outcome == '3' then
   die(key, size, ARGV[6])
 else
   leave(key, state, size, e[3])
-  redis.call('ZADD', recent, now, key)
+  enter(key, 'f')
   redis.call('HSET', event, 'q', 'f')
   redis.call('HDEL', event, 'e', 't')
   if ARGV[10] == '0' then

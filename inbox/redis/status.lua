@@ -1,7 +1,9 @@
 -- Counts.
 --
--- Returns {now, ready, delayed, leased, dead, done, bytes, since when the oldest is ready or
--- 0, 1 if paused, 1 if held, reason, count, reason, count…}
+-- ARGV  2: of how many minutes the finished are counted
+-- Returns {now, {finished in the first of these minutes, …}, ready, delayed, leased, dead,
+-- done, bytes, since when the oldest is ready or 0, 1 if paused, 1 if held, reason, count,
+-- reason, count…}
 
 local ready = redis.call('ZCOUNT', due, '-inf', now)
 local leased = redis.call('ZCOUNT', lent, '(' .. now, '+inf')
@@ -17,5 +19,10 @@ for i = 1, #all, 2 do
     reasons[#reasons + 1] = tonumber(all[i + 1])
   end
 end
-return {now, ready, redis.call('ZCARD', due) - ready - leased, leased, redis.call('ZCARD', dead),
+local finished, minutes, minute = {}, tonumber(ARGV[2]), math.floor(now / 60000)
+for i = 1, minutes do
+  local from = (minute - minutes + i) * 60000
+  finished[i] = redis.call('ZCOUNT', recent, from, '(' .. (from + 60000))
+end
+return {now, finished, ready, redis.call('ZCARD', due) - ready - leased, leased, redis.call('ZCARD', dead),
   redis.call('ZCARD', recent), bytes, tonumber(first[2] or 0), h[1] and 1 or 0, h[2] and 1 or 0, unpack(reasons)}

@@ -33,6 +33,9 @@ type InboxState struct {
 	// The dead by reason.
 	Reasons map[string]int64 `json:"reasons,omitempty"`
 
+	// How many events were finished in each of the last 60 minutes, the current one last.
+	Rate []int64 `json:"rate,omitempty"`
+
 	// Since when the oldest ready event has been ready.
 	OldestReady *time.Time `json:"oldest_ready,omitempty"`
 
