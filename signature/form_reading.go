@@ -43,7 +43,8 @@ func NewFormPlan(s *Scheme, more Reads) *FormPlan {
 	for _, c := range s.claims {
 		plan.addSigned(&c.templateContent)
 	}
-	sorts := s.spec.Named == namedTwilio || slices.ContainsFunc(s.signed, func(c content) bool { return c.uses(varFormSorted) })
+	sorts := s.spec.Named == namedTwilio || slices.ContainsFunc(s.signed, func(c content) bool { return c.uses(varFormSorted) }) ||
+		slices.ContainsFunc(s.claims, func(c *claim) bool { return c.uses(varFormSorted) })
 	if len(plan.fields) == 0 && !sorts {
 		return nil
 	}
@@ -151,8 +152,12 @@ func (f *formReading) begin(body []byte) {
 	*f = formReading{plan: f.plan, body: body, values: make([]Value, n), seen: make([]bool, n), alike: make([]bool, len(f.plan.signed))}
 }
 
-// take takes the fields of the plan out of all that there are, in order.
+// take takes the fields of the plan out of all that there are, in order. Where fields may be
+// signed without the whole form, it leaves them to the walk that compares their names.
 func (f *formReading) take(fields []formField) {
+	if len(f.plan.signed) > 0 {
+		return
+	}
 	f.read = true
 	for i, name := range f.plan.fields {
 		at, found := slices.BinarySearchFunc(fields, name, func(field formField, name string) int { return strings.Compare(field.key, name) })

@@ -70,6 +70,34 @@ func TestAFormIsReadOnce(t *testing.T) {
 	}
 }
 
+// A form that was sorted for one signed text is compared field by field for the next.
+func TestASortedFormIsComparedToo(t *testing.T) {
+	for name, signed := range map[string][]string{
+		"sorted first": {"{form_sorted}", "{form.a}"},
+		"sorted last":  {"{form.a}", "{form_sorted}"},
+		"in one text":  {"{url}{form_sorted}", "{form.a}", "{form.b}{form.a}"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			key := testKey(t, "k")
+			one := mustCompile(t, Spec{Signed: []string{"{form.a}"}, Signatures: []SignatureSpec{{Header: "Sig"}}})
+			both := mustCompile(t, Spec{Signed: signed, Signatures: []SignatureSpec{{Header: "Sig"}}})
+			r := testRequest("POST", "https://example.com/in", "a=1&b=2")
+			r.Header["Content-Type"] = []string{"application/x-www-form-urlencoded"}
+			if err := one.Sign(r, key, testNow, ""); err != nil {
+				t.Fatal(err)
+			}
+			for _, body := range []string{"a=1&b=2", "a=1&A=evil", "A=evil&a=1", "a=1&a=evil", "a=1&a%5B%5D=evil", "a=1;a=evil"} {
+				r.Body = []byte(body)
+				r.ReadOnce(NewFormPlan(both, Reads{}))
+				_, err := both.Verify(r, []Secret{{Key: key}}, vectorWindow, testNow)
+				if genuine := body == "a=1&b=2"; genuine != (err == nil) {
+					t.Errorf("%s: %v", body, err)
+				}
+			}
+		})
+	}
+}
+
 // What is read with a plan is what is read without one.
 func TestAPlanChangesNothing(t *testing.T) {
 	part := func(disposition, text string) string {
