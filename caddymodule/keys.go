@@ -37,7 +37,7 @@ type namedKeys struct {
 
 // of is the source of a sender's keys. Nothing is fetched before start.
 func (k *keySources) of(ctx caddy.Context, logger *zap.Logger, from *config.KeySource, scheme *signature.Scheme, credentials *credentials) (keySource, error) {
-	words := append(from.Words(), scheme.Spec().Named)
+	words := append(from.Words(), scheme.Spec().Named, scheme.Spec().SecretEncoding, scheme.Spec().SecretPrefix)
 	if from.API != nil {
 		words = append(words, strconv.Itoa(len(k.known))) // each guard has credentials of its own
 	}

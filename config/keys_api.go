@@ -132,6 +132,8 @@ func (a *KeyAPI) check() error {
 	switch {
 	case inURL == (a.Auth == AuthBody):
 		return errors.New("the ID of the key is in the URL, {key_id}, or in the body that is posted: body <field of the ID> …")
+	case a.Auth == AuthBody && len(a.Fields) == 0:
+		return errors.New("body names the field of the key's ID, and then those of the credentials")
 	case a.Auth == AuthBody && slices.Contains(a.Fields, ""):
 		return errors.New("a field of the body has no name")
 	case a.Auth == AuthOAuth:

@@ -41,6 +41,8 @@ func TestKeysBehindAnAPIThatMeanNothing(t *testing.T) {
 		"keys api https://a.example/k key":                                         "the ID of the key is in the URL",
 		"keys api https://a.example/k key bearer":                                  "the ID of the key is in the URL",
 		"keys api https://a.example/k/{key_id} key body key_id":                    "the ID of the key is in the URL",
+		"keys api https://a.example/get key body":                                  "body names the field",
+		"keys api https://a.example/get key body unknown NONE":                     "body names the field",
 		"keys api https://a.example/k/{key_id} key basic":                          "not understood",
 		"keys api https://a.example/k/{key_id} key bearer bearer":                  "not understood",
 		"keys api https://a.example/k/{key_id} key oauth https://a.example/t":      "oauth names the URL",
