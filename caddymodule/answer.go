@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/upstream"
 	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
@@ -28,7 +29,7 @@ const maxHeld = 64 << 10
 type heldAnswer struct {
 	w       http.ResponseWriter
 	success config.Statuses // those that finish an event
-	noBody  bool            // the answer to HEAD has a length and no body
+	method  string          // of the request
 	header  http.Header     // what the app sets
 	status  int             // the app's; 0 until it has answered
 	sent    http.Header     // header as it was when the app wrote its status
@@ -42,7 +43,7 @@ type heldAnswer struct {
 }
 
 func newHeldAnswer(w http.ResponseWriter, method string, success config.Statuses, reader reader) *heldAnswer {
-	return &heldAnswer{w: w, success: success, noBody: method == http.MethodHead, header: w.Header().Clone(), reader: reader}
+	return &heldAnswer{w: w, success: success, method: method, header: w.Header().Clone(), reader: reader}
 }
 
 // Header implements http.ResponseWriter.
@@ -93,15 +94,7 @@ func (a *heldAnswer) complete() bool {
 	return err == nil && n == a.written
 }
 
-// bodiless reports whether the answer has no body by definition, whatever its headers say.
-func (a *heldAnswer) bodiless() bool {
-	return a.noBody && a.status != 0 || a.status == http.StatusNotModified || a.emptied()
-}
-
-// emptied reports whether the answer's status forbids a length, too.
-func (a *heldAnswer) emptied() bool {
-	return a.status == http.StatusNoContent || a.status == http.StatusResetContent
-}
+func (a *heldAnswer) bodiless() bool { return upstream.Bodiless(a.method, a.status) }
 
 // besideError returns the headers that a handler set before it returned an error. It
 // drops those that describe a body. Where an answer was begun, it drops all, since they
@@ -150,7 +143,7 @@ func (a *heldAnswer) start() {
 	header := a.w.Header()
 	clear(header)
 	maps.Copy(header, a.sent)
-	if a.emptied() {
+	if upstream.Emptied(a.status) {
 		header.Del("Content-Length")
 	}
 	// Known this early they make the server send chunks, as trailers need them.

@@ -57,11 +57,8 @@ func (x *exchange) claim() admission {
 	if x.event.Keys == (dedupe.Event{}) {
 		return admission{standing: unidentified}
 	}
-	if x.store == nil {
-		var err error
-		if x.store, err = x.guard.app.enter(); err != nil {
-			return cannotClaim(webhook.Refuse(webhook.StoreUnavailable, "opening the store: %w", err))
-		}
+	if err := x.openStore(); err != nil {
+		return cannotClaim(webhook.Refuse(webhook.StoreUnavailable, "%w", err))
 	}
 	c := claiming{x: x, wait: waitBudget{request: x.r.Context(), end: time.Now().Add(x.guard.sender.Rules.Wait)}}
 	defer c.wait.stop()

@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/upstream"
 	"github.com/webhookguard/caddy-webhook-guard/internal/body"
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
@@ -120,7 +121,7 @@ func (t *route) prepare(event *webhook.Event) error {
 	}
 	removeToken(r, t.x.guard.sender.Rules.Token)
 	setVerified(r.Header, event, t.x.guard.sender.Authenticates())
-	return t.x.guard.resigner.sign(r.Header, data, resignedID(r.Header, event.Keys.Content), t.x.guard.now())
+	return t.x.guard.resigner.sign(r.Header, data, event.Keys.Content, t.x.guard.now())
 }
 
 // begin returns the request with the context of its tries, and what holds its answer.
@@ -179,7 +180,7 @@ func (t *route) judge(answer *heldAnswer, err, ended error) outcome {
 		failed.err = caddyhttp.Error(http.StatusBadGateway, ended)
 	case errors.Is(err, errBroken):
 		failed.err = caddyhttp.Error(http.StatusBadGateway, err)
-	case err == nil && t.hungUp(answer):
+	case err == nil && upstream.HungUp(x.repl, answer.status):
 		failed.err = caddyhttp.Error(http.StatusBadGateway, errors.New("the connection to the app ended with another request"))
 	case err != nil:
 		var second *webhook.Refusal // of another guard in the same route
@@ -221,19 +222,6 @@ func failure(err error) error {
 	// Not wrapped: caddyhttp.Error would take over its status.
 	return caddyhttp.Error(http.StatusBadGateway,
 		errors.New("behind the guard came an error with the status "+strconv.Itoa(handler.StatusCode)+", which is not one of a failure: "+text))
-}
-
-// hungUp reports whether the proxy answered for a sender that hung up. A delivery goes on
-// without its sender, so it took the end of another request for that: HTTP/3 connects on
-// behalf of the first request that needs the connection, and tells the others its error.
-func (t *route) hungUp(answer *heldAnswer) bool {
-	const closed = 499
-	if answer.status != closed {
-		return false
-	}
-	_, proxied := t.x.repl.Get("http.reverse_proxy.upstream.address")
-	status, _ := t.x.repl.Get("http.reverse_proxy.status_code")
-	return proxied && status != closed // else it is the app's own
 }
 
 // switched reports whether the app tried to switch protocols. The proxy reports nothing

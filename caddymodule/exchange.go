@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -62,6 +63,16 @@ func (g *Guard) newExchange(w http.ResponseWriter, r *http.Request) *exchange {
 	// is still on its way. Its errors are reported by claim.
 	x.store, _ = g.app.enter()
 	return x
+}
+
+// openStore opens the store where it could not be opened before.
+func (x *exchange) openStore() (err error) {
+	if x.store == nil {
+		if x.store, err = x.guard.app.enter(); err != nil {
+			return fmt.Errorf("opening the store: %w", err)
+		}
+	}
+	return nil
 }
 
 // end releases the exchange's resources and counts its result.

@@ -88,6 +88,23 @@ func isOwnHeader(name string) bool {
 	return len(name) == len(ownPrefix) || fold(name[len(ownPrefix)]) == '-'
 }
 
+// foldsTo reports whether an app could take the name for one of these.
+func foldsTo(name string, names []string) bool {
+	for _, other := range names {
+		if len(name) != len(other) {
+			continue
+		}
+		same := true
+		for i := range len(name) {
+			same = same && fold(name[i]) == fold(other[i])
+		}
+		if same {
+			return true
+		}
+	}
+	return false
+}
+
 func fold(c byte) byte {
 	switch {
 	case 'A' <= c && c <= 'Z':

@@ -33,7 +33,7 @@ func provisionInbox(ctx caddy.Context, g *Guard) (err error) {
 	g.inbox, err = inboxes.New(ctx, g.Inbox, inboxes.Guard{
 		Provider: g.ProviderName, Scope: scope, Success: g.sender.Rules.Success, Tries: triesOfAttempt, Metrics: g.app.inboxMetrics,
 		Sign: func(header http.Header, body []byte, key inbox.Key) error {
-			return g.resigner.sign(header, body, resignedID(header, dedupe.Key(key)), g.now())
+			return g.resigner.sign(header, body, dedupe.Key(key), g.now())
 		},
 	})
 	if err != nil {
@@ -94,11 +94,8 @@ func (x keeping) keepCopy(copied finished) error {
 
 // put puts the event into the inbox.
 func (x keeping) put() (inbox.Answer, error) {
-	if x.store == nil { // as claim opens none for an event that nothing identifies
-		var err error
-		if x.store, err = x.guard.app.enter(); err != nil {
-			return 0, err
-		}
+	if err := x.openStore(); err != nil { // claim opens none for an event that nothing identifies
+		return 0, err
 	}
 	key := inboxKey(x.event.Keys)
 	if key == (inbox.Key{}) {

@@ -64,7 +64,9 @@ func provisionResign(g *Guard) error {
 
 // sign sets the headers of a new signature over the body, in place of any that the sender
 // sent, in every spelling that an app could fold to one of them.
-func (s *resigner) sign(header http.Header, body []byte, id string, now time.Time) error {
+//
+// An event without an ID is named after what recognises its copies.
+func (s *resigner) sign(header http.Header, body []byte, event dedupe.Key, now time.Time) error {
 	key := s.key.Load()
 	if key == nil {
 		return nil
@@ -74,7 +76,7 @@ func (s *resigner) sign(header http.Header, body []byte, id string, now time.Tim
 			delete(header, name)
 		}
 	}
-	return s.scheme.Sign(&signature.Request{Method: http.MethodPost, Header: header, Body: body}, key, now, id)
+	return s.scheme.Sign(&signature.Request{Method: http.MethodPost, Header: header, Body: body}, key, now, resignedID(header, event))
 }
 
 // resignedID is the event's ID as the app gets it in Webhook-Guard-Id. It has no full
@@ -88,21 +90,4 @@ func resignedID(header http.Header, key dedupe.Key) string {
 		key = dedupe.Key(dedupe.NewToken())
 	}
 	return "msg_" + key.String()
-}
-
-// foldsTo reports whether an app could take the name for one of these.
-func foldsTo(name string, names []string) bool {
-	for _, other := range names {
-		if len(name) != len(other) {
-			continue
-		}
-		same := true
-		for i := range len(name) {
-			same = same && fold(name[i]) == fold(other[i])
-		}
-		if same {
-			return true
-		}
-	}
-	return false
 }

@@ -73,7 +73,7 @@ func (x shadowing) pass(next caddyhttp.Handler) error {
 		event := x.event
 		event.Scope = strings.TrimPrefix(event.Scope, shadowScope)
 		setVerified(x.r.Header, &event, x.guard.sender.Authenticates())
-		if err := x.guard.resigner.sign(x.r.Header, event.Body(), resignedID(x.r.Header, event.Keys.Content), x.guard.now()); err != nil {
+		if err := x.guard.resigner.sign(x.r.Header, event.Body(), event.Keys.Content, x.guard.now()); err != nil {
 			return err
 		}
 	}
@@ -96,12 +96,9 @@ func (x shadowing) weigh() (result webhook.Result, refused *webhook.Refusal, hel
 	case x.event.Keys == (dedupe.Event{}):
 		return webhook.Forwarded, nil, nil
 	}
-	if x.store == nil {
-		var err error
-		if x.store, err = x.guard.app.enter(); err != nil {
-			refused = webhook.Refuse(webhook.StoreUnavailable, "opening the store: %w", err)
-			return refused.Result, refused, nil
-		}
+	if err := x.openStore(); err != nil {
+		refused = webhook.Refuse(webhook.StoreUnavailable, "%w", err)
+		return refused.Result, refused, nil
 	}
 	c := &shadowClaim{x.exchange, x.event.Keys, dedupe.NewToken()}
 	// Nobody waits for the claim, so it need not be renewed.

@@ -16,6 +16,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/upstream"
 	"github.com/webhookguard/caddy-webhook-guard/inbox"
 	"github.com/webhookguard/caddy-webhook-guard/internal/body"
 )
@@ -39,6 +40,7 @@ type result struct {
 
 var (
 	errBroken    = errors.New("the app broke off its answer")
+	errOthersEnd = errors.New("the connection to the app ended with another request")
 	errNoHandler = errors.New("nothing in the deliver block answered: put a reverse_proxy there")
 )
 
@@ -47,7 +49,7 @@ func (in *Inbox) attempt(d inbox.Delivery, e *inbox.Envelope) (res result) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(in.Timeout))
 	defer cancel()
 	begun := time.Now()
-	answer := &answer{header: make(http.Header)}
+	answer := &answer{method: e.Method, header: make(http.Header)}
 	r, err := in.request(ctx, d, e, answer)
 	if err != nil {
 		return result{err: err}
@@ -68,11 +70,12 @@ func (in *Inbox) attempt(d inbox.Delivery, e *inbox.Envelope) (res result) {
 	}
 	err = in.run(answer, r, d)
 	res = result{status: answer.status, header: answer.header, head: answer.head, took: time.Since(begun)}
-	res.err, res.late = in.judge(answer, err, ended())
+	repl, _ := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	res.err, res.late = in.judge(answer, repl, err, ended())
 	if res.err != nil {
 		var handler caddyhttp.HandlerError
 		res.status = 0
-		if errors.As(err, &handler) {
+		if errors.As(res.err, &handler) {
 			res.status = handler.StatusCode
 		}
 	}
@@ -148,23 +151,33 @@ func (in *Inbox) run(w http.ResponseWriter, r *http.Request, d inbox.Delivery) (
 	return in.handler.ServeHTTP(w, r)
 }
 
-// judge returns why there is no whole answer, and whether that is for the time it took.
-func (in *Inbox) judge(a *answer, err, ended error) (failure error, late bool) {
+// judge returns why there is no whole answer of the app, and whether that is for the time it
+// took.
+func (in *Inbox) judge(a *answer, repl *caddy.Replacer, err, ended error) (failure error, late bool) {
+	if err == errBroken && a.bodiless() { //nolint:errorlint // a panic wraps it, and is none
+		err = nil // the proxy missed a body that there cannot be
+	}
+	if err == nil && a.status != 0 && !a.complete() {
+		err = errBroken
+	}
+	hungUp := err == nil && upstream.HungUp(repl, a.status)
+	none := err != nil || a.status == 0 || hungUp
 	switch {
-	case (err != nil || a.status == 0) && errors.Is(ended, context.DeadlineExceeded):
+	case none && errors.Is(ended, context.DeadlineExceeded):
 		return fmt.Errorf("the app worked on the event for longer than timeout, %s", time.Duration(in.Timeout)), true
-	case err == nil && a.status == 0 && ended != nil:
-		return ended, false
+	case ended != nil && (none || !in.success.Has(a.status)):
+		return caddyhttp.Error(http.StatusBadGateway, ended), false
+	case hungUp:
+		return caddyhttp.Error(http.StatusBadGateway, errOthersEnd), false
 	case err == nil && a.status == 0:
 		return errNoHandler, false
-	case err == nil && !a.complete():
-		return errBroken, false
 	}
 	return err, false
 }
 
 // answer is the app's answer. All that is kept of its body is the beginning.
 type answer struct {
+	method  string // of the request
 	header  http.Header
 	status  int
 	written int64
@@ -195,9 +208,11 @@ func (a *answer) FlushError() error { return nil }
 // complete reports whether the body is as long as its headers say.
 func (a *answer) complete() bool {
 	length := a.header.Get("Content-Length")
-	if length == "" || a.status == http.StatusNoContent || a.status == http.StatusNotModified || a.status == http.StatusResetContent {
+	if length == "" || a.bodiless() {
 		return true
 	}
 	n, err := strconv.ParseInt(length, 10, 64)
 	return err == nil && n == a.written
 }
+
+func (a *answer) bodiless() bool { return upstream.Bodiless(a.method, a.status) }
