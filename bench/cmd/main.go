@@ -46,7 +46,7 @@ func parseFlags() (options, error) {
 	var o options
 	p := &o.plan
 	flag.IntVar(&p.Rounds, "rounds", 5, "rounds of the main table")
-	flag.IntVar(&p.SweepRounds, "sweep-rounds", 3, "rounds of every other table")
+	flag.IntVar(&p.SweepRounds, "sweep-rounds", 2, "rounds of every other table")
 	flag.DurationVar(&p.Length.WarmUp, "warm-up", time.Second, "how long a variant runs before it is measured")
 	flag.DurationVar(&p.Length.Run, "run", 3*time.Second, "how long a variant is measured")
 	flag.IntVar(&p.Conns, "conns", 16, "connections where they do not vary")
@@ -155,14 +155,24 @@ func run() error {
 
 func (o options) measure() (results *report.Results, err error) {
 	o.plan.Log = func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
+	about := func(tb testing.TB) []string { return append(machine(tb), "command: `"+command()+"`") }
 	failed := inScope(func(tb testing.TB) {
 		o.plan.Scope = func(do func(testing.TB)) {
 			if err := inScope(do); err != nil {
 				tb.Fatalf("%v", err)
 			}
 		}
+		if !o.short {
+			// A run that fails at its end has measured for half an hour.
+			o.plan.Keep = func(so *report.Results) {
+				so.Machine = about(tb)
+				if err := o.save(so); err != nil {
+					tb.Fatalf("%v", err)
+				}
+			}
+		}
 		results = o.plan.Run(tb)
-		results.Machine = append(machine(tb), "command: `"+command()+"`")
+		results.Machine = about(tb)
 	})
 	return results, failed
 }

@@ -25,6 +25,7 @@ type Plan struct {
 	LatencyConns        int
 	Sweep               Sweep
 	Log                 func(format string, args ...any)
+	Keep                func(*report.Results) // called after each table; nil keeps none
 	// Scope runs a part of the comparison with a testing.TB of its own, whose clean-up
 	// is done when it returns; nil in a test.
 	Scope func(func(testing.TB))
@@ -72,6 +73,9 @@ func (p Plan) Run(tb testing.TB) *report.Results {
 			p.remembered(tb, e, results)
 		default:
 			p.table(tb, e, table, results)
+		}
+		if p.Keep != nil {
+			p.Keep(results)
 		}
 	}
 	return results

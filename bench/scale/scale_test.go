@@ -1,0 +1,64 @@
+package main
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+// The tables of the page on scaling are of the figures on the page on performance.
+func TestThePageIsOfTheFigures(t *testing.T) {
+	pageIsOfTheFigures(t, (*figures).computed)
+}
+
+func pageIsOfTheFigures(t *testing.T, tables func(*figures) map[string]string) {
+	f, err := readFigures("../../docs/performance.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile("../../docs/scaling.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, table := range tables(&f) {
+		if !strings.Contains(string(page), strings.TrimRight(table, "\n")) {
+			t.Errorf("the table %s is of other figures: run `go run ./bench/scale`", name)
+		}
+	}
+}
+
+func TestFiguresAreReadFromTheDocument(t *testing.T) {
+	const page = "<!-- bench:machine -->\n\n- 2030-01-01; a machine, 2 CPUs, memory\n- go\n\n<!-- /bench:machine -->\n" +
+		"<!-- bench:main -->\n\n|  | CPU µs/request | × floor | requests/s | Redis CPU µs | app CPU µs | generator CPU µs |\n|---|---:|---:|---:|---:|---:|---:|\n" +
+		"| guard, `memory` | 1 | 1.00 (1.00–1.00) | 2 |  | 3 | 4 |\n| guard, `redis` | 100 | 1.30 (1.00–1.40) | 8000 | 20 | 30 | 10 |\n\n<!-- /bench:main -->\n" +
+		"<!-- bench:redis -->\n\n|  | events of | bytes remembered |\n|---|---:|---:|\n| guard, `redis` | stripe | 118 |\n| guard, `redis` | struktr | 283 |\n\n<!-- /bench:redis -->\n"
+	path := t.TempDir() + "/page.md"
+	write := func(text string) {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(page)
+	f, err := readFigures(path)
+	want := figures{measured: "2030-01-01; a machine, 2 CPUs, memory", gatewayCPU: 100, redisCPU: 20, appCPU: 30, loadCPU: 10, cpus: 2, perSecond: 8000, remembered: 118}
+	if err != nil || f != want {
+		t.Errorf("%+v, %v; want %+v", f, err, want)
+	}
+	if got := f.overhead(); got != 2e6/160/8000 {
+		t.Errorf("the overhead is %g", got)
+	}
+	// 10,000/s × 100 µs × 1.5625 = 1.56 CPUs, at 60% of 4: one gateway, and a spare one.
+	// 10,000/s × 20 µs × 1.5625 = 0.31, at 50%: one shard. 118 B × 1.5 × 3600 s: 6.4 GB.
+	if s := f.sizeOf(10_000, 1); s.gateways != 2 || s.forCPU != 1 || s.forRoom != 1 || int(10*s.gigabyte) != 63 {
+		t.Errorf("%+v", s)
+	}
+	if s := f.sizeOf(1_000_000, 24); s.gateways != 67 || s.forCPU != 63 || s.forRoom != 478 {
+		t.Errorf("%+v", s)
+	}
+	for _, gone := range []string{"bench:redis", "guard, `redis`", "bytes remembered", "CPUs, memory"} {
+		write(strings.ReplaceAll(page, gone, "gone"))
+		if _, err := readFigures(path); err == nil {
+			t.Errorf("without %q there is no error", gone)
+		}
+	}
+}

@@ -1,0 +1,174 @@
+package simulate
+
+import (
+	"cmp"
+	"math"
+	"math/rand/v2"
+	"slices"
+)
+
+// Costs are what one event takes of each node. Times are seconds.
+type Costs struct {
+	GatewayCPU float64 // of one gateway, for an event from accept to answer
+	RedisCPU   float64 // of one shard, for an event's claim and commit together
+	InboxCPU   float64 // of one shard, for an event's put, take and settlement together
+	RoundTrip  float64 // of the network between gateway and shard
+	Timeout    float64 // after which a gateway gives a step of the store up
+}
+
+// Plan is one simulated installation and the load on it.
+type Plan struct {
+	Costs
+	Rate     float64 // events a second, at random times
+	Seconds  float64
+	Gateways int
+	CPUs     int // of one gateway
+	Shards   int
+	App      float64 // mean seconds that the app takes for an event
+	Inbox    bool    // accept first, deliver afterwards
+	// A node that is lost: at this time, for so many seconds. 0 is none.
+	ShardLostAt, ShardLostFor     float64
+	GatewayLostAt, GatewayLostFor float64
+	// Noticed is how long the load balancer sends requests to a gateway that is gone.
+	Noticed float64
+	// Retry is when senders try again, on average, and Lease how long a claim holds whose
+	// gateway is gone.
+	Retry, Lease float64
+	Seed         uint64
+}
+
+// Outcome is what came of a plan.
+type Outcome struct {
+	Sent, Delivered int // events
+	Refused         int // requests that got 503, or no answer
+	InFlight        int // of these, for a claim of a gateway that was gone
+	Uncommitted     int // successes that the shard does not have yet: a copy would be forwarded
+	Unanswered      int // events that were still on their way at the end
+	// What the installation adds to the app's own time, in seconds: until the sender's
+	// answer, and with an inbox until the app is called.
+	P50, P99, ToApp99 float64
+	GatewayBusy       float64 // share of its CPUs, on average
+	ShardBusy         float64 // of the busiest
+	LongestQueue      int     // at a shard
+	// Settled is the time when the last event that a lost node had delayed was answered.
+	Settled float64
+}
+
+// Run simulates a plan. Runs of one plan are equal.
+func Run(p Plan) Outcome {
+	s := &system{Plan: p, random: rand.New(rand.NewPCG(p.Seed, 17))}
+	for range p.Gateways {
+		s.gateways = append(s.gateways, &station{clock: &s.clock, servers: p.CPUs})
+	}
+	for range p.Shards {
+		s.shards = append(s.shards, &station{clock: &s.clock, servers: 1})
+	}
+	s.lose(s.shards, p.ShardLostAt, p.ShardLostFor, 0)
+	s.lose(s.gateways, p.GatewayLostAt, p.GatewayLostFor, p.Noticed)
+	s.arrive()
+	s.clock.run(p.Seconds)
+	worked := s.worked()
+	s.clock.run(10 * p.Seconds) // what is on its way
+	return s.outcome(worked)
+}
+
+type system struct {
+	Plan
+	clock    clock
+	random   *rand.Rand
+	gateways []*station
+	shards   []*station
+	unknown  *station // a gateway that is gone, which the load balancer does not know yet
+	next     int
+	added    []float64
+	toApp    []float64
+	Outcome
+}
+
+// lose has the first of these nodes fail.
+func (s *system) lose(nodes []*station, at, seconds, noticed float64) {
+	if at == 0 {
+		return
+	}
+	lost := nodes[0]
+	s.clock.after(at, func() {
+		s.unknown = nil
+		if noticed > 0 {
+			s.unknown = lost
+		}
+		lost.fail()
+	})
+	if noticed > 0 {
+		s.clock.after(at+noticed, func() { s.unknown = nil })
+	}
+	s.clock.after(at+seconds, lost.recover)
+}
+
+// arrive sends events at random times, as many senders together do.
+func (s *system) arrive() {
+	if s.clock.now >= s.Seconds {
+		return
+	}
+	s.Sent++
+	e := &event{system: s, sent: s.clock.now, shard: s.shards[s.random.IntN(len(s.shards))]}
+	e.send()
+	s.clock.after(s.random.ExpFloat64()/s.Rate, s.arrive)
+}
+
+// gateway is the one that the load balancer sends the next request to.
+func (s *system) gateway() *station {
+	for range s.gateways {
+		s.next = (s.next + 1) % len(s.gateways)
+		if g := s.gateways[s.next]; !g.down || g == s.unknown {
+			return g
+		}
+	}
+	return s.gateways[0]
+}
+
+// varied is a time around a mean: half of it is fixed, the rest is drawn.
+func (s *system) varied(mean float64) float64 { return mean/2 + s.random.ExpFloat64()*mean/2 }
+
+func (s *system) worked() (w struct{ gateways, shard float64 }) {
+	for _, g := range s.gateways {
+		w.gateways += g.worked / float64(len(s.gateways)*s.CPUs) / s.Seconds
+	}
+	for _, shard := range s.shards {
+		w.shard = max(w.shard, shard.worked/s.Seconds)
+	}
+	return w
+}
+
+func (s *system) outcome(worked struct{ gateways, shard float64 }) Outcome {
+	o := s.Outcome
+	o.GatewayBusy, o.ShardBusy = worked.gateways, worked.shard
+	for _, shard := range s.shards {
+		o.LongestQueue = max(o.LongestQueue, shard.longest)
+	}
+	o.Unanswered = o.Sent - len(s.added)
+	slices.Sort(s.added)
+	slices.Sort(s.toApp)
+	o.P50, o.P99, o.ToApp99 = quantile(s.added, .5), quantile(s.added, .99), quantile(s.toApp, .99)
+	return o
+}
+
+func quantile(sorted []float64, q float64) float64 {
+	if len(sorted) == 0 {
+		return math.NaN()
+	}
+	return sorted[min(int(q*float64(len(sorted))), len(sorted)-1)]
+}
+
+// Capacity is the rate at which the busiest kind of node of a plan has no time left, in
+// events a second, and which kind that is.
+func Capacity(p Plan) (rate float64, what string) {
+	shard := p.RedisCPU
+	if p.Inbox {
+		shard += p.InboxCPU
+	}
+	gateways, shards := float64(p.Gateways*p.CPUs)/p.GatewayCPU, float64(p.Shards)/shard
+	if cmp.Less(gateways, shards) {
+		return gateways, "the gateways"
+	}
+	return shards, "the Redis masters"
+}
