@@ -57,7 +57,7 @@ func (x *exchange) claim() admission {
 	if x.event.Keys == (dedupe.Event{}) {
 		return admission{standing: unidentified}
 	}
-	if err := x.openStore(); err != nil {
+	if err := openStore(x); err != nil {
 		return cannotClaim(webhook.Refuse(webhook.StoreUnavailable, "%w", err))
 	}
 	c := claiming{x: x, wait: waitBudget{request: x.r.Context(), end: time.Now().Add(x.guard.sender.Rules.Wait)}}

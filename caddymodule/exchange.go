@@ -66,7 +66,7 @@ func (g *Guard) newExchange(w http.ResponseWriter, r *http.Request) *exchange {
 }
 
 // openStore opens the store where it could not be opened before.
-func (x *exchange) openStore() (err error) {
+func openStore(x *exchange) (err error) {
 	if x.store == nil {
 		if x.store, err = x.guard.app.enter(); err != nil {
 			return fmt.Errorf("opening the store: %w", err)

@@ -94,7 +94,7 @@ func (x keeping) keepCopy(copied finished) error {
 
 // put puts the event into the inbox.
 func (x keeping) put() (inbox.Answer, error) {
-	if err := x.openStore(); err != nil { // claim opens none for an event that nothing identifies
+	if err := openStore(x.exchange); err != nil { // claim opens none for an event that nothing identifies
 		return 0, err
 	}
 	key := inboxKey(x.event.Keys)

@@ -96,7 +96,7 @@ func (x shadowing) weigh() (result webhook.Result, refused *webhook.Refusal, hel
 	case x.event.Keys == (dedupe.Event{}):
 		return webhook.Forwarded, nil, nil
 	}
-	if err := x.openStore(); err != nil {
+	if err := openStore(x.exchange); err != nil {
 		refused = webhook.Refuse(webhook.StoreUnavailable, "%w", err)
 		return refused.Result, refused, nil
 	}
