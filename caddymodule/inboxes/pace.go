@@ -12,6 +12,9 @@ const (
 	// firstHold is how long it holds at first, and lastHold at most.
 	firstHold = time.Second
 	lastHold  = time.Minute
+	// mostUnsettled is how many attempts that have ended may be unsettled before nothing more
+	// is taken: a store that gives out events, and does not take what has become of them.
+	mostUnsettled = 64
 )
 
 // pace decides how many events the app gets at once. While the app is away, the inbox is
@@ -22,6 +25,7 @@ type pace struct {
 	most     int
 	limit    int // at once, now
 	running  int
+	open     int           // not settled: those that run, too
 	failures int           // in a row
 	held     time.Duration // the last hold; 0 where the inbox is not held
 }
@@ -35,19 +39,28 @@ func (p *pace) room() int {
 	if p.held > 0 {
 		return 1 // the probe, whoever still works: the store gives out one at a time
 	}
-	return max(0, p.limit-p.running)
+	return max(0, min(p.limit-p.running, mostUnsettled+p.most-p.open))
 }
 
 func (p *pace) begin(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.running += n
+	p.open += n
 }
 
+// end is called when the app has answered.
 func (p *pace) end() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.running--
+}
+
+// settled is called when nothing more is to be done about an attempt.
+func (p *pace) settled() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.open--
 }
 
 // verdict is what an attempt means for the inbox.

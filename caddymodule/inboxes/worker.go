@@ -19,6 +19,11 @@ const (
 	poll = time.Second
 	// breath keeps a worker from asking again at once where it got nothing.
 	breath = 10 * time.Millisecond
+	// firstQuiet is how long it sleeps at least, whatever is put, where it was woken in vain
+	// twice: the inbox is paused or held, or another gateway takes its events. lastQuiet is
+	// the most.
+	firstQuiet = time.Millisecond
+	lastQuiet  = 100 * time.Millisecond
 	// firstPause is how long it sleeps after a failure of the store, and lastPause at most.
 	firstPause = 100 * time.Millisecond
 	lastPause  = 10 * time.Second
@@ -52,7 +57,7 @@ func newWorker(in *Inbox, q inbox.Queue, host Host) *worker {
 
 // work takes and delivers until the context ends.
 func (w *worker) work(ctx context.Context) {
-	pause := time.Duration(0)
+	pause, woken, vain := time.Duration(0), false, 0
 	for ctx.Err() == nil {
 		n, wait := w.allowed()
 		if n > 0 {
@@ -65,9 +70,21 @@ func (w *worker) work(ctx context.Context) {
 				pause = 0
 				wait = next(batch, n)
 			}
+			if vain++; !woken || err != nil || len(batch.Deliveries) > 0 {
+				vain = 0
+			}
 		}
-		w.sleep(ctx, wait)
+		w.rest(ctx, quiet(vain))
+		woken = w.sleep(ctx, wait)
 	}
+}
+
+// quiet is how long a worker that was woken in vain so many times in a row takes nothing.
+func quiet(vain int) time.Duration {
+	if vain < 2 {
+		return 0
+	}
+	return min(firstQuiet<<min(vain-2, 10), lastQuiet)
 }
 
 // allowed is how many events may be taken now, and how long to wait where there are none.
@@ -99,13 +116,17 @@ func (w *worker) take(n int) (inbox.Batch, error) {
 		// It may not enter only where the store is closed, and then it has just taken.
 		if !w.host.Enter() {
 			w.pace.end()
+			w.pace.settled()
 			continue
 		}
 		go func() {
 			defer w.host.Leave()
-			defer signal(w.freed)
-			defer w.pace.end()
-			w.deliver(d, batch, taken)
+			// The app may have another as soon as it has answered. What is settled meanwhile
+			// counts only where the store is slow to take it.
+			free := sync.OnceFunc(func() { w.pace.end(); signal(w.freed) })
+			defer w.pace.settled()
+			defer free()
+			w.deliver(d, batch, taken, free)
 		}()
 	}
 	return batch, nil
@@ -122,8 +143,8 @@ func next(b inbox.Batch, asked int) time.Duration {
 	return max(b.Wait, breath)
 }
 
-// sleep waits for the time, or until there may be something to do.
-func (w *worker) sleep(ctx context.Context, d time.Duration) {
+// rest waits for the time.
+func (w *worker) rest(ctx context.Context, d time.Duration) {
 	if d == 0 {
 		return
 	}
@@ -131,14 +152,30 @@ func (w *worker) sleep(ctx context.Context, d time.Duration) {
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-w.wake:
-	case <-w.freed:
 	case <-ctx.Done():
 	}
 }
 
+// sleep waits for the time, or until there may be something to do. It reports whether it was
+// woken because something was put.
+func (w *worker) sleep(ctx context.Context, d time.Duration) (woken bool) {
+	if d == 0 {
+		return false
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-w.wake:
+		return true
+	case <-w.freed:
+	case <-ctx.Done():
+	}
+	return false
+}
+
 // deliver makes one attempt and settles it.
-func (w *worker) deliver(d inbox.Delivery, batch inbox.Batch, taken time.Time) {
+func (w *worker) deliver(d inbox.Delivery, batch inbox.Batch, taken time.Time, free func()) {
 	if w.succeeded(d.Key) {
 		return // the app has had it; the store learns of that as soon as it answers
 	}
@@ -158,7 +195,9 @@ func (w *worker) deliver(d inbox.Delivery, batch inbox.Batch, taken time.Time) {
 	stop := w.extend(d.Key, batch.Token)
 	res := w.attempt(d, &envelope)
 	stop()
-	w.heed(w.pace.learn(res.away(), batch.Probe))
+	v := w.pace.learn(res.away(), batch.Probe)
+	free()
+	w.heed(v)
 	s := w.settlement(d, batch.Now, now(), res)
 	w.metrics.settled(w.Name, s, now().Sub(d.Begun))
 	w.settle(d, batch.Token, s, log)
@@ -183,22 +222,21 @@ func (w *worker) heed(v verdict) {
 // extend extends the lease until stop is called.
 func (w *worker) extend(k inbox.Key, t inbox.Token) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
+	// Few attempts take that long, so nothing more is made for the others.
+	first := time.AfterFunc(lease/3, func() {
 		ticker := time.NewTicker(lease / 3)
 		defer ticker.Stop()
-		for {
+		for ctx.Err() == nil {
+			// One that is lost changes nothing: a success stands all the same. Neither does
+			// one that comes after the attempt was settled.
+			_ = w.queue.Extend(context.Background(), k, t, lease)
 			select {
 			case <-ticker.C:
-				// One that is lost changes nothing: a success stands all the same.
-				_ = w.queue.Extend(context.Background(), k, t, lease)
 			case <-ctx.Done():
-				return
 			}
 		}
-	}()
-	return func() { cancel(); <-done }
+	})
+	return func() { first.Stop(); cancel() }
 }
 
 // settle tells the store how an attempt ended, until it knows. A success is a fact, and is

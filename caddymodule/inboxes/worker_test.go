@@ -40,7 +40,9 @@ type rig struct {
 // faulty is a model whose queues fail while they are told to.
 type faulty struct {
 	*queuetest.Model
-	away atomic.Bool
+	away   atomic.Bool // does not answer
+	closed atomic.Bool // gives out events, and takes no settlements
+	takes  atomic.Int64
 }
 
 type faultyQueue struct {
@@ -59,11 +61,12 @@ func (q faultyQueue) Take(ctx context.Context, n int, lease time.Duration) (inbo
 	if q.store.away.Load() {
 		return inbox.Batch{}, errAway
 	}
+	q.store.takes.Add(1)
 	return q.Queue.Take(ctx, n, lease)
 }
 
 func (q faultyQueue) Settle(ctx context.Context, k inbox.Key, t inbox.Token, s inbox.Settlement) error {
-	if q.store.away.Load() {
+	if q.store.away.Load() || q.store.closed.Load() {
 		return errAway
 	}
 	return q.Queue.Settle(ctx, k, t, s)

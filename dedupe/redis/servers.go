@@ -69,6 +69,9 @@ func (s *servers) step(ctx context.Context) (context.Context, context.CancelFunc
 // closed with the store.
 func (s *servers) Client() redis.UniversalClient { return s.client }
 
+// Do sends a call of a script as the steps of the store are sent. It keeps the slice.
+func (s *servers) Do(ctx context.Context, words ...any) *redis.Cmd { return s.calls.Do(ctx, words...) }
+
 // KeyPrefix stands before every key.
 func (s *servers) KeyPrefix() string { return s.prefix }
 

@@ -23,11 +23,12 @@ end
 
 if not state then
   redis.call('SET', bodyOf(key), envelope)
-  redis.call('HSET', stateOf(key), 'z', #envelope, 'a', now, 'o', ARGV[6], 'i', ARGV[7], 'y', ARGV[8])
+  redis.call('ZADD', due, now, key)
+  redis.call('HSET', stateOf(key), 'q', 'w', 'z', #envelope, 'a', now, 'b', now, 'n', 0, 'r', 0, 'o', ARGV[6], 'i', ARGV[7], 'y', ARGV[8])
+  redis.call('HINCRBY', counters, 'bytes', #envelope)
   if ARGV[7] ~= '' then
     redis.call('ZADD', ids, 0, named(ARGV[7]) .. key)
   end
-  begin(key, #envelope, now, 0)
   return accepted
 end
 leave(key, state, size, reason)

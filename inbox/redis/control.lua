@@ -4,6 +4,7 @@
 --       3: paused: 1 or 0; until: for how long, ms, and 0 releases
 -- Returns 1.
 
+free()
 local value = tonumber(ARGV[3])
 if value == 0 then
   redis.call('HDEL', hold, ARGV[2])

@@ -9,6 +9,7 @@ local key = ARGV[2]
 if redis.call('HGET', stateOf(key), 't') ~= ARGV[3] then
   return 0
 end
+free()
 redis.call('ZADD', due, now + tonumber(ARGV[4]), key)
 redis.call('ZADD', lent, now + tonumber(ARGV[4]), key)
 return 1

@@ -12,5 +12,6 @@ elseif not h[2] then
 elseif now < tonumber(h[2]) then
   return {now, tonumber(h[2]) - now, 0}
 end
+free()
 redis.call('HSET', hold, 'until', now + tonumber(ARGV[2]))
 return {now, 0, 1}

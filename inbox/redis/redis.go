@@ -34,6 +34,9 @@ type Servers interface {
 	KeyPrefix() string
 	// Timeout is the one deadline of a whole step.
 	Timeout() time.Duration
+	// Do sends a call of a script. Calls that come together share a round trip, where the
+	// servers allow that.
+	Do(ctx context.Context, words ...any) *redis.Cmd
 }
 
 // Store is an [inbox.Store] on the servers of a client.
@@ -160,9 +163,26 @@ func (s *Store) offset() int64 {
 	return s.skew().Milliseconds()
 }
 
+// largeCall is the size of an envelope from which on its call takes a round trip of its own,
+// so that others do not wait for it.
+const largeCall = 64 << 10
+
 // run runs a script on one lane.
 func (s *Store) run(ctx context.Context, sc *redis.Script, due string, args ...any) *redis.Cmd {
-	cmd := sc.Run(ctx, s.client, []string{due}, append([]any{s.offset()}, args...)...)
+	return s.send(ctx, s.servers.Do, sc, due, args)
+}
+
+// runAlone is run in a round trip of its own.
+func (s *Store) runAlone(ctx context.Context, sc *redis.Script, due string, args ...any) *redis.Cmd {
+	return s.send(ctx, s.client.Do, sc, due, args)
+}
+
+func (s *Store) send(ctx context.Context, do func(context.Context, ...any) *redis.Cmd, sc *redis.Script, due string, args []any) *redis.Cmd {
+	words := append(make([]any, 0, 5+len(args)), "evalsha", sc.Hash(), 1, due, s.offset())
+	cmd := do(ctx, append(words, args...)...)
+	if err := cmd.Err(); err != nil && redis.HasErrorPrefix(err, "NOSCRIPT") {
+		cmd = sc.Eval(ctx, s.client, []string{due}, append([]any{s.offset()}, args...)...)
+	}
 	if err := cmd.Err(); err != nil {
 		cmd.SetErr(s.failure(err))
 	}

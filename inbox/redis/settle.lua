@@ -24,6 +24,7 @@ elseif not state or e[4] ~= ARGV[3] then
   return 0
 end
 
+free()
 log = log .. string.char(math.floor(#ARGV[8] / 256), #ARGV[8] % 256) .. ARGV[8]
 local starts, at = {}, 1
 while at < #log do

@@ -44,7 +44,11 @@ func (l *lanes) accept(ctx context.Context, ev inbox.Event) (inbox.Answer, error
 		n, err := l.durably(ctx, acceptScript, l.lane(ev.Key), args...)
 		return inbox.Answer(n), err
 	}
-	n, err := l.s.run(ctx, acceptScript, l.lane(ev.Key), args...).Int()
+	run := l.s.run
+	if len(ev.Envelope) >= largeCall {
+		run = l.s.runAlone
+	}
+	n, err := run(ctx, acceptScript, l.lane(ev.Key), args...).Int()
 	return inbox.Answer(n), err
 }
 

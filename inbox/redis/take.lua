@@ -9,6 +9,7 @@
 -- its info and its envelope.
 
 local n, lease = tonumber(ARGV[2]), tonumber(ARGV[3])
+free()
 
 local function removeOld(list, keep)
   if keep > 0 then
