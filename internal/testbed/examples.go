@@ -13,7 +13,10 @@ import (
 // Example is one of the apps in examples/, running on a free port.
 type Example struct {
 	*Process
-	port int
+	dir     string
+	env     []string
+	port    int
+	command []string
 }
 
 // StartFlask runs examples/flask, with env added to its environment, and waits
@@ -33,11 +36,35 @@ func StartExpress(tb testing.TB, env ...string) *Example {
 	return startExample(tb, "express", env, "node", "app.js")
 }
 
-func startExample(tb testing.TB, name string, env []string, program string, args ...string) *Example {
+// StartSlowFlask runs examples/inbox, with env added to its environment, and waits until it
+// listens.
+func StartSlowFlask(tb testing.TB, env ...string) *Example {
+	tb.Helper()
+	return startExample(tb, "inbox", env, PythonWithFlask(tb), "app.py")
+}
+
+func startExample(tb testing.TB, name string, env []string, command ...string) *Example {
 	tb.Helper()
 	port := FreePort(tb)
-	env = append([]string{"PORT=" + strconv.Itoa(port), "PYTHONDONTWRITEBYTECODE=1"}, env...)
-	e := &Example{Process: StartProcess(tb, ExampleDir(tb, name), env, program, args...), port: port}
+	e := &Example{dir: ExampleDir(tb, name), port: port, command: command}
+	e.env = append([]string{"PORT=" + strconv.Itoa(port), "PYTHONDONTWRITEBYTECODE=1"}, env...)
+	e.start(tb, newOutput())
+	return e
+}
+
+// Start runs the app again after Kill or Stop, on its port. What it prints is added to what
+// it has printed.
+func (e *Example) Start() {
+	e.tb.Helper()
+	e.start(e.tb, e.out)
+}
+
+func (e *Example) start(tb testing.TB, out *output) {
+	tb.Helper()
+	var err error
+	if e.Process, err = startProcess(tb, out, e.dir, e.env, e.command[0], e.command[1:]...); err != nil {
+		tb.Fatal(err)
+	}
 	exited := false
 	up := poll(waitLimit, func() bool {
 		select {
@@ -54,9 +81,8 @@ func startExample(tb testing.TB, name string, env []string, program string, args
 		return true
 	})
 	if exited || !up {
-		tb.Fatalf("examples/%s does not listen; if a package is missing, run `make deps`. It printed:\n%s", name, e.Output())
+		tb.Fatalf("%s does not listen; if a package is missing, run `make deps`. It printed:\n%s", e.dir, e.Output())
 	}
-	return e
 }
 
 // ExampleDir is the directory of an example, with its Caddyfile.
