@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -31,6 +32,9 @@ type app struct {
 	rec  *record
 	seed uint64
 	addr string
+	// inbox: it refuses some events for good.
+	inbox bool
+	mood  atomic.Int32
 
 	calm     chan struct{} // closed when it is to behave from now on
 	server   *http.Server
@@ -38,9 +42,9 @@ type app struct {
 	working  sync.WaitGroup
 }
 
-func startApp(tb testing.TB, rec *record, seed uint64) *app {
+func startApp(tb testing.TB, rec *record, seed uint64, inbox bool) *app {
 	a := &app{
-		tb: tb, rec: rec, seed: seed, calm: make(chan struct{}),
+		tb: tb, rec: rec, seed: seed, inbox: inbox, calm: make(chan struct{}),
 		addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(testbed.FreePort(tb))),
 	}
 	a.server = &http.Server{
@@ -89,10 +93,12 @@ func (a *app) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	b := a.draw(e, nth)
-	select {
-	case <-time.After(b.takes):
-	case <-a.calm:
-		b = calmly
+	if !b.always {
+		select {
+		case <-time.After(b.takes):
+		case <-a.calm:
+			b = calmly
+		}
 	}
 	a.rec.update(func() {
 		c.decided, c.how, c.work, c.status = a.rec.now(), b.name, b.work, b.status
@@ -142,12 +148,23 @@ type behaviour struct {
 	work   bool
 	status int // 0 drops the connection without a word
 	cut    bool
+	always bool // even at the end of a run
 }
 
-var calmly = behaviour{name: "well", work: true, status: http.StatusOK}
+var (
+	calmly = behaviour{name: "well", work: true, status: http.StatusOK}
+	// poisoned is what the app does with an event that it can never handle.
+	poisoned = behaviour{name: "refused for good", status: finalStatus, always: true}
+)
+
+// finalStatus is the answer after which an inbox gives up.
+const finalStatus = http.StatusGone
 
 // draw decides by the seed, the event and the number of its earlier calls.
 func (a *app) draw(e *event, nth int) behaviour {
+	if a.inbox && rand.New(rand.NewPCG(a.seed, uint64(e.n)<<8|0xdead<<40)).IntN(100) == 0 {
+		return poisoned
+	}
 	r := rand.New(rand.NewPCG(a.seed, uint64(e.n)<<8|uint64(min(nth, 255))))
 	select {
 	case <-a.calm:
@@ -170,6 +187,26 @@ func (a *app) draw(e *event, nth int) behaviour {
 		b.name, b.work, b.status = "dropped before the work", false, 0
 	case p < 190:
 		b.name, b.status = "dropped after the work", 0
+	}
+	return a.moody(b, r)
+}
+
+// moods of the app as a whole.
+const (
+	moodWell int32 = iota
+	moodSlow
+	moodFailing
+)
+
+// moody changes what the app does with a call while it is unwell.
+func (a *app) moody(b behaviour, r *rand.Rand) behaviour {
+	switch a.mood.Load() {
+	case moodSlow:
+		b.name, b.takes = b.name+", slower", b.takes+within(r, 500*time.Millisecond, 2*time.Second)
+	case moodFailing:
+		if r.IntN(2) == 0 {
+			b = behaviour{name: "failed, as others", takes: b.takes, status: pick(r, failures)}
+		}
 	}
 	return b
 }

@@ -23,6 +23,10 @@ type verdict struct {
 	reset       int
 	lost        int
 	unexplained int
+
+	// Of inboxes: events that were dead at the end, copies that revived one, and events
+	// that a failover has lost.
+	dead, revived, lostInFailover int
 }
 
 // violation is something that must not happen.
@@ -52,7 +56,11 @@ func judge(rec *record, r rules) *verdict {
 		v.judgeForgery(a)
 	}
 	for _, e := range rec.events {
-		v.judgeOutcome(e)
+		if r.inbox {
+			v.judgeKept(e, rec.faults)
+		} else {
+			v.judgeOutcome(e)
+		}
 		v.judgeCalls(e, rec.faults)
 		for _, a := range e.attempts {
 			v.judgeAnswer(e, a, rec.faults)
@@ -133,6 +141,8 @@ func (v *verdict) judgeCalls(e *event, faults []*fault) {
 func (v *verdict) judgeAnswer(e *event, a *attempt, faults []*fault) {
 	v.requests++
 	switch {
+	case a.acknowledged() && v.rules.inbox:
+		v.judgeKeptAnswer(e, a, faults)
 	case a.acknowledged():
 		switch a.guard {
 		case "forwarded":

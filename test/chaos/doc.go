@@ -9,6 +9,10 @@
 // recorded (record.go); and check.go judges the record. explain.go has the causes that
 // may explain that an event was handled twice.
 //
+// In a topology with inboxes the promise is another: what a sender got its 200 for is
+// delivered with success, or listed as dead. inbox.go asks the inboxes, inbox_check.go
+// judges, and inbox_faults.go has faults that nobody without an inbox waits for.
+//
 // The seed decides events, faults, targets and times. Threads, sockets and the clock
 // decide the rest, so two runs with one seed are similar, not identical.
 package chaos

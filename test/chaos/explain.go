@@ -9,9 +9,13 @@ import (
 type rules struct {
 	// shared reports whether a claim survives the gateway that made it.
 	shared bool
+	// inbox: senders are answered when their events are kept, not when they are handled.
+	inbox bool
 }
 
-func rulesOf(topology string) rules { return rules{shared: topology != "disk"} }
+func rulesOf(topology string) rules {
+	return rules{shared: topology != "disk", inbox: topologies[topology].inbox}
+}
 
 // Bounds on what the guard does by itself. They are approximations, since the harness
 // does not see the guard's claims and commits: real times are far shorter, but a busy
@@ -57,11 +61,11 @@ const (
 // first had succeeded or was in progress. nil means that nothing explains it. Of
 // several causes it returns the most specific one.
 func (r rules) explain(e *event, first, again *call, faults []*fault) *cause {
-	switch {
-	case first.work && !first.whole && again.begun >= first.decided:
-		return &cause{name: causeCut}
-	case first.decided-first.begun >= appLimit-limitSlack && again.begun >= first.begun+appLimit-limitSlack:
-		return &cause{name: causeLate}
+	if r.inbox {
+		return r.explainKept(first, again, faults)
+	}
+	if c := ofTheApp(first, again); c != nil {
+		return c
 	}
 	for _, blame := range []func(e *event, first, again *call, f *fault) string{r.blameEnd, r.blameAway, r.blameLoss} {
 		for _, f := range faults {
@@ -72,6 +76,17 @@ func (r rules) explain(e *event, first, again *call, faults []*fault) *cause {
 				return &cause{name, f}
 			}
 		}
+	}
+	return nil
+}
+
+// ofTheApp returns the cause that the app itself is, or nil.
+func ofTheApp(first, again *call) *cause {
+	switch {
+	case first.work && !first.whole && again.begun >= first.decided:
+		return &cause{name: causeCut}
+	case first.decided-first.begun >= appLimit-limitSlack && again.begun >= first.begun+appLimit-limitSlack:
+		return &cause{name: causeLate}
 	}
 	return nil
 }

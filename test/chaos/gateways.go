@@ -10,7 +10,7 @@ import (
 // except for the fault that affects all of them.
 func (w *world) gatewayFaults() []faultKind {
 	one := func(kind string, hits part, inject func(i int), repair func(i int)) faultKind {
-		return faultKind{kind, func(r *rand.Rand) injection {
+		return faultKind{kind: kind, draw: func(r *rand.Rand) injection {
 			i := r.IntN(len(w.gateways))
 			return injection{
 				fault:  fault{gateway: i, hits: hits},
@@ -26,7 +26,7 @@ func (w *world) gatewayFaults() []faultKind {
 		one("configuration reloaded", gatewayReloaded, w.reload, func(int) {}),
 	}
 	if len(w.gateways) > 1 {
-		all = append(all, faultKind{"all gateways killed", func(*rand.Rand) injection {
+		all = append(all, faultKind{kind: "all gateways killed", draw: func(*rand.Rand) injection {
 			return injection{
 				fault: fault{gateway: everyGateway, hits: gatewayKilled},
 				inject: func() {
@@ -61,7 +61,7 @@ func (w *world) reload(i int) {
 
 // appFaults are the faults of the app as a whole.
 func (w *world) appFaults() []faultKind {
-	return []faultKind{{"app refuses connections", func(*rand.Rand) injection {
+	return []faultKind{{kind: "app refuses connections", draw: func(*rand.Rand) injection {
 		return injection{
 			fault:  fault{gateway: everyGateway, hits: appDown},
 			inject: w.app.refuse,

@@ -94,7 +94,7 @@ func (r *record) remember(remarks []remark) {
 	}
 	for _, m := range remarks {
 		e := byAttempt[m.attempt]
-		for _, part := range strings.FieldsFunc(m.id, func(c rune) bool { return strings.ContainsRune(":-_", c) }) {
+		for _, part := range partsOfID(m.id) {
 			if found := byID[part]; found != nil {
 				e = found
 			}

@@ -35,6 +35,11 @@ type event struct {
 	attempts []*attempt
 	calls    []*call
 	remarks  []remark // of the gateways, about it
+
+	// Of an event of an inbox that has been acknowledged. dead: the inbox listed it among
+	// the dead when it was last asked. missing: before it was sent for the last time, it
+	// neither waited, nor was dead, nor had been delivered.
+	dead, missing bool
 }
 
 // attempt is one request of a sender, or of an attacker.
@@ -96,9 +101,11 @@ type part int
 const (
 	gatewayKilled part = iota
 	gatewayStopped
+	gatewayFrozen
 	gatewayReloaded
 	storeHit // the store's servers, or the way to them
 	appDown
+	appUnwell // it answers slowly, or with failures
 )
 
 func newRecord() *record {

@@ -3,6 +3,7 @@ package chaos
 import (
 	"fmt"
 	"math/rand/v2"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -80,7 +81,7 @@ func (t *replicated) losing(kind string, away, back func(*testbed.Redis)) faultK
 // onMaster is a faultKind of one master. Where it ends in a failover, writes that the
 // old master had confirmed but not replicated are lost.
 func (t *replicated) onMaster(kind string, draw func(*rand.Rand) (detail string, inject, repair func(*testbed.Redis))) faultKind {
-	return faultKind{kind, func(r *rand.Rand) injection {
+	return faultKind{kind: kind, draw: func(r *rand.Rand) injection {
 		detail, inject, repair := draw(r)
 		which := r.IntN(1 << 16)
 		var before []*testbed.Redis
@@ -135,10 +136,10 @@ func (c cluster) waitOK()                          { c.WaitOK() }
 
 // onDisk is a single gateway with the embedded store, whose only faults are those of
 // its process.
-type onDisk struct{}
+type onDisk struct{ dir string }
 
-func startDisk(testing.TB) topology { return onDisk{} }
+func startDisk(tb testing.TB) topology { return onDisk{filepath.Join(tb.TempDir(), "events")} }
 
 func (onDisk) gateways() int           { return 1 }
-func (onDisk) directive(int) string    { return "disk" }
+func (d onDisk) directive(int) string  { return "disk " + d.dir }
 func (onDisk) faultKinds() []faultKind { return nil }

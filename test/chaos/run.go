@@ -48,6 +48,8 @@ type world struct {
 	traffic
 	dir      string // of the gateways' logs
 	topology topology
+	inbox    bool          // every guard has one
+	length   time.Duration // of the faults
 	app      *app
 	gateways []*testbed.Gateway
 	versions int
@@ -71,7 +73,7 @@ type traffic struct {
 // fails the test, with the event's timeline.
 func Run(tb testing.TB, c Config) Result {
 	tb.Helper()
-	start, ok := topologies[c.Topology]
+	setup, ok := topologies[c.Topology]
 	if !ok {
 		tb.Fatalf("there is no topology %q: choose one of %s", c.Topology, strings.Join(Topologies(), ", "))
 	}
@@ -79,7 +81,7 @@ func Run(tb testing.TB, c Config) Result {
 		c.Rate = defaultRate
 	}
 	tb.Logf("topology %s, seed %d, faults for %v", c.Topology, c.Seed, c.Duration)
-	w := &world{dir: tb.TempDir(), topology: start(tb), traffic: traffic{
+	w := &world{dir: tb.TempDir(), topology: setup.start(tb), inbox: setup.inbox, length: c.Duration, traffic: traffic{
 		tb: tb, seed: c.Seed, captures: make(chan *event, 100),
 		pause: time.Duration(len(testbed.Senders())) * time.Second / time.Duration(c.Rate),
 	}}
@@ -89,7 +91,9 @@ func Run(tb testing.TB, c Config) Result {
 	w.drain()
 	// Within this time the gateways finish their retries in the background.
 	time.Sleep(w.rec.lastFault() + recoverWithin - w.rec.now())
+	w.takeStock(true)
 	w.sweep()
+	w.takeStock(false)
 	w.idle()
 	w.app.wait()
 	var remarks []remark
@@ -106,7 +110,7 @@ func Run(tb testing.TB, c Config) Result {
 // open starts the app and the gateways.
 func (w *world) open() {
 	w.rec = newRecord()
-	w.app = startApp(w.tb, w.rec, w.seed)
+	w.app = startApp(w.tb, w.rec, w.seed, w.inbox)
 	var urls []string
 	for i := range w.topology.gateways() {
 		g := testbed.StartGateway(w.tb, w.caddyfile(i))
@@ -135,10 +139,14 @@ func (w *world) live(length time.Duration) {
 }
 
 func (w *world) lanes() []lane {
+	gateway, store, app := w.gatewayFaults(), w.topology.faultKinds(), w.appFaults()
+	if w.inbox {
+		gateway, store, app = append(gateway, w.freezes()...), append(store, w.fullStores()...), append(app, w.longAppFaults()...)
+	}
 	return []lane{
-		{w.gatewayFaults(), span(200*time.Millisecond, 3*time.Second), span(500*time.Millisecond, 3*time.Second)},
-		{w.topology.faultKinds(), span(300*time.Millisecond, 5*time.Second), span(500*time.Millisecond, 3*time.Second)},
-		{w.appFaults(), span(200*time.Millisecond, 1500*time.Millisecond), span(4*time.Second, 12*time.Second)},
+		{gateway, span(200*time.Millisecond, 3*time.Second), span(500*time.Millisecond, 3*time.Second)},
+		{store, span(300*time.Millisecond, 5*time.Second), span(500*time.Millisecond, 3*time.Second)},
+		{app, span(200*time.Millisecond, 1500*time.Millisecond), span(4*time.Second, 12*time.Second)},
 	}
 }
 
@@ -152,7 +160,7 @@ func (w *world) drain() {
 }
 
 // sweep sends every event once more. All are finished, so none may reach the app,
-// unless a fault has made the store forget it.
+// unless a fault has made the store forget it. An inbox revives its dead ones.
 func (w *world) sweep() {
 	defer time.AfterFunc(retryLimit, w.giveUp).Stop()
 	events := make(chan *event)

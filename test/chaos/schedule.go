@@ -39,9 +39,13 @@ func plan(seed uint64, length time.Duration, lanes []lane) []planned {
 			}
 			b := deck[0].draw(r)
 			b.fault.kind = deck[0].kind
+			hold := l.hold
+			if deck[0].hold[1] > 0 {
+				hold = deck[0].hold
+			}
 			deck = deck[1:]
 			steps = append(steps, planned{at: at, fault: &b.fault, begin: true, injection: b})
-			at += within(r, l.hold[0], l.hold[1])
+			at += within(r, hold[0], hold[1])
 			steps = append(steps, planned{at: min(at, length), fault: &b.fault, injection: b})
 		}
 	}

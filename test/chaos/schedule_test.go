@@ -12,7 +12,7 @@ import (
 func drawn(seed uint64, length time.Duration) (lines []string, kinds map[string]bool, steps []planned) {
 	var deck []faultKind
 	for i := range 5 {
-		deck = append(deck, faultKind{fmt.Sprintf("kind %d", i), func(r *rand.Rand) injection {
+		deck = append(deck, faultKind{kind: fmt.Sprintf("kind %d", i), draw: func(r *rand.Rand) injection {
 			return injection{fault: fault{gateway: r.IntN(3)}}
 		}})
 	}

@@ -18,6 +18,9 @@ type Result struct {
 	Repeats map[string]int
 
 	Events, Requests, Forgeries, Acknowledged, HandledTwice, Duplicates, Unavailable, Reset, Lost, Unverified, Unexplained int
+	// Of inboxes: events that were dead at the end, copies that revived one, and events
+	// that a failover has lost.
+	Dead, Revived, LostInFailover int
 }
 
 func (v *verdict) result(c Config, rec *record) Result {
@@ -25,6 +28,7 @@ func (v *verdict) result(c Config, rec *record) Result {
 		Config: c, Faults: make(map[string]int), Repeats: make(map[string]int),
 		Events: len(rec.events), Requests: v.requests, Forgeries: len(rec.forged), Acknowledged: v.acknowledged,
 		Duplicates: v.duplicates, Unavailable: v.unavailable, Reset: v.reset, Lost: v.lost, Unverified: len(rec.strays), Unexplained: v.unexplained,
+		Dead: v.dead, Revived: v.revived, LostInFailover: v.lostInFailover,
 	}
 	for _, f := range rec.faults {
 		r.Faults[f.kind]++
@@ -70,6 +74,11 @@ func Table(results []Result) string {
 	row("handled twice, explained", count(func(r Result) int { return r.HandledTwice }))
 	for _, name := range kinds(results, func(r Result) map[string]int { return r.Repeats }) {
 		row("because "+name, count(func(r Result) int { return r.Repeats[name] }))
+	}
+	if slices.ContainsFunc(results, func(r Result) bool { return topologies[r.Topology].inbox }) {
+		row("dead at the end, and listed", count(func(r Result) int { return r.Dead }))
+		row("revived by a copy", count(func(r Result) int { return r.Revived }))
+		row("lost in a failover", count(func(r Result) int { return r.LostInFailover }))
 	}
 	row("handled twice, unexplained", count(func(r Result) int { return r.Unexplained }))
 	row("acknowledged and not handled", count(func(r Result) int { return r.Lost }))

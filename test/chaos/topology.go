@@ -1,9 +1,9 @@
 package chaos
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
@@ -23,6 +23,8 @@ type topology interface {
 type faultKind struct {
 	kind string
 	draw func(r *rand.Rand) injection
+	// hold is how long it lasts, where that is not up to its lane.
+	hold [2]time.Duration
 }
 
 // injection is a fault about to happen.
@@ -34,11 +36,22 @@ type injection struct {
 	loses func() bool
 }
 
-var topologies = map[string]func(tb testing.TB) topology{
-	"single":   startSingle,
-	"sentinel": startSentinel,
-	"cluster":  startCluster,
-	"disk":     startDisk,
+// setup is a topology that a run can have.
+type setup struct {
+	start func(tb testing.TB) topology
+	// inbox: every guard has an inbox.
+	inbox bool
+}
+
+var topologies = map[string]setup{
+	"single":         {start: startSingle},
+	"sentinel":       {start: startSentinel},
+	"cluster":        {start: startCluster},
+	"disk":           {start: startDisk},
+	"inbox-single":   {start: startSingle, inbox: true},
+	"inbox-sentinel": {start: startSentinel, inbox: true},
+	"inbox-cluster":  {start: startCluster, inbox: true},
+	"inbox-disk":     {start: startDisk, inbox: true},
 }
 
 // single is one Redis that keeps confirmed writes. Each gateway reaches it through a
@@ -62,14 +75,14 @@ func (s *single) directive(gateway int) string { return "redis redis://" + s.pro
 
 func (s *single) faultKinds() []faultKind {
 	all := []faultKind{
-		{"Redis killed", func(*rand.Rand) injection {
+		{kind: "Redis killed", draw: func(*rand.Rand) injection {
 			return injection{
 				fault:  fault{gateway: everyGateway, hits: storeHit},
 				inject: s.redis.Stop,
 				repair: s.redis.Start,
 			}
 		}},
-		{"Redis frozen", func(*rand.Rand) injection {
+		{kind: "Redis frozen", draw: func(*rand.Rand) injection {
 			return injection{
 				fault:  fault{gateway: everyGateway, hits: storeHit},
 				inject: s.redis.Freeze,
@@ -78,7 +91,7 @@ func (s *single) faultKinds() []faultKind {
 		}},
 	}
 	for _, t := range toxics {
-		all = append(all, faultKind{t.kind, func(r *rand.Rand) injection {
+		all = append(all, faultKind{kind: t.kind, draw: func(r *rand.Rand) injection {
 			toxic := t.draw(r)
 			gateway := r.IntN(len(s.proxies)+1) - 1
 			proxies := s.proxies
@@ -107,47 +120,4 @@ func injectToxic(f fault, proxies []*proxy, t toxic) injection {
 			}
 		},
 	}
-}
-
-// caddyfile is the configuration of one gateway. The version only makes the text
-// differ, since Caddy ignores a reload without a change. Connections to the app are not
-// kept, so that a refusing app is noticed at once.
-func (w *world) caddyfile(gateway int) string {
-	text := fmt.Sprintf(`{
-	admin 127.0.0.1:{$ADMIN}
-	log {
-		output file %s {
-			roll_disabled
-		}
-		level WARN
-	}
-	webhook_guard {
-		store %s
-	}
-}
-http://:{$PORT} {
-`, w.logPath(gateway), w.topology.directive(gateway))
-	for _, s := range testbed.Senders() {
-		token := ""
-		if s.SignatureHeader == "" {
-			token = "token query token"
-		}
-		text += fmt.Sprintf(`	handle /webhooks/%[1]s {
-		webhook_guard %[1]s {
-			secret %[2]s
-			%[3]s
-			lease %[4]v
-			timeout %[5]v
-			in_flight wait %[6]v
-		}
-		reverse_proxy %[7]s {
-			header_up %[8]s %[9]d
-			transport http {
-				keepalive off
-			}
-		}
-	}
-`, s.Name, s.Secret, token, lease, appLimit, inFlightWait, w.app.addr, gatewayHeader, gateway)
-	}
-	return text + fmt.Sprintf("\thandle {\n\t\terror \"version %d\" 404\n\t}\n}\n", w.versions)
 }
