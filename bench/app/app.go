@@ -13,13 +13,19 @@ import (
 	"io"
 	"net"
 	"strconv"
+	"strings"
 	"sync/atomic"
+	"time"
 )
 
-// App answers every POST with 200 and "ok", and GET with the number of POSTs so far.
+// App answers every POST with 200 and "ok", and GET with its [Work] so far. After
+// GET /work/<duration> it works for so long on each POST.
 type App struct {
 	listener net.Listener
 	posts    atomic.Int64
+	busy     atomic.Int64 // ns
+	last     atomic.Int64 // ns
+	takes    atomic.Int64 // ns
 }
 
 // Listen opens the app on host:port.
@@ -62,7 +68,7 @@ var okAnswer = []byte("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Le
 func (a *App) serve(conn net.Conn) error {
 	in := bufio.NewReaderSize(conn, 16<<10)
 	for {
-		post, length, err := readHead(in)
+		asked, length, err := readHead(in)
 		if err != nil {
 			return err
 		}
@@ -70,11 +76,11 @@ func (a *App) serve(conn net.Conn) error {
 			return err
 		}
 		answer := okAnswer
-		if post {
-			a.posts.Add(1)
+		if asked == "" {
+			a.work()
 		} else {
-			count := strconv.FormatInt(a.posts.Load(), 10)
-			answer = fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(count), count)
+			done := a.asked(asked)
+			answer = fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(done), done)
 		}
 		if _, err := conn.Write(answer); err != nil {
 			return err
@@ -82,28 +88,55 @@ func (a *App) serve(conn net.Conn) error {
 	}
 }
 
+// work is what a POST makes it do.
+func (a *App) work() {
+	begun := time.Now()
+	a.last.Store(begun.UnixNano())
+	if takes := a.takes.Load(); takes > 0 {
+		time.Sleep(time.Duration(takes))
+	}
+	a.busy.Add(int64(time.Since(begun)))
+	a.posts.Add(1)
+}
+
+// asked answers a GET.
+func (a *App) asked(path string) string {
+	if text, ok := strings.CutPrefix(path, "/work/"); ok {
+		takes, err := time.ParseDuration(text)
+		if err != nil {
+			return err.Error()
+		}
+		a.takes.Store(int64(takes))
+	}
+	return fmt.Sprint(a.posts.Load(), a.busy.Load(), a.last.Load())
+}
+
 const chunked = -1
 
-// readHead reads up to the empty line. length is that of the body, or chunked.
-func readHead(in *bufio.Reader) (post bool, length int64, err error) {
+// readHead reads up to the empty line. asked is the path of a GET, "" for a POST. length is
+// that of the body, or chunked.
+func readHead(in *bufio.Reader) (asked string, length int64, err error) {
 	line, err := in.ReadSlice('\n')
 	if err != nil {
-		return false, 0, err
+		return "", 0, err
 	}
-	post = bytes.HasPrefix(line, []byte("POST "))
+	if rest, ok := bytes.CutPrefix(line, []byte("GET ")); ok {
+		path, _, _ := bytes.Cut(rest, []byte(" "))
+		asked = string(path)
+	}
 	for {
 		if line, err = in.ReadSlice('\n'); err != nil {
-			return false, 0, err
+			return "", 0, err
 		}
 		name, value, found := bytes.Cut(bytes.TrimRight(line, "\r\n"), []byte(":"))
 		switch {
 		case len(name) == 0:
-			return post, length, nil
+			return asked, length, nil
 		case !found:
-			return false, 0, errors.New("no header line")
+			return "", 0, errors.New("no header line")
 		case bytes.EqualFold(name, []byte("Content-Length")):
 			if length, err = strconv.ParseInt(string(bytes.TrimSpace(value)), 10, 64); err != nil {
-				return false, 0, err
+				return "", 0, err
 			}
 		case bytes.EqualFold(name, []byte("Transfer-Encoding")):
 			length = chunked
@@ -131,24 +164,50 @@ func skipBody(in *bufio.Reader, length int64) error {
 	}
 }
 
+// Work is what an app has done since it was started.
+type Work struct {
+	Posts int           // answered
+	Busy  time.Duration // spent on them, each counted by itself
+	Last  time.Time     // when the last one came
+}
+
 // Posts asks an app in another process for its count.
 func Posts(addr string) (int, error) {
+	w, err := ask(addr, "/")
+	return w.Posts, err
+}
+
+// Done asks an app in another process for what it has done.
+func Done(addr string) (Work, error) { return ask(addr, "/") }
+
+// Takes has an app in another process work for so long on each POST from now on.
+func Takes(addr string, d time.Duration) error {
+	_, err := ask(addr, "/work/"+d.String())
+	return err
+}
+
+func ask(addr, path string) (w Work, err error) {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
-		return 0, fmt.Errorf("app: %w", err)
+		return w, fmt.Errorf("app: %w", err)
 	}
 	defer conn.Close()
-	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: app\r\n\r\n"); err != nil {
-		return 0, fmt.Errorf("app: %w", err)
+	if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: app\r\n\r\n", path); err != nil {
+		return w, fmt.Errorf("app: %w", err)
 	}
 	in := bufio.NewReader(conn)
 	_, length, err := readHead(in)
 	if err != nil {
-		return 0, fmt.Errorf("app: %w", err)
+		return w, fmt.Errorf("app: %w", err)
 	}
 	text := make([]byte, length)
 	if _, err := io.ReadFull(in, text); err != nil {
-		return 0, fmt.Errorf("app: %w", err)
+		return w, fmt.Errorf("app: %w", err)
 	}
-	return strconv.Atoi(string(text))
+	var busy, last int64
+	if _, err := fmt.Sscan(string(text), &w.Posts, &busy, &last); err != nil {
+		return w, fmt.Errorf("app: it answered %q: %w", text, err)
+	}
+	w.Busy, w.Last = time.Duration(busy), time.Unix(0, last)
+	return w, nil
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/webhookguard/caddy-webhook-guard/bench/app"
 )
@@ -39,8 +40,31 @@ func TestAppCountsAndAnswers(t *testing.T) {
 	if n, err := app.Posts(a.Addr()); err != nil || n != len(bodies) || a.Count() != n {
 		t.Fatalf("counted %d and %d (%v), want %d", n, a.Count(), err, len(bodies))
 	}
+	const takes = 20 * time.Millisecond
+	if err := app.Takes(a.Addr(), takes); err != nil {
+		t.Fatal(err)
+	}
+	before, begun := work(t, a), time.Now()
+	resp, err := http.Post("http://"+a.Addr(), "application/json", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	after := work(t, a)
+	if after.Posts != before.Posts+1 || after.Busy < before.Busy+takes || after.Last.Before(begun.Round(0)) {
+		t.Errorf("it has done %+v, and %+v before it was asked to work for %v", after, before, takes)
+	}
 	a.Close()
 	if err := <-served; err != nil {
 		t.Fatal(err)
 	}
+}
+
+func work(t *testing.T, a *app.App) app.Work {
+	t.Helper()
+	w, err := app.Done(a.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
 }

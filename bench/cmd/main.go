@@ -39,6 +39,7 @@ type options struct {
 	conns, sizes, senders   string
 	shares, cpus, held      string
 	document, plot, results string
+	operations              string
 	short, render           bool
 }
 
@@ -61,6 +62,8 @@ func parseFlags() (options, error) {
 	flag.StringVar(&o.held, "sweep-remembered", "10000,1000000", "numbers of events of the table remembered, rising")
 	flag.IntVar(&p.Sweep.RedisEvents, "redis-events", 100_000, "events of the table redis")
 	flag.StringVar(&o.document, "document", "docs/performance.md", "the document to put the tables in")
+	flag.IntVar(&p.Sweep.Waiting, "waiting", 100_000, "events of an outage, of the table inbox-uses")
+	flag.StringVar(&o.operations, "operations", "docs/operations.md", "the document to put the sizes of inboxes in")
 	flag.StringVar(&o.plot, "plot", "docs/performance.svg", "the plot to write")
 	flag.StringVar(&o.results, "results", "bin/bench.json", "the file that keeps every run's figures")
 	flag.BoolVar(&o.short, "short", false, "only show that everything runs, and print the tables")
@@ -72,7 +75,7 @@ func parseFlags() (options, error) {
 	return o, o.resolve()
 }
 
-var allTables = []string{report.Main, report.Latency, report.Connections, report.Sizes, report.Senders, report.CPUs, report.Redis, report.Remembered}
+var allTables = []string{report.Main, report.Latency, report.Connections, report.Sizes, report.Senders, report.CPUs, report.Redis, report.Remembered, report.Inbox, report.InboxUses}
 
 func variantNames() []string {
 	var names []string
@@ -111,7 +114,7 @@ func (o *options) resolve() (err error) {
 	if o.short {
 		p.Rounds, p.SweepRounds = 1, 1
 		p.Length = compare.Length{WarmUp: 100 * time.Millisecond, Run: 300 * time.Millisecond}
-		p.Sweep.Remembered, p.Sweep.RedisEvents = []int{2000, 10_000}, 2000
+		p.Sweep.Remembered, p.Sweep.RedisEvents, p.Sweep.Waiting = []int{2000, 10_000}, 2000, 2000
 	}
 	return errors.Join(errs...)
 }
@@ -145,6 +148,9 @@ func run() error {
 		return err
 	}
 	for name, table := range results.Tables() {
+		fmt.Printf("\n%s\n\n%s", name, table)
+	}
+	for name, table := range results.SizeTables() {
 		fmt.Printf("\n%s\n\n%s", name, table)
 	}
 	if o.short {
@@ -214,5 +220,5 @@ func (o options) write(results *report.Results) error {
 			return err
 		}
 	}
-	return report.Update(o.document, results.Tables())
+	return errors.Join(report.Update(o.document, results.Tables()), report.Update(o.operations, results.SizeTables()))
 }

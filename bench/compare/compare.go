@@ -42,6 +42,8 @@ type Sweep struct {
 	Remembered []int
 	// RedisEvents is the number of events for the measurement of Redis.
 	RedisEvents int
+	// Waiting is the number of events of an outage.
+	Waiting int
 }
 
 const kilobyte = 1 << 10
@@ -71,6 +73,8 @@ func (p Plan) Run(tb testing.TB) *report.Results {
 			p.redisUse(tb, e, results)
 		case report.Remembered:
 			p.remembered(tb, e, results)
+		case report.InboxUses:
+			p.inboxUses(tb, e, results)
 		default:
 			p.table(tb, e, table, results)
 		}
@@ -84,7 +88,7 @@ func (p Plan) Run(tb testing.TB) *report.Results {
 func (p Plan) table(tb testing.TB, e *env, table string, results *report.Results) {
 	tb.Helper()
 	rounds := p.SweepRounds
-	if table == report.Main {
+	if table == report.Main || table == report.Inbox {
 		rounds = p.Rounds
 	}
 	cells, capacity := p.cells(table), map[string]float64{}
@@ -140,7 +144,7 @@ func (p Plan) cells(table string) []report.Cell {
 	base := report.Cell{Name: table, Sender: "stripe", Size: kilobyte, Conns: p.Conns}
 	vary := []report.Cell{}
 	switch table {
-	case report.Main:
+	case report.Main, report.Inbox:
 		vary = append(vary, base)
 	case report.Connections:
 		for _, base.Conns = range p.Sweep.Conns {
@@ -177,7 +181,9 @@ func (p Plan) variants(table string) []Variant {
 	return slices.DeleteFunc(slices.Clone(p.Variants), func(v Variant) bool {
 		switch table {
 		case report.Main:
-			return false
+			return v.inbox != noInbox
+		case report.Inbox:
+			return v.inbox == noInbox && !slices.Contains([]string{Floor, "disk", "redis"}, v.Name)
 		case report.Latency:
 			return !slices.Contains([]string{Floor, "verify", "disk", "redis", "nginx-lua"}, v.Name)
 		case report.Senders, report.CPUs:

@@ -32,6 +32,10 @@ func measure(tb testing.TB, e *env, v Variant, cell report.Cell, rate float64, l
 	e.redis.reset(tb)
 	m := newMeasured(tb, e, v, cell)
 	m.warmUp(length.WarmUp)
+	if v.inbox == accepting {
+		m.waitDelivered()
+		m.pause(true)
+	}
 	return m.run(rate, length.Run)
 }
 
@@ -41,7 +45,10 @@ func newMeasured(tb testing.TB, e *env, v Variant, cell report.Cell) *measured {
 	if cell.CPUs > 0 {
 		with.gatewayEnv = append(slices.Clone(e.gatewayEnv), "GOMAXPROCS="+strconv.Itoa(cell.CPUs))
 	}
-	return &measured{tb: tb, env: e, variant: v, cell: cell, target: v.start(tb, &with), sender: senderOf(tb, v, cell)}
+	return &measured{
+		tb: tb, env: e, variant: v, cell: cell, target: v.start(tb, &with), sender: senderOf(tb, v, cell),
+		posts: e.app.posts(tb),
+	}
 }
 
 // run measures a warm variant.
@@ -52,8 +59,15 @@ func (m *measured) run(rate float64, length time.Duration) report.Sample {
 		speed = rate
 	}
 	requests := m.requests(int(speed*length.Seconds()*spare) + m.cell.Conns)
+	if m.variant.inbox == delivering {
+		m.waitDelivered()
+	}
 	before := m.read()
 	result := m.load(requests, rate, length)
+	if m.variant.inbox == delivering {
+		result.Elapsed += m.waitDelivered()
+		result.InTime = result.Done
+	}
 	after := m.read()
 	m.checkApp(result, after.posts-before.posts)
 	return m.sample(result, rate, before, after)
@@ -90,6 +104,7 @@ type measured struct {
 	known   []load.Request // the events of duplicates, or the forgeries
 	speed   float64        // answers per second while it was warming up
 	taken   int            // requests that went as they should
+	posts   int            // that the app had had before
 }
 
 func senderOf(tb testing.TB, v Variant, cell report.Cell) testbed.Sender {

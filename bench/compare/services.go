@@ -132,3 +132,13 @@ func (a *appProcess) posts(tb testing.TB) int {
 	}
 	return n
 }
+
+// done asks the app what it has done.
+func (a *appProcess) done(tb testing.TB) app.Work {
+	tb.Helper()
+	w, err := app.Done(a.addr)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return w
+}

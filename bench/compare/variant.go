@@ -37,6 +37,8 @@ type Variant struct {
 	store    string // "", memory, disk or redis
 	// tuned is for the main table only.
 	tuned bool
+	// inbox is for the tables of inboxes only.
+	inbox inboxKind
 	start func(tb testing.TB, e *env) target
 	// missing is the reason why this machine or build cannot run it, or "".
 	missing func(tb testing.TB) string
@@ -44,7 +46,7 @@ type Variant struct {
 
 // common reports whether it is measured wherever traffic or load vary: with events that
 // are all new, and a proxy as it comes.
-func (v Variant) common() bool { return v.kind == unique && !v.tuned }
+func (v Variant) common() bool { return v.kind == unique && !v.tuned && v.inbox == noInbox }
 
 // peer reports whether it is a peer and not a Caddy.
 func (v Variant) peer() bool { return v.sender != "" }
@@ -92,6 +94,7 @@ func Variants() []Variant {
 		Variant{Variant: report.Variant{Name: "verify-http", Title: "guard, verifying only, with `transport http`"}, want: forwarded, forwards: true, tuned: true, start: caddy("memory", verifying, stock)},
 		Variant{Variant: report.Variant{Name: "redis-http", Title: "guard, `redis`, with `transport http`"}, want: forwarded, forwards: true, tuned: true, store: "redis", start: caddy("redis", guarding, stock)},
 	)
+	all = append(all, inboxVariants()...)
 	for i, v := range all {
 		if v.start == nil {
 			all[i].start = caddy(v.store, guarding, own)

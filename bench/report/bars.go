@@ -20,6 +20,8 @@ type bar struct {
 	value   float64
 	added   bool   // a difference in ms, else a ratio
 	format  string // of measured values
+	// figure is what was measured, where that is not a sample's.
+	figure Figure
 }
 
 type cellTest = func(Cell) bool
@@ -75,6 +77,9 @@ func barsOf(r *Results) []bar {
 
 // measuredBy is the figure of a bar, or no figure where it was not measured.
 func measuredBy(r *Results, b bar) Figure {
+	if b.at == nil {
+		return b.figure
+	}
 	i := slices.IndexFunc(r.Samples, func(s Sample) bool { return s.Variant == b.variant && b.at(s.Cell) })
 	if i < 0 {
 		return Figure{}
@@ -92,9 +97,9 @@ func measuredBy(r *Results, b bar) Figure {
 // hashedSize is the size of the bodies that BareHash is about.
 const hashedSize = 256 << 10
 
-func barsTable(r *Results) string {
+func barsTable(r *Results, bars []bar) string {
 	rows := [][]string{{"", "bar", "measured", ""}}
-	for _, b := range barsOf(r) {
+	for _, b := range bars {
 		f := measuredBy(r, b)
 		if f.N == 0 {
 			continue

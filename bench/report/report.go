@@ -56,7 +56,9 @@ type Results struct {
 	Samples  []Sample
 	RedisUse []RedisUse
 	Filled   []Filled
-	BareHash float64 // CPU µs of one HMAC-SHA256 over 256 KB
+	// InboxUses are of inboxes.
+	InboxUses []InboxUse
+	BareHash  float64 // CPU µs of one HMAC-SHA256 over 256 KB
 	// Skipped holds the reason for each variant that was left out.
 	Skipped []string
 }

@@ -21,11 +21,11 @@ const (
 // measured on as "machine".
 func (r *Results) Tables() map[string]string {
 	tables := make(map[string]string)
-	if len(r.Machine) > 0 {
-		tables["machine"] = "- " + strings.Join(append(slices.Clone(r.Machine), r.Skipped...), "\n- ") + "\n"
+	for _, name := range r.machines() {
+		tables[name] = "- " + strings.Join(append(slices.Clone(r.Machine), r.Skipped...), "\n- ") + "\n"
 	}
 	for name, render := range map[string]func([]Cell) string{
-		Main: r.mainTable, Latency: r.latencyTable,
+		Main: r.mainTable, Latency: r.latencyTable, Inbox: r.inboxTable,
 		Connections: r.sweep(func(c Cell) string { return count(c.Conns, "connection") }),
 		Sizes:       r.sweep(func(c Cell) string { return bytesText(int64(c.Size)) }),
 		Senders:     r.sweep(func(c Cell) string { return c.Sender }),
@@ -35,8 +35,13 @@ func (r *Results) Tables() map[string]string {
 			tables[name] = render(cells) + r.failures(cells)
 		}
 	}
-	if bars := barsTable(r); bars != "" {
-		tables[Bars] = bars
+	for name, bars := range map[string][]bar{Bars: barsOf(r), InboxBars: inboxBars(r)} {
+		if text := barsTable(r, bars); text != "" {
+			tables[name] = text
+		}
+	}
+	if len(r.InboxUses) > 0 {
+		tables[InboxUses] = r.inboxUsesTable()
 	}
 	if len(r.RedisUse) > 0 {
 		tables[Redis] = r.redisTable()
@@ -45,6 +50,21 @@ func (r *Results) Tables() map[string]string {
 		tables[Remembered] = r.filledTable()
 	}
 	return tables
+}
+
+// machines are the names of the places that say what was measured on. The figures of
+// inboxes have one of their own, as they may be of another run.
+func (r *Results) machines() (names []string) {
+	if len(r.Machine) == 0 {
+		return nil
+	}
+	if len(r.InboxUses) > 0 || len(r.Cells(Inbox)) > 0 {
+		names = append(names, InboxMachine)
+	}
+	if len(r.RedisUse) > 0 || len(r.Filled) > 0 || slices.ContainsFunc(r.Samples, func(s Sample) bool { return s.Cell.Name != Inbox }) || len(names) == 0 {
+		names = append(names, "machine")
+	}
+	return names
 }
 
 // table writes rows of Markdown; the first is the head.
