@@ -18,7 +18,7 @@ import (
 // What an event takes in Redis beside its envelope, as docs/operations.md says.
 func TestMemoryPerEvent(t *testing.T) {
 	t.Parallel()
-	const many, envelope, mostWaiting, mostFinished = 20_000, 700, 600, 480
+	const many, envelope, mostWaiting, mostFinished = 20_000, 700, 800, 950
 	server := testbed.StartRedis(t)
 	servers, err := dedupe.New(dedupe.Options{URLs: []string{server.URL()}, Timeout: patient})
 	if err != nil {
