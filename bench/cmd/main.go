@@ -150,7 +150,7 @@ func run() error {
 	for name, table := range results.Tables() {
 		fmt.Printf("\n%s\n\n%s", name, table)
 	}
-	for name, table := range results.SizeTables() {
+	for name, table := range report.SizeTables(results) {
 		fmt.Printf("\n%s\n\n%s", name, table)
 	}
 	if o.short {
@@ -220,5 +220,5 @@ func (o options) write(results *report.Results) error {
 			return err
 		}
 	}
-	return errors.Join(report.Update(o.document, results.Tables()), report.Update(o.operations, results.SizeTables()))
+	return errors.Join(report.Update(o.document, results.Tables()), report.Update(o.operations, report.SizeTables(results)))
 }

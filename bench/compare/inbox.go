@@ -66,8 +66,11 @@ func caddyInbox(store string) func(testing.TB, *env) target {
 	}
 }
 
+// boxed is a measured variant with an inbox.
+type boxed struct{ *measured }
+
 // pause stops the delivery of the inbox, or lets it go on.
-func (m *measured) pause(paused bool) {
+func (m boxed) pause(paused bool) {
 	m.tb.Helper()
 	path := "/webhook_guard/inbox/resume"
 	if paused {
@@ -88,18 +91,15 @@ const deliveryLimit = 20 * time.Minute
 
 // waitDelivered waits until the app has had all events of an inbox, and returns how long
 // that took.
-func (m *measured) waitDelivered() time.Duration {
+func (m boxed) waitDelivered() time.Duration {
 	m.tb.Helper()
-	if m.variant.inbox == noInbox {
-		return 0
-	}
 	begun := time.Now()
 	m.waitPosts(m.taken)
 	return time.Since(begun)
 }
 
 // waitPosts waits until the app has had so many events since the variant was started.
-func (m *measured) waitPosts(n int) app.Work {
+func (m boxed) waitPosts(n int) app.Work {
 	m.tb.Helper()
 	var done app.Work
 	testbed.Eventually(m.tb, deliveryLimit, func() bool {
@@ -118,7 +118,7 @@ func (p Plan) inboxUses(tb testing.TB, e *env, results *report.Results) {
 		}
 		p.scoped(tb, func(tb testing.TB) {
 			e.redis.reset(tb)
-			m := newMeasured(tb, e, v, report.Cell{Name: report.InboxUses, Sender: "stripe", Size: kilobyte, Conns: p.Conns})
+			m := boxed{newMeasured(tb, e, v, report.Cell{Name: report.InboxUses, Sender: "stripe", Size: kilobyte, Conns: p.Conns})}
 			m.warmUp(p.Length.WarmUp)
 			m.waitDelivered()
 			use := report.InboxUse{Variant: v.Name, Store: v.store, Waiting: p.Sweep.Waiting}
@@ -133,7 +133,7 @@ func (p Plan) inboxUses(tb testing.TB, e *env, results *report.Results) {
 
 // idle sends events one by one, and returns how long their senders waited for the answer,
 // and how long it took from that answer until the app had the event.
-func (m *measured) idle(n int) (answered, called []time.Duration) {
+func (m boxed) idle(n int) (answered, called []time.Duration) {
 	m.tb.Helper()
 	for range n {
 		req := m.sender.Request(m.tb, "http://"+m.target.addr, testbed.Event{})
@@ -151,7 +151,7 @@ func (m *measured) idle(n int) (answered, called []time.Duration) {
 }
 
 // outage keeps events while nothing is delivered, and then delivers them.
-func (m *measured) outage(use *report.InboxUse) {
+func (m boxed) outage(use *report.InboxUse) {
 	m.tb.Helper()
 	n := float64(use.Waiting)
 	m.pause(true)
@@ -172,7 +172,7 @@ func (m *measured) outage(use *report.InboxUse) {
 }
 
 // standing is how the inbox stands.
-func (m *measured) standing() (waiting int, bytes float64) {
+func (m boxed) standing() (waiting int, bytes float64) {
 	m.tb.Helper()
 	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, m.target.gateway.AdminURL()+"/webhook_guard/inboxes", nil)
 	if err != nil {
@@ -195,7 +195,7 @@ func (m *measured) standing() (waiting int, bytes float64) {
 	return waiting, bytes
 }
 
-func (m *measured) requireWaiting(use *report.InboxUse) {
+func (m boxed) requireWaiting(use *report.InboxUse) {
 	m.tb.Helper()
 	waiting, bytes := m.standing()
 	if waiting != use.Waiting {
@@ -205,7 +205,7 @@ func (m *measured) requireWaiting(use *report.InboxUse) {
 }
 
 // waitSettled waits until what the app has had is settled.
-func (m *measured) waitSettled() {
+func (m boxed) waitSettled() {
 	m.tb.Helper()
 	testbed.Eventually(m.tb, deliveryLimit, func() bool { n, _ := m.standing(); return n == 0 }, "the events to be settled")
 }
@@ -215,7 +215,7 @@ const slowWork = 20 * time.Millisecond
 
 // atOnce is how many events a slow app works on at once, on average, while the inbox has
 // many of them, as a share of what it may get.
-func (m *measured) atOnce(n int) float64 {
+func (m boxed) atOnce(n int) float64 {
 	m.tb.Helper()
 	m.pause(true)
 	m.fill(n, m.cell.Conns)

@@ -33,8 +33,8 @@ func measure(tb testing.TB, e *env, v Variant, cell report.Cell, rate float64, l
 	m := newMeasured(tb, e, v, cell)
 	m.warmUp(length.WarmUp)
 	if v.inbox == accepting {
-		m.waitDelivered()
-		m.pause(true)
+		boxed{m}.waitDelivered()
+		boxed{m}.pause(true)
 	}
 	return m.run(rate, length.Run)
 }
@@ -60,12 +60,12 @@ func (m *measured) run(rate float64, length time.Duration) report.Sample {
 	}
 	requests := m.requests(int(speed*length.Seconds()*spare) + m.cell.Conns)
 	if m.variant.inbox == delivering {
-		m.waitDelivered()
+		boxed{m}.waitDelivered()
 	}
 	before := m.read()
 	result := m.load(requests, rate, length)
 	if m.variant.inbox == delivering {
-		result.Elapsed += m.waitDelivered()
+		result.Elapsed += boxed{m}.waitDelivered()
 		result.InTime = result.Done
 	}
 	after := m.read()

@@ -43,7 +43,7 @@ func quantileOf(all []time.Duration, q float64) float64 {
 	return float64(all[min(int(q*float64(len(all))), len(all)-1)]) / float64(time.Millisecond)
 }
 
-func (r *Results) inboxTable(cells []Cell) string {
+func inboxTable(r *Results, cells []Cell) string {
 	rows := [][]string{{"", "CPU µs/event", "× floor", "events/s", "× floor", "Redis CPU µs", "app CPU µs", "allocations", "resident MB, peak"}}
 	cell := cells[0]
 	for _, v := range r.rows(cell) {
@@ -61,7 +61,7 @@ func (r *Results) inboxTable(cells []Cell) string {
 	return table(rows)
 }
 
-func (r *Results) inboxUsesTable() string {
+func inboxUsesTable(r *Results) string {
 	rows := [][]string{{"", "`disk`", "`redis`"}}
 	row := func(name string, cell func(InboxUse) string) {
 		cells := []string{name}
@@ -121,7 +121,7 @@ const outageHours = 72
 
 // SizeTables renders what an outage takes, computed from what one event takes beside its
 // envelope.
-func (r *Results) SizeTables() map[string]string {
+func SizeTables(r *Results) map[string]string {
 	if len(r.InboxUses) == 0 {
 		return nil
 	}

@@ -43,7 +43,7 @@ func TestInboxBars(t *testing.T) {
 // The sizes are computed: bytes times rate times 72 hours.
 func TestSizesOfAnOutage(t *testing.T) {
 	t.Parallel()
-	table := inboxResults().SizeTables()[InboxSize]
+	table := SizeTables(inboxResults())[InboxSize]
 	for _, row := range []string{
 		"| `disk` | 300 bytes |  | 0.5 KB | 0.2 GB | 2.1 GB | 21.0 GB |",
 		"| `redis` | 800 bytes | 500 bytes | 10.0 KB | 2.9 GB | 28.6 GB | 286.2 GB |",

@@ -21,11 +21,11 @@ const (
 // measured on as "machine".
 func (r *Results) Tables() map[string]string {
 	tables := make(map[string]string)
-	for _, name := range r.machines() {
+	for _, name := range machines(r) {
 		tables[name] = "- " + strings.Join(append(slices.Clone(r.Machine), r.Skipped...), "\n- ") + "\n"
 	}
 	for name, render := range map[string]func([]Cell) string{
-		Main: r.mainTable, Latency: r.latencyTable, Inbox: r.inboxTable,
+		Main: r.mainTable, Latency: r.latencyTable, Inbox: func(cells []Cell) string { return inboxTable(r, cells) },
 		Connections: r.sweep(func(c Cell) string { return count(c.Conns, "connection") }),
 		Sizes:       r.sweep(func(c Cell) string { return bytesText(int64(c.Size)) }),
 		Senders:     r.sweep(func(c Cell) string { return c.Sender }),
@@ -41,7 +41,7 @@ func (r *Results) Tables() map[string]string {
 		}
 	}
 	if len(r.InboxUses) > 0 {
-		tables[InboxUses] = r.inboxUsesTable()
+		tables[InboxUses] = inboxUsesTable(r)
 	}
 	if len(r.RedisUse) > 0 {
 		tables[Redis] = r.redisTable()
@@ -54,7 +54,7 @@ func (r *Results) Tables() map[string]string {
 
 // machines are the names of the places that say what was measured on. The figures of
 // inboxes have one of their own, as they may be of another run.
-func (r *Results) machines() (names []string) {
+func machines(r *Results) (names []string) {
 	if len(r.Machine) == 0 {
 		return nil
 	}

@@ -11,7 +11,7 @@ import (
 
 // fullDisks bound the size of the gateway's files, which it notices as it notices a disk
 // that is full: writes fail. Either nothing at all can be written, or no file grows.
-func (w *world) fullDisks() []faultKind {
+func (w inboxFaults) fullDisks() []faultKind {
 	limit := func(kind string, size func() uint64) faultKind {
 		return faultKind{kind: kind, draw: func(*rand.Rand) injection {
 			return injection{
@@ -28,7 +28,7 @@ func (w *world) fullDisks() []faultKind {
 }
 
 // limitFiles does nothing to a gateway that has been killed. The next one has no limit.
-func (w *world) limitFiles(size uint64) {
+func (w inboxFaults) limitFiles(size uint64) {
 	err := unix.Prlimit(w.gateways[0].Pid(), unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: size, Max: unix.RLIM_INFINITY}, nil)
 	if err != nil && !errors.Is(err, unix.ESRCH) {
 		w.tb.Errorf("limiting the files of the gateway: %v", err)
@@ -36,7 +36,7 @@ func (w *world) limitFiles(size uint64) {
 }
 
 // largestSegment is the size of the largest segment of the inboxes, or 1.
-func (w *world) largestSegment() uint64 {
+func (w inboxFaults) largestSegment() uint64 {
 	largest := int64(1)
 	dir := w.topology.(onDisk).dir
 	_ = filepath.WalkDir(filepath.Join(dir, "inbox"), func(_ string, entry fs.DirEntry, err error) error {

@@ -3,4 +3,4 @@
 package chaos
 
 // fullDisks: only Linux bounds the files of another process.
-func (w *world) fullDisks() []faultKind { return nil }
+func (w inboxFaults) fullDisks() []faultKind { return nil }

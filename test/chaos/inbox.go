@@ -15,9 +15,12 @@ import (
 // hold of a minute and the lease of a gateway that was killed are the longest delays.
 const emptyLimit = 5 * time.Minute
 
+// inboxes asks the inboxes of a run what has become of the events.
+type inboxes struct{ *world }
+
 // takeStock waits until nothing waits in any inbox, and records what has become of the
 // events. first: none of them has been sent again since the faults.
-func (w *world) takeStock(first bool) {
+func (w inboxes) takeStock(first bool) {
 	if !w.inbox {
 		return
 	}
@@ -38,7 +41,7 @@ func (w *world) takeStock(first bool) {
 }
 
 // waiting is how many events wait in all inboxes.
-func (w *world) waiting() (sum int64) {
+func (w inboxes) waiting() (sum int64) {
 	var states []struct{ Ready, Delayed, Leased int64 }
 	if !w.ask("/webhook_guard/inboxes", nil, &states) {
 		return -1
@@ -50,7 +53,7 @@ func (w *world) waiting() (sum int64) {
 }
 
 // listDead adds the IDs of the dead of an inbox.
-func (w *world) listDead(inbox string, to map[string]bool) {
+func (w inboxes) listDead(inbox string, to map[string]bool) {
 	q := url.Values{"inbox": {inbox}, "state": {"dead"}, "limit": {"1000"}}
 	for {
 		var page struct {
@@ -79,7 +82,7 @@ func partsOfID(id string) []string {
 }
 
 // ask reads from the admin API of the first gateway.
-func (w *world) ask(path string, q url.Values, to any) bool {
+func (w inboxes) ask(path string, q url.Values, to any) bool {
 	w.tb.Helper()
 	req, err := http.NewRequestWithContext(w.tb.Context(), http.MethodGet, fmt.Sprintf("%s%s?%s", w.gateways[0].AdminURL(), path, q.Encode()), nil)
 	if err != nil {

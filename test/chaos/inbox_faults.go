@@ -5,8 +5,11 @@ import (
 	"time"
 )
 
+// inboxFaults are those that only a run with inboxes has.
+type inboxFaults struct{ *world }
+
 // freezes are those of gateways: for moments, and for longer than a worker's lease.
-func (w *world) freezes() []faultKind {
+func (w inboxFaults) freezes() []faultKind {
 	freeze := func(kind string, hold [2]time.Duration) faultKind {
 		return faultKind{kind: kind, hold: hold, draw: func(r *rand.Rand) injection {
 			i := r.IntN(len(w.gateways))
@@ -25,7 +28,7 @@ func (w *world) freezes() []faultKind {
 }
 
 // fullStores are stores that take no more.
-func (w *world) fullStores() []faultKind {
+func (w inboxFaults) fullStores() []faultKind {
 	switch t := w.topology.(type) {
 	case *single:
 		setMemory := func(most string) {
@@ -47,7 +50,7 @@ func (w *world) fullStores() []faultKind {
 }
 
 // longAppFaults are those that a sender without an inbox in between would not wait for.
-func (w *world) longAppFaults() []faultKind {
+func (w inboxFaults) longAppFaults() []faultKind {
 	mood := func(kind string, mood int32) faultKind {
 		return faultKind{kind: kind, hold: span(2*time.Second, 15*time.Second), draw: func(*rand.Rand) injection {
 			return injection{

@@ -91,9 +91,9 @@ func Run(tb testing.TB, c Config) Result {
 	w.drain()
 	// Within this time the gateways finish their retries in the background.
 	time.Sleep(w.rec.lastFault() + recoverWithin - w.rec.now())
-	w.takeStock(true)
+	inboxes{w}.takeStock(true)
 	w.sweep()
-	w.takeStock(false)
+	inboxes{w}.takeStock(false)
 	w.idle()
 	w.app.wait()
 	var remarks []remark
@@ -141,7 +141,8 @@ func (w *world) live(length time.Duration) {
 func (w *world) lanes() []lane {
 	gateway, store, app := w.gatewayFaults(), w.topology.faultKinds(), w.appFaults()
 	if w.inbox {
-		gateway, store, app = append(gateway, w.freezes()...), append(store, w.fullStores()...), append(app, w.longAppFaults()...)
+		more := inboxFaults{w}
+		gateway, store, app = append(gateway, more.freezes()...), append(store, more.fullStores()...), append(app, more.longAppFaults()...)
 	}
 	return []lane{
 		{gateway, span(200*time.Millisecond, 3*time.Second), span(500*time.Millisecond, 3*time.Second)},
