@@ -25,7 +25,7 @@ run: export DOCROUTER_SECRET ?= demo-only-docrouter-secret
 # As in production.
 run: export GOGC ?= $(shell sed -n 's/^GOGC=//p' packaging/environment)
 run: export GOMEMLIMIT ?= $(shell sed -n 's/^GOMEMLIMIT=//p' packaging/environment)
-run: build ## Start the gateway on :8080, with demo secrets and a receiver that shows what arrives
+run: build ## Start the gateway on :8080, with demo secrets, a receiver that shows what arrives, and the page on :8082
 	bin/caddy run --config Caddyfile
 
 build: ## Build bin/caddy: stock Caddy plus this module

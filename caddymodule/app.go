@@ -15,6 +15,7 @@ import (
 
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/inboxes"
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/stores"
+	"github.com/webhookguard/caddy-webhook-guard/caddymodule/ui"
 	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
 )
@@ -131,6 +132,7 @@ func (a *App) Start() error {
 		return fmt.Errorf("webhook_guard: %w", err)
 	}
 	warnOfRetries(a.ctx, a.logger)
+	ui.WarnOfOpenPages(a.ctx, a.logger)
 	where := []zap.Field{zap.String("store", store.kind)}
 	if placed, ok := a.module.(stores.Placer); ok {
 		where = append(where, zap.String("place", placed.Place()))

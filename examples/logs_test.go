@@ -38,6 +38,7 @@ func TestShippedConfigurationsPrintNoSecret(t *testing.T) {
 				"SITE_ADDRESS=:"+strconv.Itoa(port),
 				"APP_PORT="+strconv.Itoa(app.Port()),
 				"RECEIVER_PORT="+strconv.Itoa(testbed.FreePort(t)),
+				"PAGE_PORT="+strconv.Itoa(testbed.FreePort(t)),
 				"REDIS_URL="+redis.URL(),
 				"OKRAPDF_TOKEN="+canary,
 				"STRUKTR_SECRET="+canary,

@@ -71,7 +71,7 @@ func TestShippedConfigurationsLetNoSecretOut(t *testing.T) {
 			}
 			g := testbed.StartGateway(t, debug, testbed.WithPort(port), testbed.WithEnv(append(testbed.SecretEnv(),
 				"SITE_ADDRESS=:"+strconv.Itoa(port), "APP_PORT="+strconv.Itoa(app.Port()),
-				"RECEIVER_PORT="+strconv.Itoa(receiver), "REDIS_URL="+redis.URL())...))
+				"RECEIVER_PORT="+strconv.Itoa(receiver), "PAGE_PORT="+strconv.Itoa(testbed.FreePort(t)), "REDIS_URL="+redis.URL())...))
 
 			secrets := canaries{"body": bodyCanary}
 			for _, s := range testbed.Senders() {

@@ -69,6 +69,9 @@ func TestDocumentedCaddyfilesLoad(t *testing.T) {
 		env = append(env, name+"=test-secret-of-a-document")
 	}
 	env = append(env, "REDIS_URL=redis://127.0.0.1:6379", "OKRAPDF_TOKEN=test-token")
+	for _, name := range []string{"ALICE_PASSWORD_HASH", "SUPPORT_PASSWORD_HASH"} {
+		env = append(env, name+"=$2a$04$"+strings.Repeat("a", 53))
+	}
 	tried := 0
 	for _, doc := range documents(t) {
 		for _, b := range blocks(t, doc) {
@@ -119,7 +122,7 @@ func documentedFiles(t *testing.T) string {
 	}
 	authority := testbed.NewAuthority(t)
 	cert, key := authority.Issue("gateway")
-	for name, file := range map[string]string{"redis-ca.pem": authority.File, "gateway.pem": cert, "gateway.key": key} {
+	for name, file := range map[string]string{"redis-ca.pem": authority.File, "staff-ca.pem": authority.File, "gateway.pem": cert, "gateway.key": key} {
 		if err := os.Symlink(file, filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)
 		}
@@ -137,12 +140,9 @@ var (
 // with the secrets that `make run` sets, print what the README says.
 func TestTheReadmesCommandsPrintItsOutput(t *testing.T) {
 	t.Parallel()
-	caddyfile, err := os.ReadFile(filepath.Join(root, "Caddyfile"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	caddyfile := shippedCaddyfile(t)
 	receiver := strconv.Itoa(testbed.FreePort(t))
-	gateway := testbed.StartGateway(t, string(caddyfile), testbed.WithEnv(append(demoSecrets(t), "RECEIVER_PORT="+receiver)...))
+	gateway := testbed.StartGateway(t, caddyfile, testbed.WithEnv(append(demoSecrets(t), "RECEIVER_PORT="+receiver, "PAGE_PORT="+strconv.Itoa(testbed.FreePort(t)))...))
 
 	var env []string
 	var printed string // by the commands since the last block of output
@@ -175,6 +175,16 @@ func TestTheReadmesCommandsPrintItsOutput(t *testing.T) {
 }
 
 var demo = regexp.MustCompile(`(?m)^run: export ([A-Z_]+) \?= (\S+)$`)
+
+// shippedCaddyfile is what `make run` starts.
+func shippedCaddyfile(t *testing.T) string {
+	t.Helper()
+	caddyfile, err := os.ReadFile(filepath.Join(root, "Caddyfile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(caddyfile)
+}
 
 // demoSecrets reads what `make run` puts into the environment.
 func demoSecrets(t *testing.T) []string {
