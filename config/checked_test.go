@@ -27,7 +27,7 @@ func TestLinesThatWereCheckedWithTheSender(t *testing.T) {
 		"okta-event-hooks":     {"id body eventId", "answer_within 3s", "final 4xx", "success 200 204"},
 		"orb":                  {`signature X-Orb-Signature sha256 hex v1={signature} split " "`},
 		"pandadoc":             {"id header X-PandaDoc-Webhook-Event-Id", "event body 0.event", "content off"},
-		"ramp":                 {"id body id", "event body type", "answer_within 10s", "final 3xx 400-428 430-499"},
+		"ramp":                 {"id body id optional", "event body type", "answer_within 10s", "final 3xx 400-428 430-499"},
 		"strava":               {"handshake strava"},
 		"recurly":              {"timestamp signature unix_ms per_event", "retries 10s 74s 266s 778s 2058s 5130s 12298s 28682s 65546s 147466s"},
 		"slack":                {"handshake slack"},

@@ -38,6 +38,7 @@ var deviations = map[string]string{
 	"daily id signed":           "the event's ID, which its documentation shows",
 	"ramp id":                   "the event's ID, which its documentation shows",
 	"ramp id signed":            "the event's ID, which its documentation shows",
+	"savvycal confidence":       "its documentation was read",
 	"savvycal id":               "the event's ID, which its documentation shows",
 	"savvycal id signed":        "the event's ID, which its documentation shows",
 	"chatwoot id":               "the delivery's ID, which its receivers read",

@@ -32,7 +32,7 @@ func (s *Sample) fill(p Provider, id string, at time.Time) error {
 			return s.Event
 		})
 	}
-	for _, sources := range [][]signature.Source{p.ID, p.OrID, contentIDs(p.Content)} {
+	for _, sources := range [][]signature.Source{s.ids(p), contentIDs(p.Content)} {
 		for _, source := range ownIDs(sources) {
 			f.put(source, func(before gjson.Result) any { return newID(before, id) })
 		}
@@ -43,6 +43,18 @@ func (s *Sample) fill(p Provider, id string, at time.Time) error {
 	f.fillSigned(p, id)
 	f.fillConditions(p)
 	return f.err
+}
+
+// ids are the sources of the provider's ID that the sample has: those after `or` where the
+// first ones are missing.
+func (s *Sample) ids(p Provider) []signature.Source {
+	missing := func(source signature.Source) bool {
+		return source.Kind != signature.SourceBody || !gjson.GetBytes(s.Body, source.Name).Exists()
+	}
+	if len(p.OrID) > 0 && slices.ContainsFunc(p.ID, missing) && !slices.ContainsFunc(p.OrID, missing) {
+		return p.OrID
+	}
+	return p.ID
 }
 
 // fillConditions sets what chooses among signature lines and keys, and what has to be the
@@ -85,6 +97,8 @@ func (f *filler) put(source signature.Source, value func(before gjson.Result) an
 	f.set[source] = true
 	isJSON := f.sample.ContentType == contentJSON
 	switch {
+	case source.Kind == signature.SourceBody && isJSON && inList(source.Name) != gjson.ParseBytes(f.sample.Body).IsArray():
+		// Some senders send one event, and others a list: it has not this place.
 	case source.Kind == signature.SourceBody && isJSON:
 		before := gjson.GetBytes(f.sample.Body, source.Name)
 		f.sample.Body, f.err = sjson.SetBytes(f.sample.Body, source.Name, value(before))
@@ -102,6 +116,13 @@ func (f *filler) put(source signature.Source, value func(before gjson.Result) an
 			return sjson.Set(text, path, value(gjson.Get(text, path)))
 		})
 	}
+}
+
+// inList reports whether a path begins with the place in a list.
+func inList(path string) bool {
+	first, _, _ := strings.Cut(path, ".")
+	_, err := strconv.Atoi(first)
+	return err == nil
 }
 
 // inForm changes one field of a form and leaves the others unchanged. A sample that is

@@ -115,7 +115,6 @@ var unnamed = map[string]string{
 	"sonarr":                   "a token and no ID",
 	"strapi":                   "a token and no ID",
 	"uptime-kuma":              "a token and no ID",
-	"zift":                     "a token and no ID",
 	"zuora":                    "a token and no ID",
 }
 
