@@ -59,7 +59,7 @@ func confirmFirst(x *exchange, reply *webhook.Reply) bool {
 	if err != nil {
 		x.guard.logger.Warn("the sender's subscription could not be confirmed: it is tried again with the next copy of its message",
 			x.logFields(zap.String("result", string(webhook.HandshakeAnswered)), zap.NamedError("reason", err))...)
-		*reply = webhook.Reply{Status: http.StatusServiceUnavailable, Header: "Retry-After", Value: retryAfter}
+		*reply = webhook.Reply{Status: http.StatusServiceUnavailable, Headers: []config.ReplyHeader{{Name: "Retry-After", Value: retryAfter}}}
 		return false
 	}
 	x.guard.logger.Info("confirmed the sender's subscription", x.logFields()...)

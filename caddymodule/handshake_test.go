@@ -130,7 +130,7 @@ func TestHandshakeAnswers(t *testing.T) {
 		{"monday", "POST", "", "", `{"challenge":"3eZb"}`, true, 200, json, `{"challenge":"3eZb"}`, ""},
 		{"azure-event-grid", "POST", "", "Aeg-Event-Type: SubscriptionValidation",
 			`[{"id":"1","eventType":"Microsoft.EventGrid.SubscriptionValidationEvent","data":{"validationCode":"512d38b6-c7b8"}}]`, true, 200, json, `{"validationResponse":"512d38b6-c7b8"}`, ""},
-		{"azure-event-grid", "OPTIONS", "", "WebHook-Request-Origin: eventgrid.azure.net", "", false, 200, "", "", "WebHook-Allowed-Origin: eventgrid.azure.net"},
+		{"azure-event-grid", "OPTIONS", "", "WebHook-Request-Origin: eventgrid.azure.net", "", false, 200, "", "", "WebHook-Allowed-Origin: eventgrid.azure.net|WebHook-Allowed-Rate: *|Allow: POST"},
 
 		{"meta verify-me", "GET", "hub.mode=subscribe&hub.verify_token=verify-me&hub.challenge=1158201444", "", "", false, 200, plain, "1158201444", ""},
 		{"strava verify-me", "GET", "hub.mode=subscribe&hub.verify_token=verify-me&hub.challenge=15f7", "", "", false, 200, json, `{"hub.challenge":"15f7"}`, ""},
@@ -165,6 +165,8 @@ func TestHandshakeAnswers(t *testing.T) {
 		{"echo header X-Challenge", "GET", "", "X-Challenge: abc", "", false, 200, plain, "abc", ""},
 		{"verify query token query challenge verify-me", "GET", "token=verify-me&challenge=abc", "", "", false, 200, plain, "abc", ""},
 		{"head", "HEAD", "", "", "", false, 200, "", "", ""},
+		{"cloudevents a.example", "OPTIONS", "", "WebHook-Request-Origin: a.example|WebHook-Request-Rate: 120", "", false, 200, "", "", "WebHook-Allowed-Origin: a.example|WebHook-Allowed-Rate: *|Allow: POST"},
+		{"cloudevents a.example", "OPTIONS", "", "WebHook-Request-Origin: evil.example", "", false, 200, "", "", "WebHook-Allowed-Origin: a.example"},
 	} {
 		b, err := newCheckBench(c.words, func(g *Guard) {
 			g.PublicURL = "https://hooks.example.com/registered?of=its+own"
@@ -187,8 +189,10 @@ func TestHandshakeAnswers(t *testing.T) {
 		if sniff := w.Header().Get("X-Content-Type-Options"); (c.contentType != "") != (sniff == "nosniff") {
 			t.Errorf("%s: X-Content-Type-Options %q", what, sniff)
 		}
-		if name, value, ok := strings.Cut(c.header, ": "); ok && w.Header().Get(name) != value {
-			t.Errorf("%s: header %s is %q, want %q", what, name, w.Header().Get(name), value)
+		for line := range strings.SplitSeq(c.header, "|") {
+			if name, value, ok := strings.Cut(line, ": "); ok && w.Header().Get(name) != value {
+				t.Errorf("%s: header %s is %q, want %q", what, name, w.Header().Get(name), value)
+			}
 		}
 		for _, entry := range b.logs.All() {
 			for _, secret := range []string{checkSecret, "verify-me", "b5372", c.answer} {

@@ -70,8 +70,8 @@ func (x *exchange) confirm(reply *webhook.Reply) error {
 	}
 	header := x.w.Header()
 	setResult(header, webhook.HandshakeAnswered)
-	if reply.Header != "" {
-		header.Set(reply.Header, reply.Value)
+	for _, more := range reply.Headers {
+		header.Set(more.Name, more.Value)
 	}
 	if reply.ContentType != "" {
 		header.Set("Content-Type", reply.ContentType)

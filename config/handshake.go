@@ -116,11 +116,22 @@ type MAC struct {
 // Reply is what the guard replies to a check. Its texts may contain {challenge}, {mac},
 // {digest} and {argument}.
 type Reply struct {
-	Status int
-	Type   string // of the body
-	Body   string
-	Header string // the name of another header, and its value
-	Value  string
+	Status  int
+	Type    string // of the body
+	Body    string
+	Headers []ReplyHeader // further ones
+}
+
+// ReplyHeader is a header of a reply.
+type ReplyHeader struct{ Name, Value string }
+
+// text is all of the reply that may contain placeholders.
+func (r Reply) text() string {
+	text := r.Body
+	for _, header := range r.Headers {
+		text += header.Value
+	}
+	return text
 }
 
 // ParseHandshake reads the words of a handshake line. It returns nil for no words
@@ -261,7 +272,7 @@ func (c Check) ReadsBody() bool { return slices.Contains(c.Methods, http.MethodP
 
 // CheckArgument refuses a resolved argument that cannot be part of the reply.
 func (h *Handshake) CheckArgument(text string) error {
-	stands := func(c Check) bool { return strings.Contains(c.Reply.Body+c.Reply.Value+c.Digest, "{argument}") }
+	stands := func(c Check) bool { return strings.Contains(c.Reply.text()+c.Digest, "{argument}") }
 	if !slices.ContainsFunc(h.Checks, stands) {
 		return nil
 	}

@@ -117,7 +117,7 @@ var checkLines = tableOf([]line[Check]{
 	}},
 	{syntax: "warning <text>", parse: text(func(c *Check) *string { return &c.Warning })},
 	{syntax: "digest <text>", parse: text(func(c *Check) *string { return &c.Digest })},
-	{syntax: "reply <status> [text|json [<body>] | header <name> <value>]", parse: parseReply},
+	{syntax: "reply <status> [text|json [<body>] | header <name> <value>…]", parse: parseReply},
 })
 
 func parseKind(file string, text []byte) (HandshakeKind, error) {

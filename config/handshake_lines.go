@@ -102,9 +102,8 @@ func parseReply(c *Check, args []string) error {
 	switch {
 	case len(content) == 0:
 		return nil
-	case len(content) == 3 && content[0] == "header":
-		c.Reply.Header, c.Reply.Value = http.CanonicalHeaderKey(content[1]), content[2]
-		return nil
+	case content[0] == "header":
+		return parseReplyHeaders(c, content)
 	case len(content) > 2:
 		return usage("too many words")
 	case content[0] == "text":
@@ -116,6 +115,16 @@ func parseReply(c *Check, args []string) error {
 	}
 	if len(content) == 2 {
 		c.Reply.Body = content[1]
+	}
+	return nil
+}
+
+func parseReplyHeaders(c *Check, words []string) error {
+	for ; len(words) > 0; words = words[3:] {
+		if len(words) < 3 || words[0] != "header" {
+			return usage("takes a name and a value for each header")
+		}
+		c.Reply.Headers = append(c.Reply.Headers, ReplyHeader{http.CanonicalHeaderKey(words[1]), words[2]})
 	}
 	return nil
 }

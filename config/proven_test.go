@@ -16,10 +16,7 @@ import (
 var provenOtherwise = map[string]string{
 	"mandrill":                "its form is signed by hand in webhook/copies_test.go",
 	"treezor":                 "its payload, as PHP writes JSON, is signed by hand in webhook/copies_entries_test.go",
-	"apple-app-store":         "its tokens and certificates are made by hand in test/e2e/chains_test.go",
 	"apple-app-store-sandbox": "its tokens and certificates are made by hand in test/e2e/chains_test.go",
-	"azure-event-grid-entra":  "its tokens are made by hand in test/e2e/bearers_test.go",
-	"google-gemini-dynamic":   "its tokens are made by hand in test/e2e/bearers_test.go",
 }
 
 var interopRow = regexp.MustCompile(`provider: "([a-z0-9-]+)"`)

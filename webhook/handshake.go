@@ -28,8 +28,7 @@ type Reply struct {
 	Status      int
 	ContentType string // of Body; "" where there is none
 	Body        string
-	Header      string // the name of another header, and its value
-	Value       string
+	Headers     []config.ReplyHeader // further ones
 
 	// Confirm is a URL that is to be called first, and that has to answer with 200; ""
 	// where there is none. It holds a token, so it is not for logs.
@@ -201,8 +200,12 @@ func (h *Handshake) reply(j *Judgement, check int, challenge string, proven bool
 		digest = digestOf(text, challenge, h.argument, registeredURL(h.Checks[check], j.signed))
 	}
 	fill := strings.NewReplacer("{challenge}", challenge, "{mac}", mac, "{digest}", digest, "{argument}", h.argument).Replace
+	headers := make([]config.ReplyHeader, 0, len(reply.Headers))
+	for _, header := range reply.Headers {
+		headers = append(headers, config.ReplyHeader{Name: header.Name, Value: fill(header.Value)})
+	}
 	return &Reply{
-		Status: reply.Status, ContentType: reply.Type, Body: fill(reply.Body), Header: reply.Header, Value: fill(reply.Value),
+		Status: reply.Status, ContentType: reply.Type, Body: fill(reply.Body), Headers: headers,
 		Confirm: confirm, Warning: h.Checks[check].Warning,
 	}, nil
 }

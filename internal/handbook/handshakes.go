@@ -152,13 +152,13 @@ func whoGetsIt(c config.Check, argument string) string {
 func reply(c config.Check) string {
 	r := c.Reply
 	var parts []string
-	if r.Status != http.StatusOK || r.Body+r.Header == "" {
+	if r.Status != http.StatusOK || r.Body == "" && len(r.Headers) == 0 {
 		parts = append(parts, fmt.Sprint(r.Status))
 	}
-	switch mediaType, _, _ := strings.Cut(r.Type, ";"); {
-	case r.Header != "":
-		parts = append(parts, "header "+code(r.Header+": "+r.Value))
-	case r.Body != "":
+	for _, header := range r.Headers {
+		parts = append(parts, "header "+code(header.Name+": "+header.Value))
+	}
+	if mediaType, _, _ := strings.Cut(r.Type, ";"); r.Body != "" {
 		parts = append(parts, code(r.Body)+" as "+code(mediaType))
 	}
 	if c.MAC != nil {
