@@ -2,6 +2,7 @@ package interop
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -55,13 +56,13 @@ func insert(body []byte, member, space string) []byte {
 
 // change changes one byte of what is signed.
 func (tr *trial) change(url string, header http.Header, body []byte) (string, http.Header, []byte) {
-	switch tr.covered {
+	switch covered, name, _ := strings.Cut(tr.covered, " "); covered {
 	case "-":
 		return strings.Replace(url, "/hook", "/Hook", 1), header, body
 	case "token":
-		header = header.Clone()
-		head, claims, _ := strings.Cut(header.Get("Authorization"), ".")
-		header.Set("Authorization", head+"."+string(change([]byte(claims), "eyJ")))
+		header, name = header.Clone(), cmp.Or(name, "Authorization")
+		head, claims, _ := strings.Cut(header.Get(name), ".")
+		header.Set(name, head+"."+string(change([]byte(claims), "eyJ")))
 		return url, header, body
 	case "":
 		return url, header, change(body, "interop")

@@ -6,6 +6,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/base64"
 	"encoding/pem"
 	"math/big"
 	"net/http"
@@ -18,42 +20,68 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
 
-// certify publishes a certificate of a private key, which an authority of the test's own
-// vouches for, at an address over TLS. The public half of the pair is what vouches for the
-// address.
-func certify(t *testing.T, private, name string) pair {
+// certified is a certificate with its key.
+type certified struct {
+	*x509.Certificate
+	key crypto.Signer
+}
+
+// issue makes a certificate for a key in PEM. Without an issuer it is its own.
+func issue(t *testing.T, private, name string, issuer *certified, change func(*x509.Certificate)) *certified {
 	t.Helper()
 	block, _ := pem.Decode([]byte(private))
 	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {
 		t.Fatal(err)
 	}
-	block, _ = pem.Decode([]byte(newKeys(t, "rsa").private))
-	authority, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	made := &certified{key: key.(crypto.Signer)}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		KeyUsage: x509.KeyUsageDigitalSignature, BasicConstraintsValid: true,
+	}
+	change(template)
+	parent := &certified{template, made.key}
+	if issuer != nil {
+		parent = issuer
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent.Certificate, made.key.Public(), parent.key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := func(name string, isCA bool) *x509.Certificate {
-		return &x509.Certificate{
-			SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
-			NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-			KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-			IsCA: isCA, BasicConstraintsValid: true,
-		}
-	}
-	root := template("authority", true)
-	issue := func(certificate *x509.Certificate, signer any) []byte {
-		der, err := x509.CreateCertificate(rand.Reader, certificate, root, signer.(crypto.Signer).Public(), authority)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	}
-	roots := filepath.Join(t.TempDir(), "roots.pem")
-	if err := os.WriteFile(roots, issue(root, authority), 0o600); err != nil {
+	if made.Certificate, err = x509.ParseCertificate(der); err != nil {
 		t.Fatal(err)
 	}
-	document := issue(template(name, false), key)
+	return made
+}
+
+func authority(c *x509.Certificate) {
+	c.IsCA, c.KeyUsage = true, x509.KeyUsageCertSign
+}
+
+func (c *certified) pem() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
+}
+
+// file holds the certificate in PEM.
+func (c *certified) file(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "root.pem")
+	if err := os.WriteFile(path, c.pem(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// certify publishes a certificate of a private key, which an authority of the test's own
+// vouches for, at an address over TLS, which requests have in a source. The public half of the
+// pair is what vouches for the address.
+func certify(t *testing.T, private, name, source string) pair {
+	t.Helper()
+	root := issue(t, newKeys(t, "rsa").private, "authority", nil, authority)
+	document := issue(t, private, name, root, func(c *x509.Certificate) {
+		c.DNSNames, c.ExtKeyUsage = []string{name}, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	}).pem()
 
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(document) }))
 	web := testbed.NewAuthority(t)
@@ -70,6 +98,32 @@ func certify(t *testing.T, private, name string) pair {
 	}
 	return pair{
 		private: private, public: string(ca),
-		lines: "keys x509 body SigningCertURL " + server.URL + "/*.pem name " + name + " roots " + roots + " ca " + web.File,
+		lines: "keys x509 " + source + " " + server.URL + "/*.pem name " + name + " roots " + root.file(t) + " ca " + web.File,
+	}
+}
+
+// The marks of Apple's certificates.
+var (
+	leafMark         = asn1.ObjectIdentifier{1, 2, 840, 113635, 100, 6, 11, 1}
+	intermediateMark = asn1.ObjectIdentifier{1, 2, 840, 113635, 100, 6, 2, 1}
+)
+
+// chain makes three certificates as Apple's, of which the first is the key's. The public half
+// of the pair is those, in base64, joined by spaces.
+func chain(t *testing.T, private string) pair {
+	t.Helper()
+	marked := func(c *x509.Certificate, id asn1.ObjectIdentifier) {
+		c.ExtraExtensions = append(c.ExtraExtensions, pkix.Extension{Id: id, Value: asn1.NullBytes})
+	}
+	root := issue(t, newKeys(t, "p256").private, "root", nil, authority)
+	intermediate := issue(t, newKeys(t, "p256").private, "intermediate", root, func(c *x509.Certificate) {
+		authority(c)
+		marked(c, intermediateMark)
+	})
+	leaf := issue(t, private, "leaf", intermediate, func(c *x509.Certificate) { marked(c, leafMark) })
+	text := base64.StdEncoding.EncodeToString
+	return pair{
+		private: private, public: text(leaf.Raw) + " " + text(intermediate.Raw) + " " + text(root.Raw),
+		lines: "keys x5c " + root.file(t) + " leaf " + leafMark.String() + " intermediate " + intermediateMark.String(),
 	}
 }

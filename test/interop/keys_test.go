@@ -33,8 +33,12 @@ func newPair(t *testing.T, kind string) pair {
 	t.Helper()
 	kind, published, _ := strings.Cut(kind, ", ")
 	p := newKeys(t, kind)
-	if published == "certificate" {
-		return certify(t, p.private, "sns.amazonaws.com")
+	if rest, found := strings.CutPrefix(published, "certificate "); found {
+		name, source, _ := strings.Cut(rest, " ")
+		return certify(t, p.private, name, source)
+	}
+	if published == "chain" {
+		return chain(t, p.private)
 	}
 	p.lines = "public_key {env.SECRET}"
 	if published == "set" {

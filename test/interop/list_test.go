@@ -59,7 +59,7 @@ func table(t *testing.T) string {
 		}
 		used[name] = true
 		does := "verifies"
-		if r.ways == both {
+		if r.ways == both && !r.unsent {
 			does = "signs and verifies"
 		}
 		fmt.Fprintf(&b, "| [%s](providers.md#%s) | `%s` | %s | %s |\n", r.provider, r.provider, name, version, does)
@@ -97,4 +97,27 @@ func installed(t *testing.T) map[string]string {
 		versions[match[1]] = match[2]
 	}
 	return versions
+}
+
+// What the senders' own code was run against by hand once has a row, so that it stays so.
+func TestCodeThatWasRunHasARow(t *testing.T) {
+	rows := make(map[string][]string)
+	for _, r := range slices.Concat(smallRows, fullRows) {
+		name, _, _ := strings.Cut(r.sdk, " ")
+		rows[r.provider] = append(rows[r.provider], name)
+	}
+	for provider, sdk := range map[string]string{
+		"clerk": "svix", "anthropic": "@anthropic-ai/sdk", "elevenlabs": "@elevenlabs/elevenlabs-js", "box": "box-node-sdk",
+		"pagerduty": "github.com/PagerDuty/go-pagerduty", "buildkite": "github.com/buildkite/go-buildkite", "telnyx": "telnyx", "smartcar": "smartcar",
+		"retell": "retell-sdk", "webflow": "webflow-api", "hookdeck": "@hookdeck/sdk", "sinch-conversation": "@sinch/sdk-core", "vonage": "@vonage/jwt",
+		"orb": "orb-billing", "crisp": "crisp-api", "wix": "@wix/sdk", "mollie-next-gen": "mollie-api-typescript",
+		"aws-sns": "sns-validator", "google-pubsub": "google-auth-library", "apple-app-store": "@apple/app-store-server-library", "kinde": "@kinde/webhooks",
+		"ebay": "event-notification-nodejs-sdk", "paypal": "buffer-crc32", "plaid": "jose", "circle": "jose", "fal": "jose", "fireblocks-v2": "jose",
+		"fusionauth": "jose", "github-secret-scanning": "jose", "azure-event-grid-entra": "jose", "google-gemini-dynamic": "jose", "neon-auth": "jose",
+		"google-gemini-static": "standardwebhooks",
+	} {
+		if !slices.Contains(rows[provider], sdk) {
+			t.Errorf("%s has no row for %s, but %q", provider, sdk, rows[provider])
+		}
+	}
 }

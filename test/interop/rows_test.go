@@ -31,6 +31,7 @@ var fullRows = []row{
 	{sdk: "resend", provider: "resend", secret: whsec},
 	{sdk: "svix", provider: "svix", ways: both, secret: whsec},
 	{sdk: "svix", provider: "clerk", ways: both, secret: whsec},
+	{sdk: "standardwebhooks", provider: "google-gemini-static", ways: both, secret: whsec},
 	{sdk: "@tryfinch/finch-api", provider: "finch", ways: both, secret: base64Secret},
 
 	// The body and a time.
@@ -116,11 +117,30 @@ var fullRows = []row{
 		fetch: "keys api {url}/webhook_verification_key/get key body key_id client_id secret unknown INVALID_WEBHOOK_VERIFICATION_KEY_ID",
 	},
 	{
-		sdk: "sns-validator", provider: "aws-sns", keys: "rsa, certificate", covered: "Hello",
+		sdk: "sns-validator", provider: "aws-sns", keys: "rsa, certificate sns.amazonaws.com body SigningCertURL", covered: "Hello",
 		lines: "allow body TopicArn arn:aws:sns:us-west-2:123456789012:MyTopic",
 	},
+	{
+		sdk: "buffer-crc32", provider: "paypal", keys: "rsa, certificate messageverificationcerts.paypal.com header Paypal-Cert-Url",
+		params: []string{"webhook_id=4JH86294D6297924G"},
+	},
+	{
+		sdk: "@apple/app-store-server-library", provider: "apple-app-store", ways: both, unsent: true, keys: "p256, chain", asIs: true, body: "{}", covered: "eyJ",
+		params: []string{"bundle_id=com.example", "app_apple_id=41234"},
+	},
+	{sdk: "jose azure-event-grid-entra", provider: "azure-event-grid-entra", ways: both, keys: "rsa, set", params: entraParams, covered: "token"},
+	{
+		sdk: "jose google-gemini-dynamic", provider: "google-gemini-dynamic", ways: both, keys: "rsa, set", params: []string{"audience=my-project"},
+		covered: "token Webhook-Signature",
+	},
+	{sdk: "jose neon-auth", provider: "neon-auth", ways: both, keys: "ed25519 hex, set"},
 	{sdk: "jose shipengine", provider: "shipengine", ways: both, keys: "rsa, set"},
 	{sdk: "jose shipstation-v2", provider: "shipstation-v2", ways: both, keys: "rsa, set"},
+}
+
+// entraParams are what the owner of a tenant knows of it, and of Event Grid.
+var entraParams = []string{
+	"tenant=72f988bf-86f1-41af-91ab-2d7cd011db47", "audience=api://hooks.example.com", "application=4962773b-9cdb-44cf-a8bf-237846a00ab7",
 }
 
 // pubsubParams are what the owner of a subscription knows of it.

@@ -11,6 +11,13 @@ const pubsub = {
   email_verified: true,
 };
 
+// entra are what the table has the guard know of a tenant.
+const entra = {
+  iss: "https://sts.windows.net/72f988bf-86f1-41af-91ab-2d7cd011db47/",
+  aud: "api://hooks.example.com",
+  appid: "4962773b-9cdb-44cf-a8bf-237846a00ab7",
+};
+
 const shipengine = {
   async sign({ raw, secret, time }) {
     const { sign } = await import("node:crypto");
@@ -157,6 +164,64 @@ export default {
     },
   },
 
+  "jose azure-event-grid-entra": {
+    async sign({ secret, keys, time }) {
+      const claims = { ...entra, iat: Math.floor(time / 1000) };
+      return { headers: { Authorization: "Bearer " + (await token("RS256", claims, secret, keys)) } };
+    },
+    async verify({ headers, secret }) {
+      const { appid } = await claimsOf(headers.authorization.replace(/^Bearer /, ""), secret, ["RS256"], {
+        issuer: entra.iss,
+        audience: entra.aud,
+      });
+      return appid === entra.appid;
+    },
+  },
+
+  "jose google-gemini-dynamic": {
+    async sign({ secret, keys, id, time }) {
+      const stamp = Math.floor(time / 1000);
+      return {
+        headers: {
+          "Webhook-Id": id,
+          "Webhook-Timestamp": String(stamp),
+          "Webhook-Signature": await token("RS256", { aud: "my-project", iat: stamp }, secret, keys),
+        },
+      };
+    },
+    async verify({ headers, secret }) {
+      const audience = "my-project";
+      return Boolean(await claimsOf(headers["webhook-signature"], secret, ["RS256"], { audience }));
+    },
+  },
+
+  "jose neon-auth": {
+    async sign({ raw, secret, keys, time }) {
+      const { FlattenedSign, importPKCS8 } = await import("jose");
+      const [{ kid }] = await published(keys);
+      const stamp = String(Number(time));
+      const made = await new FlattenedSign(neonText(stamp, raw))
+        .setProtectedHeader({ alg: "EdDSA", kid })
+        .sign(await importPKCS8(secret, "EdDSA"));
+      return {
+        headers: {
+          "X-Neon-Timestamp": stamp,
+          "X-Neon-Signature-Kid": kid,
+          "X-Neon-Signature": `${made.protected}..${made.signature}`,
+        },
+      };
+    },
+    async verify({ raw, text, headers, secret }) {
+      const { importJWK, flattenedVerify } = await import("jose");
+      const jwk = (await published(secret)).find(({ kid }) => kid === headers["x-neon-signature-kid"]);
+      const [head, , signature] = headers["x-neon-signature"].split(".");
+      const payload = neonText(headers["x-neon-timestamp"], raw).toString("base64url");
+      await flattenedVerify({ protected: head, payload, signature }, await importJWK(jwk, "EdDSA"));
+      const { event_id: id, event_type: type } = JSON.parse(text);
+      return { id, type };
+    },
+  },
+
   "jose google-pubsub": {
     async sign({ secret, keys, time }) {
       const claims = { ...pubsub, iss: "https://accounts.google.com", iat: Math.floor(time / 1000) };
@@ -215,6 +280,10 @@ async function digest(raw, encoding) {
 
 async function falText(parts, raw) {
   return Buffer.from([...parts, await digest(raw, "hex")].join("\n"));
+}
+
+function neonText(stamp, raw) {
+  return Buffer.from(stamp + "." + raw.toString("base64url"));
 }
 
 async function published(address) {

@@ -2,6 +2,7 @@
 import { File } from "node:buffer";
 import { webcrypto } from "node:crypto";
 import addressed from "./addressed.js";
+import certified from "./certified.js";
 import fetched from "./fetched.js";
 import plain from "./plain.js";
 import special from "./special.js";
@@ -11,4 +12,4 @@ import stamped from "./stamped.js";
 globalThis.crypto ??= webcrypto;
 globalThis.File ??= File;
 
-export default { ...addressed, ...fetched, ...plain, ...special, ...stamped };
+export default { ...addressed, ...certified, ...fetched, ...plain, ...special, ...stamped };
