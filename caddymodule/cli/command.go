@@ -11,8 +11,10 @@ func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "webhook-guard",
 		Short: "Signs, sends and explains webhooks",
-		Long: "Tools around the webhook_guard handler: list the providers, sign a body, send an event to a gateway and see the result, find out why a captured request does not verify, or look up an event and let it through again." +
-			exitHelp,
+		Long: `Tools around the webhook_guard handler: list the providers, sign a body, send
+an event to a gateway and see the result, find out why a captured request does
+not verify, look up an event and let it through again, or look after the
+inboxes.` + exitHelp,
 		CobraFunc: func(cmd *cobra.Command) {
 			group(cmd)
 			cmd.AddCommand(providersCommand(), signCommand(), sendCommand(), explainCommand(), lookupCommand(), forgetCommand(), inboxCommand())

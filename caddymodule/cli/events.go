@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,11 +10,9 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
-	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/adminapi"
-	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/placeholder"
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/scope"
 	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
@@ -25,14 +22,14 @@ import (
 )
 
 const eventHelp = `
-The scope is the provider's name, unless the guard has a scope line; scope and ID
-stand in the log of the gateway. A composite ID is given as its parts, or joined by
-colons as the log has it, where %3A is a colon inside a part and %25 a percent sign.
-The running gateway is asked over its admin API.
+The scope is the provider's name, unless the guard has a scope line; scope and
+ID stand in the log of the gateway. A composite ID is given as its parts, or
+joined by colons as the log has it, where %3A is a colon inside a part and %25
+a percent sign. The running gateway is asked over its admin API.
 
-An event without an ID, or one that was recognised by what is signed, is named by
-the captured request with --captured, in the forms that explain takes, or by the
-key that stands in the log of its duplicate with --key.`
+An event without an ID, or one that was recognised by what is signed, is named
+by the captured request with --captured, in the forms that explain takes, or by
+the key that stands in the log of its duplicate with --key.`
 
 func lookupCommand() *cobra.Command {
 	return eventCommand(http.MethodGet, describe, cobra.Command{
@@ -49,7 +46,7 @@ func forgetCommand() *cobra.Command {
 	return eventCommand(http.MethodDelete, describeForgotten, cobra.Command{
 		Use:   "forget <scope> [<id>…]",
 		Short: "Lets one event through again",
-		Long:  "Makes the store forget an event that is done, so that its next copy is forwarded to the app." + eventHelp + exitHelp,
+		Long:  "Makes the store forget an event that is done, so that its next copy is\nforwarded to the app." + eventHelp + exitHelp,
 		Example: `  caddy webhook-guard forget docrouter ev-123
   caddy webhook-guard forget docintell document.completed:d-1:j-1
   caddy webhook-guard forget acme --captured request.http --config Caddyfile`,
@@ -58,10 +55,7 @@ func forgetCommand() *cobra.Command {
 
 // eventOptions are what the flags of `lookup` and `forget` say.
 type eventOptions struct {
-	// address, and else config, say where the admin API is, as for Caddy's own commands.
-	// config describes the provider too.
-	address string
-	config  configFlags
+	adminFlags // its config describes the provider, too
 
 	captured, body, provider string
 	secret                   secretFlags
@@ -98,10 +92,8 @@ func eventCommand(method string, report func(finding) string, template cobra.Com
 		}
 		return o.run(method, query, report, cmd.OutOrStdout())
 	}
+	o.adminFlags.add(cmd, ", and describes the provider")
 	flags := cmd.Flags()
-	flags.StringVar(&o.address, "address", "", "the admin API's address; default: the configuration's, or localhost:2019")
-	flags.StringVar(&o.config.file, "config", "", "the configuration file that names the address, and describes the provider")
-	flags.StringVar(&o.config.adapter, "adapter", "", "the configuration's adapter")
 	flags.StringVar(&o.captured, "captured", "", "the file that holds the captured request, - for standard input")
 	flags.StringVar(&o.body, "body", "", "the file that holds its body, where the capture does not")
 	flags.StringVar(&o.provider, "provider", "", "the provider that sent it; default: that of the guard in --config, or the one that the scope is called after")
@@ -115,16 +107,16 @@ func eventCommand(method string, report func(finding) string, template cobra.Com
 }
 
 func (o eventOptions) run(method string, query url.Values, report func(finding) string, stdout io.Writer) error {
-	state, err := o.ask(method, query)
-	if err != nil {
+	var state adminapi.EventState
+	if err := o.ask(method, adminapi.EventPath+"?"+query.Encode(), nil, &state); err != nil {
 		return err
 	}
 	known := finding{EventState: state, captured: o.captured != "", key: len(o.keys) > 0}
-	if _, err = fmt.Fprintln(stdout, report(known)); err != nil {
+	if _, err := fmt.Fprintln(stdout, report(known)); err != nil {
 		return err
 	}
 	if id := query["id"]; state.State == dedupe.Absent.String() && len(id) == 1 && strings.Contains(id[0], ":") {
-		if _, err = fmt.Fprintln(stdout, "A colon inside a part of the ID is written %3A, as the log has it."); err != nil {
+		if _, err := fmt.Fprintln(stdout, "A colon inside a part of the ID is written %3A, as the log has it."); err != nil {
 			return err
 		}
 	}
@@ -133,24 +125,6 @@ func (o eventOptions) run(method string, query url.Values, report func(finding) 
 		return unwanted(fmt.Errorf("no guard of the running configuration has the scope %q: %s", wanted, thereAre(wanted, state.Scopes)))
 	}
 	return nil
-}
-
-// ask asks the running gateway.
-func (o eventOptions) ask(method string, query url.Values) (state adminapi.EventState, err error) {
-	address, err := caddycmd.DetermineAdminAPIAddress(o.address, nil, o.config.file, o.config.adapter)
-	if err != nil {
-		return state, fmt.Errorf("finding the admin API: %w", err)
-	}
-	resp, err := caddycmd.AdminAPIRequest(address, method, adminapi.EventPath+"?"+query.Encode(), nil, nil)
-	if err != nil {
-		return state, unwanted(fmt.Errorf("asking the gateway at %s: %w", address, err))
-	}
-	defer func() { _ = resp.Body.Close() }()
-	err = json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(&state)
-	if err != nil {
-		return state, unwanted(fmt.Errorf("reading the answer of %s: %w", address, err))
-	}
-	return state, nil
 }
 
 // finding is what is known of an event, and how it was asked for.
@@ -270,7 +244,7 @@ func (o eventOptions) subject(wanted string) (*subject, error) {
 		return nil, fmt.Errorf("finding the provider of the scope %s: %w; or name it with --provider", wanted, err)
 	}
 	wide := config.Provider{Param: o.params, MaxAge: capturedAge, MaxSkew: capturedAge, DedupeTTL: 2 * capturedAge}
-	if s.provider, err = placeholder.Constants(wide.Over(s.provider)); err != nil {
+	if s.provider, err = constants(wide.Over(s.provider).WithoutOpenAllows()); err != nil {
 		return nil, err
 	}
 	return s, nil

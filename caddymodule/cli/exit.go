@@ -4,9 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
+
+	"github.com/webhookguard/caddy-webhook-guard/internal/handbook"
 )
 
 // The exit statuses of every verb.
@@ -18,8 +21,8 @@ const (
 
 const exitHelp = `
 
-The exit status is 0 where the result is the one wanted, 1 where it is not, and 2
-where the command is used wrongly.`
+The exit status is 0 where the result is the one wanted, 1 where it is not, and
+2 where the command is used wrongly.`
 
 // verb makes a command end with one of the documented statuses: exitNotWanted for an
 // error that is marked by [unwanted], exitUsage for any other.
@@ -40,7 +43,13 @@ func verb(cmd *cobra.Command) *cobra.Command {
 		return exitWith(cmd, exitUsage, err)
 	}
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return exitWith(cmd, exitUsage, err) })
+	narrow(cmd)
 	return cmd
+}
+
+// narrow wraps the help of flags to what every terminal has.
+func narrow(cmd *cobra.Command) {
+	cmd.SetUsageTemplate(strings.ReplaceAll(cmd.UsageTemplate(), ".FlagUsages", fmt.Sprintf(".FlagUsagesWrapped %d", handbook.NarrowWidth)))
 }
 
 // unwanted marks an error as a result that is not the one wanted.
@@ -79,6 +88,7 @@ func (e exitError) Unwrap() []error {
 
 // group is a command that only has others below it.
 func group(cmd *cobra.Command) {
+	narrow(cmd)
 	cmd.Args = cobra.ArbitraryArgs
 	cmd.SuggestionsMinimumDistance = 2
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

@@ -29,15 +29,15 @@ func explainCommand() *cobra.Command {
 		Use:   "explain <provider> <captured>",
 		Short: "Says why a captured request verifies or does not",
 		Long: `Takes a captured request through the guard's checks, and where the signature
-does not hold tries the usual mistakes. The capture is a file, or - for standard
-input: a raw HTTP request, a curl command line, or a line of Caddy's access log
-with the body that log_append put there. Where the capture has headers alone, the
-body is in a file of its own.
+does not hold tries the usual mistakes. The capture is a file, or - for
+standard input: a raw HTTP request, a curl command line, or a line of Caddy's
+access log with the body that log_append put there. Where the capture has
+headers alone, the body is in a file of its own.
 
 It never prints a secret, a signature that was expected, or the body.
 
-The exit status is 0 where the request verifies, 1 where it does not, and 2 where
-it cannot be judged.`,
+The exit status is 0 where the request verifies, 1 where it does not, and 2
+where it cannot be judged.`,
 		Example: `  caddy webhook-guard explain stripe --secret-env STRIPE_WEBHOOK_SECRET captured.http
   tail -1 access.log | caddy webhook-guard explain github --secret-file secret.txt --body body.json -`,
 		ValidArgsFunction: completeProviders,

@@ -22,12 +22,12 @@ func providersCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "providers [<name> | --search <words>]",
 		Short: "Lists the providers, or prints the lines of one",
-		Long: `Lists the built-in providers: what they sign, what is a retry, what stays
-open, how long they retry, and where the facts are from.
+		Long: `Lists the built-in providers: what they sign, what is a retry, what stays open,
+how long they retry, and where the facts are from.
 
-With a name it prints that provider's own lines, as a block to be pasted into the
-global webhook_guard option and changed there. For a sender that is not supported it
-says what is missing, and what to do instead.`,
+With a name it prints that provider's own lines, as a block to be pasted into
+the global webhook_guard option and changed there. For a sender that is not
+supported it says what is missing, and what to do instead.`,
 		Example: `  caddy webhook-guard providers
   caddy webhook-guard providers --json | jq '.[] | select(.stays_open == "nothing") | .name'
   caddy webhook-guard providers --search pay

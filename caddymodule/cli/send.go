@@ -23,6 +23,7 @@ type sendOptions struct {
 	count, repeat int
 	forge         bool
 	serveKeys     bool
+	serve         string // where the app is expected
 	age           time.Duration
 }
 
@@ -32,25 +33,31 @@ func sendCommand() *cobra.Command {
 		Use:   "send <provider> <url>",
 		Short: "Sends a signed event to a gateway and prints the result",
 		Long: `Sends a sample event of the provider, or the one given with --body, signed as
-the provider signs it, and prints the status and the guard's result. Each event is
-a new one to the guard.
+the provider signs it, and prints the status and the guard's result. Each event
+is a new one to the guard.
 
-A token goes where the provider, or the guard in --config, has it. Where that is not
-known, put it into the URL or into a --header.
+A token goes where the provider, or the guard in --config, has it. Where that
+is not known, put it into the URL or into a --header.
 
-A provider whose public keys the guard fetches can be tried without it: point the keys
-line of the guard in --config to http://127.0.0.1:<port>/<path>, and --serve-keys
-answers there with the public half of a key pair that is made for this one run, until
-every answer is there. A guard looks for a new key once a minute; a request is sent
-again until it has. With a private key in --secret-file the pair is that.
+A provider whose public keys the guard fetches can be tried without it: point
+the keys line of the guard in --config to http://127.0.0.1:<port>/<path>, and
+--serve-keys answers there with the public half of a key pair that is made for
+this one run, until every answer is there. A guard looks for a new key once a
+minute; a request is sent again until it has. With a private key in
+--secret-file the pair is that.
 
-The exit status is 0 where every answer is the one that such a request should get:
-a first copy is forwarded, a repetition is a duplicate, a forged one gets a 401, one
-that is too old a 403. It is 1 where an answer is another one or there is none, and
-2 where the command is used wrongly.`,
+A guard can be tried without an app, too: --serve listens where the guard's
+proxy expects it, prints each request that it receives, its body included, and
+answers 204. With an inbox it waits until the events have arrived.
+
+The exit status is 0 where every answer is the one that such a request should
+get: a first copy is forwarded, a repetition is a duplicate, a forged one gets
+a 401, one that is too old a 403. It is 1 where an answer is another one or
+there is none, and 2 where the command is used wrongly.`,
 		Example: `  caddy webhook-guard send struktr http://localhost:8080/webhooks/struktr --secret-env STRUKTR_SECRET --repeat 2
   caddy webhook-guard send acme https://hooks.example.com/webhooks/acme --config Caddyfile --resolve hooks.example.com:127.0.0.1 --insecure
   caddy webhook-guard send struktr --event list
+  caddy webhook-guard send stripe http://localhost:8080/webhooks/stripe --config Caddyfile --serve 5000
   caddy webhook-guard send kinde http://localhost:8080/webhooks/kinde --config Caddyfile --serve-keys
   caddy webhook-guard send okrapdf 'http://localhost:8080/webhooks/okrapdf?token=…' --age 10m`,
 		ValidArgsFunction: completeProviders,
@@ -76,6 +83,7 @@ that is too old a 403. It is 1 where an answer is another one or there is none, 
 	flags.IntVar(&o.repeat, "repeat", 1, "how often to send each one")
 	flags.BoolVar(&o.forge, "forge", false, "sign with a secret that is not the one given")
 	flags.BoolVar(&o.serveKeys, "serve-keys", false, "serve the keys that the guard in --config fetches from a loopback address")
+	flags.StringVar(&o.serve, "serve", "", "stand in for the app at a port, or host:port, and print what it receives")
 	flags.DurationVar(&o.age, "age", 0, "how old the event and its request are to be")
 	_ = cmd.RegisterFlagCompletionFunc("event", completeEvents)
 	return verb(cmd)
@@ -126,18 +134,16 @@ func (o sendOptions) run(ctx context.Context, provider, target string, stdin io.
 		}
 	}
 	c := campaign{sendOptions: o, m: m, client: client, tally: newTally(stdout, secretsOf(u, m), o.count*o.repeat, o.count > 1)}
-	if o.serveKeys {
-		if c.keys, err = m.serveKeys(); err != nil {
-			return err
-		}
-		defer c.keys.close()
+	defer c.close()
+	if err := c.listen(); err != nil {
+		return err
 	}
 	for range o.count {
 		if err := c.event(ctx, u, given); err != nil {
 			return err
 		}
 	}
-	return c.tally.end()
+	return c.end(ctx)
 }
 
 // campaign is all that one run of the command sends.
@@ -146,7 +152,38 @@ type campaign struct {
 	m      *messenger
 	client *client
 	keys   *keyServer // nil where none are served
+	app    *appServer // nil where there is another one
 	tally  *tally
+}
+
+// listen starts what the flags want served for the time of the run.
+func (c *campaign) listen() (err error) {
+	if c.serveKeys {
+		if c.keys, err = c.m.serveKeys(); err != nil {
+			return err
+		}
+	}
+	if c.serve != "" {
+		c.app, err = serveApp(c.serve, c.tally.note)
+	}
+	return err
+}
+
+func (c *campaign) close() {
+	if c.keys != nil {
+		c.keys.close()
+	}
+	if c.app != nil {
+		c.app.close()
+	}
+}
+
+// end prints the summary, and waits for what is still on its way to the app.
+func (c *campaign) end(ctx context.Context) error {
+	if err := c.tally.end(); err != nil || c.app == nil {
+		return err
+	}
+	return c.app.wait(ctx, c.tally.events())
 }
 
 // event makes one event and sends it.

@@ -211,11 +211,16 @@ func (f configFlags) find(name string) (*subject, error) {
 	return s, nil
 }
 
-// constants resolves the values that are the user's own. Those that are missing are named
-// with the flag that gives them.
+// constants resolves the values that are the user's own. One that is missing, or has no
+// value here, is named with the flag that gives it.
 func constants(p config.Provider) (config.Provider, error) {
 	if missing := p.MissingParams(); len(missing) > 0 {
 		return p, fmt.Errorf("the sender signs a constant of yours along: give it with --param %s=<value>", strings.Join(missing, "=<value> --param "))
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Param)) {
+		if _, err := placeholder.Resolve(p.Param[name]); err != nil {
+			return p, fmt.Errorf("param %s: %w; or give it with --param %s=<value>", name, err, name)
+		}
 	}
 	return placeholder.Constants(p)
 }

@@ -24,8 +24,8 @@ func signCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sign <provider>",
 		Short: "Prints the headers that the provider would send with a body",
-		Long: `Prints the headers that the provider would send with a body: the signature, and the
-stamp, ID and event type where those are headers.` + exitHelp,
+		Long: `Prints the headers that the provider would send with a body: the signature, and
+the stamp, ID and event type where those are headers.` + exitHelp,
 		Example: `  caddy webhook-guard sign struktr --secret-env STRUKTR_SECRET --body event.json
   echo -n '{}' | caddy webhook-guard sign stripe --secret-file secret.txt`,
 		ValidArgsFunction: completeProviders,

@@ -7,10 +7,13 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 
 	"golang.org/x/term"
+
+	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
 
 // progressPause is how often progress is shown at most.
@@ -24,7 +27,8 @@ type tally struct {
 	many     bool // more than one event: print a summary
 	progress bool // show how many are done in place of each answer
 
-	shown    time.Time // when the progress was
+	mu       sync.Mutex // what an app prints comes in between
+	shown    time.Time  // when the progress was
 	results  map[string]int
 	took     []time.Duration
 	unwanted int
@@ -41,6 +45,8 @@ func newTally(out io.Writer, secrets []string, total int, many bool) *tally {
 
 // add takes the answer to the nth copy of one event.
 func (t *tally) add(got reply, want expectation, n int) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	t.took = append(t.took, got.took)
 	t.results[got.word()]++
 	err := want.check(got, n)
@@ -77,8 +83,29 @@ func (t *tally) showProgress(got reply, keep bool) error {
 	return err
 }
 
-// note prints a line that is no answer.
-func (t *tally) note(text string) { _, _ = fmt.Fprintln(t.out, text) }
+// note prints lines that are no answer.
+func (t *tally) note(text string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.progress {
+		_, _ = io.WriteString(t.out, "\r\x1b[K")
+	}
+	for line := range strings.SplitSeq(text, "\n") {
+		_, _ = fmt.Fprintln(t.out, t.printable(line))
+	}
+}
+
+// events returns how many events the guard has forwarded, or accepted for its inbox.
+func (t *tally) events() (n int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, result := range firstResults {
+		if result != webhook.HandshakeAnswered {
+			n += int64(t.results[string(result)])
+		}
+	}
+	return n
+}
 
 func (t *tally) line(got reply) (err error) {
 	if got.err == nil { // otherwise it is the command's error
@@ -120,6 +147,8 @@ func (t *tally) printable(text string) string {
 
 // end prints the summary. The error says that not every answer was as wanted.
 func (t *tally) end() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if t.progress {
 		if _, err := io.WriteString(t.out, "\r\x1b[K"); err != nil {
 			return err

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/adminapi"
+	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/inbox"
 )
 
@@ -39,13 +42,24 @@ func (m Manager) queue(ctx context.Context, name string) (inbox.Queue, *Inbox, e
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, known := range names {
-		if known == name {
-			queue, err := m.Store.Queue(name, inbox.Options{})
-			return queue, nil, err
-		}
+	if slices.Contains(names, name) {
+		queue, err := m.Store.Queue(name, inbox.Options{})
+		return queue, nil, err
 	}
-	return nil, nil, fmt.Errorf("%w: there is no inbox %q", ErrAsked, name)
+	return nil, nil, fmt.Errorf("%w: there is no inbox %q%s", ErrAsked, name, instead(name, append(names, m.Set.Names()...)))
+}
+
+// instead says which inboxes there are in place of one that is not among them.
+func instead(name string, names []string) string {
+	slices.Sort(names)
+	names = slices.Compact(names)
+	switch similar := config.Similar(name, names); {
+	case len(similar) > 0:
+		return ": did you mean " + strings.Join(similar, ", ") + "?"
+	case len(names) > 0:
+		return ": there are " + strings.Join(names, ", ")
+	}
+	return ": there are none"
 }
 
 // States returns how all inboxes stand.
@@ -187,16 +201,29 @@ func (m Manager) meant(ctx context.Context, q inbox.Queue, c adminapi.InboxChang
 	return inbox.Select(ctx, q, filter)
 }
 
-// Pause stops or resumes an inbox.
+// Pause stops or resumes an inbox. What changes is counted as one: nothing does where it is
+// paused, or delivers, already.
 func (m Manager) Pause(ctx context.Context, c adminapi.InboxChange, paused bool) (changed adminapi.InboxChanged, err error) {
-	if c.Reason == "" {
+	if c.Reason == "" && !c.DryRun {
 		return changed, errNoReason
 	}
 	queue, in, err := m.queue(ctx, c.Inbox)
 	if err != nil {
 		return changed, err
 	}
-	err = queue.Pause(ctx, paused)
+	status, err := queue.Status(ctx)
+	if err != nil {
+		return changed, err
+	}
+	if status.Paused != paused {
+		changed.Matched = 1
+	}
+	if c.DryRun {
+		return changed, nil
+	}
+	if err = queue.Pause(ctx, paused); err == nil {
+		changed.Changed = changed.Matched
+	}
 	what := "resume"
 	if paused {
 		what = "pause"

@@ -6,9 +6,9 @@ import (
 	"io"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/webhookguard/caddy-webhook-guard/config"
+	"github.com/webhookguard/caddy-webhook-guard/internal/texttable"
 )
 
 // TableWidth is what the whole table fits, and NarrowWidth what it fits without some of
@@ -18,22 +18,17 @@ const (
 	NarrowWidth = 80
 )
 
-// columns of the table, whose widths and the spaces between add up to at most
-// TableWidth, and those that are in a narrow table too to NarrowWidth.
-var columns = []struct {
-	title  string
-	width  int
-	narrow bool
-	cell   func(Entry) string
-}{
-	{"NAME", 33, true, func(e Entry) string { return e.Name }},
-	{"KIND", 10, true, func(e Entry) string { return e.Kind }},
-	{"SIGNED", 19, false, howSigned},
-	{"RETRY BY", 8, true, retryWord},
-	{"STAYS OPEN", 14, true, openWord},
-	{"RETRIES", 7, true, retries},
-	{"HANDSHAKE", 10, false, func(e Entry) string { return cmp.Or(e.Handshake, "-") }},
-	{"FACTS", 9, false, func(e Entry) string { return cmp.Or(e.Confidence, "-") }},
+// columns of the table, whose widths and the spaces between add up to at most TableWidth,
+// and those that are in a narrow table too to NarrowWidth.
+var columns = []texttable.Column[Entry]{
+	{Title: "NAME", Width: 33, Cell: func(e Entry) string { return e.Name }},
+	{Title: "KIND", Width: 10, Cell: func(e Entry) string { return e.Kind }},
+	{Title: "SIGNED", Width: 19, From: TableWidth, Cell: howSigned},
+	{Title: "RETRY BY", Width: 8, Cell: retryWord},
+	{Title: "STAYS OPEN", Width: 14, Cell: openWord},
+	{Title: "RETRIES", Width: 7, Cell: retries},
+	{Title: "HANDSHAKE", Width: 10, From: TableWidth, Cell: func(e Entry) string { return cmp.Or(e.Handshake, "-") }},
+	{Title: "FACTS", Width: 9, From: TableWidth, Cell: func(e Entry) string { return cmp.Or(e.Confidence, "-") }},
 }
 
 // retryWord is short enough for the table.
@@ -92,42 +87,15 @@ func howSigned(e Entry) string {
 // WriteTable writes a line for each provider, in at most width columns of text where that
 // is NarrowWidth or more.
 func WriteTable(w io.Writer, entries []Entry, width int) error {
-	var out strings.Builder
-	for _, c := range columns {
-		if c.narrow || width >= TableWidth {
-			out.WriteString(fit(c.title, c.width) + " ")
-		}
-	}
-	endLine(&out)
-	for _, e := range entries {
-		for _, c := range columns {
-			if c.narrow || width >= TableWidth {
-				out.WriteString(fit(c.cell(e), c.width) + " ")
-			}
-		}
-		endLine(&out)
+	if err := texttable.Write(w, columns, entries, width); err != nil {
+		return err
 	}
 	noun := "providers"
 	if len(entries) == 1 {
 		noun = "provider"
 	}
-	fmt.Fprintf(&out, "\n%d %s. `providers <name>` prints the lines of one,\n`providers --json` all that is known of each.\n", len(entries), noun)
-	_, err := io.WriteString(w, out.String())
+	_, err := fmt.Fprintf(w, "\n%d %s. `providers <name>` prints the lines of one,\n`providers --json` all that is known of each.\n", len(entries), noun)
 	return err
-}
-
-func endLine(out *strings.Builder) {
-	line := strings.TrimRight(out.String(), " ")
-	out.Reset()
-	out.WriteString(line + "\n")
-}
-
-// fit pads a text or cuts it off.
-func fit(text string, width int) string {
-	if n := utf8.RuneCountInString(text); n <= width {
-		return text + strings.Repeat(" ", width-n)
-	}
-	return string([]rune(text)[:width-1]) + "…"
 }
 
 // span writes a duration in the unit that says it shortest.

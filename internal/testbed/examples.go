@@ -114,17 +114,23 @@ func (e *Example) WaitHandled(n int) {
 	e.waitFor(fmt.Sprintf("%d handled deliveries", n), func(string) bool { return len(e.Handled()) >= n })
 }
 
-// PythonWithFlask finds an interpreter that has Flask: the first python3 on the
-// path may be one of the developer's own, while the system's has the package.
+// PythonWithFlask is [PythonWith] for Flask.
 func PythonWithFlask(tb testing.TB) string {
+	tb.Helper()
+	return PythonWith(tb, "flask")
+}
+
+// PythonWith finds an interpreter that has all the modules: the first python3 on the path
+// may be one of the developer's own, while the system's has the packages.
+func PythonWith(tb testing.TB, modules ...string) string {
 	tb.Helper()
 	for _, python := range []string{"python3", "/usr/bin/python3"} {
 		// The interpreter itself, not a launcher in front of it.
-		out, err := exec.Command(python, "-c", "import sys, flask; print(sys.executable)").Output()
+		out, err := exec.Command(python, "-c", "import sys, "+strings.Join(modules, ", ")+"; print(sys.executable)").Output()
 		if err == nil {
 			return strings.TrimSpace(string(out))
 		}
 	}
-	tb.Fatalf("no python3 here can import flask: run `make deps`")
+	tb.Fatalf("no python3 here can import %s: run `make deps`", strings.Join(modules, ", "))
 	return ""
 }

@@ -138,7 +138,8 @@ type InboxChange struct {
 
 // InboxChanged is what a change has done.
 type InboxChanged struct {
-	// How many events matched, and how many were changed.
+	// How many events matched, and how many were changed. Of a pause or a resume: 1 where it
+	// makes a difference.
 	Matched int `json:"matched"`
 	Changed int `json:"changed"`
 }

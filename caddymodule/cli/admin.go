@@ -1,0 +1,54 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+)
+
+// adminFlags say where the running gateway is asked, as for Caddy's own commands.
+type adminFlags struct {
+	address string
+	config  configFlags // names the address where that is not given
+}
+
+// add adds the flags. uses ends the help of --config: what else that is read for.
+func (f *adminFlags) add(cmd *cobra.Command, uses string) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.address, "address", "", "the admin API's address; default: the configuration's, or localhost:2019")
+	flags.StringVar(&f.config.file, "config", "", "the configuration file that names the address"+uses)
+	flags.StringVar(&f.config.adapter, "adapter", "", "the configuration's adapter")
+}
+
+// ask asks the running gateway. A body that is not nil is sent as JSON, and the answer is
+// read into a value.
+func (f *adminFlags) ask(method, path string, body, into any) error {
+	address, err := caddycmd.DetermineAdminAPIAddress(f.address, nil, f.config.file, f.config.adapter)
+	if err != nil {
+		return fmt.Errorf("finding the admin API: %w", err)
+	}
+	var sent io.Reader
+	header := http.Header{}
+	if body != nil {
+		encoded, err := json.Marshal(body)
+		if err != nil {
+			return err
+		}
+		sent = bytes.NewReader(encoded)
+		header.Set("Content-Type", "application/json")
+	}
+	resp, err := caddycmd.AdminAPIRequest(address, method, path, header, sent)
+	if err != nil {
+		return unwanted(fmt.Errorf("asking the gateway at %s: %w", address, err))
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
+		return unwanted(fmt.Errorf("reading the answer of %s: %w", address, err))
+	}
+	return nil
+}

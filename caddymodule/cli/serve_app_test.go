@@ -1,0 +1,93 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
+	"github.com/webhookguard/caddy-webhook-guard/webhook"
+)
+
+// forward passes a request on to the app, as a guard does.
+func forward(t *testing.T, port int, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Error(err)
+	}
+	body = append(body, "\x1b[2J"...)
+	req, err := http.NewRequest(r.Method, "http://127.0.0.1:"+strconv.Itoa(port)+r.URL.Path, bytes.NewReader(body))
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	req.Header.Set("Webhook-Guard", "verified")
+	req.Header.Set("X-Echo", r.URL.Query().Get("key"))
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != http.StatusNoContent {
+		t.Errorf("the app answers %d", resp.StatusCode)
+	}
+}
+
+// --serve prints what the app receives, without the token of the URL and without what a
+// terminal takes for a command.
+func TestServePrintsWhatTheAppReceives(t *testing.T) {
+	port := testbed.FreePort(t)
+	g := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
+		forward(t, port, r)
+		takes(webhook.Forwarded, http.StatusNoContent, "")(w, r)
+	})
+	out := g.send(t, "github", "--serve", strconv.Itoa(port), "--event", "push")
+	for _, want := range []string{"the app receives POST /in\n", "  Webhook-Guard: verified\n", "  X-Echo: …\n", `  {`, "204 forwarded\n"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
+	if strings.Contains(out, "opens") || strings.Contains(out, "\x1b") {
+		t.Errorf("a token, or a command, in\n%q", out)
+	}
+}
+
+// With an inbox the app gets the event after the sender has its answer.
+func TestServeWaitsForAnInbox(t *testing.T) {
+	port := testbed.FreePort(t)
+	answered := make(chan *http.Request, 1)
+	go func() {
+		for r := range answered {
+			forward(t, port, r)
+		}
+	}()
+	g := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
+		takes("accepted", http.StatusOK, "")(w, r)
+		answered <- r
+	})
+	defer close(answered)
+	if out := g.send(t, "github", "--serve", "127.0.0.1:"+strconv.Itoa(port)); !strings.Contains(out, "200 accepted") || !strings.Contains(out, "the app receives") {
+		t.Errorf("printed\n%s", out)
+	}
+}
+
+func TestServeSaysThatTheAppGotNothing(t *testing.T) {
+	app, err := serveApp(strconv.Itoa(testbed.FreePort(t)), func(string) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer app.close()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	err = app.wait(ctx, 2)
+	wantText(t, err, "received 0 of the 2 events")
+	for _, address := range []string{"", "x", "127.0.0.1:port", "127.0.0.1:70000"} {
+		_, err := serveApp(address, func(string) {})
+		wantText(t, err, "--serve 5000")
+	}
+}
