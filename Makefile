@@ -2,6 +2,7 @@
 # machine.
 
 FUZZTIME ?= 5s
+BUILDFLAGS ?= -trimpath
 TOOL := go tool -modfile=$(CURDIR)/.ci/tools/go.mod
 
 # Variables of make chaos. Runs with one seed are similar, not identical. WRITE names a
@@ -11,12 +12,21 @@ DURATION ?= 5m
 TOPOLOGY ?= all
 WRITE ?=
 
-.PHONY: help run build test test-full fuzz bench microbench chaos lint fmt deps deps-full deps-bench clean
+.PHONY: help flask express event run build site test test-full fuzz bench microbench chaos lint fmt deps deps-full deps-bench clean
 
 help: ## Show this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z -]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 # Demo secrets. Variables of the environment win.
+flask express event: export STRIPE_WEBHOOK_SECRET ?= whsec_demo_only_0123456789abcdef
+flask express event: export GITHUB_WEBHOOK_SECRET ?= demo-only-0123456789abcdef
+flask express: build ## Start Flask, or Express, behind the gateway on :8080, which takes Stripe and GitHub
+	@.ci/deps $@
+	@examples/start $@
+
+event: ## Send one of Stripe's events to the gateway on :8080, twice
+	@bin/caddy webhook-guard send stripe http://localhost:$${PORT:-8080}/webhooks/stripe --config examples/Caddyfile --repeat 2
+
 run: export OKRAPDF_TOKEN ?= demo-only-okrapdf-token
 run: export STRUKTR_SECRET ?= demo-only-struktr-secret
 run: export DOCINTELL_SECRET ?= demo-only-docintell-secret
@@ -29,13 +39,13 @@ run: build ## Start the gateway on :8080, with demo secrets, a receiver that sho
 	bin/caddy run --config Caddyfile
 
 build: ## Build bin/caddy: stock Caddy plus this module
-	go build -trimpath -o bin/caddy ./cmd/caddy
+	go build $(BUILDFLAGS) -o bin/caddy ./cmd/caddy
 
 # The tests are more than one module: .ci/go.work holds them together.
 test test-full fuzz microbench chaos: export GOWORK := $(CURDIR)/.ci/go.work
 # Slow packages start first, so that none is left at the end. They spend much of their
 # time waiting for time-outs and processes, so one more runs than there are processors.
-ALL := ./test/e2e ./dedupe/... ./test/chaos ./explain/... ./internal/testbed ./...
+ALL := ./test/e2e ./test/guides ./dedupe/... ./test/chaos ./explain/... ./internal/testbed ./.ci/site ./...
 GOTEST = go test -race -count=1 -vet=off -p $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 test: deps ## Run what must always pass
@@ -73,9 +83,12 @@ lint: ## Check form and the usual mistakes
 		(cd "$$dir" && $(TOOL) golangci-lint run); \
 	done
 
+site: ## Make HTML pages of the documents, in bin/site
+	go -C .ci/site run . $(CURDIR) $(CURDIR)/bin/site
+
 fmt: ## Format the Go files and the Caddyfiles
 	gofmt -w $$(find . -name '*.go' -not -path '*/node_modules/*')
-	for file in Caddyfile examples/*/Caddyfile; do go run ./cmd/caddy fmt --overwrite $$file; done
+	for file in Caddyfile examples/Caddyfile examples/*/Caddyfile; do go run ./cmd/caddy fmt --overwrite $$file; done
 
 deps: ## Install what the tests need and this machine lacks
 	@.ci/deps

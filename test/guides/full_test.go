@@ -1,0 +1,5 @@
+//go:build full
+
+package guides
+
+const full = true
