@@ -102,7 +102,7 @@ func (s *Store) written(seg *segment) (all []moved) {
 
 // copySome copies some envelopes, in a batch of its own. What cannot be read stays where it is.
 func (c *compaction) copySome(w *writer) {
-	copied := 0
+	copied, envelopes := 0, 0
 	st := &step{done: make(chan struct{}, 1)}
 	st.do = func(t *turn) error {
 		for len(c.moves) > 0 && copied < copyAtOnce {
@@ -127,7 +127,7 @@ func (c *compaction) copySome(w *writer) {
 			n.body = t.addBody(m.key, envelope)
 			t.set(b, e, &n, nil)
 			copied += len(envelope)
-			c.copied++
+			envelopes++
 		}
 		return nil
 	}
@@ -136,5 +136,6 @@ func (c *compaction) copySome(w *writer) {
 		c.from, c.moves = nil, nil // until the disk takes writes again
 		return
 	}
+	c.copied += envelopes
 	w.signal() // go on after whoever waits
 }

@@ -50,6 +50,7 @@ type Options struct {
 	// The rest is for tests.
 	segmentSize     int64
 	checkpointDirty int
+	waitBudget      time.Duration
 	layer           layer
 	flushing        func() // called when a checkpoint begins
 	flushed         func() // called when the database has it
@@ -115,6 +116,9 @@ func Open(o Options) (*Store, error) {
 	}
 	if o.checkpointDirty == 0 {
 		o.checkpointDirty = checkpointDirty
+	}
+	if o.waitBudget == 0 {
+		o.waitBudget = waitBudget
 	}
 	if o.layer == nil {
 		o.layer = system{}

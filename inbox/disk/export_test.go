@@ -21,6 +21,19 @@ func (o Options) WithSegments(size int64) Options {
 	return o
 }
 
+// WithWaitBudget sets how long a caller waits for the disk.
+func (o Options) WithWaitBudget(d time.Duration) Options {
+	o.waitBudget = d
+	return o
+}
+
+// Waiting counts the steps that the writer has not begun.
+func (s *Store) Waiting() int {
+	s.writer.mu.Lock()
+	defer s.writer.mu.Unlock()
+	return len(s.writer.waiting)
+}
+
 // Damage changes a byte of an envelope on the disk.
 func (s *Store) Damage(t *testing.T, name string, k inbox.Key) {
 	t.Helper()

@@ -2,6 +2,7 @@ package disk
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/webhookguard/caddy-webhook-guard/inbox"
@@ -164,6 +165,9 @@ func (q *queue) Replay(ctx context.Context, keys []inbox.Key, after, gap time.Du
 		}
 		return nil
 	})
+	if err != nil && !errors.Is(err, inbox.ErrFull) {
+		return 0, err // the disk has none of them, or that is not known
+	}
 	return moved, err
 }
 
@@ -186,7 +190,10 @@ func (q *queue) Delete(ctx context.Context, keys []inbox.Key) (deleted int, err 
 		}
 		return nil
 	})
-	return deleted, err
+	if err != nil {
+		return 0, err
+	}
+	return deleted, nil
 }
 
 // Pause implements inbox.Queue.
@@ -200,7 +207,7 @@ func (q *queue) Pause(ctx context.Context, paused bool) error {
 // Hold implements inbox.Queue. A hold ends with the process.
 func (q *queue) Hold(ctx context.Context, d time.Duration) error {
 	return q.s.writer.do(ctx, 0, func(t *turn) error {
-		q.b.held, q.b.until = d > 0, t.now+d.Milliseconds()
+		t.holdBox(q.b, d > 0, t.now+d.Milliseconds())
 		return nil
 	})
 }

@@ -46,13 +46,14 @@ func (q *queue) take(ctx context.Context, n int, lease time.Duration) (batch inb
 	batch.Token = inbox.NewToken()
 	var taken []taking
 	var now int64
-	err = q.s.writer.do(ctx, 0, func(t *turn) (err error) {
+	st := &step{done: make(chan struct{}, 1), release: func() { letGo(taken) }}
+	st.do = func(t *turn) (err error) {
 		now, batch.Probe = t.now, q.b.held
 		taken, batch.Wait, err = q.lease(t, n, batch.Token, lease)
 		batch.Probe = batch.Probe && len(taken) > 0
 		return err
-	})
-	if err != nil {
+	}
+	if err := q.s.writer.await(ctx, st); err != nil {
 		// Where the caller did not wait for the end, it must not touch what the step still
 		// may. What was leased then is ready again when its lease ends.
 		return inbox.Batch{}, nil, err
@@ -85,21 +86,24 @@ func (q *queue) lease(t *turn, n int, tok inbox.Token, lease time.Duration) (tak
 	case b.held:
 		n = min(n, 1)
 	}
-	for _, e := range firstOf(b, n) {
-		m, err := t.metaOf(b, e)
-		if err != nil {
+	first := firstOf(b, n)
+	texts := make([]meta, len(first))
+	for i, e := range first {
+		if texts[i], err = t.metaOf(b, e); err != nil {
 			return nil, 0, err
 		}
+	}
+	for i, e := range first {
 		next := *e
 		next.at, next.token, next.attempts = t.now+lease.Milliseconds(), tok, e.attempts+1
 		t.set(b, e, &next, nil)
-		taken = append(taken, taking{&next, next.info(m, t.now), t.s.segs.hold(next.body)})
+		taken = append(taken, taking{&next, next.info(texts[i], t.now), t.s.segs.hold(next.body)})
 	}
 	if len(taken) > 0 {
 		t.undo = append(t.undo, func() { letGo(taken) })
 	}
 	if b.held && len(taken) > 0 {
-		b.until = t.now + lease.Milliseconds()
+		t.holdBox(b, true, t.now+lease.Milliseconds())
 		return taken, lease, nil
 	}
 	wait = -1

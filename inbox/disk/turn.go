@@ -23,6 +23,29 @@ type turn struct {
 	undo    []func()
 }
 
+// reset begins a batch.
+func (t *turn) reset() {
+	clear(t.undo) // so that the memory of the last one is free
+	t.undo, t.changes = t.undo[:0], t.changes[:0]
+}
+
+// rollBack undoes the batch.
+func (t *turn) rollBack() {
+	for i := len(t.undo) - 1; i >= 0; i-- {
+		t.undo[i]()
+	}
+}
+
+// records returns those of an inbox.
+func (t *turn) records(b *box) records {
+	r, ok := t.stored[b]
+	if !ok {
+		r = recordsOf(t.tx, b.name)
+		t.stored[b] = r
+	}
+	return r
+}
+
 // load returns an event as it stands; nil where it is not kept.
 func (t *turn) load(b *box, k inbox.Key) (*entry, error) {
 	if e := b.entries[k]; e != nil {
@@ -31,26 +54,28 @@ func (t *turn) load(b *box, k inbox.Key) (*entry, error) {
 		}
 		return e, nil
 	}
-	r, ok := t.stored[b]
-	if !ok {
-		r = recordsOf(t.tx, b.name)
-		t.stored[b] = r
-	}
-	e, _, err := r.get(k)
+	e, _, err := t.records(b).get(k)
 	return e, err
 }
 
 // metaOf returns the texts of an event.
-func (t *turn) metaOf(b *box, e *entry) (meta, error) { return metaOf(t.tx, b, e) }
+func (t *turn) metaOf(b *box, e *entry) (meta, error) {
+	return metaFrom(func() records { return t.records(b) }, b, e)
+}
 
 func metaOf(tx *bolt.Tx, b *box, e *entry) (meta, error) {
+	return metaFrom(func() records { return recordsOf(tx, b.name) }, b, e)
+}
+
+// metaFrom asks for the records of the inbox only where the texts are not in memory.
+func metaFrom(stored func() records, b *box, e *entry) (meta, error) {
 	if e.meta != nil {
 		return *e.meta, nil
 	}
 	if f := b.flushing[e.key]; f != nil && f.meta != nil {
 		return *f.meta, nil
 	}
-	_, m, err := recordsOf(tx, b.name).get(e.key)
+	_, m, err := stored().get(e.key)
 	if err != nil || m == nil {
 		return meta{}, err
 	}
@@ -146,6 +171,13 @@ func (t *turn) pause(b *box, paused bool) {
 	used := b.used
 	b.paused, b.used = paused, true
 	t.undo = append(t.undo, func() { b.paused, b.used = !paused, used })
+}
+
+// holdBox holds an inbox until a time, or ends its hold. It is not written down.
+func (t *turn) holdBox(b *box, held bool, until int64) {
+	wasHeld, was := b.held, b.until
+	b.held, b.until = held, until
+	t.undo = append(t.undo, func() { b.held, b.until = wasHeld, was })
 }
 
 // removeOld removes some of the events whose time is over.

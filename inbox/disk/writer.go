@@ -33,8 +33,13 @@ type step struct {
 	size    int           // of the envelope in it
 	done    chan struct{} // receives when it is on the disk, or err says why it is not
 	err     error
-	applied bool // store.mu guards it
-	left    bool // the caller does not wait any more; store.mu guards it
+	release func() // lets go of what the step holds for its caller, where that has gone
+
+	// The store's mu guards what follows.
+	applied bool
+	ended   bool // err is there
+	left    bool // the caller does not want it done any more
+	gone    bool // the caller does not wait for its end
 }
 
 // writer has one goroutine, which alone changes anything. Each of its rounds takes all steps
@@ -70,10 +75,14 @@ func newWriter(s *Store, o Options, to position) *writer {
 // do has a step done, and returns when it is on the disk. The envelope that the step takes has
 // the given size.
 func (w *writer) do(ctx context.Context, size int, do func(*turn) error) error {
+	return w.await(ctx, &step{do: do, size: size, done: make(chan struct{}, 1)})
+}
+
+// await is do for a step that may hold something for its caller.
+func (w *writer) await(ctx context.Context, st *step) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	st := &step{do: do, size: size, done: make(chan struct{}, 1)}
 	w.mu.Lock()
 	if w.closed {
 		w.mu.Unlock()
@@ -82,7 +91,7 @@ func (w *writer) do(ctx context.Context, size int, do func(*turn) error) error {
 	w.waiting = append(w.waiting, st)
 	w.mu.Unlock()
 	w.signal()
-	late := time.NewTimer(waitBudget)
+	late := time.NewTimer(w.o.waitBudget)
 	defer late.Stop()
 	select {
 	case <-st.done:
@@ -92,15 +101,14 @@ func (w *writer) do(ctx context.Context, size int, do func(*turn) error) error {
 			return ctx.Err()
 		}
 	case <-late.C:
-		w.leave(st)
-		return tooLate(w.s.segs.dir)
+		return abandon(w, st)
 	}
 	// It has been done, so its end is near.
 	select {
 	case <-st.done:
 		return st.err
 	case <-late.C:
-		return tooLate(w.s.segs.dir)
+		return abandon(w, st)
 	}
 }
 
@@ -113,8 +121,15 @@ func (w *writer) leave(st *step) bool {
 	return !st.applied
 }
 
-func tooLate(dir string) error {
-	return fmt.Errorf("%s: the disk has not taken a write for %s", dir, waitBudget)
+// abandon ends the wait for a step. What that holds for its caller is let go of when it ends.
+func abandon(w *writer, st *step) error {
+	w.s.mu.Lock()
+	defer w.s.mu.Unlock()
+	if st.ended {
+		return st.err
+	}
+	st.left, st.gone = true, true
+	return fmt.Errorf("%s: the disk has not taken a write for %s", w.s.segs.dir, w.o.waitBudget)
 }
 
 func (w *writer) signal() {
@@ -194,17 +209,24 @@ func (w *writer) save(steps []*step) {
 	if err == nil && len(w.turn.changes) > 0 {
 		err = w.write()
 	}
+	finish(w, steps, err)
+}
+
+// finish ends steps. An error is that of their batch, and undoes all of it.
+func finish(w *writer, steps []*step, err error) {
+	w.s.mu.Lock()
+	defer w.s.mu.Unlock()
 	if err != nil {
 		err = fmt.Errorf("%s cannot be written, and events are refused until it can: %w", w.s.segs.dir, err)
-		w.s.mu.Lock()
-		for i := len(w.turn.undo) - 1; i >= 0; i-- {
-			w.turn.undo[i]()
-		}
-		w.s.mu.Unlock()
+		w.turn.rollBack()
 	}
 	for _, st := range steps {
 		if err != nil {
 			st.err = err
+		}
+		st.ended = true
+		if st.gone && st.err == nil && st.release != nil {
+			st.release()
 		}
 		st.done <- struct{}{} // has room: it is sent once
 	}
@@ -212,7 +234,7 @@ func (w *writer) save(steps []*step) {
 
 // room begins a new segment where the last one is full.
 func (w *writer) room() error {
-	w.turn.undo, w.turn.changes = w.turn.undo[:0], w.turn.changes[:0]
+	w.turn.reset()
 	last := w.s.segs.last
 	if last.size < w.o.segmentSize {
 		return nil
