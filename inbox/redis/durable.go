@@ -85,17 +85,28 @@ type replicas struct {
 	has   map[string]bool
 }
 
-// known reports whether the server has a replica, as of a few seconds ago at most.
+// known reports whether the server has a replica, as of a few seconds ago at most. While one
+// caller asks again, others go by what was known before, or ask for themselves: nobody waits
+// for another's call, which may be to a server that does not answer.
 func (r *replicas) known(ctx context.Context, c *redis.Client) (bool, error) {
 	const fresh = 5 * time.Second
 	name := c.Options().Addr
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	if at, ok := r.asked[name]; ok && time.Since(at) < fresh {
-		return r.has[name], nil
+	at, known := r.asked[name]
+	has := r.has[name]
+	if known && time.Since(at) < fresh {
+		r.mu.Unlock()
+		return has, nil
 	}
+	if known {
+		r.asked[name] = time.Now()
+	}
+	r.mu.Unlock()
 	info, err := c.Info(ctx, "replication").Result()
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if err != nil {
+		delete(r.asked, name)
 		return false, err
 	}
 	if r.asked == nil {

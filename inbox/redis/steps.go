@@ -71,9 +71,14 @@ func (q *queue) Take(ctx context.Context, n int, lease time.Duration) (inbox.Bat
 	b := inbox.Batch{Token: inbox.NewToken()}
 	n = min(n, mostTaken)
 	if len(q.due) == 1 {
-		return b, q.takeFrom(ctx, &b, 0, n, lease, true)
+		err = q.takeFrom(ctx, &b, 0, n, lease, true)
+	} else {
+		err = q.takeFromLanes(ctx, &b, n, lease)
 	}
-	return b, q.takeFromLanes(ctx, &b, n, lease)
+	if err != nil {
+		return inbox.Batch{}, err
+	}
+	return b, nil
 }
 
 // takeFrom takes from one lane into the batch.

@@ -1,0 +1,71 @@
+package redis
+
+import (
+	"context"
+	"net"
+	"testing"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
+)
+
+// A server that does not answer is nobody's matter but of those whose events it has: a durable
+// put on another master does not wait for it.
+func TestAFrozenServerKeepsNobodyElseWaiting(t *testing.T) {
+	t.Parallel()
+	frozen, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer frozen.Close()
+	asked := make(chan net.Conn, 1)
+	go func() {
+		for {
+			conn, err := frozen.Accept()
+			if err != nil {
+				return
+			}
+			select {
+			case asked <- conn:
+			default:
+			}
+		}
+	}()
+	var r replicas
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	mute := goredis.NewClient(&goredis.Options{Addr: frozen.Addr().String(), ReadTimeout: -1, MaxRetries: -1})
+	defer mute.Close()
+	go func() {
+		_, err := r.known(ctx, mute)
+		ended <- err
+	}()
+	conn := <-asked
+	defer conn.Close()
+	well := goredis.NewClient(&goredis.Options{Addr: testbed.StartRedis(t).Addr()})
+	defer well.Close()
+	answered := make(chan error, 1)
+	go func() {
+		has, err := r.known(t.Context(), well)
+		if has {
+			t.Error("a server without a replica has one")
+		}
+		answered <- err
+	}()
+	select {
+	case err := <-answered:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-ended:
+		t.Error("the frozen server has answered")
+	case <-testbed.After(patient):
+		t.Error("the other server is not asked while the frozen one is")
+	}
+	cancel()
+	_ = conn.Close() // the client waits for it without a deadline
+	if err := <-ended; err == nil {
+		t.Error("a server that is gone has answered")
+	}
+}
