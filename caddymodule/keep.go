@@ -35,6 +35,7 @@ func provisionInbox(ctx caddy.Context, g *Guard) (err error) {
 		Sign: func(header http.Header, body []byte, key inbox.Key) error {
 			return g.resigner.sign(header, body, dedupe.Key(key), g.now())
 		},
+		Follow: g.files.follow, Look: func() { g.files.look(g.now()) },
 	})
 	if err != nil {
 		return err

@@ -90,16 +90,20 @@ func CheckSettlement(s Settlement) (Settlement, error) {
 		s.Delay, s.Reason = 0, ""
 	case Retry:
 		s.Reason = ""
-		if s.Delay < 0 {
-			return s, fmt.Errorf("delay is %s: it must not be negative", s.Delay)
+	case GiveUp, Postpone:
+		if s.Outcome == GiveUp {
+			s.Delay = 0
+		} else {
+			s.Attempt = Attempt{}
 		}
-	case GiveUp:
-		s.Delay = 0
 		if s.Reason == "" || len(s.Reason) > MaxReason {
 			return s, fmt.Errorf("the reason has %d bytes: it must have 1 to %d", len(s.Reason), MaxReason)
 		}
 	default:
 		return s, fmt.Errorf("outcome(%d) is none", s.Outcome)
+	}
+	if s.Delay < 0 {
+		return s, fmt.Errorf("delay is %s: it must not be negative", s.Delay)
 	}
 	if status := s.Attempt.Status; status != 0 && (status < 100 || status > 999) {
 		return s, fmt.Errorf("status is %d: it must have three digits", status)

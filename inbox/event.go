@@ -36,7 +36,7 @@ type Info struct {
 	Replay bool
 	// Status is that of the last answer; 0 where there was none.
 	Status int
-	// Reason is why a dead event was given up.
+	// Reason is why a dead event was given up, or why a waiting one was postponed last.
 	Reason string
 	// Size is that of the envelope as it was given to Put; 0 where it is not kept.
 	Size int
@@ -75,20 +75,27 @@ const (
 	Retry
 	// GiveUp: the event is dead.
 	GiveUp
+	// Postpone: the gateway could not try it. The event is to be taken again after a delay,
+	// and the attempt does not count.
+	Postpone
 )
 
-// Damaged is the reason of an event whose envelope the store cannot read.
-const Damaged = "damaged"
+const (
+	// Damaged is the reason of an event whose envelope cannot be read.
+	Damaged = "damaged"
+	// Locked is the reason of an event that waits for the key of its envelope.
+	Locked = "locked"
+)
 
 // Settlement ends an attempt.
 type Settlement struct {
 	Outcome Outcome
-	// Delay is how long a retry waits.
+	// Delay is how long a retry waits, or an event that is postponed.
 	Delay time.Duration
-	// Reason is a word or two that say why the event is given up. There are few of them in
+	// Reason is a word or two that say why the event is given up, or postponed. There are few of them in
 	// all, as they are counted. It has MaxReason bytes at most.
 	Reason string
-	// Attempt is what is remembered of the attempt.
+	// Attempt is what is remembered of the attempt; nothing of one that is postponed.
 	Attempt Attempt
 }
 
@@ -122,7 +129,7 @@ type Record struct {
 // Filter says which events are meant: those that match all of its fields that are not zero.
 type Filter struct {
 	State State
-	// Scope, ID, Type and Reason are matched as a whole.
+	// Scope, ID, Type and Reason are matched as a whole. Reason is that of dead events.
 	Scope, ID, Type, Reason string
 	// Since and Until bound when the event was accepted; an event accepted at Until does not
 	// match.
@@ -135,7 +142,7 @@ func (f Filter) Match(i Info) bool {
 		(f.Scope == "" || f.Scope == i.Scope) &&
 		(f.ID == "" || f.ID == i.ID) &&
 		(f.Type == "" || f.Type == i.Type) &&
-		(f.Reason == "" || f.Reason == i.Reason) &&
+		(f.Reason == "" || i.State == Dead && f.Reason == i.Reason) &&
 		(f.Since.IsZero() || !i.Accepted.Before(f.Since)) &&
 		(f.Until.IsZero() || i.Accepted.Before(f.Until))
 }

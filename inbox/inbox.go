@@ -15,7 +15,7 @@
 //
 // An attempt belongs to a [Token] and counts when it is taken, not when it ends, so that an
 // event which ends its gateway runs out of attempts too. Only the token's holder can retry
-// an event or give it up. A success stands whoever reports it.
+// an event, postpone it or give it up. A success stands whoever reports it.
 //
 // The time is the store's, never a gateway's: delays are given as durations, and a [Batch]
 // says what time it is.
@@ -215,9 +215,8 @@ type Queue interface {
 	Extend(ctx context.Context, k Key, t Token, lease time.Duration) error
 
 	// Settle ends an attempt. A success finishes the event whoever reports it, even one
-	// that is dead by now, and does nothing where the event is done or not kept. A retry
-	// and giving up return ErrLost, and change nothing, where the event is not the
-	// token's.
+	// that is dead by now, and does nothing where the event is done or not kept. Any other
+	// outcome returns ErrLost, and changes nothing, where the event is not the token's.
 	Settle(ctx context.Context, k Key, t Token, s Settlement) error
 
 	// Replay makes those of keys ready again that are dead, delayed, or done with their

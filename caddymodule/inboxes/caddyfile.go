@@ -36,6 +36,7 @@ type Parsed struct {
 //		max_bytes   <size>
 //		keep        <duration> [bodies]
 //		keep_dead   <duration>
+//		encrypt     <key>…
 //		durable
 //	}
 func Parse(d *caddyfile.Dispenser) (*Parsed, error) {
@@ -81,11 +82,18 @@ func (p *Parsed) line(d *caddyfile.Dispenser, name string) error {
 		return keep(d, c)
 	case "keep_dead":
 		return lines.Duration(d, &c.KeepDead)
+	case "encrypt":
+		keys := d.RemainingArgs()
+		if len(keys) == 0 {
+			return d.ArgErr()
+		}
+		c.Encrypt = append(c.Encrypt, keys...)
+		return nil
 	case "durable":
 		c.Durable = true
 		return lines.End(d)
 	}
-	return d.Errf("unknown line %q of inbox: there are deliver, retry, retry_for, give_up, concurrency, rate, timeout, max_events, max_bytes, keep, keep_dead and durable", name)
+	return d.Errf("unknown line %q of inbox: there are deliver, retry, retry_for, give_up, concurrency, rate, timeout, max_events, max_bytes, keep, keep_dead, encrypt and durable", name)
 }
 
 // Finish parses the deliver block.

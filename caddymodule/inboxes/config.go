@@ -80,6 +80,12 @@ type Config struct {
 	// the append-only file on the disk. The disk store always does the like.
 	Durable bool `json:"durable,omitempty"`
 
+	// The keys that encrypt headers, URLs and bodies in the store, and the beginnings of the
+	// app's answers: 32 bytes in base64 or hex each. The first one encrypts, all of them
+	// decrypt. Only placeholders such as `{env.X}` and `{file./path}` are taken, so that no
+	// key is in the configuration. Default: nothing is encrypted.
+	Encrypt []string `json:"encrypt,omitempty"`
+
 	// How long events are kept that were given up. Default: 720h.
 	KeepDead caddy.Duration `json:"keep_dead,omitempty"`
 

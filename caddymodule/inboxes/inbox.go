@@ -27,6 +27,7 @@ type Inbox struct {
 	metrics *Metrics
 	logger  *zap.Logger
 	wake    chan struct{} // has one when there may be something to take
+	sealing sealing
 
 	mu    sync.Mutex
 	queue inbox.Queue // nil until it is opened
@@ -45,6 +46,9 @@ type Guard struct {
 	// Sign signs a request for the app anew, where the guard does so. key is the event's.
 	Sign    func(header http.Header, body []byte, key inbox.Key) error
 	Metrics *Metrics
+	// Follow resolves the keys of encrypt, and Look applies the changes of their files.
+	Follow Follow
+	Look   func()
 }
 
 // New provisions an inbox.
@@ -61,17 +65,22 @@ func New(ctx caddy.Context, c *Config, g Guard) (*Inbox, error) {
 	if err := c.provision(ctx); err != nil {
 		return nil, fmt.Errorf("inbox %s: %w", c.Name, err)
 	}
-	nothing := caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil })
-	return &Inbox{
+	in := &Inbox{
 		Config: c, Provider: g.Provider, success: g.Success, tries: g.Tries, sign: g.Sign, metrics: g.Metrics,
-		handler: c.Deliver.Compile(nothing),
-		logger:  ctx.Logger().With(zap.String("inbox", c.Name)),
-		wake:    make(chan struct{}, 1),
-	}, nil
+		logger: ctx.Logger().With(zap.String("inbox", c.Name)),
+		wake:   make(chan struct{}, 1),
+	}
+	in.sealing.name = c.Name
+	if err := in.sealing.load(c.Encrypt, g.Follow, g.Look); err != nil {
+		return nil, fmt.Errorf("inbox %s: %w", c.Name, err)
+	}
+	nothing := caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil })
+	in.handler = c.Deliver.Compile(nothing)
+	return in, nil
 }
 
-// open returns the inbox in its store.
-func (in *Inbox) open(s inbox.Store) (inbox.Queue, error) {
+// opened returns the inbox in its store.
+func (in *Inbox) opened(s inbox.Store) (inbox.Queue, error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if in.queue == nil {
@@ -86,10 +95,11 @@ func (in *Inbox) open(s inbox.Store) (inbox.Queue, error) {
 
 // Put keeps an event, and has it delivered at once.
 func (in *Inbox) Put(ctx context.Context, s inbox.Store, ev inbox.Event) (inbox.Answer, error) {
-	queue, err := in.open(s)
+	queue, err := in.opened(s)
 	if err != nil {
 		return 0, err
 	}
+	ev.Envelope = in.sealing.seal(ev.Key, ev.Envelope)
 	answer, err := queue.Put(ctx, ev)
 	in.stir(answer)
 	in.metrics.answered(in.Name, answer, err)
@@ -98,7 +108,7 @@ func (in *Inbox) Put(ctx context.Context, s inbox.Store, ev inbox.Event) (inbox.
 
 // Revive is Put for a copy of an event that was accepted before.
 func (in *Inbox) Revive(ctx context.Context, s inbox.Store, k inbox.Key) (inbox.Answer, error) {
-	queue, err := in.open(s)
+	queue, err := in.opened(s)
 	if err != nil {
 		return 0, err
 	}

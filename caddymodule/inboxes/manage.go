@@ -35,7 +35,7 @@ var (
 // queue returns an inbox that the store has or a guard names.
 func (m Manager) queue(ctx context.Context, name string) (inbox.Queue, *Inbox, error) {
 	if in := m.Set.Find(name); in != nil {
-		queue, err := in.open(m.Store)
+		queue, err := in.opened(m.Store)
 		return queue, in, err
 	}
 	names, err := m.Store.Names(ctx)
@@ -113,7 +113,7 @@ func (m Manager) Page(ctx context.Context, name string, f adminapi.InboxFilter, 
 
 // Record returns all of one event, and with its request where asked.
 func (m Manager) Record(ctx context.Context, name, event string, request bool) (r adminapi.InboxRecord, err error) {
-	queue, _, err := m.queue(ctx, name)
+	queue, in, err := m.queue(ctx, name)
 	if err != nil {
 		return r, err
 	}
@@ -126,15 +126,20 @@ func (m Manager) Record(ctx context.Context, name, event string, request bool) (
 		return r, err
 	}
 	r.InboxEvent = eventOf(record.Info)
+	sealed := &sealing{name: name} // where no guard names the inbox, nobody has its keys
+	if in != nil {
+		sealed = &in.sealing
+	}
 	for _, a := range record.Attempts {
 		r.Last = append(r.Last, adminapi.InboxAttempt{
-			Number: a.Number, At: a.At, Seconds: a.Took.Seconds(), Status: a.Status, Error: a.Error, Answer: string(a.Head),
+			Number: a.Number, At: a.At, Seconds: a.Took.Seconds(), Status: a.Status, Error: a.Error, Answer: string(sealed.head(keys[0], a.Head)),
 		})
 	}
 	if request && record.Envelope != nil {
-		e, err := inbox.DecodeEnvelope(record.Envelope)
+		e, err := sealed.envelope(keys[0], record.Envelope)
 		if err != nil {
-			return r, err
+			r.RequestError = err.Error()
+			return r, nil
 		}
 		converted := adminapi.InboxRequest(e)
 		r.Request = &converted

@@ -86,8 +86,11 @@ func (m *Metrics) stands(name string, s inbox.Status) {
 
 // settled counts an attempt, whose event has waited for the given time.
 func (m *Metrics) settled(name string, s inbox.Settlement, waited time.Duration) {
-	outcome := map[inbox.Outcome]string{inbox.Success: "success", inbox.Retry: "retry", inbox.GiveUp: "give_up"}[s.Outcome]
+	outcome := map[inbox.Outcome]string{inbox.Success: "success", inbox.Retry: "retry", inbox.GiveUp: "give_up", inbox.Postpone: s.Reason}[s.Outcome]
 	m.attempts.WithLabelValues(name, outcome).Inc()
+	if s.Outcome == inbox.Postpone {
+		return // the app had nothing to do with it
+	}
 	m.delivery.WithLabelValues(name).Observe(s.Attempt.Took.Seconds())
 	switch s.Outcome {
 	case inbox.Success:

@@ -67,6 +67,7 @@ func (p *pace) settled() {
 type verdict struct {
 	hold    time.Duration // hold the inbox for so long
 	release bool          // end the hold
+	again   bool          // probe again at once
 }
 
 // learn is called after each attempt.

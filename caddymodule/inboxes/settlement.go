@@ -25,7 +25,7 @@ const (
 // store's clock.
 func (in *Inbox) settlement(d inbox.Delivery, taken, now time.Time, res result) inbox.Settlement {
 	s := inbox.Settlement{Outcome: inbox.Retry, Attempt: inbox.Attempt{
-		Number: d.Info.Attempts, At: taken, Took: res.took, Status: res.status, Head: res.head,
+		Number: d.Info.Attempts, At: taken, Took: res.took, Status: res.status, Head: in.sealing.sealHead(d.Key, res.head),
 	}}
 	if s.Attempt.Status < 100 || s.Attempt.Status > 999 {
 		s.Attempt.Status = 0
@@ -60,7 +60,12 @@ func (in *Inbox) settlement(d inbox.Delivery, taken, now time.Time, res result) 
 // delay is how long to wait after the given attempt, varied by a tenth.
 func (in *Inbox) delay(attempts int) time.Duration {
 	delay := time.Duration(in.Retry[min(max(attempts, 1), len(in.Retry))-1])
-	return delay + time.Duration((rand.Float64()-0.5)/5*float64(delay))
+	return delay + jitter(delay)
+}
+
+// jitter is up to a tenth of a delay, or of less.
+func jitter(delay time.Duration) time.Duration {
+	return time.Duration((rand.Float64() - 0.5) / 5 * float64(delay))
 }
 
 // retryAfter reads the app's Retry-After: seconds, or a date.

@@ -38,6 +38,8 @@ type worker struct {
 	rate  *rate.Limiter // nil without one
 	freed chan struct{} // has one when an attempt has ended
 
+	locked rate.Sometimes // reports events whose key is not there
+
 	mu      sync.Mutex
 	settled map[inbox.Key]bool // successes that the store does not have yet
 }
@@ -46,6 +48,7 @@ func newWorker(in *Inbox, q inbox.Queue, host Host) *worker {
 	w := &worker{
 		Inbox: in, host: host, queue: q, pace: newPace(in.Concurrency),
 		freed: make(chan struct{}, 1), settled: make(map[inbox.Key]bool),
+		locked: rate.Sometimes{Interval: time.Minute},
 	}
 	if in.Rate != nil {
 		perSecond := float64(in.Rate.Events) / time.Duration(in.Rate.Per).Seconds()
@@ -181,7 +184,12 @@ func (w *worker) deliver(d inbox.Delivery, batch inbox.Batch, taken time.Time, f
 	}
 	log := w.logger.With(zap.String("scope", d.Scope), zap.String("id", d.ID), zap.Int("attempt", d.Info.Attempts))
 	now := func() time.Time { return batch.Now.Add(time.Since(taken)) }
-	envelope, err := inbox.DecodeEnvelope(d.Envelope)
+	envelope, err := w.sealing.envelope(d.Key, d.Envelope)
+	if errors.Is(err, inbox.ErrLocked) {
+		w.postpone(d, batch.Token, log)
+		w.probeAgain(batch)
+		return
+	}
 	if err != nil || w.hopeless(d, now()) {
 		reason := reasonAge
 		if err != nil {
@@ -190,6 +198,7 @@ func (w *worker) deliver(d inbox.Delivery, batch inbox.Batch, taken time.Time, f
 		s := inbox.Settlement{Outcome: inbox.GiveUp, Reason: reason, Attempt: inbox.Attempt{Number: d.Info.Attempts, At: batch.Now}}
 		w.metrics.settled(w.Name, s, 0)
 		w.settle(d, batch.Token, s, log)
+		w.probeAgain(batch)
 		return
 	}
 	stop := w.extend(d.Key, batch.Token)
@@ -210,12 +219,22 @@ func (w *worker) heed(v verdict) {
 		w.logger.Warn("the app is away; the inbox is held", zap.Duration("next_probe_in", v.hold))
 	case v.release:
 		w.logger.Info("the app is back; the inbox is released")
+	case v.again:
+		v.hold = time.Millisecond // over at once; then one event is given out
 	default:
 		return
 	}
 	// Where the store does not answer, the next attempt says the same again.
 	if err := w.queue.Hold(context.Background(), v.hold); err != nil {
 		w.logger.Warn("the inbox could not be held or released", zap.Error(err))
+	}
+}
+
+// probeAgain has another event find out whether the app is back, where the one that was to do
+// so is not delivered at all.
+func (w *worker) probeAgain(b inbox.Batch) {
+	if b.Probe {
+		w.heed(verdict{again: true})
 	}
 }
 
@@ -278,6 +297,8 @@ func logOutcome(log *zap.Logger, s inbox.Settlement) {
 	switch s.Outcome {
 	case inbox.Success:
 		log.Debug("delivered", fields...)
+	case inbox.Postpone:
+		log.Debug("the event waits for its key", zap.Duration("next_look_in", s.Delay))
 	case inbox.Retry:
 		log.Info("the app failed; it gets the event again", append(fields, zap.Duration("retry_in", s.Delay))...)
 	case inbox.GiveUp:

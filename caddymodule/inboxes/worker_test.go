@@ -37,9 +37,9 @@ type rig struct {
 	now   atomic.Int64
 }
 
-// faulty is a model whose queues fail while they are told to.
+// faulty is a store whose queues fail while they are told to.
 type faulty struct {
-	*queuetest.Model
+	inbox.Store
 	away   atomic.Bool // does not answer
 	closed atomic.Bool // gives out events, and takes no settlements
 	takes  atomic.Int64
@@ -53,7 +53,7 @@ type faultyQueue struct {
 var errAway = errors.New("the store is away")
 
 func (f *faulty) Queue(name string, o inbox.Options) (inbox.Queue, error) {
-	q, err := f.Model.Queue(name, o)
+	q, err := f.Store.Queue(name, o)
 	return faultyQueue{q, f}, err
 }
 
@@ -72,11 +72,16 @@ func (q faultyQueue) Settle(ctx context.Context, k inbox.Key, t inbox.Token, s i
 	return q.Queue.Settle(ctx, k, t, s)
 }
 
-// run runs a test with an app behind the inbox.
+// run runs a test with an app behind the inbox, on the simplest store.
 func run(t *testing.T, c Config, app func(w http.ResponseWriter, r *http.Request) error, test func(*rig)) {
+	runOn(t, func(*testing.T) inbox.Store { return queuetest.NewModel(time.Now) }, c, app, test)
+}
+
+// runOn runs a test with a store that is opened in the bubble, and has its time.
+func runOn(t *testing.T, open func(*testing.T) inbox.Store, c Config, app func(w http.ResponseWriter, r *http.Request) error, test func(*rig)) {
 	synctest.Test(t, func(t *testing.T) {
 		core, logs := observer.New(zap.DebugLevel)
-		g := &rig{t: t, store: &faulty{Model: queuetest.NewModel(time.Now)}, logs: logs}
+		g := &rig{t: t, store: &faulty{Store: open(t)}, logs: logs}
 		for field, initial := range map[*caddy.Duration]time.Duration{
 			&c.RetryFor: defaultRetryFor, &c.Timeout: defaultTimeout, &c.Keep: defaultKeep, &c.KeepDead: defaultKeepDead,
 		} {
@@ -111,7 +116,7 @@ func run(t *testing.T, c Config, app func(w http.ResponseWriter, r *http.Request
 			defer g.now.Add(-1)
 			return app(w, r)
 		})
-		if g.queue, err = g.in.open(g.store); err != nil {
+		if g.queue, err = g.in.opened(g.store); err != nil {
 			t.Fatal(err)
 		}
 		g.work()
@@ -175,47 +180,6 @@ func TestAnEventIsDeliveredAsItIsPut(t *testing.T) {
 		wait(0)
 		if s := g.status(); s.Done != 3 || g.calls.Load() != 3 {
 			t.Errorf("%+v after %d calls, want 3 done at once", s, g.calls.Load())
-		}
-	})
-}
-
-// An app that is away for a day loses nothing, is asked once a minute by then, and is not
-// overrun when it is back.
-func TestADayWithoutTheApp(t *testing.T) {
-	var away atomic.Bool
-	away.Store(true)
-	run(t, Config{Concurrency: 4}, func(w http.ResponseWriter, _ *http.Request) error {
-		if away.Load() {
-			return caddyhttp.Error(502, errors.New("connection refused"))
-		}
-		time.Sleep(50 * time.Millisecond)
-		w.WriteHeader(http.StatusOK)
-		return nil
-	}, func(g *rig) {
-		const many = 500
-		for range many / 10 {
-			g.put(10)
-			wait(24 * time.Hour * 10 / many)
-		}
-		s := g.status()
-		if s.Waiting() != many || !s.Held {
-			t.Fatalf("%+v after a day, want all to wait and the inbox held", s)
-		}
-		probes := g.calls.Load()
-		if probes > 24*60+50 {
-			t.Errorf("the app was asked %d times in a day, want about once a minute", probes)
-		}
-		away.Store(false)
-		g.most.Store(0)
-		wait(2 * time.Hour) // the longest delay and the hold
-		if s := g.status(); s.Done != many || s.Held {
-			t.Errorf("%+v after the app is back, want all done", s)
-		}
-		if most := g.most.Load(); most > 4 {
-			t.Errorf("the app got %d events at once, want 4", most)
-		}
-		if got := g.calls.Load() - probes; got != many {
-			t.Errorf("%d calls delivered %d events", got, many)
 		}
 	})
 }

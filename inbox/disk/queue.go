@@ -129,6 +129,11 @@ func (q *queue) Settle(ctx context.Context, k inbox.Key, tok inbox.Token, s inbo
 			n = e.ends(waiting, t.now+s.Delay.Milliseconds())
 		case inbox.GiveUp:
 			n = e.ends(dead, t.now)
+		case inbox.Postpone:
+			n = e.ends(waiting, t.now+s.Delay.Milliseconds())
+			n.reason, n.attempts = s.Reason, e.attempts-1
+			t.set(q.b, e, n, nil)
+			return nil
 		default:
 			n = e.ends(done, t.now)
 			if !q.o.KeepBodies {

@@ -173,11 +173,16 @@ func (q *queue) Settle(ctx context.Context, k inbox.Key, t inbox.Token, s inbox.
 		case s.Outcome != inbox.Success && !held:
 			return inbox.ErrLost
 		}
+		if s.Outcome == inbox.Postpone {
+			e.Due, e.token = now.Add(s.Delay.Truncate(time.Millisecond)), inbox.Token{}
+			e.Reason, e.Info.Attempts = s.Reason, e.Info.Attempts-1
+			return nil
+		}
 		e.Record.Attempts = inbox.Remember(slices.Clone(e.Record.Attempts), s.Attempt)
 		e.Status = s.Attempt.Status
 		switch s.Outcome {
 		case inbox.Retry:
-			e.Due, e.token = now.Add(s.Delay.Truncate(time.Millisecond)), inbox.Token{}
+			e.Due, e.token, e.Reason = now.Add(s.Delay.Truncate(time.Millisecond)), inbox.Token{}, ""
 		case inbox.GiveUp:
 			e.Reason = s.Reason
 			e.end(inbox.Dead, now)

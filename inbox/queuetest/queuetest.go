@@ -178,6 +178,10 @@ func retry(delay time.Duration) inbox.Settlement {
 	return inbox.Settlement{Outcome: inbox.Retry, Delay: delay, Attempt: inbox.Attempt{Number: 1, Status: 503}}
 }
 
+func postpone(delay time.Duration) inbox.Settlement {
+	return inbox.Settlement{Outcome: inbox.Postpone, Delay: delay, Reason: inbox.Locked}
+}
+
 func giveUp(reason string) inbox.Settlement {
 	return inbox.Settlement{Outcome: inbox.GiveUp, Reason: reason, Attempt: inbox.Attempt{Number: 1, Status: 410}}
 }

@@ -131,7 +131,7 @@ func (p *pair) settleOne(k inbox.Key, delay time.Duration) string {
 			tokens = known[0]
 		}
 	}
-	s := []inbox.Settlement{success(), retry(delay), retry(delay), giveUp("age"), giveUp("status 410")}[p.rand.IntN(5)]
+	s := []inbox.Settlement{success(), retry(delay), retry(delay), giveUp("age"), giveUp("status 410"), postpone(delay)}[p.rand.IntN(6)]
 	do := func(q inbox.Queue, tok inbox.Token) error { return q.Settle(p.t.Context(), k, tok, s) }
 	if p.rand.IntN(4) == 0 {
 		do = func(q inbox.Queue, tok inbox.Token) error { return q.Extend(p.t.Context(), k, tok, lease) }

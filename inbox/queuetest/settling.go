@@ -16,6 +16,7 @@ var settling = map[string]func(*testing.T, Bench){
 	"success stands whoever reports it":              successStands,
 	"retry waits for its delay":                      retryWaits,
 	"giving up is final, and keeps all":              givingUp,
+	"what is postponed loses no attempt":             postponed,
 	"a settled attempt is not the token's any more":  settledOnce,
 	"attempts are remembered, the last ones":         attemptsRemembered,
 	"finished events go after keep, dead ones later": keptFor,
@@ -118,9 +119,54 @@ func givingUp(t *testing.T, b Bench) {
 	}
 }
 
+func postponed(t *testing.T, b Bench) {
+	g := b.gateway(t, inbox.Options{})
+	ev := g.accepted()
+	g.settle(ev.Key, g.taken(ev), retry(0))
+	before := g.get(ev.Key)
+	for range 3 {
+		d := g.take(1)
+		if len(d.Deliveries) != 1 || d.Deliveries[0].Info.Attempts != 2 {
+			t.Fatalf("take gives %+v, want the second attempt", d.Deliveries)
+		}
+		g.settle(ev.Key, d.Token, postpone(5*unit))
+		g.lost(ev.Key, d.Token)
+		g.counts(0, 1, 0, 0, 0)
+		r := g.state(ev.Key, inbox.Delayed)
+		if r.Info.Attempts != 1 || r.Reason != inbox.Locked || r.Status != before.Status || len(r.Attempts) != len(before.Attempts) {
+			t.Fatalf("the postponed event is %+v, was %+v", r, before)
+		}
+		if listed := g.walk(inbox.Filter{Reason: inbox.Locked}, 3, nil); len(listed) != 0 {
+			t.Fatalf("%d events are listed as dead for that reason", len(listed))
+		}
+		g.advance(5 * unit)
+	}
+	if reasons := g.status().Reasons; len(reasons) != 0 {
+		t.Fatalf("the dead by reason are %v, and none is dead", reasons)
+	}
+	g.settle(ev.Key, g.take(1).Token, retry(unit))
+	if r := g.state(ev.Key, inbox.Delayed); r.Reason != "" || r.Info.Attempts != 2 {
+		t.Fatalf("after an attempt the event is %+v", r.Info)
+	}
+	// It is finished and deleted as any other.
+	done, gone := g.accepted(), g.accepted()
+	both := g.take(2).Token
+	for _, k := range []inbox.Key{done.Key, gone.Key} {
+		g.settle(k, both, postpone(unit))
+	}
+	g.settle(done.Key, inbox.NewToken(), success())
+	if r := g.state(done.Key, inbox.Done); r.Reason != "" {
+		t.Fatalf("the finished event is %+v", r.Info)
+	}
+	if n, err := g.Delete(t.Context(), []inbox.Key{gone.Key}); n != 1 || err != nil {
+		t.Fatalf("delete: %d, %v", n, err)
+	}
+	g.counts(0, 1, 0, 0, 1)
+}
+
 func settledOnce(t *testing.T, b Bench) {
 	g := b.gateway(t, inbox.Options{})
-	for _, s := range []inbox.Settlement{retry(unit), giveUp("age"), success()} {
+	for _, s := range []inbox.Settlement{retry(unit), giveUp("age"), postpone(unit), success()} {
 		ev := g.accepted()
 		tok := g.taken(ev)
 		g.settle(ev.Key, tok, s)

@@ -21,7 +21,7 @@
 --             t   the token that holds it
 --             r   1: this round is a replay
 --             x   the status of the last answer
---             e   why it was given up
+--             e   why it was given up, or postponed
 --             o i y  scope, ID and type
 --             l   the last attempts, each after its length (2 bytes)
 --   b:<key>   an event's envelope

@@ -2,9 +2,9 @@
 --
 -- ARGV  2: the event's key
 --       3: token, 16 bytes
---       4: 1 success, 2 retry, 3 give up
---       5: the retry's delay, ms
---       6: why it is given up
+--       4: 1 success, 2 retry, 3 give up, 4 postpone
+--       5: the delay of a retry, or of what is postponed, ms
+--       6: why it is given up or postponed
 --       7: status
 --       8: the attempt, encoded
 --       9: most attempts that are remembered
@@ -25,6 +25,15 @@ elseif not state or e[4] ~= ARGV[3] then
 end
 
 free()
+if outcome == '4' then
+  redis.call('ZADD', due, now + tonumber(ARGV[5]), key)
+  redis.call('ZREM', lent, key)
+  redis.call('HDEL', event, 't')
+  redis.call('HSET', event, 'e', ARGV[6])
+  redis.call('HINCRBY', event, 'n', -1)
+  return 1
+end
+
 log = log .. string.char(math.floor(#ARGV[8] / 256), #ARGV[8] % 256) .. ARGV[8]
 local starts, at = {}, 1
 while at < #log do
@@ -40,7 +49,7 @@ end
 if outcome == '2' then
   redis.call('ZADD', due, now + tonumber(ARGV[5]), key)
   redis.call('ZREM', lent, key)
-  redis.call('HDEL', event, 't')
+  redis.call('HDEL', event, 'e', 't')
 elseif outcome == '3' then
   die(key, size, ARGV[6])
 else

@@ -72,7 +72,7 @@ func TestDocumentedCaddyfilesLoad(t *testing.T) {
 	} {
 		env = append(env, name+"=test-secret-of-a-document")
 	}
-	env = append(env, "REDIS_URL=redis://127.0.0.1:6379", "OKRAPDF_TOKEN=test-token")
+	env = append(env, "REDIS_URL=redis://127.0.0.1:6379", "OKRAPDF_TOKEN=test-token", "INBOX_KEY="+strings.Repeat("6b", 32))
 	for _, name := range []string{"ALICE_PASSWORD_HASH", "SUPPORT_PASSWORD_HASH"} {
 		env = append(env, name+"=$2a$04$"+strings.Repeat("a", 53))
 	}

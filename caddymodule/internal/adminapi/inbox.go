@@ -79,6 +79,9 @@ type InboxRecord struct {
 
 	// The request, where it was asked for and is kept.
 	Request *InboxRequest `json:"request,omitempty"`
+
+	// Why the request cannot be shown, though it is kept.
+	RequestError string `json:"request_error,omitempty"`
 }
 
 // InboxAttempt is one attempt.
