@@ -45,7 +45,7 @@ build: ## Build bin/caddy: stock Caddy plus this module
 test test-full fuzz microbench chaos: export GOWORK := $(CURDIR)/.ci/go.work
 # Slow packages start first, so that none is left at the end. They spend much of their
 # time waiting for time-outs and processes, so one more runs than there are processors.
-ALL := ./test/e2e ./test/guides ./dedupe/... ./test/chaos ./explain/... ./internal/testbed ./.ci/site ./...
+ALL := ./test/e2e ./test/guides ./dedupe/... ./test/chaos ./test/browser ./explain/... ./internal/testbed ./.ci/site ./...
 GOTEST = go test -race -count=1 -vet=off -p $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 test: deps ## Run what must always pass
@@ -93,11 +93,12 @@ fmt: ## Format the Go files and the Caddyfiles
 deps: ## Install what the tests need and this machine lacks
 	@.ci/deps
 
-deps-full: ## Install what test-full needs too: the SDKs of some sixty senders, five programs, and deps-bench
+deps-full: ## Install what test-full needs too: the SDKs of some sixty senders, five programs, Chromium, and deps-bench
 	@.ci/deps full
 
 deps-bench: ## Install what bench needs: the peers that it compares with
 	@.ci/deps bench
 
 clean: ## Remove what was built and installed in this directory
-	rm -rf bin examples/express/node_modules bench/peers/express/node_modules test/interop/sdk/node_modules test/interop/sdk/full/node_modules
+	rm -rf bin examples/express/node_modules bench/peers/express/node_modules test/interop/sdk/node_modules test/interop/sdk/full/node_modules \
+		test/browser/node_modules test/browser/shots
