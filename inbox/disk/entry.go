@@ -2,6 +2,7 @@ package disk
 
 import (
 	"encoding/binary"
+	"hash/maphash"
 	"math"
 	"time"
 
@@ -25,7 +26,8 @@ type entry struct {
 	key                 inbox.Key
 	kind                kind
 	replay              bool
-	accepted, begun, at int64 // unix ms; at is when it is due, or was settled
+	typed               uint32 // typeSum of its type, so that lists of one need not read the texts
+	accepted, begun, at int64  // unix ms; at is when it is due, or was settled
 	token               inbox.Token
 	attempts            uint32
 	status              uint16
@@ -42,6 +44,11 @@ type entry struct {
 
 // meta are the texts of an event.
 type meta struct{ scope, id, kind string }
+
+var typeSeed = maphash.MakeSeed()
+
+// typeSum is a hash of a type. It is never written down.
+func typeSum(kind string) uint32 { return uint32(maphash.String(typeSeed, kind)) }
 
 // place is where an envelope is, with the checksum before it. The zero place is nowhere.
 type place struct {

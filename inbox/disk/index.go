@@ -112,6 +112,7 @@ func recordsOf(tx *bolt.Tx, name string) (r records) {
 func decodeRecord(k inbox.Key, value []byte) (*entry, *meta, error) {
 	d := decoder{rest: value}
 	e, m := d.entry(k), d.meta()
+	e.typed = typeSum(m.kind)
 	if d.failed || len(d.rest) > 0 {
 		return nil, nil, fmt.Errorf("%w: a record makes no sense", diskfile.ErrDamaged)
 	}

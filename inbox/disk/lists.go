@@ -98,10 +98,7 @@ func descendAccepted(tx *bolt.Tx, b *box, list inbox.State, f inbox.Filter, from
 	if !f.Until.IsZero() && ceil(f.Until) <= from.at {
 		from.at, from.key = ceil(f.Until), inbox.Key{}
 	}
-	held, err := heldBelow(tx, b, list, f, from)
-	if err != nil {
-		return err
-	}
+	held := heldBelow(b, list, f, from)
 	stored := acceptedBelow(tx, b, list, f, from)
 	e, m, err := stored()
 	for err == nil && (e != nil || len(held) > 0) {
@@ -130,24 +127,15 @@ func acceptedAfter(a, b *entry) bool {
 	return bytes.Compare(a.key[:], b.key[:]) > 0
 }
 
-// heldBelow returns the events in memory that match, below a place. These are few: all that
-// the database does not have yet.
-func heldBelow(tx *bolt.Tx, b *box, list inbox.State, f inbox.Filter, from mark) (found []*entry, err error) {
-	place := &entry{accepted: from.at, key: from.key}
+// heldBelow returns the events in memory that may match, below a place. These are few: all
+// that the database does not have yet.
+func heldBelow(b *box, list inbox.State, f inbox.Filter, from mark) (found []*entry) {
+	place, sum := &entry{accepted: from.at, key: from.key}, typeSum(f.Type)
 	b.lists[list].Ascend(func(e *entry) bool {
-		if !acceptedAfter(place, e) || f.Reason != "" && f.Reason != e.reason || !f.Since.IsZero() && e.accepted < ceil(f.Since) {
-			return true
+		if acceptedAfter(place, e) && (f.Reason == "" || f.Reason == e.reason) && (f.Type == "" || e.typed == sum) &&
+			(f.Since.IsZero() || e.accepted >= ceil(f.Since)) {
+			found = append(found, e)
 		}
-		if f.Type != "" {
-			var m meta
-			if m, err = metaOf(tx, b, e); err != nil {
-				return false
-			}
-			if m.kind != f.Type {
-				return true
-			}
-		}
-		found = append(found, e)
 		return true
 	})
 	slices.SortFunc(found, func(a, b *entry) int {
@@ -156,7 +144,7 @@ func heldBelow(tx *bolt.Tx, b *box, list inbox.State, f inbox.Filter, from mark)
 		}
 		return 1
 	})
-	return found, err
+	return found
 }
 
 // acceptedBelow returns what returns the events of a list that only the database has, below a

@@ -33,7 +33,7 @@ func (q *queue) Put(ctx context.Context, ev inbox.Event) (a inbox.Answer, err er
 		case !q.b.fits(q.o, len(ev.Envelope)):
 			a = inbox.Full
 		default:
-			e := (&entry{key: ev.Key, accepted: t.now, meta: &meta{ev.Scope, ev.ID, ev.Type}}).begins(t.now, false)
+			e := (&entry{key: ev.Key, accepted: t.now, typed: typeSum(ev.Type), meta: &meta{ev.Scope, ev.ID, ev.Type}}).begins(t.now, false)
 			e.body = t.addBody(ev.Key, ev.Envelope)
 			t.set(q.b, nil, e, nil)
 			a = inbox.Accepted

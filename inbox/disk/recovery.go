@@ -317,8 +317,13 @@ func (r *recovery) apply(c change) error {
 		if e.meta == nil && held != nil {
 			e.meta, e.tail = held.meta, held.tail
 		}
-		if e.meta == nil && (old == nil || old.kind == removed) {
+		switch {
+		case e.meta != nil:
+			e.typed = typeSum(e.meta.kind)
+		case old == nil || old.kind == removed:
 			return fmt.Errorf("%w: it changes an event that is not there", diskfile.ErrDamaged)
+		default:
+			e.typed = old.typed
 		}
 		for _, a := range c.attempt {
 			e.tail = inbox.Remember(append([]inbox.Attempt(nil), e.tail...), a)
