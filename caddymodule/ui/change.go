@@ -25,6 +25,12 @@ const (
 	doForget = "forget"
 )
 
+// The bounds of a rate, in events a second.
+const (
+	slowest = 0.001
+	fastest = 1000
+)
+
 // mostOfForm is the size of the largest form that is read, in bytes.
 const mostOfForm = 64 << 10
 
@@ -181,8 +187,8 @@ func (v *visit) do(a asked, why, rate string) (changed adminapi.InboxChanged, er
 	}
 	c.By, c.Reason = v.by(), why
 	if rate != "" {
-		if c.PerSecond, err = strconv.ParseFloat(rate, 64); err != nil || c.PerSecond <= 0 {
-			return changed, refusal{http.StatusBadRequest, "Events a second: write a number such as 10, or leave it empty."}
+		if c.PerSecond, err = strconv.ParseFloat(rate, 64); err != nil || !(c.PerSecond >= slowest && c.PerSecond <= fastest) {
+			return changed, refusal{http.StatusBadRequest, fmt.Sprintf("Events a second: write a number from %v to %v, or leave it empty.", slowest, fastest)}
 		}
 	}
 	err = v.gateway.Inboxes(func(m inboxes.Manager) error {

@@ -9,6 +9,8 @@ import (
 	"time"
 )
 
+// htmx is version 2.0.11, as npm has it, under the licence beside it.
+//
 //go:embed static/page.css static/page.js static/htmx.min.js static/icon.svg
 var staticFiles embed.FS
 

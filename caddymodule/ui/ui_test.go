@@ -1,11 +1,14 @@
 package ui
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"html"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -144,6 +147,22 @@ func TestPaths(t *testing.T) {
 		if again := b.do(r); again.Code != http.StatusNotModified {
 			t.Errorf("%s again: %d", file, again.Code)
 		}
+	}
+}
+
+// The script of others is the one that was looked at, and its licence is with it.
+func TestTheScriptOfOthersIsPinned(t *testing.T) {
+	script, err := staticFiles.ReadFile("static/htmx.min.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const released = "d6fdc75f204e6bdefa99b69bf1e6d4ac69b8a364f77929f45c13476b4000f717" // of dist/htmx.min.js in htmx.org 2.0.11
+	if sum := sha256.Sum256(script); hex.EncodeToString(sum[:]) != released || !strings.Contains(string(script), `version:"2.0.11"`) {
+		t.Errorf("htmx is another one: %x", sum)
+	}
+	licence, err := os.ReadFile("static/htmx.LICENSE")
+	if err != nil || !strings.HasPrefix(string(licence), "Zero-Clause BSD") {
+		t.Errorf("its licence is %.20q, %v", licence, err)
 	}
 }
 
