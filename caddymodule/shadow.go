@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
 
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
 	"github.com/webhookguard/caddy-webhook-guard/internal/body"
@@ -42,6 +43,9 @@ var shadowed atomic.Int64
 func provisionMode(g *Guard) error {
 	switch g.Mode {
 	case "", modeEnforce:
+		if strings.HasPrefix(g.Scope, shadowScope) {
+			return fmt.Errorf("scope: names that begin with %s are those of guards in shadow mode: choose another one", shadowScope)
+		}
 		g.scope = newScopeLine(g.Scope, g.ProviderName)
 	case modeShadow:
 		line := shadowScope + cmp.Or(g.Scope, g.ProviderName)
@@ -74,7 +78,7 @@ func (x shadowing) pass(next caddyhttp.Handler) error {
 		event.Scope = strings.TrimPrefix(event.Scope, shadowScope)
 		setVerified(x.r.Header, &event, x.guard.sender.Authenticates())
 		if err := x.guard.resigner.sign(x.r.Header, event.Body(), event.Keys.Content, x.guard.now()); err != nil {
-			return err
+			x.guard.logger.Error("signing the request anew failed; it is forwarded without", x.logFields(zap.Error(err))...)
 		}
 	}
 	body.rewind()
@@ -172,8 +176,9 @@ func (b *shadowBody) take(limit int64) *webhook.Refusal {
 		return webhook.Refuse(webhook.BodyTooLarge, "the body has %d bytes, the limit is %d", r.ContentLength, limit)
 	}
 	b.rest = r.Body
-	const step = 32 << 10
+	const most = 32 << 10
 	for int64(b.read.Len()) <= limit {
+		step := min(most, limit+1-int64(b.read.Len())) // one byte too many shows that the body is too large
 		if !b.reserve(step) {
 			return webhook.Refuse(webhook.Overloaded, "guards in shadow mode hold %d MiB of bodies already", maxShadowed>>20)
 		}

@@ -15,9 +15,14 @@ import (
 )
 
 // shadowSite is a live app with a guard in front of it, in a mode, and an enforcing guard of
-// the same provider beside it.
+// the same provider beside it: in the scope that the first one would have, where it does not
+// enforce.
 func shadowSite(store, app, mode string) string {
 	s := testbed.Struktr()
+	beside := "struktr"
+	if mode == "enforce" {
+		beside = "beside"
+	}
 	return fmt.Sprintf(`{
 	admin 127.0.0.1:{$ADMIN}
 	webhook_guard {
@@ -36,12 +41,12 @@ http://:{$PORT} {
 	handle /enforced/webhooks/struktr {
 		webhook_guard struktr {
 			secret %[2]s
-			scope beside
+			scope %[5]s
 		}
 		reverse_proxy %[4]s
 	}
 }
-`, store, s.Secret, mode, app)
+`, store, s.Secret, mode, app, beside)
 }
 
 // Whatever a request is, the app gets it as it was sent, and the sender the app's own
@@ -105,7 +110,8 @@ func TestShadowForwardsEverything(t *testing.T) {
 				t.Errorf("%s: the app got %s with %d bytes, want %d", tt.name, d.Method, len(d.Body), len(sent))
 			}
 		}
-		// An enforcing guard knows nothing of what shadow saw.
+		// An enforcing guard knows nothing of what shadow saw, though its scope is the one that
+		// the guard in shadow mode will have.
 		want(t, testbed.Do(t, s.Request(t, g.URL("/enforced"), e)), 202, "forwarded")
 		want(t, testbed.Do(t, s.Request(t, g.URL("/enforced"), e)), 202, "duplicate")
 		g.WaitOutput(`"mode":"shadow"`)
@@ -116,9 +122,52 @@ func TestShadowForwardsEverything(t *testing.T) {
 					return false
 				}
 			}
-			return got[`requests_total{provider="struktr",result="signature_invalid",scope="beside"}`] == "0"
+			return got[`requests_total{provider="struktr",result="signature_invalid",scope="struktr"}`] == "0"
 		}, "the results of shadow to be counted in a scope of its own")
 	})
+}
+
+// A body is too large from its first byte over max_body on, in whatever pieces it comes.
+func TestShadowJudgesBodiesAtTheLimit(t *testing.T) {
+	t.Parallel()
+	app := testbed.StartApp(t, nil)
+	g := testbed.StartGateway(t, shadowSite("memory", app.Addr(), "shadow"))
+	s := testbed.Struktr()
+	const limit = 100 << 10
+	calls := 0
+	for _, size := range []int{limit - 1, limit, limit + 1, limit + 10<<10, limit + 32<<10} {
+		for _, inChunks := range []bool{false, true} {
+			e := testbed.Event{}.Fill()
+			body := s.Body(e)
+			body = append(body, bytes.Repeat([]byte(" "), size-len(body))...)
+			req := s.RequestWith(t, g.URL(""), body, e)
+			if inChunks {
+				req = chunked(req)
+			}
+			result := "forwarded"
+			if size > limit {
+				result = "body_too_large"
+			}
+			if resp := testbed.Do(t, req); resp.Status != 200 {
+				t.Errorf("%d bytes, in chunks %t: the sender got %v", size, inChunks, resp)
+			}
+			calls++
+			app.WaitCount(calls)
+			d := last(t, app)
+			if got := d.Header.Get("Webhook-Guard-Shadow"); got != result || !bytes.Equal(d.Body, body) {
+				t.Errorf("%d bytes, in chunks %t: the app got %d bytes and %q, want %s", size, inChunks, len(d.Body), got, result)
+			}
+		}
+	}
+}
+
+// No enforcing guard can be given a scope of shadow mode.
+func TestAScopeOfShadowModeIsRefused(t *testing.T) {
+	t.Parallel()
+	out, err := validate(t, "Caddyfile", guarded("struktr", secret, "scope shadow/struktr"))
+	if err == nil || !strings.Contains(out, "shadow mode: choose another one") {
+		t.Errorf("%v\n%s", err, out)
+	}
 }
 
 func bodyOf(t *testing.T, r *http.Request) []byte {
@@ -151,8 +200,12 @@ func TestShadowWithoutAStore(t *testing.T) {
 // From shadow to enforce while events come: each reaches the app once.
 func TestFromShadowToEnforceUnderLoad(t *testing.T) {
 	t.Parallel()
+	onEachStore(t, fromShadowToEnforce)
+}
+
+func fromShadowToEnforce(t *testing.T, store string) {
 	app := testbed.StartApp(t, nil)
-	g := testbed.StartGateway(t, shadowSite("memory", app.Addr(), "shadow"))
+	g := testbed.StartGateway(t, shadowSite(store, app.Addr(), "shadow"))
 	s := testbed.Struktr()
 	var sent atomic.Int64
 	stop := make(chan struct{})
@@ -186,7 +239,7 @@ func TestFromShadowToEnforceUnderLoad(t *testing.T) {
 		testbed.Eventually(t, soon, func() bool { return sent.Load() >= before+more }, "events to be sent")
 	}
 	many(100)
-	if err := g.Reload(shadowSite("memory", app.Addr(), "enforce")); err != nil {
+	if err := g.Reload(shadowSite(store, app.Addr(), "enforce")); err != nil {
 		t.Fatal(err)
 	}
 	many(100)
@@ -195,6 +248,11 @@ func TestFromShadowToEnforceUnderLoad(t *testing.T) {
 	forged := s.Request(t, g.URL(""), testbed.Event{})
 	forged.Header.Set(s.SignatureHeader, "sha256="+strings.Repeat("0", 64))
 	want(t, testbed.Do(t, forged), 401, "signature_invalid")
+	// What came after the reload is remembered.
+	e := testbed.Event{}.Fill()
+	want(t, testbed.Do(t, s.Request(t, g.URL(""), e)), 200, "forwarded")
+	want(t, testbed.Do(t, s.Request(t, g.URL(""), e)), 200, "duplicate")
+	sent.Add(1)
 	ids := make(map[string]int)
 	for _, d := range app.Deliveries() {
 		ids[d.Header.Get("Webhook-Guard-Id")]++
