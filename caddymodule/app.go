@@ -66,6 +66,7 @@ type App struct {
 	pages
 	servers knownConns
 	keys    keySources
+	ends    secretEnds
 }
 
 // CaddyModule implements caddy.Module.
@@ -82,6 +83,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 	var err error
 	if a.metrics, err = registerMetrics(ctx.GetMetricsRegistry()); err != nil {
 		return err
+	}
+	if err := ctx.GetMetricsRegistry().Register(&a.ends); err != nil {
+		return fmt.Errorf("registering metrics of secrets: %w", err)
 	}
 	if a.inboxMetrics, err = inboxes.RegisterMetrics(ctx.GetMetricsRegistry()); err != nil {
 		return err

@@ -78,6 +78,7 @@ func openStore(x *exchange) (err error) {
 // end releases the exchange's resources and counts its result.
 func (x *exchange) end() {
 	x.route.reader.End()
+	setAttributes(x)
 	x.body.release()
 	if x.store != nil {
 		x.store.leave()

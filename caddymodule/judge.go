@@ -9,6 +9,17 @@ import (
 // judge classifies the request. It returns the reply to a sender's check of the
 // endpoint, or the reason why the request is no event, or it names the event.
 func (x *exchange) judge() (*webhook.Reply, *webhook.Refusal) {
+	reply, refused := classify(x)
+	if !x.named {
+		// Nobody has proved to be the tenant's sender. Logs name the tenant all the same.
+		if scope, unknown := x.Scope(); unknown == nil {
+			x.event.Scope = scope
+		}
+	}
+	return reply, refused
+}
+
+func classify(x *exchange) (*webhook.Reply, *webhook.Refusal) {
 	g := x.guard
 	now := g.now()
 	g.files.look(now)
@@ -54,7 +65,7 @@ func (x *exchange) authenticate(j *webhook.Judgement, now time.Time) *webhook.Re
 	x.event.Owned().MarkVerified()
 	x.body.publish()
 	j.Times(&x.event)
-	g.counts.verified(&x.event, g.sender.Authenticates(), now)
+	g.counts.verified(&x.event, g.sender, now)
 	sawVerified(g, &x.event, now)
 	return nil
 }

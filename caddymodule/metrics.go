@@ -21,6 +21,7 @@ type metrics struct {
 	duration      *prometheus.HistogramVec
 	bodyBytes     *prometheus.HistogramVec
 	eventAge      *prometheus.HistogramVec
+	stampAge      *prometheus.HistogramVec
 	secretMatches *prometheus.CounterVec
 	storeDuration *prometheus.HistogramVec
 	storeErrors   *prometheus.CounterVec
@@ -50,6 +51,8 @@ func newMetrics() *metrics {
 			prometheus.ExponentialBuckets(256, 4, 9), "provider"), // 256 B … 16 MiB
 		eventAge: histogram("event_age_seconds", "Ages of verified events on arrival, by their own or their request's time.",
 			[]float64{1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 12 * 3600, 24 * 3600, 72 * 3600}, "provider"),
+		stampAge: histogram("stamp_age_seconds", "Ages of verified requests on arrival by stamps that each attempt renews: far from 0, a clock is wrong.",
+			[]float64{-60, -30, -10, -5, -1, 1, 5, 10, 30, 60, 120, 300}, "provider"),
 		secretMatches: counter("secret_matches_total", "Verified requests by the secret that matched, its index from 0.", "provider", "scope", "secret"),
 		storeDuration: histogram("store_duration_seconds", "Durations of store operations.", fast, "store", "op"),
 		storeErrors:   counter("store_errors_total", "Store operations that failed.", "store", "op"),
@@ -75,6 +78,7 @@ type counts struct {
 	duration        prometheus.Observer
 	bodyBytes       prometheus.Observer
 	eventAge        prometheus.Observer
+	stampAge        prometheus.Observer
 	inFlight        prometheus.Gauge
 	lastVerified    prometheus.Gauge
 }
@@ -93,12 +97,15 @@ func (m *metrics) of(provider, scope string) *counts {
 		duration:     m.duration.WithLabelValues(provider),
 		bodyBytes:    m.bodyBytes.WithLabelValues(provider),
 		eventAge:     m.eventAge.WithLabelValues(provider),
+		stampAge:     m.stampAge.WithLabelValues(provider),
 		inFlight:     m.inFlight.WithLabelValues(provider),
 		lastVerified: m.lastVerified.WithLabelValues(provider, scope),
 	}
 	for _, result := range mainResults {
 		c.result(result)
 	}
+	m.withoutDedupe.WithLabelValues(provider)
+	m.idConflicts.WithLabelValues(provider)
 	return c
 }
 
@@ -109,17 +116,25 @@ func (c *counts) result(result webhook.Result) prometheus.Counter {
 	})
 }
 
+// secret is the counter of the requests that the secret of this index matched.
+func (c *counts) secret(index int) prometheus.Counter {
+	return c.secrets.get(strconv.Itoa(index), func(label string) prometheus.Counter {
+		return c.metrics.secretMatches.WithLabelValues(c.provider, c.scope, label)
+	})
+}
+
 // verified counts when an event came, how old it is and, where the sender is authenticated,
 // which secret matched.
-func (c *counts) verified(event *webhook.Event, authentic bool, now time.Time) {
+func (c *counts) verified(event *webhook.Event, sender *webhook.Sender, now time.Time) {
 	c.lastVerified.Set(float64(now.UnixMilli()) / 1000)
 	if when := event.When(); !when.IsZero() {
 		c.eventAge.Observe(now.Sub(when).Seconds())
 	}
-	if authentic {
-		c.secrets.get(strconv.Itoa(event.Secret), func(label string) prometheus.Counter {
-			return c.metrics.secretMatches.WithLabelValues(c.provider, c.scope, label)
-		}).Inc()
+	if !event.Sent.IsZero() && sender.Rules.Renewed {
+		c.stampAge.Observe(now.Sub(event.Sent).Seconds())
+	}
+	if sender.Authenticates() {
+		c.secret(event.Secret).Inc()
 	}
 }
 
@@ -140,7 +155,7 @@ func (l *labelled[M]) get(label string, make func(label string) M) M {
 func registerMetrics(registry prometheus.Registerer) (*metrics, error) {
 	m := sharedMetrics()
 	for _, collector := range []prometheus.Collector{
-		m.requests, m.duration, m.bodyBytes, m.eventAge, m.secretMatches, m.storeDuration,
+		m.requests, m.duration, m.bodyBytes, m.eventAge, m.stampAge, m.secretMatches, m.storeDuration,
 		m.storeErrors, m.withoutDedupe, m.commitRetries, m.idConflicts, m.inFlight, m.lastVerified, m.bufferedBytes,
 	} {
 		var again prometheus.AlreadyRegisteredError

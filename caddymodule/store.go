@@ -29,6 +29,11 @@ type sharedStore struct {
 }
 
 func newSharedStore(store dedupe.Store, kind string, m *metrics) *sharedStore {
+	// From 0 on, so that the first of a kind is an increase.
+	m.commitRetries.WithLabelValues(kind)
+	for _, op := range []string{"claim", "renew", "commit", "release"} {
+		m.storeErrors.WithLabelValues(kind, op)
+	}
 	return &sharedStore{measuredStore: measuredStore{Store: store, kind: kind, metrics: m}}
 }
 

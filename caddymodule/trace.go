@@ -3,11 +3,18 @@ package caddymodule
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 
+	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/origin"
+	"github.com/webhookguard/caddy-webhook-guard/config"
+	"github.com/webhookguard/caddy-webhook-guard/signature"
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
 
@@ -33,6 +40,11 @@ func requestFields(x *exchange, more ...zap.Field) []zap.Field {
 	if id := requestID(ctx); id != "" {
 		fields = append(fields, zap.String("uuid", id)) // as in Caddy's access log
 	}
+	if !x.named && x.event.Scope == x.guard.scope.line {
+		if asked := askedTenant(x); asked != "" {
+			fields = append(fields, zap.String("tenant", asked))
+		}
+	}
 	return append(fields, more...)
 }
 
@@ -42,6 +54,53 @@ func requestID(ctx context.Context) string {
 		return id.String()
 	}
 	return ""
+}
+
+// askedTenant is the tenant that a request asks for, by the host, path and headers that its
+// scope is made of: one that no map knows has no scope to be named by. It leaves out what may
+// be a credential.
+func askedTenant(x *exchange) string {
+	var asked []string
+	for _, name := range x.guard.scope.text.Names() {
+		for _, root := range x.guard.before.Roots(name) {
+			if !namesTenant(root, x.guard.sender.Rules.Token) {
+				continue
+			}
+			if value, _ := x.repl.GetString(root); value != "" && !slices.Contains(asked, value) {
+				asked = append(asked, value)
+			}
+		}
+	}
+	return strings.Join(asked, " ")
+}
+
+// namesTenant reports whether a placeholder says in public who a request is for.
+func namesTenant(root string, token *config.Token) bool {
+	if header, ok := strings.CutPrefix(root, "http.request.header."); ok {
+		header = http.CanonicalHeaderKey(header)
+		carriesToken := token != nil && token.Source.Kind == signature.SourceHeader && http.CanonicalHeaderKey(token.Source.Name) == header
+		return !carriesToken && !slices.Contains([]string{"Authorization", "Proxy-Authorization", "Cookie"}, header)
+	}
+	return origin.IsHost(root) || strings.HasPrefix(root, "http.request.uri.path") || strings.HasPrefix(root, "http.request.orig_uri.path")
+}
+
+// setAttributes names the result and the event in the span of Caddy's tracing, where the
+// request has one.
+func setAttributes(x *exchange) {
+	span := trace.SpanFromContext(x.r.Context())
+	if !span.IsRecording() {
+		return
+	}
+	attributes := []attribute.KeyValue{
+		attribute.String("webhook_guard.result", string(x.result)),
+		attribute.String("webhook_guard.provider", x.guard.ProviderName),
+		attribute.String("webhook_guard.scope", strings.Clone(x.event.Scope)),
+	}
+	if x.named {
+		attributes = append(attributes, attribute.String("webhook_guard.id", strings.Clone(x.event.JoinedID())),
+			attribute.String("webhook_guard.event", strings.Clone(x.event.Type)))
+	}
+	span.SetAttributes(attributes...)
 }
 
 // accessFields are those of Caddy's access log, which is written when the memory of the

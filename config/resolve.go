@@ -59,6 +59,10 @@ type Resolved struct {
 	Window    signature.Window
 	DedupeTTL time.Duration
 
+	// Renewed means that the sender stamps each attempt anew, so that the stamp of a genuine
+	// request is as old as its way was long.
+	Renewed bool
+
 	PublicURL *PublicURL // nil: the request's own
 
 	Methods     []string
@@ -366,6 +370,7 @@ func (r *Resolved) resolveWindow(p Provider) {
 	if p.Timestamp != nil && p.Timestamp.PerEvent {
 		maxAge += p.Span() // the last retry's stamp is that old
 	}
+	r.Renewed = p.Timestamp != nil && !p.Timestamp.PerEvent
 	w := &r.Window
 	w.MaxAge, w.MaxSkew = or(p.MaxAge, maxAge), or(p.MaxSkew, DefaultMaxSkew)
 	// The default never ends before max_age, however long that is.

@@ -121,6 +121,9 @@ func documentedFiles(t *testing.T) string {
 		"redis.password":     "secret\n",
 		"stripe":             "whsec_the-new-one-0123456789\n",
 		"stripe-old":         "whsec_the-old-one-0123456789\n",
+		"tenant-a":           "the-secret-of-tenant-a\n",
+		"tenant-a-old":       "the-old-secret-of-tenant-a\n",
+		"tenant-b":           "the-secret-of-tenant-b\n",
 	} {
 		file := filepath.Join(dir, filepath.FromSlash(name))
 		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {

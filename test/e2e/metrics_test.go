@@ -118,6 +118,8 @@ func TestMetricsCountEveryOutcome(t *testing.T) {
 				`request_duration_seconds_count{provider="struktr"}`:                               n(3),
 				`body_bytes_count{provider="docrouter"}`:                                           n(6),
 				`body_bytes_count{provider="struktr"}`:                                             n(3),
+				`stamp_age_seconds_count{provider="docrouter"}`:                                    n(5),
+				`stamp_age_seconds_count{provider="struktr"}`:                                      n(3),
 				`event_age_seconds_count{provider="docrouter"}`:                                    n(5),
 				`event_age_seconds_count{provider="struktr"}`:                                      n(3),
 				`secret_matches_total{provider="docrouter",scope="tenant-a",secret="1"}`:           n(3),
@@ -197,6 +199,19 @@ func wantZeros(t *testing.T, g *testbed.Gateway) {
 			t.Errorf("%s is %q before the first request, want 0", name, got[name])
 		}
 	}
+	for _, counter := range []string{
+		`secret_matches_total{provider="docrouter",scope="tenant-a",secret="0"}`, `secret_matches_total{provider="docrouter",scope="tenant-a",secret="1"}`,
+		`forwarded_without_dedupe_total{provider="docrouter"}`, `id_conflicts_total{provider="struktr"}`,
+	} {
+		if got[counter] != "0" {
+			t.Errorf("%s is %q before the first request, want 0", counter, got[counter])
+		}
+	}
+	for _, counter := range []string{"commit_retries_total{", `store_errors_total{op="claim",`, `store_errors_total{op="commit",`} {
+		if !slices.ContainsFunc(slices.Collect(maps.Keys(got)), func(name string) bool { return strings.HasPrefix(name, counter) && got[name] == "0" }) {
+			t.Errorf("no %s… is 0 before the first request", counter)
+		}
+	}
 }
 
 // wantSeries waits for exactly these series: requests are counted after they are
@@ -211,7 +226,7 @@ func wantSeries(t *testing.T, g *testbed.Gateway, expected map[string]string) {
 		}
 		maps.DeleteFunc(got, func(name, value string) bool {
 			_, known := expected[name]
-			return !known && (strings.HasPrefix(name, "last_verified_timestamp_seconds") || strings.HasPrefix(name, "requests_total") && value == "0")
+			return !known && (strings.HasPrefix(name, "last_verified_timestamp_seconds") || value == "0") // counted from 0 on
 		})
 		if len(got) != len(expected) {
 			return false
