@@ -3,6 +3,7 @@ package interop
 import (
 	"fmt"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -12,7 +13,7 @@ import (
 )
 
 // An app that can be reached past the gateway takes what the gateway has signed, by the
-// npm package and by the specification, and nothing else.
+// npm package and by the specification, and nothing else. An inbox signs each attempt.
 func TestAppsVerifyWhatIsSignedAnew(t *testing.T) {
 	t.Parallel()
 	const secret = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
@@ -30,18 +31,18 @@ func TestAppsVerifyWhatIsSignedAnew(t *testing.T) {
 			direct := "http://127.0.0.1:" + strconv.Itoa(port)
 			testbed.Eventually(t, 30*time.Second, func() bool { return postTo(direct, nil, "{}") == http.StatusUnauthorized }, "the app refuses what is not signed")
 
-			struktr, github := testbed.Struktr(), testbed.GitHub()
+			struktr, github, docrouter := testbed.Struktr(), testbed.GitHub(), testbed.DocRouter()
 			g := testbed.StartGateway(t, fmt.Sprintf(`{
 	admin 127.0.0.1:{$ADMIN}
 	webhook_guard {
-		store memory
+		store disk %[6]s
 	}
 }
 http://:{$PORT} {
 	handle /webhooks/struktr {
 		webhook_guard struktr {
-			secret %s
-			resign %s
+			secret %[1]s
+			resign %[2]s
 		}
 		reverse_proxy %[3]s
 	}
@@ -54,8 +55,20 @@ http://:{$PORT} {
 			transport webhook
 		}
 	}
+	handle /webhooks/docrouter {
+		webhook_guard docrouter {
+			secret %[5]s
+			resign %[2]s
+			inbox {
+				deliver {
+					reverse_proxy %[3]s
+				}
+				retry 2s
+			}
+		}
+	}
 }
-`, struktr.Secret, secret, strings.TrimPrefix(direct, "http://"), github.Secret))
+`, struktr.Secret, secret, strings.TrimPrefix(direct, "http://"), github.Secret, docrouter.Secret, t.TempDir()))
 			for _, sender := range []testbed.Sender{struktr, github} {
 				e := testbed.Event{}.Fill()
 				req := sender.Request(t, g.URL(""), e)
@@ -69,6 +82,15 @@ http://:{$PORT} {
 				if strings.Contains(app.Output(), "forged") || !strings.Contains(app.Output(), e.ID) {
 					t.Errorf("%s: the app verified another ID than %s:\n%s", sender.Name, e.ID, app.Output())
 				}
+			}
+			e := testbed.Event{}.Fill()
+			if got := testbed.Do(t, docrouter.Request(t, g.URL(""), e)); got.Guard != "accepted" {
+				t.Errorf("an event for the inbox got %v", got)
+			}
+			app.WaitOutput("in attempt 2")
+			attempts := regexp.MustCompile(`verified (\S+) at (\d+) in attempt \d`).FindAllStringSubmatch(app.Output(), -1)
+			if len(attempts) != 2 || attempts[0][1] != attempts[1][1] || !strings.Contains(attempts[0][1], e.ID) || attempts[0][2] >= attempts[1][2] {
+				t.Errorf("the attempts of the inbox have the IDs and stamps %q", attempts)
 			}
 			forged := http.Header{
 				"Webhook-Id": {"msg_1"}, "Webhook-Timestamp": {strconv.FormatInt(time.Now().Unix(), 10)},

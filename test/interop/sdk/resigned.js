@@ -12,8 +12,9 @@ app.post("/{*path}", express.raw({ type: () => true }), (req, res) => {
   } catch (error) {
     return res.status(401).send(error.message);
   }
-  console.log(`verified ${req.get("webhook-id")}`);
-  res.status(204).end();
+  const attempt = req.get("webhook-guard-attempt");
+  console.log(`verified ${req.get("webhook-id")} at ${req.get("webhook-timestamp")} in attempt ${attempt}`);
+  res.status(attempt === "1" ? 500 : 204).end(); // an inbox tries again
 });
 
 app.listen(Number(process.env.PORT), "127.0.0.1", () => console.log("ready"));

@@ -24,8 +24,9 @@ def take(path):
     expected = "v1," + base64.b64encode(mac).decode()
     if not any(hmac.compare_digest(expected, s) for s in request.headers.get("webhook-signature", "").split(" ")):
         abort(401)
-    print("verified", event_id, flush=True)
-    return "", 204
+    attempt = request.headers.get("webhook-guard-attempt")
+    print("verified", event_id, "at", stamp, "in attempt", attempt, flush=True)
+    return "", 500 if attempt == "1" else 204  # an inbox tries again
 
 
 if __name__ == "__main__":
