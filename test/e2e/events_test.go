@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"net/http"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -102,8 +101,8 @@ func TestTheDocumentedCommandsForOneEvent(t *testing.T) {
 	g := setup{store: "memory", app: app}.start(t)
 	want(t, testbed.Do(t, testbed.DocRouter().Request(t, g.URL(""), testbed.Event{ID: "123"})), 200, "forwarded")
 	says := map[string]string{"lookup": "done", "forget": "forgotten"}
-	for _, b := range blocks(t, filepath.Join(root, "docs", "operations.md")) {
-		for line := range strings.Lines(b.text) {
+	for _, text := range sectionBlocks(t, "operations.md", "Look an event up, or let it through again", "sh") {
+		for line := range strings.Lines(text) {
 			words := strings.Fields(line)
 			if len(words) > 3 && words[1] == "webhook-guard" && says[words[2]] != "" {
 				wantSaid(t, g, says[words[2]], words[2], words[3:]...)
