@@ -100,6 +100,9 @@ func sendBody(v *visit) error {
 	if err != nil {
 		return err
 	}
+	if record.RequestError != "" {
+		return refusal{http.StatusConflict, "The body is kept, but cannot be read: " + record.RequestError}
+	}
 	if record.Request == nil {
 		return refusal{http.StatusNotFound, "The body is not kept, or no longer."}
 	}

@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -269,6 +270,20 @@ func TestDelivery(t *testing.T) {
 	}
 	if w := b.get("/delivery?inbox=payments&event=none"); w.Code != http.StatusBadRequest {
 		t.Errorf("an event that is none: %d", w.Code)
+	}
+}
+
+// What cannot be read, as it is encrypted under a key that nobody has here or damaged, is said
+// to be so, and the rest of the event is shown.
+func TestARequestThatCannotBeRead(t *testing.T) {
+	b := newBench(t, "payments")
+	key := inbox.Key{1}
+	if _, err := b.queue("payments").Put(context.Background(), inbox.Event{Key: key, ID: "evt_1", Envelope: []byte("sealed")}); err != nil {
+		t.Fatal(err)
+	}
+	b.shows("/delivery?inbox=payments&body=1&event="+key.String(), "evt_1", "cannot be read")
+	if w := b.get("/body?inbox=payments&event=" + key.String()); w.Code != http.StatusConflict || !strings.Contains(w.Body.String(), "cannot be read") {
+		t.Errorf("downloaded: %d\n%s", w.Code, w.Body)
 	}
 }
 
