@@ -33,10 +33,10 @@ func partOf(list string, f inbox.Filter) (p part, ok bool) {
 	state := map[string]string{"dead": "d", "recent": "f"}[list]
 	switch {
 	case state == "":
-		switch {
-		case f.State == inbox.Ready:
+		switch f.State {
+		case inbox.Ready:
 			p.last = "now"
-		case f.State == inbox.Delayed, f.State == inbox.Leased:
+		case inbox.Delayed, inbox.Leased:
 			p.first = "now+1"
 		}
 		return p, f.Reason == ""
