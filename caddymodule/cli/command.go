@@ -17,6 +17,8 @@ not verify, look up an event and let it through again, or look after the
 inboxes.` + exitHelp,
 		CobraFunc: func(cmd *cobra.Command) {
 			group(cmd)
+			cmd.Version = versions()
+			cmd.SetVersionTemplate("webhook-guard {{.Version}}\n")
 			cmd.AddCommand(providersCommand(), signCommand(), sendCommand(), explainCommand(), lookupCommand(), forgetCommand(), inboxCommand())
 		},
 	})
