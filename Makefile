@@ -12,7 +12,7 @@ DURATION ?= 5m
 TOPOLOGY ?= all
 WRITE ?=
 
-.PHONY: help flask express event run build site test test-full fuzz bench microbench chaos lint fmt deps deps-full deps-bench clean
+.PHONY: help flask express event run build site test test-full fuzz bench microbench chaos lint fmt deps deps-full deps-bench clean release vulncheck
 
 help: ## Show this list
 	@sed -n 's/^\([a-z -]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -51,6 +51,7 @@ GOTEST = go test -race -count=1 -vet=off -p $(shell expr $$(getconf _NPROCESSORS
 test: deps ## Run what must always pass
 	go vet $(ALL)
 	$(GOTEST) -timeout 12m $(ALL)
+	$(PACKAGING) -timeout 12m ./...
 	go test -count=1 -vet=off -run Allocations ./signature
 	@# Instrumenting all of Caddy takes minutes; its seeds have run above.
 	@$(MAKE) --no-print-directory fuzz FUZZSKIP=./caddymodule
@@ -58,11 +59,22 @@ test: deps ## Run what must always pass
 test-full: deps-full ## Run everything, the long runs too
 	go vet -tags full $(ALL)
 	$(GOTEST) -tags full -timeout 60m $(ALL)
+	$(PACKAGING) -tags full -timeout 60m ./...
 	go test -count=1 -vet=off -run Allocations ./signature
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=30s
 
 fuzz: ## Run each fuzz target for FUZZTIME
 	.ci/fuzz $(FUZZTIME) $(filter-out $(FUZZSKIP),$(shell grep -rl --include='*_test.go' '^func Fuzz' . | xargs -r -n 1 dirname | sort -u))
+
+# The checks of packaging/ are a module outside the workspace: what they need must not change
+# the versions that everything else is tested with.
+PACKAGING = GOWORK=off go -C packaging test -count=1
+
+release: ## Build a release into dist: archives, packages, SBOMs, checksums, provenance
+	GOWORK=off go -C packaging run ./release $(if $(VERSION),-version $(VERSION))
+
+vulncheck: ## Look for known vulnerabilities that the code can reach
+	@.ci/vulncheck ./...
 
 bench: deps-bench ## Measure the cost of the guard, and write docs/performance.md; BENCH=-short shows that it runs
 	go run ./bench/cmd $(BENCH)
@@ -75,6 +87,7 @@ chaos: deps ## Inject faults under load for DURATION, drawn from SEED, and check
 		-chaos.topology=$(TOPOLOGY) $(if $(WRITE),-chaos.write=$(abspath $(WRITE)))
 
 lint: ## Check form and the usual mistakes
+	$(TOOL) actionlint -shellcheck= -pyflakes=
 	@unformatted=$$(gofmt -l $$(find . -name '*.go' -not -path '*/node_modules/*')); \
 	if [ -n "$$unformatted" ]; then echo "Run make fmt for:"; echo "$$unformatted"; exit 1; fi
 	@set -e; \
@@ -100,5 +113,5 @@ deps-bench: ## Install what bench needs: the peers that it compares with
 	@.ci/deps bench
 
 clean: ## Remove what was built and installed in this directory
-	rm -rf bin examples/express/node_modules bench/peers/express/node_modules test/interop/sdk/node_modules test/interop/sdk/full/node_modules \
+	rm -rf bin dist examples/express/node_modules bench/peers/express/node_modules test/interop/sdk/node_modules test/interop/sdk/full/node_modules \
 		test/browser/node_modules test/browser/shots

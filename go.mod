@@ -3,31 +3,31 @@ module github.com/webhookguard/caddy-webhook-guard
 go 1.26.0
 
 require (
-	github.com/caddyserver/caddy/v2 v2.11.9
-	github.com/dustin/go-humanize v1.1.0
-	github.com/go-jose/go-jose/v4 v4.1.6
-	github.com/google/btree v1.1.3
-	github.com/klauspost/compress v1.20.1
-	github.com/prometheus/client_golang v1.25.0
-	github.com/prometheus/client_model v0.6.3
-	github.com/prometheus/common v0.72.0
-	github.com/redis/go-redis/v9 v9.23.0
-	github.com/spf13/cobra v1.10.2
-	github.com/tidwall/gjson v1.20.0
-	github.com/tidwall/sjson v1.2.5
-	go.etcd.io/bbolt v1.5.0
-	go.opentelemetry.io/otel v1.46.0
-	go.opentelemetry.io/otel/trace v1.46.0
-	go.opentelemetry.io/proto/otlp v1.11.0
-	go.uber.org/zap v1.28.0
-	golang.org/x/net v0.60.0
-	golang.org/x/oauth2 v0.37.0
-	golang.org/x/sys v0.48.0
-	golang.org/x/term v0.46.0
-	golang.org/x/text v0.42.0
-	golang.org/x/time v0.16.0
-	google.golang.org/protobuf v1.36.12
-	gopkg.in/yaml.v3 v3.0.1
+	github.com/caddyserver/caddy/v2 v2.11.9 // what this is a module of
+	github.com/dustin/go-humanize v1.1.0 // reads sizes such as 10MiB as Caddy does
+	github.com/go-jose/go-jose/v4 v4.1.6 // reads the keys that senders publish as a JWKS
+	github.com/google/btree v1.1.3 // the waiting events of an inbox on a disk, in the order in which they are due
+	github.com/klauspost/compress v1.20.1 // compresses what an inbox keeps (zstd); Caddy links it anyway
+	github.com/prometheus/client_golang v1.25.0 // metrics, in the registry that Caddy gives
+	github.com/prometheus/client_model v0.6.3 // tests read the metrics of a running gateway
+	github.com/prometheus/common v0.72.0 // tests read the metrics of a running gateway
+	github.com/redis/go-redis/v9 v9.23.0 // Redis: single servers, Sentinel and Clusters
+	github.com/spf13/cobra v1.10.2 // the command line, in the library of Caddy's own
+	github.com/tidwall/gjson v1.20.0 // finds single values in a body without making objects of all of it
+	github.com/tidwall/sjson v1.2.5 // sets single values in the events that `send` makes
+	go.etcd.io/bbolt v1.5.0 // the database of the dedupe store and of the inbox on a disk
+	go.opentelemetry.io/otel v1.46.0 // attributes of the span that Caddy traces
+	go.opentelemetry.io/otel/trace v1.46.0 // the span that Caddy traces
+	go.opentelemetry.io/proto/otlp v1.11.0 // tests read the traces that a gateway sends
+	go.uber.org/zap v1.28.0 // logs, through the logger that Caddy gives
+	golang.org/x/net v0.60.0 // the rules of header fields, and host names that are not ASCII
+	golang.org/x/oauth2 v0.37.0 // credentials for the APIs that give keys for their IDs
+	golang.org/x/sys v0.48.0 // looks whether a kept connection was closed before it is used
+	golang.org/x/term v0.46.0 // fits tables and progress to a terminal
+	golang.org/x/text v0.42.0 // the key bytes of senders that normalise a secret (NFKD)
+	golang.org/x/time v0.16.0 // limits the rate of deliveries and of requests to publishers of keys
+	google.golang.org/protobuf v1.36.12 // tests read the traces that a gateway sends
+	gopkg.in/yaml.v3 v3.0.1 // tests read the vectors of senders
 )
 
 require (

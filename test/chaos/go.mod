@@ -3,8 +3,8 @@ module github.com/webhookguard/caddy-webhook-guard/test/chaos
 go 1.26.0
 
 require (
-	github.com/Shopify/toxiproxy/v2 v2.5.0
-	github.com/rs/zerolog v1.28.0
+	github.com/Shopify/toxiproxy/v2 v2.5.0 // latency, resets and half-open connections between gateways, apps and Redis
+	github.com/rs/zerolog v1.28.0 // silences toxiproxy's log
 	github.com/webhookguard/caddy-webhook-guard v0.0.0
 	golang.org/x/sys v0.48.0
 )

@@ -1,0 +1,48 @@
+package packaging_test
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+)
+
+const workflow = "../.github/workflows/ci.yaml"
+
+var (
+	uses   = regexp.MustCompile(`(?m)^\s*-?\s*uses: (.+)$`)
+	pinned = regexp.MustCompile(`^[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$`)
+)
+
+// Whoever moves a tag of an action changes nothing here. `make lint` has actionlint read the
+// workflow.
+func TestTheWorkflowsActionsArePinned(t *testing.T) {
+	text := read(t, workflow)
+	actions := uses.FindAllStringSubmatch(text, -1)
+	if len(actions) < 4 {
+		t.Errorf("only %d actions: is the test still reading them?", len(actions))
+	}
+	for _, found := range actions {
+		if !pinned.MatchString(found[1]) {
+			t.Errorf("%s is not pinned by a commit with its version behind it", found[1])
+		}
+	}
+	if !strings.Contains(text, "\npermissions:\n  contents: read\n") {
+		t.Error("the workflow may write by default")
+	}
+}
+
+var makeCommand = regexp.MustCompile(`(?m)run: make ([a-z-]+)`)
+
+// Each make target that the workflow runs is one.
+func TestTheWorkflowsTargetsExist(t *testing.T) {
+	makefile := read(t, "../Makefile")
+	found := makeCommand.FindAllStringSubmatch(read(t, workflow), -1)
+	if len(found) == 0 {
+		t.Fatal("the workflow runs no make target: is the test still reading it?")
+	}
+	for _, target := range found {
+		if !regexp.MustCompile(`(?m)^` + target[1] + `:`).MatchString(makefile) {
+			t.Errorf("the workflow runs make %s, which is no target", target[1])
+		}
+	}
+}
