@@ -25,6 +25,8 @@ const own = "github.com/webhookguard/caddy-webhook-guard"
 var parts = []struct{ dir, title, text string }{
 	{".", "The module", "These are in the binary, or in the tests of its packages. What they depend on themselves is in the SBOM of each release."},
 	{"test/chaos", "The fault harness", "A module of its own, for the tests alone."},
+	{"test/browser", "The browser tests", "A module of its own, for the tests alone."},
+	{".ci/site", "The site", "A module of its own: it makes pages of the documents."},
 	{"packaging", "Releases and packages", "A module of its own: what builds a release and checks the files of packaging. Nothing of it is in the binary."},
 }
 

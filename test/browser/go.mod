@@ -3,8 +3,8 @@ module github.com/webhookguard/caddy-webhook-guard/test/browser
 go 1.26.0
 
 require (
-	github.com/chromedp/cdproto v0.159.0
-	github.com/chromedp/chromedp v0.23.0
+	github.com/chromedp/cdproto v0.159.0 // the commands that chromedp sends
+	github.com/chromedp/chromedp v0.23.0 // drives Chromium
 	github.com/webhookguard/caddy-webhook-guard v0.0.0
 )
 

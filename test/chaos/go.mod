@@ -6,7 +6,7 @@ require (
 	github.com/Shopify/toxiproxy/v2 v2.5.0 // latency, resets and half-open connections between gateways, apps and Redis
 	github.com/rs/zerolog v1.28.0 // silences toxiproxy's log
 	github.com/webhookguard/caddy-webhook-guard v0.0.0
-	golang.org/x/sys v0.48.0
+	golang.org/x/sys v0.48.0 // bounds the files of a running gateway: a full disk
 )
 
 replace github.com/webhookguard/caddy-webhook-guard => ../..
