@@ -136,13 +136,12 @@ func (m Manager) Record(ctx context.Context, name, event string, request bool) (
 		})
 	}
 	if request && record.Envelope != nil {
-		e, err := sealed.envelope(keys[0], record.Envelope)
-		if err != nil {
-			r.RequestError = err.Error()
-			return r, nil
+		if e, sealedErr := sealed.envelope(keys[0], record.Envelope); sealedErr != nil {
+			r.RequestError = sealedErr.Error()
+		} else {
+			converted := adminapi.InboxRequest(e)
+			r.Request = &converted
 		}
-		converted := adminapi.InboxRequest(e)
-		r.Request = &converted
 	}
 	return r, nil
 }

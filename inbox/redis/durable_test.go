@@ -58,8 +58,8 @@ func TestAFrozenServerKeepsNobodyElseWaiting(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-	case <-ended:
-		t.Error("the frozen server has answered")
+	case err := <-ended:
+		t.Error("the frozen server has answered:", err)
 	case <-testbed.After(patient):
 		t.Error("the other server is not asked while the frozen one is")
 	}

@@ -116,7 +116,7 @@ func (c *cutter) stops(data []byte, asked chan bool, requests bool) bool {
 	default:
 	}
 	has := func(text []byte) bool { return text != nil && bytes.Contains(data, text) }
-	stop := false
+	var stop bool
 	if requests {
 		stop = has(c.stop.request)
 		if has(c.stop.replyTo) {
