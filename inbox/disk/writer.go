@@ -297,7 +297,7 @@ func (w *writer) maintain(due bool) {
 	switch {
 	case w.lost != nil:
 		return
-	case cp.running != nil && w.s.dirty >= 8*w.o.checkpointDirty:
+	case cp.running != nil && w.s.dirty >= 2*w.o.checkpointDirty:
 		w.finishCheckpoint(<-cp.running) // the database is too slow to go on without waiting
 	case cp.running != nil:
 	case w.s.dirty >= w.o.checkpointDirty, cp.failed && due, behind && due && (w.s.dirty > 0 || cp.written > 0):
