@@ -140,7 +140,7 @@ func TestASealKeyNeverPrints(t *testing.T) {
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 		printed += fmt.Sprintf(verb, k) + fmt.Sprintf(verb, inbox.SealKeys{k})
 	}
-	for _, form := range []string{string(secretA[:8]), hex.EncodeToString(secretA[:8]), base64.StdEncoding.EncodeToString(secretA[:6]), strings.Trim(fmt.Sprint(secretA[:4]), "[]")} {
+	for _, form := range []string{string(secretA[:8]), hex.EncodeToString(secretA[:8]), base64.StdEncoding.EncodeToString(secretA[:6]), strings.Trim(fmt.Sprintf("%d", secretA[:4]), "[]")} {
 		if strings.Contains(printed, form) {
 			t.Errorf("the key is printed: %s", printed)
 		}
