@@ -99,6 +99,23 @@ func (k *KeySource) isSet() bool { return k != nil && k.X509 == nil && k.X5C == 
 
 // Key is the key of a sender whose tokens bring their certificates along.
 func (k *KeySource) Key() (*signature.Key, error) {
+	chain, err := k.chain()
+	if err != nil {
+		return nil, err
+	}
+	return signature.NewChainKey(chain)
+}
+
+// Signer is a key that such a sender could have whose root's private key is given.
+func (k *KeySource) Signer(authority *signature.Key) (*signature.Key, error) {
+	chain, err := k.chain()
+	if err != nil {
+		return nil, err
+	}
+	return signature.NewChainSigner(chain, authority)
+}
+
+func (k *KeySource) chain() (signature.Chain, error) {
 	roots, err := rootFiles.ReadFile("roots/" + k.X5C.Root + ".pem")
 	switch {
 	case k.Roots != "":
@@ -106,8 +123,5 @@ func (k *KeySource) Key() (*signature.Key, error) {
 	case err != nil:
 		roots, err = os.ReadFile(k.X5C.Root)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return signature.NewChainKey(signature.Chain{Roots: roots, Leaf: k.X5C.Leaf, Intermediate: k.X5C.Intermediate})
+	return signature.Chain{Roots: roots, Leaf: k.X5C.Leaf, Intermediate: k.X5C.Intermediate}, err
 }

@@ -26,6 +26,7 @@ type Key struct {
 	private crypto.Signer              // of a key that can also sign
 	called  string                     // the name of another key that it passes for
 	chain   *chain                     // in place of both: each token brings its key along
+	brings  [][]byte                   // certificates, in DER, that tokens signed with it bring along
 	states  [len(algorithms)]sync.Pool // of *macState
 }
 

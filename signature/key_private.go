@@ -75,7 +75,7 @@ func AnotherKey(k *Key) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Key{public: private.Public(), private: private, called: k.name()}, nil
+	return &Key{public: private.Public(), private: private, called: k.name(), brings: k.brings}, nil
 }
 
 // signs is the inverse of verifies. It uses random numbers, which ECDSA and PSS

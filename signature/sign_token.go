@@ -1,6 +1,7 @@
 package signature
 
 import (
+	"encoding/json"
 	"errors"
 	"time"
 
@@ -72,6 +73,13 @@ func newToken(s *Scheme, l *signatureLine, key *Key, r *Request, p Parts) (Parts
 	header := `{"alg":"` + algorithms[l.algorithm].jwt + `","typ":"JWT"`
 	if name := key.name(); name != "" {
 		header += `,"kid":"` + name + `"` // in base64url: there is nothing to escape
+	}
+	if key.brings != nil {
+		certificates, marshalErr := json.Marshal(key.brings)
+		if marshalErr != nil {
+			return p, marshalErr
+		}
+		header += `,"x5c":` + string(certificates)
 	}
 	header += "}"
 	encode := tokenEncoding.bare.EncodeToString

@@ -27,3 +27,22 @@ func TestCompareAll(t *testing.T) {
 		Sweep: compare.Sweep{Senders: senders, Sizes: []int{4 << 20}, Conns: []int{1, 128}, Shares: []float64{0.1}},
 	})
 }
+
+// The tables of inboxes: what is accepted is delivered, and every figure is there.
+func TestInboxes(t *testing.T) {
+	results := run(t, compare.Plan{
+		Variants: variants(compare.Floor, "inbox-disk", "inbox-redis", "through-disk", "through-redis"),
+		Tables:   []string{report.Inbox, report.InboxUses}, Conns: 4, Sweep: compare.Sweep{Waiting: 300},
+	})
+	if len(results.Samples) != 5 || len(results.InboxUses) != 2 {
+		t.Fatalf("%d samples and %d uses, want 5 and 2", len(results.Samples), len(results.InboxUses))
+	}
+	for _, u := range results.InboxUses {
+		if u.Envelope <= 0 || u.Drained <= 0 || u.AtOnce <= 0 || u.AtOnce > 1.05 || len(u.Called) == 0 || len(u.Answered) == 0 {
+			t.Errorf("impossible figures: %+v", u)
+		}
+		if u.Store == "redis" && u.Redis < u.Envelope || u.Store == "disk" && u.Files < u.Envelope {
+			t.Errorf("less than the envelope is kept: %+v", u)
+		}
+	}
+}

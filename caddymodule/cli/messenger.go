@@ -74,7 +74,7 @@ func (m *messenger) readPrivateKey(o *signerFlags, stdin io.Reader) error {
 	case errors.Is(err, errNoSecret):
 		return fmt.Errorf("%s signs with a private key: give one of your own, whose public key the guard has: %w", m.name, err)
 	case err == nil:
-		m.key, err = signature.NewPrivateKey(text)
+		m.key, err = m.privateKey(text)
 	default:
 		return err
 	}
@@ -82,6 +82,20 @@ func (m *messenger) readPrivateKey(o *signerFlags, stdin io.Reader) error {
 		return fmt.Errorf("the secret of %s: %w", m.name, err)
 	}
 	return nil
+}
+
+// privateKey reads the key that signs. Where tokens bring their certificates along, it is the
+// key of the root that the guard trusts, which issues them.
+func (m *messenger) privateKey(text string) (*signature.Key, error) {
+	key, err := signature.NewPrivateKey(text)
+	if err != nil || m.provider.Keys == nil || m.provider.Keys.X5C == nil {
+		return key, err
+	}
+	key, err = m.provider.Keys.Signer(key)
+	if err != nil {
+		err = fmt.Errorf("%w: have the guard trust a root of yours, keys roots <file>, name its file with --config, and give the root's key", err)
+	}
+	return key, err
 }
 
 func (m *messenger) readSecret(flags secretFlags, stdin io.Reader) error {

@@ -3,6 +3,7 @@ package inboxes
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -42,6 +43,8 @@ type worker struct {
 
 	mu      sync.Mutex
 	settled map[inbox.Key]bool // successes that the store does not have yet
+	taking  bool
+	told    []inbox.Key // of settled: those that it got while events were taken
 }
 
 func newWorker(in *Inbox, q inbox.Queue, host Host) *worker {
@@ -106,7 +109,13 @@ func (w *worker) allowed() (n int, wait time.Duration) {
 // take takes events and begins to deliver them.
 func (w *worker) take(n int) (inbox.Batch, error) {
 	// Not the worker's context: what is cut off may still have been carried out.
+	w.beginTaking()
 	batch, err := w.queue.Take(context.Background(), n, lease)
+	found := len(batch.Deliveries)
+	batch.Deliveries = w.endTaking(batch.Deliveries)
+	if found > 0 && len(batch.Deliveries) == 0 {
+		w.probeAgain(batch)
+	}
 	if err != nil || len(batch.Deliveries) == 0 {
 		return batch, err
 	}
@@ -179,9 +188,6 @@ func (w *worker) sleep(ctx context.Context, d time.Duration) (woken bool) {
 
 // deliver makes one attempt and settles it.
 func (w *worker) deliver(d inbox.Delivery, batch inbox.Batch, taken time.Time, free func()) {
-	if w.succeeded(d.Key) {
-		return // the app has had it; the store learns of that as soon as it answers
-	}
 	log := w.logger.With(zap.String("scope", d.Scope), zap.String("id", d.ID), zap.Int("attempt", d.Info.Attempts))
 	now := func() time.Time { return batch.Now.Add(time.Since(taken)) }
 	envelope, err := w.sealing.envelope(d.Key, d.Envelope)
@@ -309,15 +315,31 @@ func logOutcome(log *zap.Logger, s inbox.Settlement) {
 func (w *worker) mark(k inbox.Key, success bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if success {
+	switch {
+	case success:
 		w.settled[k] = true
-	} else {
+	case w.taking:
+		w.told = append(w.told, k)
+	default:
 		delete(w.settled, k)
 	}
 }
 
-func (w *worker) succeeded(k inbox.Key) bool {
+func (w *worker) beginTaking() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.settled[k]
+	w.taking = true
+}
+
+// endTaking leaves out what the app has had. The store learns of that as soon as it answers,
+// and may have given the event out just before it did.
+func (w *worker) endTaking(taken []inbox.Delivery) []inbox.Delivery {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	taken = slices.DeleteFunc(taken, func(d inbox.Delivery) bool { return w.settled[d.Key] })
+	for _, k := range w.told {
+		delete(w.settled, k)
+	}
+	w.taking, w.told = false, nil
+	return taken
 }

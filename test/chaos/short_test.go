@@ -5,6 +5,6 @@ package chaos_test
 import "time"
 
 const (
-	defaultTopology = "single,inbox-single,inbox-disk"
-	defaultDuration = 25 * time.Second
+	defaultTopology = "single,inbox-single"
+	defaultDuration = 20 * time.Second
 )

@@ -6,6 +6,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -113,5 +114,52 @@ func TestSendServesTheKeysThatAGuardFetches(t *testing.T) {
 			})
 		}
 	})
+	wantCalls(t, app, len(senders))
+}
+
+// A sender whose tokens bring their certificates along is played with a root of one's own,
+// made as the documentation says.
+func TestSendIssuesTheCertificatesThatTokensBring(t *testing.T) {
+	t.Parallel()
+	app := testbed.StartApp(t, nil)
+	dir := t.TempDir()
+	for _, name := range []string{"root", "other"} {
+		//nolint:gosec // a command of the documentation
+		made := exec.Command("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
+			"-keyout", name+".key", "-out", name+".pem", "-subj", "/CN=root of a test")
+		made.Dir = dir
+		if out, err := made.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+	}
+	roots := "keys roots " + filepath.Join(dir, "root.pem")
+	senders := map[string][]string{
+		"apple-app-store":         {"param bundle_id com.example", "param app_apple_id 41234", roots},
+		"apple-app-store-sandbox": {"param bundle_id com.example", roots},
+	}
+	routes := ""
+	for name, lines := range senders {
+		routes += route("", name, proxy(app), lines...)
+	}
+	g := site{store: "memory", routes: routes}.start(t)
+	file := filepath.Join(dir, "Caddyfile")
+	if err := os.WriteFile(file, []byte(":80 {\n"+routes+"}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name := range senders {
+		send := func(key string, flags ...string) (string, error) {
+			args := append([]string{"webhook-guard", "send", name, g.URL("/webhooks/" + name), "--config", file, "--secret-file", filepath.Join(dir, key)}, flags...)
+			return testbed.RunCaddy(t, nil, args...)
+		}
+		if out, err := send("root.key", "--repeat", "2"); err != nil || !strings.HasSuffix(out, "200 forwarded\n200 duplicate\n") {
+			t.Errorf("%s: %v\n%s", name, err, out)
+		}
+		if out, err := send("root.key", "--forge"); err != nil || !strings.Contains(out, "401 signature_invalid") {
+			t.Errorf("%s: with another key than the first certificate's: %v\n%s", name, err, out)
+		}
+		if out, err := send("other.key"); err == nil || !strings.Contains(out, "no certificate of the roots is of the key that signs") {
+			t.Errorf("%s: with another root's key: %v\n%s", name, err, out)
+		}
+	}
 	wantCalls(t, app, len(senders))
 }

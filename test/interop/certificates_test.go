@@ -108,14 +108,15 @@ var (
 	intermediateMark = asn1.ObjectIdentifier{1, 2, 840, 113635, 100, 6, 2, 1}
 )
 
-// chain makes three certificates as Apple's, of which the first is the key's. The public half
-// of the pair is those, in base64, joined by spaces.
+// chain makes three certificates as Apple's. The public half of the pair is those, in base64,
+// joined by spaces. The first and the root are of one key: a sender signs with the first one's,
+// and `send` issues certificates of its own with the root's.
 func chain(t *testing.T, private string) pair {
 	t.Helper()
 	marked := func(c *x509.Certificate, id asn1.ObjectIdentifier) {
 		c.ExtraExtensions = append(c.ExtraExtensions, pkix.Extension{Id: id, Value: asn1.NullBytes})
 	}
-	root := issue(t, newKeys(t, "p256").private, "root", nil, authority)
+	root := issue(t, private, "root", nil, authority)
 	intermediate := issue(t, newKeys(t, "p256").private, "intermediate", root, func(c *x509.Certificate) {
 		authority(c)
 		marked(c, intermediateMark)

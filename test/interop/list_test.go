@@ -59,7 +59,7 @@ func table(t *testing.T) string {
 		}
 		used[name] = true
 		does := "verifies"
-		if r.ways == both && !r.unsent {
+		if r.ways == both {
 			does = "signs and verifies"
 		}
 		fmt.Fprintf(&b, "| [%s](providers.md#%s) | `%s` | %s | %s |\n", r.provider, r.provider, name, version, does)

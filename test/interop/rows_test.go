@@ -125,7 +125,7 @@ var fullRows = []row{
 		params: []string{"webhook_id=4JH86294D6297924G"},
 	},
 	{
-		sdk: "@apple/app-store-server-library", provider: "apple-app-store", ways: both, unsent: true, keys: "p256, chain", asIs: true, body: "{}", covered: "eyJ",
+		sdk: "@apple/app-store-server-library", provider: "apple-app-store", ways: both, keys: "p256, chain", asIs: true, body: "{}", covered: "eyJ",
 		params: []string{"bundle_id=com.example", "app_apple_id=41234"},
 	},
 	{sdk: "jose azure-event-grid-entra", provider: "azure-event-grid-entra", ways: both, keys: "rsa, set", params: entraParams, covered: "token"},
