@@ -99,7 +99,7 @@ func (k *KeySource) isSet() bool { return k != nil && k.X509 == nil && k.X5C == 
 
 // Key is the key of a sender whose tokens bring their certificates along.
 func (k *KeySource) Key() (*signature.Key, error) {
-	chain, err := k.chain()
+	chain, err := chainOf(k)
 	if err != nil {
 		return nil, err
 	}
@@ -108,14 +108,14 @@ func (k *KeySource) Key() (*signature.Key, error) {
 
 // Signer is a key that such a sender could have whose root's private key is given.
 func (k *KeySource) Signer(authority *signature.Key) (*signature.Key, error) {
-	chain, err := k.chain()
+	chain, err := chainOf(k)
 	if err != nil {
 		return nil, err
 	}
 	return signature.NewChainSigner(chain, authority)
 }
 
-func (k *KeySource) chain() (signature.Chain, error) {
+func chainOf(k *KeySource) (signature.Chain, error) {
 	roots, err := rootFiles.ReadFile("roots/" + k.X5C.Root + ".pem")
 	switch {
 	case k.Roots != "":
