@@ -124,7 +124,7 @@ func TestAttackSenderDoesNotReadRefusals(t *testing.T) {
 		return metric(g, "webhook_guard_requests_total", "provider", s.Name, "result", "method_not_allowed")
 	}
 	before := -1.0
-	testbed.Eventually(t, soon, func() bool {
+	testbed.Eventually(t, 4*soon, func() bool {
 		now := refused()
 		stands := now > 1000 && now == before
 		before = now

@@ -30,7 +30,7 @@ func TestTheFirstEventTakesTwoCommands(t *testing.T) {
 	dir := freshCopy(t)
 	port, appPort := strconv.Itoa(testbed.FreePort(t)), strconv.Itoa(testbed.FreePort(t))
 	env := append(environment(t, nil, "2019"), "PORT="+port, "APP_PORT="+appPort,
-		"HOME="+os.Getenv("HOME"), "BUILDFLAGS=", "GOWORK=") // with what Go has fetched and built: the test is not one of the network
+		"HOME="+os.Getenv("HOME"), "BUILDFLAGS=", "GOWORK=", "MAKEFLAGS=", "MAKELEVEL=", "MFLAGS=") // with what Go has fetched and built: the test is not one of the network
 	gateway := testbed.StartProcess(t, dir, env, "make", commands[0][1])
 	listens(t, "the gateway", gateway, port)
 	listens(t, "the app", gateway, appPort)
