@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net"
 	"net/http"
-	"strconv"
 	"strings"
 
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/upstream"
@@ -84,17 +83,10 @@ func (a *heldAnswer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return nil, nil, fmt.Errorf("webhook_guard holds the answer: %w", http.ErrNotSupported)
 }
 
-// complete reports whether the body is as long as its headers say.
-func (a *heldAnswer) complete() bool {
-	length := a.sent.Get("Content-Length")
-	if length == "" || a.bodiless() {
-		return true
-	}
-	n, err := strconv.ParseInt(length, 10, 64)
-	return err == nil && n == a.written
+// seen is what came of the answer.
+func (a *heldAnswer) seen() upstream.Answer {
+	return upstream.Answer{Method: a.method, Status: a.status, Header: a.sent, Written: a.written}
 }
-
-func (a *heldAnswer) bodiless() bool { return upstream.Bodiless(a.method, a.status) }
 
 // besideError returns the headers that a handler set before it returned an error. It
 // drops those that describe a body. Where an answer was begun, it drops all, since they
@@ -143,7 +135,7 @@ func (a *heldAnswer) start() {
 	header := a.w.Header()
 	clear(header)
 	maps.Copy(header, a.sent)
-	if upstream.Emptied(a.status) {
+	if a.seen().Emptied() {
 		header.Del("Content-Length")
 	}
 	// Known this early they make the server send chunks, as trailers need them.

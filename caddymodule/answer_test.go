@@ -204,7 +204,7 @@ func TestCompleteComparesTheBodyWithItsLength(t *testing.T) {
 			}
 			a.WriteHeader(tc.status)
 			_, _ = io.WriteString(a, tc.body)
-			if got := a.complete(); got != tc.want {
+			if got := a.seen().Complete(); got != tc.want {
 				t.Errorf("complete %v", got)
 			}
 		})
@@ -224,7 +224,7 @@ func TestAGoneSenderDoesNotFailTheApp(t *testing.T) {
 		}
 	}
 	a.release()
-	if a.written != 5*maxHeld || !a.complete() {
+	if a.written != 5*maxHeld || !a.seen().Complete() {
 		t.Errorf("counted %d bytes", a.written)
 	}
 }

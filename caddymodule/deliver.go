@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"runtime/debug"
 	"strconv"
 	"time"
 
@@ -139,25 +138,11 @@ func (t *route) begin(ctx context.Context) (*heldAnswer, *http.Request) {
 	return newHeldAnswer(x.w, r.Method, x.guard.sender.Rules.Success, newReader(x.guard.sender, x.r, until)), r
 }
 
-// errBroken reports an answer that the app did not finish.
-var errBroken = errors.New("the app broke off its answer")
-
-// run turns the panic with which the proxy ends a broken answer into an error. Any other
-// panic is a bug in a handler behind us: it is logged, and the event is settled as failed
-// like any other.
-func (t *route) run(w http.ResponseWriter, r *http.Request) (err error) {
-	defer func() {
-		switch v := recover(); v {
-		case nil:
-		case http.ErrAbortHandler:
-			err = errBroken
-		default:
-			t.x.guard.logger.Error("a handler behind the guard panicked",
-				t.x.logFields(zap.Any("panic", v), zap.ByteString("stack", debug.Stack()))...)
-			err = fmt.Errorf("a handler behind the guard panicked: %w", errBroken)
-		}
-	}()
-	return t.next.ServeHTTP(w, r)
+// run runs the rest of the route. After a panic the event is settled as failed like any other.
+func (t *route) run(w http.ResponseWriter, r *http.Request) error {
+	return upstream.Run("behind the guard", t.next, w, r, func(panicked any, stack []byte) {
+		t.x.guard.logger.Error("a handler behind the guard panicked", t.x.logFields(zap.Any("panic", panicked), zap.ByteString("stack", stack))...)
+	})
 }
 
 // judge decides whether the event is finished, from the app's answer and from the cause
@@ -165,12 +150,7 @@ func (t *route) run(w http.ResponseWriter, r *http.Request) (err error) {
 func (t *route) judge(answer *heldAnswer, err, ended error) outcome {
 	x := t.x
 	failed := outcome{answer: answer, result: webhook.UpstreamFailed}
-	if err == errBroken && answer.bodiless() { //nolint:errorlint // a panic wraps it, and is none
-		err = nil // the proxy missed a body that there cannot be
-	}
-	if err == nil && answer.status != 0 && !answer.complete() {
-		err = errBroken
-	}
+	err = answer.seen().Failure(err)
 	switch {
 	case (err != nil || answer.status == 0) && errors.Is(ended, context.DeadlineExceeded):
 		// err is not wrapped: caddyhttp.Error would take over its status.
@@ -178,10 +158,10 @@ func (t *route) judge(answer *heldAnswer, err, ended error) outcome {
 			fmt.Errorf("the app worked on the event for longer than timeout, %s", x.guard.sender.Rules.Timeout))
 	case (err != nil || answer.result() != webhook.Forwarded) && (errors.Is(ended, errSentOnce) || errors.Is(ended, errBodyUsed)):
 		failed.err = caddyhttp.Error(http.StatusBadGateway, ended)
-	case errors.Is(err, errBroken):
+	case errors.Is(err, upstream.ErrBroken):
 		failed.err = caddyhttp.Error(http.StatusBadGateway, err)
 	case err == nil && upstream.HungUp(x.repl, answer.status):
-		failed.err = caddyhttp.Error(http.StatusBadGateway, errors.New("the connection to the app ended with another request"))
+		failed.err = caddyhttp.Error(http.StatusBadGateway, upstream.ErrOthersEnd)
 	case err != nil:
 		var second *webhook.Refusal // of another guard in the same route
 		if errors.As(err, &second) {

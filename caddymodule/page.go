@@ -214,7 +214,7 @@ func sawRefused(x *exchange, refused *webhook.Refusal) {
 	lately.refused.Add(e)
 }
 
-// sawDelivered notes what became of an event for the pages. The status is 0 where there was
+// sawDelivered notes the result of an event for the pages. The status is 0 where there was
 // no answer.
 func sawDelivered(x *exchange, status int, failure error) {
 	if !lately.kept.Load() {

@@ -26,7 +26,7 @@ var (
 func (c *claim) success(answer *heldAnswer) dedupe.Success {
 	success := dedupe.Success{Status: answer.status}
 	rule := c.x.guard.sender.Rules.Answer
-	if rule == nil || rule.Remember == 0 || answer.bodiless() {
+	if rule == nil || rule.Remember == 0 || answer.seen().Bodiless() {
 		return success
 	}
 	reply, err := answer.reply(rule.Remember)

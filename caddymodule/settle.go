@@ -3,10 +3,10 @@ package caddymodule
 import (
 	"context"
 	"time"
-	"unicode/utf8"
 
 	"go.uber.org/zap"
 
+	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/texts"
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
@@ -61,16 +61,11 @@ func (c *claim) commit(ctx context.Context, success dedupe.Success) {
 // shortID is the ID as logs show it, for the log of a duplicate that comes with another one.
 // Few are so long that it is cut.
 func shortID(id []string) string {
-	const cut = "…"
 	text := webhook.FormatID(id)
 	if len(text) <= dedupe.MaxIDText {
 		return text
 	}
-	end := dedupe.MaxIDText - len(cut)
-	for end > 0 && !utf8.RuneStart(text[end]) {
-		end--
-	}
-	return text[:end] + cut
+	return texts.Cut(text, dedupe.MaxIDText-len(texts.Ellipsis)) + texts.Ellipsis
 }
 
 // releaseLater retries to free a claim for as long as its lease could last.

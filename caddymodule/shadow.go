@@ -119,7 +119,7 @@ func (x shadowing) weigh() (result webhook.Result, refused *webhook.Refusal, hel
 	return webhook.InFlight, nil, nil
 }
 
-// forward runs the app, and records what became of the event.
+// forward runs the app, and records the event's result.
 func (x shadowing) forward(next caddyhttp.Handler, result webhook.Result, held *shadowClaim) error {
 	answer := caddyhttp.NewResponseRecorder(x.w, nil, nil)
 	success := false

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"embed"
 	"errors"
 	"os"
@@ -109,7 +110,7 @@ func (k *KeySource) Key() (*signature.Key, error) {
 // Signer is a key that such a sender could have whose root's private key is given. Nobody else
 // has that of a root that comes with the guard: what is given signs by itself there.
 func (k *KeySource) Signer(authority *signature.Key) (*signature.Key, error) {
-	if _, err := rootFiles.ReadFile("roots/" + k.X5C.Root + ".pem"); err == nil && k.Roots == "" {
+	if _, shipped := shippedRoot(k); shipped {
 		return authority, nil
 	}
 	chain, err := chainOf(k)
@@ -119,13 +120,20 @@ func (k *KeySource) Signer(authority *signature.Key) (*signature.Key, error) {
 	return signature.NewChainSigner(chain, authority)
 }
 
+// shippedRoot is the root that comes with the guard, where the keys lead to that.
+func shippedRoot(k *KeySource) (root []byte, shipped bool) {
+	if k.Roots != "" {
+		return nil, false
+	}
+	root, err := rootFiles.ReadFile("roots/" + k.X5C.Root + ".pem")
+	return root, err == nil
+}
+
 func chainOf(k *KeySource) (signature.Chain, error) {
-	roots, err := rootFiles.ReadFile("roots/" + k.X5C.Root + ".pem")
-	switch {
-	case k.Roots != "":
-		roots, err = os.ReadFile(k.Roots)
-	case err != nil:
-		roots, err = os.ReadFile(k.X5C.Root)
+	roots, shipped := shippedRoot(k)
+	var err error
+	if !shipped {
+		roots, err = os.ReadFile(cmp.Or(k.Roots, k.X5C.Root))
 	}
 	return signature.Chain{Roots: roots, Leaf: k.X5C.Leaf, Intermediate: k.X5C.Intermediate}, err
 }

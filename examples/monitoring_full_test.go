@@ -165,7 +165,7 @@ func TestAlertsAndDashboardInARealPrometheus(t *testing.T) {
 					if change != nil {
 						change(req)
 					}
-					_, _ = testbed.Try(req) // what became of it is in the metrics
+					_, _ = testbed.Try(req) // the metrics have its result
 				}
 			}
 		})

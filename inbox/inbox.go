@@ -117,7 +117,7 @@ func ParseState(name string) (State, bool) {
 // Waits reports whether events in s are yet to be delivered.
 func (s State) Waits() bool { return s == Ready || s == Delayed || s == Leased }
 
-// Answer is what became of an event, or of its copy.
+// Answer is how a queue has taken an event, or its copy.
 type Answer uint8
 
 const (

@@ -19,7 +19,7 @@ import (
 )
 
 // App answers every POST with 200 and "ok", and GET with its [Work] so far. After
-// GET /work/<duration> it works for so long on each POST.
+// GET /busy/<duration> it works for so long on each POST.
 type App struct {
 	listener net.Listener
 	posts    atomic.Int64
@@ -101,7 +101,7 @@ func (a *App) work() {
 
 // asked answers a GET.
 func (a *App) asked(path string) string {
-	if text, ok := strings.CutPrefix(path, "/work/"); ok {
+	if text, ok := strings.CutPrefix(path, "/busy/"); ok {
 		takes, err := time.ParseDuration(text)
 		if err != nil {
 			return err.Error()
@@ -182,7 +182,7 @@ func Done(addr string) (Work, error) { return ask(addr, "/") }
 
 // Takes has an app in another process work for so long on each POST from now on.
 func Takes(addr string, d time.Duration) error {
-	_, err := ask(addr, "/work/"+d.String())
+	_, err := ask(addr, "/busy/"+d.String())
 	return err
 }
 

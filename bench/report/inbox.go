@@ -44,21 +44,7 @@ func quantileOf(all []time.Duration, q float64) float64 {
 }
 
 func inboxTable(r *Results, cells []Cell) string {
-	rows := [][]string{{"", "CPU µs/event", "× floor", "events/s", "× floor", "Redis CPU µs", "app CPU µs", "allocations", "resident MB, peak"}}
-	cell := cells[0]
-	for _, v := range r.rows(cell) {
-		get := func(m Measure) Figure { return r.Of(v.Name, cell, m) }
-		rows = append(rows, []string{
-			v.Title,
-			get(CPU).text("%.0f"), r.Ratio(v.Name, r.Floor, cell, CPU).spread("%.2f"),
-			get(Throughput).text("%.0f"), r.Ratio(v.Name, r.Floor, cell, Throughput).spread("%.2f"),
-			get(func(s Sample) float64 { return s.RedisCPU }).orNothing("%.0f"),
-			get(func(s Sample) float64 { return s.AppCPU }).orNothing("%.0f"),
-			get(func(s Sample) float64 { return s.Allocs }).orNothing("%.0f"),
-			get(Peak).text("%.0f"),
-		})
-	}
-	return table(rows)
+	return costTable(r, cells[0], "event", redisCPU, appCPU, allocs)
 }
 
 func inboxUsesTable(r *Results) string {

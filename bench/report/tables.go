@@ -79,24 +79,43 @@ func table(rows [][]string) string {
 	return b.String()
 }
 
+// cost is a column of what one request takes, beside CPU and throughput.
+type cost struct {
+	title  string
+	of     Measure
+	format string
+}
+
+var (
+	redisCPU = cost{"Redis CPU µs", func(s Sample) float64 { return s.RedisCPU }, "%.0f"}
+	appCPU   = cost{"app CPU µs", func(s Sample) float64 { return s.AppCPU }, "%.0f"}
+	loadCPU  = cost{"generator CPU µs", func(s Sample) float64 { return s.LoadCPU }, "%.0f"}
+	allocs   = cost{"allocations", func(s Sample) float64 { return s.Allocs }, "%.0f"}
+	allocKB  = cost{"KB allocated", func(s Sample) float64 { return s.AllocBytes / 1024 }, "%.1f"}
+)
+
 func (r *Results) mainTable(cells []Cell) string {
-	rows := [][]string{{
-		"", "CPU µs/request", "× floor", "requests/s", "× floor", "Redis CPU µs", "app CPU µs", "generator CPU µs", "allocations", "KB allocated", "resident MB, peak",
-	}}
-	cell := cells[0]
+	return costTable(r, cells[0], "request", redisCPU, appCPU, loadCPU, allocs, allocKB)
+}
+
+// costTable has a row for each variant: what one of the named things takes.
+func costTable(r *Results, cell Cell, thing string, costs ...cost) string {
+	head := []string{"", "CPU µs/" + thing, "× floor", thing + "s/s", "× floor"}
+	for _, c := range costs {
+		head = append(head, c.title)
+	}
+	rows := [][]string{append(head, "resident MB, peak")}
 	for _, v := range r.rows(cell) {
 		get := func(m Measure) Figure { return r.Of(v.Name, cell, m) }
-		rows = append(rows, []string{
+		row := []string{
 			v.Title,
 			get(CPU).text("%.0f"), r.Ratio(v.Name, r.Floor, cell, CPU).spread("%.2f"),
 			get(Throughput).text("%.0f"), r.Ratio(v.Name, r.Floor, cell, Throughput).spread("%.2f"),
-			get(func(s Sample) float64 { return s.RedisCPU }).orNothing("%.0f"),
-			get(func(s Sample) float64 { return s.AppCPU }).orNothing("%.0f"),
-			get(func(s Sample) float64 { return s.LoadCPU }).orNothing("%.0f"),
-			get(func(s Sample) float64 { return s.Allocs }).orNothing("%.0f"),
-			get(func(s Sample) float64 { return s.AllocBytes / 1024 }).orNothing("%.1f"),
-			get(Peak).text("%.0f"),
-		})
+		}
+		for _, c := range costs {
+			row = append(row, get(c.of).orNothing(c.format))
+		}
+		rows = append(rows, append(row, get(Peak).text("%.0f")))
 	}
 	return table(rows)
 }

@@ -1,7 +1,6 @@
 package simulate
 
 import (
-	"cmp"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -67,9 +66,9 @@ func Run(p Plan) Outcome {
 	s.lose(s.gateways, p.GatewayLostAt, p.GatewayLostFor, p.Noticed)
 	s.arrive()
 	s.clock.run(p.Seconds)
-	worked := s.worked()
+	s.measureLoad()
 	s.clock.run(10 * p.Seconds) // what is on its way
-	return s.outcome(worked)
+	return s.outcome()
 }
 
 type system struct {
@@ -92,15 +91,12 @@ func (s *system) lose(nodes []*station, at, seconds, noticed float64) {
 	}
 	lost := nodes[0]
 	s.clock.after(at, func() {
-		s.unknown = nil
 		if noticed > 0 {
 			s.unknown = lost
+			s.clock.after(noticed, func() { s.unknown = nil })
 		}
 		lost.fail()
 	})
-	if noticed > 0 {
-		s.clock.after(at+noticed, func() { s.unknown = nil })
-	}
 	s.clock.after(at+seconds, lost.recover)
 }
 
@@ -129,19 +125,18 @@ func (s *system) gateway() *station {
 // varied is a time around a mean: half of it is fixed, the rest is drawn.
 func (s *system) varied(mean float64) float64 { return mean/2 + s.random.ExpFloat64()*mean/2 }
 
-func (s *system) worked() (w struct{ gateways, shard float64 }) {
+// measureLoad notes how busy the nodes were while events came.
+func (s *system) measureLoad() {
 	for _, g := range s.gateways {
-		w.gateways += g.worked / float64(len(s.gateways)*s.CPUs) / s.Seconds
+		s.GatewayBusy += g.worked / float64(len(s.gateways)*s.CPUs) / s.Seconds
 	}
 	for _, shard := range s.shards {
-		w.shard = max(w.shard, shard.worked/s.Seconds)
+		s.ShardBusy = max(s.ShardBusy, shard.worked/s.Seconds)
 	}
-	return w
 }
 
-func (s *system) outcome(worked struct{ gateways, shard float64 }) Outcome {
+func (s *system) outcome() Outcome {
 	o := s.Outcome
-	o.GatewayBusy, o.ShardBusy = worked.gateways, worked.shard
 	for _, shard := range s.shards {
 		o.LongestQueue = max(o.LongestQueue, shard.longest)
 	}
@@ -167,7 +162,7 @@ func Capacity(p Plan) (rate float64, what string) {
 		shard += p.InboxCPU
 	}
 	gateways, shards := float64(p.Gateways*p.CPUs)/p.GatewayCPU, float64(p.Shards)/shard
-	if cmp.Less(gateways, shards) {
+	if gateways < shards {
 		return gateways, "the gateways"
 	}
 	return shards, "the Redis masters"

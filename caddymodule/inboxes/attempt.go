@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -38,11 +37,7 @@ type result struct {
 	took   time.Duration
 }
 
-var (
-	errBroken    = errors.New("the app broke off its answer")
-	errOthersEnd = errors.New("the connection to the app ended with another request")
-	errNoHandler = errors.New("nothing in the deliver block answered: put a reverse_proxy there")
-)
+var errNoHandler = errors.New("nothing in the deliver block answered: put a reverse_proxy there")
 
 // attempt runs an event through the route once.
 func (in *Inbox) attempt(d inbox.Delivery, e *inbox.Envelope) (res result) {
@@ -134,32 +129,17 @@ func (in *Inbox) placeholder(d inbox.Delivery, key string) (any, bool) {
 	return nil, false
 }
 
-// run turns a panic into an error: that with which the proxy ends a broken answer, and any
-// other, which is a bug in a handler, and logged.
-func (in *Inbox) run(w http.ResponseWriter, r *http.Request, d inbox.Delivery) (err error) {
-	defer func() {
-		switch v := recover(); v {
-		case nil:
-		case http.ErrAbortHandler:
-			err = errBroken
-		default:
-			in.logger.Error("a handler in the deliver block panicked",
-				zap.String("id", d.ID), zap.Any("panic", v), zap.ByteString("stack", debug.Stack()))
-			err = fmt.Errorf("a handler in the deliver block panicked: %w", errBroken)
-		}
-	}()
-	return in.handler.ServeHTTP(w, r)
+// run runs the route.
+func (in *Inbox) run(w http.ResponseWriter, r *http.Request, d inbox.Delivery) error {
+	return upstream.Run("in the deliver block", in.handler, w, r, func(panicked any, stack []byte) {
+		in.logger.Error("a handler in the deliver block panicked", zap.String("id", d.ID), zap.Any("panic", panicked), zap.ByteString("stack", stack))
+	})
 }
 
 // judge returns why there is no whole answer of the app, and whether that is for the time it
 // took.
 func (in *Inbox) judge(a *answer, repl *caddy.Replacer, err, ended error) (failure error, late bool) {
-	if err == errBroken && a.bodiless() { //nolint:errorlint // a panic wraps it, and is none
-		err = nil // the proxy missed a body that there cannot be
-	}
-	if err == nil && a.status != 0 && !a.complete() {
-		err = errBroken
-	}
+	err = a.seen().Failure(err)
 	hungUp := err == nil && upstream.HungUp(repl, a.status)
 	none := err != nil || a.status == 0 || hungUp
 	switch {
@@ -168,7 +148,7 @@ func (in *Inbox) judge(a *answer, repl *caddy.Replacer, err, ended error) (failu
 	case ended != nil && (none || !in.success.Has(a.status)):
 		return caddyhttp.Error(http.StatusBadGateway, ended), false
 	case hungUp:
-		return caddyhttp.Error(http.StatusBadGateway, errOthersEnd), false
+		return caddyhttp.Error(http.StatusBadGateway, upstream.ErrOthersEnd), false
 	case err == nil && a.status == 0:
 		return errNoHandler, false
 	}
@@ -205,14 +185,7 @@ func (a *answer) Write(p []byte) (int, error) {
 // FlushError takes the place of http.Flusher: nobody waits for the answer.
 func (a *answer) FlushError() error { return nil }
 
-// complete reports whether the body is as long as its headers say.
-func (a *answer) complete() bool {
-	length := a.header.Get("Content-Length")
-	if length == "" || a.bodiless() {
-		return true
-	}
-	n, err := strconv.ParseInt(length, 10, 64)
-	return err == nil && n == a.written
+// seen is what came of the answer.
+func (a *answer) seen() upstream.Answer {
+	return upstream.Answer{Method: a.method, Status: a.status, Header: a.header, Written: a.written}
 }
-
-func (a *answer) bodiless() bool { return upstream.Bodiless(a.method, a.status) }

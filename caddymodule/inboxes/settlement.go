@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/upstream"
 	"github.com/webhookguard/caddy-webhook-guard/inbox"
 )
 
@@ -21,7 +22,7 @@ const (
 	reasonRefused = "refused by the app"
 )
 
-// settlement is what becomes of an event after an attempt that ended at a time of the
+// settlement says how an event goes on after an attempt that ended at a time of the
 // store's clock.
 func (in *Inbox) settlement(d inbox.Delivery, taken, now time.Time, res result) inbox.Settlement {
 	s := inbox.Settlement{Outcome: inbox.Retry, Attempt: inbox.Attempt{
@@ -101,5 +102,5 @@ func (res *result) away() bool {
 	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return true
 	}
-	return res.late || errors.Is(res.err, errBroken)
+	return res.late || errors.Is(res.err, upstream.ErrBroken)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/upstream"
 	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/inbox"
 )
@@ -38,7 +39,7 @@ func TestTheAnswerDecides(t *testing.T) {
 		"the last delay repeats":       {9, 0, result{status: 500}, inbox.Retry, time.Minute, ""},
 		"a 404 is not final":           {1, 0, result{status: 404}, inbox.Retry, 10 * time.Second, ""},
 		"give_up":                      {1, 0, result{status: 410}, inbox.GiveUp, 0, "status 410"},
-		"a broken 200 is no success":   {1, 0, result{status: 0, err: errBroken}, inbox.Retry, 10 * time.Second, ""},
+		"a broken 200 is no success":   {1, 0, result{status: 0, err: upstream.ErrBroken}, inbox.Retry, 10 * time.Second, ""},
 		"the app's word":               {1, 0, result{status: 500, header: header(headerRetry, "no")}, inbox.GiveUp, 0, reasonRefused},
 		"another word":                 {1, 0, result{status: 500, header: header(headerRetry, "yes")}, inbox.Retry, 10 * time.Second, ""},
 		"too old":                      {3, time.Hour, result{status: 500}, inbox.GiveUp, 0, reasonAge},

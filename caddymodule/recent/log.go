@@ -9,7 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
+
+	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/texts"
 )
 
 // perResult is how many entries of each result a log keeps. Each has places of its own, so
@@ -150,11 +151,11 @@ const (
 	textHost
 	textPath
 	textRequestID
-	texts
+	textCount
 )
 
 // mostBytes is what is kept of each text. A sender or an attacker chooses most of them.
-var mostBytes = [texts]int{
+var mostBytes = [textCount]int{
 	textReason: 240, textProvider: 64, textScope: 128, textID: 160, textEvent: 96,
 	textClientIP: 46, textHost: 128, textPath: 200, textRequestID: 36,
 }
@@ -167,36 +168,30 @@ type slot struct {
 	at     time.Time
 	took   time.Duration
 	status int
-	ends   [texts]uint16
+	ends   [textCount]uint16
 	text   [slotBytes]byte
 }
 
 func (s *slot) fill(e *Entry) {
 	s.at, s.took, s.status = e.At, e.Took, e.Status
 	n := 0
-	for i, text := range [texts]string{e.Reason, e.Provider, e.Scope, e.ID, e.Event, e.ClientIP, e.Host, e.Path, e.RequestID} {
+	for i, text := range [textCount]string{e.Reason, e.Provider, e.Scope, e.ID, e.Event, e.ClientIP, e.Host, e.Path, e.RequestID} {
 		n += put(s.text[n:n+mostBytes[i]], text)
 		s.ends[i] = uint16(n)
 	}
 }
-
-const ellipsis = "…"
 
 // put copies a text, or what fits of it and an ellipsis, and returns its length.
 func put(to []byte, text string) int {
 	if len(text) <= len(to) {
 		return copy(to, text)
 	}
-	end := len(to) - len(ellipsis)
-	for end > 0 && !utf8.RuneStart(text[end]) {
-		end--
-	}
-	copy(to, text[:end])
-	return end + copy(to[end:], ellipsis)
+	n := copy(to, texts.Cut(text, len(to)-len(texts.Ellipsis)))
+	return n + copy(to[n:], texts.Ellipsis)
 }
 
 func (s *slot) entry(result string) Entry {
-	var all [texts]string
+	var all [textCount]string
 	begin := uint16(0)
 	for i, end := range s.ends {
 		all[i] = strings.ToValidUTF8(string(s.text[begin:end]), "\uFFFD")

@@ -13,6 +13,7 @@ import (
 
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/inboxes"
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/adminapi"
+	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/texts"
 )
 
 const (
@@ -35,7 +36,7 @@ func (m mask) present(body []byte, contentType string) shownBody {
 	if len(body) > mostShown {
 		notes = append(notes, fmt.Sprintf("Only the first %s of %s are shown.", formatSize(mostShown), formatSize(int64(len(body)))))
 	}
-	text := cutTo(string(body[:min(len(body), mostShown+utf8.UTFMax)]), mostShown)
+	text := texts.Cut(string(body[:min(len(body), mostShown+utf8.UTFMax)]), mostShown)
 	switch kind, _, _ := mime.ParseMediaType(contentType); {
 	case kind == "application/x-www-form-urlencoded":
 		text = m.form(text)
@@ -48,25 +49,13 @@ func (m mask) present(body []byte, contentType string) shownBody {
 		}
 	}
 	if text = visible(text); len(text) > 2*mostShown {
-		text = cutTo(text, 2*mostShown)
+		text = texts.Cut(text, 2*mostShown)
 		notes = append(notes, "Only the beginning of that is shown.")
 	}
 	if strings.Contains(text, masked) {
 		notes = append(notes, "Values that look like secrets are masked.")
 	}
 	return shownBody{Text: text, Note: strings.Join(notes, " ")}
-}
-
-// cutTo cuts a text to a number of bytes, or to a few less, so that it ends with a whole
-// character.
-func cutTo(text string, most int) string {
-	if len(text) <= most {
-		return text
-	}
-	for most > 0 && !utf8.RuneStart(text[most]) {
-		most--
-	}
-	return text[:most]
 }
 
 // nested is how deep a text is nested at most, as JSON, where brackets in texts count too.

@@ -1,7 +1,6 @@
 package disk_test
 
 import (
-	"flag"
 	"os"
 	"path/filepath"
 	"testing"
@@ -9,42 +8,30 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
 	"github.com/webhookguard/caddy-webhook-guard/dedupe/disk"
 	"github.com/webhookguard/caddy-webhook-guard/dedupe/internal/testkit"
+	"github.com/webhookguard/caddy-webhook-guard/internal/testbed/formats"
 )
 
-var writeFormat = flag.String("write-format", "", "add what this version writes to testdata/formats, under this name")
-
 // A store that any released version left behind opens, has every event, and takes new ones.
-// docs/releases.md says how a release adds its own.
 func TestStoresOfEveryVersionOpen(t *testing.T) {
-	if *writeFormat != "" {
-		writeStore(t, filepath.Join("testdata", "formats", *writeFormat))
-	}
-	stores, err := filepath.Glob(filepath.Join("testdata", "formats", "*"))
-	if err != nil || len(stores) == 0 {
-		t.Fatalf("no stores in testdata/formats: %v", err)
-	}
-	for _, from := range stores {
-		t.Run(filepath.Base(from), func(t *testing.T) {
-			t.Parallel()
-			dir, clock := t.TempDir(), testkit.NewClock()
-			if err := os.CopyFS(dir, os.DirFS(filepath.Join(from, "store"))); err != nil {
-				t.Fatal(err)
-			}
-			d := openDisk(t, dir, clock)
-			testkit.CheckKnown(t, d, from, 0)
-			testkit.Commit(t, d, testkit.Numbered(900))
-			if err := d.Close(); err != nil {
-				t.Fatal(err)
-			}
-			d, err := disk.Open(disk.Options{Dir: dir, Now: clock.Now}) // as this version has left it
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer closeDisk(t, d)
-			testkit.CheckKnown(t, d, from, 0)
-			testkit.WantState(t, d, testkit.Numbered(900).ID, dedupe.Done)
-		})
-	}
+	formats.Each(t, func(to string) { writeStore(t, to) }, func(t *testing.T, from string) {
+		dir, clock := t.TempDir(), testkit.NewClock()
+		if err := os.CopyFS(dir, os.DirFS(filepath.Join(from, "store"))); err != nil {
+			t.Fatal(err)
+		}
+		d := openDisk(t, dir, clock)
+		testkit.CheckKnown(t, d, from, 0)
+		testkit.Commit(t, d, testkit.Numbered(900))
+		if err := d.Close(); err != nil {
+			t.Fatal(err)
+		}
+		d, err := disk.Open(disk.Options{Dir: dir, Now: clock.Now}) // as this version has left it
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer closeDisk(t, d)
+		testkit.CheckKnown(t, d, from, 0)
+		testkit.WantState(t, d, testkit.Numbered(900).ID, dedupe.Done)
+	})
 }
 
 // writeStore leaves a store as a crash does: a part of its events is in the database, the
@@ -63,9 +50,6 @@ func writeStore(t *testing.T, to string) {
 		t.Fatal(err)
 	}
 	keys = append(keys, testkit.FinishEachKind(t, d, 200)...)
-	if err := os.MkdirAll(to, 0o755); err != nil {
-		t.Fatal(err)
-	}
 	testkit.WriteKnown(t, d, to, keys)
 	d.Crash(t)
 	if err := os.CopyFS(filepath.Join(to, "store"), os.DirFS(dir)); err != nil {

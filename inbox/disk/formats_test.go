@@ -1,7 +1,6 @@
 package disk_test
 
 import (
-	"flag"
 	"os"
 	"path/filepath"
 	"testing"
@@ -10,40 +9,28 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/inbox"
 	"github.com/webhookguard/caddy-webhook-guard/inbox/disk"
 	"github.com/webhookguard/caddy-webhook-guard/inbox/queuetest"
+	"github.com/webhookguard/caddy-webhook-guard/internal/testbed/formats"
 )
 
-var writeFormat = flag.String("write-format", "", "add what this version writes to testdata/formats, under this name")
-
 // An inbox that any released version left behind opens, has every event, and goes on.
-// docs/releases.md says how a release adds its own.
 func TestInboxesOfEveryVersionOpen(t *testing.T) {
-	if *writeFormat != "" {
-		writeInbox(t, filepath.Join("testdata", "formats", *writeFormat))
-	}
-	inboxes, err := filepath.Glob(filepath.Join("testdata", "formats", "*"))
-	if err != nil || len(inboxes) == 0 {
-		t.Fatalf("no inboxes in testdata/formats: %v", err)
-	}
-	for _, from := range inboxes {
-		t.Run(filepath.Base(from), func(t *testing.T) {
-			t.Parallel()
-			dir, at := t.TempDir(), queuetest.KeptAt(t, from)
-			if err := os.CopyFS(dir, os.DirFS(filepath.Join(from, "store"))); err != nil {
-				t.Fatal(err)
-			}
-			o := disk.Options{Dir: dir, Now: func() time.Time { return at }}
-			s, err := disk.Open(o)
-			if err != nil {
-				t.Fatal(err)
-			}
-			queuetest.CheckKept(t, queueOf(t, s, inbox.Options{}), from)
-			closeDisk(t, s)
-			s = openDisk(t, o) // as this version has left it
-			q := queueOf(t, s, inbox.Options{})
-			queuetest.CheckKept(t, q, from)
-			queuetest.CheckDeliverable(t, q)
-		})
-	}
+	formats.Each(t, func(to string) { writeInbox(t, to) }, func(t *testing.T, from string) {
+		dir, at := t.TempDir(), queuetest.KeptAt(t, from)
+		if err := os.CopyFS(dir, os.DirFS(filepath.Join(from, "store"))); err != nil {
+			t.Fatal(err)
+		}
+		o := disk.Options{Dir: dir, Now: func() time.Time { return at }}
+		s, err := disk.Open(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		queuetest.CheckKept(t, queueOf(t, s, inbox.Options{}), from)
+		closeDisk(t, s)
+		s = openDisk(t, o) // as this version has left it
+		q := queueOf(t, s, inbox.Options{})
+		queuetest.CheckKept(t, q, from)
+		queuetest.CheckDeliverable(t, q)
+	})
 }
 
 // writeInbox leaves an inbox as a crash does: the first events are in the database, what
@@ -58,9 +45,6 @@ func writeInbox(t *testing.T, to string) {
 	}
 	q := queueOf(t, s, inbox.Options{Keep: time.Hour, KeepBodies: true})
 	at := queuetest.FillEachState(t, q)
-	if err := os.MkdirAll(to, 0o755); err != nil {
-		t.Fatal(err)
-	}
 	queuetest.WriteKept(t, q, to, at)
 	s.Crash(t)
 	if err := os.CopyFS(filepath.Join(to, "store"), os.DirFS(dir)); err != nil {

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"math"
 	"slices"
-	"time"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -94,9 +93,9 @@ func byAccepted(list inbox.State, f inbox.Filter) bool {
 
 // descendAccepted calls each with the events of a list that may match, from those that were
 // accepted last, below a place, until it returns false.
-func descendAccepted(tx *bolt.Tx, b *box, list inbox.State, f inbox.Filter, from mark, each func(*entry, *meta) (bool, error)) error {
-	if !f.Until.IsZero() && ceil(f.Until) <= from.at {
-		from.at, from.key = ceil(f.Until), inbox.Key{}
+func descendAccepted(tx *bolt.Tx, b *box, list inbox.State, f inbox.Filter, from inbox.Cursor, each func(*entry, *meta) (bool, error)) error {
+	if !f.Until.IsZero() && inbox.CeilMilli(f.Until) <= from.At {
+		from.At, from.Key = inbox.CeilMilli(f.Until), inbox.Key{}
 	}
 	held := heldBelow(b, list, f, from)
 	stored := acceptedBelow(tx, b, list, f, from)
@@ -129,11 +128,11 @@ func acceptedAfter(a, b *entry) bool {
 
 // heldBelow returns the events in memory that may match, below a place. These are few: all
 // that the database does not have yet.
-func heldBelow(b *box, list inbox.State, f inbox.Filter, from mark) (found []*entry) {
-	place, sum := &entry{accepted: from.at, key: from.key}, typeSum(f.Type)
+func heldBelow(b *box, list inbox.State, f inbox.Filter, from inbox.Cursor) (found []*entry) {
+	place, sum := &entry{accepted: from.At, key: from.Key}, typeSum(f.Type)
 	b.lists[list].Ascend(func(e *entry) bool {
 		if acceptedAfter(place, e) && (f.Reason == "" || f.Reason == e.reason) && (f.Type == "" || e.typed == sum) &&
-			(f.Since.IsZero() || e.accepted >= ceil(f.Since)) {
+			(f.Since.IsZero() || e.accepted >= inbox.CeilMilli(f.Since)) {
 			found = append(found, e)
 		}
 		return true
@@ -149,7 +148,7 @@ func heldBelow(b *box, list inbox.State, f inbox.Filter, from mark) (found []*en
 
 // acceptedBelow returns what returns the events of a list that only the database has, below a
 // place, from those that were accepted last; nil at the end.
-func acceptedBelow(tx *bolt.Tx, b *box, list inbox.State, f inbox.Filter, from mark) func() (*entry, *meta, error) {
+func acceptedBelow(tx *bolt.Tx, b *box, list inbox.State, f inbox.Filter, from inbox.Cursor) func() (*entry, *meta, error) {
 	r, of := recordsOf(tx, b.name), settledKind(list)
 	if r.accepted == nil || f.Reason != "" && of != dead {
 		return func() (*entry, *meta, error) { return nil, nil, nil }
@@ -163,9 +162,9 @@ func acceptedBelow(tx *bolt.Tx, b *box, list inbox.State, f inbox.Filter, from m
 	}
 	since := int64(math.MinInt64)
 	if !f.Since.IsZero() {
-		since = ceil(f.Since)
+		since = inbox.CeilMilli(f.Since)
 	}
-	at := acceptedKey(of, g, &entry{accepted: from.at, key: from.key})
+	at := acceptedKey(of, g, &entry{accepted: from.At, key: from.Key})
 	prefix := at[:1+len(g)]
 	c := r.accepted.Cursor()
 	k := seekBelow(c, at)
@@ -201,7 +200,7 @@ func pageOfID(tx *bolt.Tx, b *box, f inbox.Filter, after inbox.Key, limit int, n
 			continue
 		}
 		if len(p.Events) == limit {
-			p.Next = mark{key: after}.String()
+			p.Next = inbox.Cursor{Key: after}.String()
 			return p, nil
 		}
 		e, err := current(tx, b, k)
@@ -244,6 +243,3 @@ func withID(tx *bolt.Tx, b *box, id string) (keys []inbox.Key) {
 	slices.SortFunc(keys, func(a, b inbox.Key) int { return bytes.Compare(a[:], b[:]) })
 	return slices.Compact(keys)
 }
-
-// ceil is a time in ms, rounded up.
-func ceil(t time.Time) int64 { return t.Add(time.Millisecond - 1).UnixMilli() }

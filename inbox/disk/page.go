@@ -2,8 +2,6 @@ package disk
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/binary"
 	"math"
 	"slices"
 
@@ -15,54 +13,29 @@ import (
 // pageOrder is the order of the lists in a walk.
 var pageOrder = []inbox.State{inbox.Leased, inbox.Delayed, inbox.Ready, inbox.Dead, inbox.Done}
 
-// lookAtMost is how many events a page looks at, for each that it may have.
-const lookAtMost = 10
-
-// mark is a place in a walk: in a list, below a time and key.
-type mark struct {
-	list int // in pageOrder
-	at   int64
-	key  inbox.Key
-}
-
 // top is above every event of a list.
-func top(list int) mark {
-	m := mark{list: list, at: math.MaxInt64}
-	for i := range m.key {
-		m.key[i] = 0xff
+func top(list int) inbox.Cursor {
+	c := inbox.Cursor{List: list, At: math.MaxInt64}
+	for i := range c.Key {
+		c.Key[i] = 0xff
 	}
-	return m
-}
-
-func (m mark) String() string {
-	text := binary.BigEndian.AppendUint64([]byte{byte(m.list)}, uint64(m.at))
-	return base64.RawURLEncoding.EncodeToString(append(text, m.key[:]...))
-}
-
-func parseMark(cursor string) (m mark, err error) {
-	if cursor == "" {
-		return top(0), nil
-	}
-	data, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
-	if err != nil || len(data) != 1+8+len(m.key) || int(data[0]) >= len(pageOrder) {
-		return m, inbox.ErrCursor
-	}
-	d := decoder{rest: data}
-	return mark{int(d.byte()), int64(d.uint64()), d.key()}, nil
+	return c
 }
 
 // Page implements inbox.Queue.
 func (q *queue) Page(ctx context.Context, f inbox.Filter, cursor string, limit int) (p inbox.Page, err error) {
-	from, err := parseMark(cursor)
-	if err != nil {
-		return p, err
+	from := top(0)
+	if cursor != "" {
+		if from, err = inbox.ReadCursor(cursor, len(pageOrder)); err != nil {
+			return p, err
+		}
 	}
 	err = q.s.view(ctx, func(tx *bolt.Tx, now int64) (err error) {
 		if f.ID != "" {
 			if cursor == "" {
-				from = mark{}
+				from = inbox.Cursor{}
 			}
-			p, err = pageOfID(tx, q.b, f, from.key, max(1, limit), now)
+			p, err = pageOfID(tx, q.b, f, from.Key, max(1, limit), now)
 			return err
 		}
 		q.b.promote(now)
@@ -72,16 +45,16 @@ func (q *queue) Page(ctx context.Context, f inbox.Filter, cursor string, limit i
 	return p, err
 }
 
-func page(tx *bolt.Tx, b *box, f inbox.Filter, from mark, limit int, now int64) (p inbox.Page, err error) {
-	budget := lookAtMost * limit
-	for ; from.list < len(pageOrder); from = top(from.list + 1) {
-		list := pageOrder[from.list]
+func page(tx *bolt.Tx, b *box, f inbox.Filter, from inbox.Cursor, limit int, now int64) (p inbox.Page, err error) {
+	budget := inbox.MostLooked * limit
+	for ; from.List < len(pageOrder); from = top(from.List + 1) {
+		list := pageOrder[from.List]
 		if f.State != inbox.Any && f.State != list {
 			continue
 		}
 		walk, accepted := descend, byAccepted(list, f)
 		if accepted {
-			walk = func(tx *bolt.Tx, b *box, list inbox.State, from mark, each func(*entry, *meta) (bool, error)) error {
+			walk = func(tx *bolt.Tx, b *box, list inbox.State, from inbox.Cursor, each func(*entry, *meta) (bool, error)) error {
 				return descendAccepted(tx, b, list, f, from, each)
 			}
 		} else if f.Reason != "" {
@@ -103,8 +76,8 @@ func page(tx *bolt.Tx, b *box, f inbox.Filter, from mark, limit int, now int64) 
 			if info := e.info(*m, now); f.Match(info) {
 				p.Events = append(p.Events, info)
 			}
-			if from.at, from.key = e.at, e.key; accepted {
-				from.at = e.accepted
+			if from.At, from.Key = e.at, e.key; accepted {
+				from.At = e.accepted
 			}
 			return true, nil
 		})
@@ -117,15 +90,15 @@ func page(tx *bolt.Tx, b *box, f inbox.Filter, from mark, limit int, now int64) 
 
 // descend calls each with the events of a list below a place, newest first, until it returns
 // false: those in memory, and between them those that only the database has, with their texts.
-func descend(tx *bolt.Tx, b *box, list inbox.State, from mark, each func(*entry, *meta) (bool, error)) (err error) {
+func descend(tx *bolt.Tx, b *box, list inbox.State, from inbox.Cursor, each func(*entry, *meta) (bool, error)) (err error) {
 	stored := storedBelow(tx, b, list, from)
 	e, m, err := stored()
 	if err != nil {
 		return err
 	}
 	more := true
-	b.lists[list].DescendLessOrEqual(&entry{at: from.at, key: from.key}, func(held *entry) bool {
-		if held.at == from.at && held.key == from.key {
+	b.lists[list].DescendLessOrEqual(&entry{at: from.At, key: from.Key}, func(held *entry) bool {
+		if held.at == from.At && held.key == from.Key {
 			return true
 		}
 		for e != nil && before(held, e) {
@@ -149,14 +122,14 @@ func descend(tx *bolt.Tx, b *box, list inbox.State, from mark, each func(*entry,
 
 // storedBelow returns what returns the events of a list below a place that only the database
 // has, newest first; nil at the end.
-func storedBelow(tx *bolt.Tx, b *box, list inbox.State, from mark) func() (*entry, *meta, error) {
+func storedBelow(tx *bolt.Tx, b *box, list inbox.State, from inbox.Cursor) func() (*entry, *meta, error) {
 	r := recordsOf(tx, b.name)
 	kind := settledKind(list)
 	if kind == removed || r.order == nil {
 		return func() (*entry, *meta, error) { return nil, nil, nil }
 	}
 	c := r.order.Cursor()
-	k := seekBelow(c, orderKey(&entry{kind: kind, at: from.at, key: from.key}))
+	k := seekBelow(c, orderKey(&entry{kind: kind, at: from.At, key: from.Key}))
 	return func() (*entry, *meta, error) {
 		for ; k != nil && k[0] == byte(kind); k, _ = c.Prev() {
 			key := inbox.Key(k[9:])

@@ -90,7 +90,7 @@ func fill(b *testing.B, q inbox.Queue, many int) {
 		all.Go(func() {
 			for n := c; n < many; n += callers {
 				ev := inbox.Event{Key: benchKey(n), Scope: "stripe", ID: benchID(n), Type: fmt.Sprint("type.", n%20), Envelope: envelope}
-				if n%1000 < 10 { // of all that becomes of them
+				if n%1000 < 10 { // of each state that they come to
 					ev.Type = "rare"
 				}
 				if _, err := q.Put(b.Context(), ev); err != nil {

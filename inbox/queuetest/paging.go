@@ -244,7 +244,7 @@ func pagesFindRare(t *testing.T, b Bench) {
 	}
 }
 
-// Whatever becomes of an event, the lists by type, reason and time have it where it belongs,
+// Whatever an event's state, the lists by type, reason and time have it where it belongs,
 // once.
 func pagesFollow(t *testing.T, b Bench) {
 	g := b.gateway(t, inbox.Options{KeepBodies: true, Keep: 100 * unit, KeepDead: 100 * unit})

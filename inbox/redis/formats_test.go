@@ -1,8 +1,6 @@
 package redis
 
 import (
-	stdflag "flag" // the package has a function of that name
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -11,37 +9,23 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/inbox"
 	"github.com/webhookguard/caddy-webhook-guard/inbox/queuetest"
 	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
+	"github.com/webhookguard/caddy-webhook-guard/internal/testbed/formats"
 )
 
-var writeFormat = stdflag.String("write-format", "", "add what this version writes to testdata/formats, under this name")
-
 // What any released version has put into an inbox in Redis is there, and goes on.
-// docs/releases.md says how a release adds its own.
 func TestInboxesOfEveryVersionAreRead(t *testing.T) {
-	if *writeFormat != "" {
-		to := filepath.Join("testdata", "formats", *writeFormat)
-		if err := os.MkdirAll(to, 0o755); err != nil {
-			t.Fatal(err)
-		}
+	formats.Each(t, func(to string) {
 		server := testbed.StartRedis(t)
 		q := paymentsAt(t, server, time.Time{})
 		queuetest.WriteKept(t, q, to, queuetest.FillEachState(t, q))
 		server.Dump(filepath.Join(to, "redis.json"))
-	}
-	formats, err := filepath.Glob(filepath.Join("testdata", "formats", "*"))
-	if err != nil || len(formats) == 0 {
-		t.Fatalf("nothing in testdata/formats: %v", err)
-	}
-	for _, from := range formats {
-		t.Run(filepath.Base(from), func(t *testing.T) {
-			t.Parallel()
-			server := testbed.StartRedis(t)
-			server.Load(filepath.Join(from, "redis.json"))
-			q := paymentsAt(t, server, queuetest.KeptAt(t, from))
-			queuetest.CheckKept(t, q, from)
-			queuetest.CheckDeliverable(t, q)
-		})
-	}
+	}, func(t *testing.T, from string) {
+		server := testbed.StartRedis(t)
+		server.Load(filepath.Join(from, "redis.json"))
+		q := paymentsAt(t, server, queuetest.KeptAt(t, from))
+		queuetest.CheckKept(t, q, from)
+		queuetest.CheckDeliverable(t, q)
+	})
 }
 
 // paymentsAt opens an inbox as if it were the given time by now, and the server's own where

@@ -2,8 +2,6 @@ package redis
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/binary"
 	"strconv"
 	"time"
 
@@ -51,16 +49,13 @@ func partOf(list string, f inbox.Filter) (p part, ok bool) {
 	}
 	p.byAccepted = true
 	if !f.Since.IsZero() {
-		p.first = strconv.FormatInt(ceil(f.Since), 10)
+		p.first = strconv.FormatInt(inbox.CeilMilli(f.Since), 10)
 	}
 	if !f.Until.IsZero() {
-		p.last = strconv.FormatInt(ceil(f.Until)-1, 10)
+		p.last = strconv.FormatInt(inbox.CeilMilli(f.Until)-1, 10)
 	}
 	return p, f.Reason == "" || list == "dead"
 }
-
-// ceil is a time in ms, rounded up.
-func ceil(t time.Time) int64 { return t.Add(time.Millisecond - 1).UnixMilli() }
 
 // holds reports whether a list may have events in the given state.
 func holds(list string, s inbox.State) bool {
@@ -79,9 +74,6 @@ func holds(list string, s inbox.State) bool {
 	return true
 }
 
-// mostLooked is how many events a page looks at, as a multiple of its limit.
-const mostLooked = 10
-
 // Page implements [inbox.Queue].
 func (q *queue) Page(ctx context.Context, f inbox.Filter, text string, limit int) (p inbox.Page, err error) {
 	ctx, cancel, err := q.s.step(ctx)
@@ -89,9 +81,11 @@ func (q *queue) Page(ctx context.Context, f inbox.Filter, text string, limit int
 		return p, err
 	}
 	defer cancel()
-	c, err := q.readCursor(text)
-	if err != nil {
-		return p, err
+	var c inbox.Cursor // its list is one of a lane
+	if text != "" {
+		if c, err = inbox.ReadCursor(text, len(walked)*len(q.due)); err != nil {
+			return p, err
+		}
 	}
 	if f.ID != "" {
 		return q.find(ctx, f, c, limit)
@@ -100,27 +94,27 @@ func (q *queue) Page(ctx context.Context, f inbox.Filter, text string, limit int
 }
 
 // walk goes through each list, lane by lane.
-func (l *lanes) walk(ctx context.Context, f inbox.Filter, c cursor, limit int) (p inbox.Page, err error) {
-	for looked := 0; c.place < len(walked)*len(l.due); {
-		part, some := partOf(walked[c.place/len(l.due)], f)
+func (l *lanes) walk(ctx context.Context, f inbox.Filter, c inbox.Cursor, limit int) (p inbox.Page, err error) {
+	for looked := 0; c.List < len(walked)*len(l.due); {
+		part, some := partOf(walked[c.List/len(l.due)], f)
 		if !some {
-			c = cursor{place: c.place + 1}
+			c = inbox.Cursor{List: c.List + 1}
 			continue
 		}
-		if len(p.Events) >= limit || looked >= mostLooked*limit {
+		if len(p.Events) >= limit || looked >= inbox.MostLooked*limit {
 			p.Next = c.String()
 			return p, nil
 		}
-		now, more, found, err := l.listed(ctx, pageScript, c.place%len(l.due), part.list, c.at, c.text(), limit, part.first, part.last)
+		now, more, found, err := l.listed(ctx, pageScript, c.List%len(l.due), part.list, c.At, behind(c), limit, part.first, part.last)
 		if err != nil {
 			return p, err
 		}
 		looked += len(found.rest)
 		for found.more() {
 			e := found.list().entry(now)
-			c.at, c.key = e.at, e.Key
+			c.At, c.Key = e.at, e.Key
 			if part.byAccepted {
-				c.at = e.Accepted.UnixMilli()
+				c.At = e.Accepted.UnixMilli()
 			}
 			if (part.list != "due" || !e.lent) && f.Match(e.Info) {
 				p.Events = append(p.Events, e.Info)
@@ -131,32 +125,32 @@ func (l *lanes) walk(ctx context.Context, f inbox.Filter, c cursor, limit int) (
 			}
 		}
 		if !more {
-			c = cursor{place: c.place + 1}
+			c = inbox.Cursor{List: c.List + 1}
 		}
 	}
 	return p, nil
 }
 
 // find looks the events of an ID up, lane by lane.
-func (l *lanes) find(ctx context.Context, f inbox.Filter, c cursor, limit int) (p inbox.Page, err error) {
-	for c.place < len(l.due) {
+func (l *lanes) find(ctx context.Context, f inbox.Filter, c inbox.Cursor, limit int) (p inbox.Page, err error) {
+	for c.List < len(l.due) {
 		if len(p.Events) >= limit {
 			p.Next = c.String()
 			return p, nil
 		}
-		now, more, found, err := l.listed(ctx, findScript, c.place, f.ID, c.text(), limit)
+		now, more, found, err := l.listed(ctx, findScript, c.List, f.ID, behind(c), limit)
 		if err != nil {
 			return p, err
 		}
 		for found.more() && len(p.Events) < limit {
 			e := found.list().entry(now)
-			c.key = e.Key
+			c.Key = e.Key
 			if f.Match(e.Info) {
 				p.Events = append(p.Events, e.Info)
 			}
 		}
 		if !more && !found.more() {
-			c = cursor{place: c.place + 1}
+			c = inbox.Cursor{List: c.List + 1}
 		}
 	}
 	return p, nil
@@ -173,33 +167,11 @@ func (l *lanes) listed(ctx context.Context, sc *redis.Script, lane int, args ...
 	return now, more, r, nil
 }
 
-// cursor is where a walk goes on: in which list and lane, and behind which event there.
-type cursor struct {
-	place int // list × lanes + lane
-	at    int64
-	key   inbox.Key
-}
-
-func (c cursor) String() string {
-	b := binary.BigEndian.AppendUint64([]byte{byte(c.place)}, uint64(c.at))
-	return base64.RawURLEncoding.EncodeToString(append(b, c.key[:]...))
-}
-
-// text is the key in the form of the scripts; "" begins a list.
-func (c cursor) text() string {
-	if c.key == (inbox.Key{}) {
+// behind is the event that a part of a list begins behind, in the form of the scripts; "" begins
+// the list.
+func behind(c inbox.Cursor) string {
+	if c.Key == (inbox.Key{}) {
 		return ""
 	}
-	return c.key.String()
-}
-
-func (l *lanes) readCursor(text string) (c cursor, err error) {
-	if text == "" {
-		return c, nil
-	}
-	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err != nil || len(b) != 1+8+len(c.key) || int(b[0]) >= len(walked)*len(l.due) {
-		return c, inbox.ErrCursor
-	}
-	return cursor{place: int(b[0]), at: int64(binary.BigEndian.Uint64(b[1:])), key: inbox.Key(b[9:])}, nil
+	return c.Key.String()
 }

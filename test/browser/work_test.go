@@ -14,7 +14,7 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
 
-// An operator is given an ID by a sender's support, and wants to know what became of it.
+// An operator is given an ID by a sender's support, and wants to know whether the app has it.
 func TestFindFilterOpen(t *testing.T) {
 	t.Parallel()
 	r := start(t)

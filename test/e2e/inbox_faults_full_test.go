@@ -89,12 +89,7 @@ func TestARedisThatIsFullRefusesAndDelivers(t *testing.T) {
 	s, redis := inboxes(t, nil, "retry 100ms")
 	s.app.Stop()
 	g := s.start(t)
-	var events []testbed.Event
-	for range 5 {
-		e := testbed.Event{}.Fill()
-		events = append(events, e)
-		want(t, deliverTo(t, g, e), 200, "accepted")
-	}
+	events := accepted(t, g, 5)
 	set := func(memory string) {
 		t.Helper()
 		if _, err := redis.Do("CONFIG", "SET", "maxmemory", memory); err != nil {
@@ -257,12 +252,7 @@ func TestABulkReplayWhileTheAppIsAway(t *testing.T) {
 		}, "give_up 410", "retry 100ms")
 		g := s.start(t)
 		const many = 30
-		var events []testbed.Event
-		for range many {
-			e := testbed.Event{}.Fill()
-			events = append(events, e)
-			want(t, deliverTo(t, g, e), 200, "accepted")
-		}
+		events := accepted(t, g, many)
 		listed := func(counts string) {
 			t.Helper()
 			testbed.Eventually(t, 2*soon, func() bool {

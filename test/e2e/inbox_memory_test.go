@@ -18,12 +18,7 @@ func TestAnInboxIsDeliveredByARedisWithoutMemory(t *testing.T) {
 	}, "retry 50ms")
 	g := s.start(t)
 	s.app.Stop()
-	var events []testbed.Event
-	for range 10 {
-		e := testbed.Event{}.Fill()
-		events = append(events, e)
-		want(t, deliverTo(t, g, e), 200, "accepted")
-	}
+	events := accepted(t, g, 10)
 	g.WaitOutput("it gets the event again")
 	setMemory := func(most string) {
 		t.Helper()

@@ -84,6 +84,17 @@ func deliverTo(t *testing.T, g *testbed.Gateway, e testbed.Event) testbed.Respon
 	return testbed.Do(t, testbed.DocRouter().Request(t, g.URL(""), e))
 }
 
+// accepted has the guard accept n new events.
+func accepted(t *testing.T, g *testbed.Gateway, n int) (events []testbed.Event) {
+	t.Helper()
+	for range n {
+		e := testbed.Event{}.Fill()
+		events = append(events, e)
+		want(t, deliverTo(t, g, e), 200, "accepted")
+	}
+	return events
+}
+
 // becomes waits until copies of the event are answered with the result.
 func becomes(t *testing.T, g *testbed.Gateway, e testbed.Event, result string) {
 	t.Helper()
@@ -132,12 +143,7 @@ func TestAnInboxRetriesUntilTheAppIsBack(t *testing.T) {
 		s := inboxes(nil, "retry 50ms 100ms")
 		s.app.Stop()
 		g := s.start(t)
-		var events []testbed.Event
-		for range 20 {
-			e := testbed.Event{}.Fill()
-			events = append(events, e)
-			want(t, deliverTo(t, g, e), 200, "accepted")
-		}
+		events := accepted(t, g, 20)
 		g.WaitOutput("the app is away; the inbox is held")
 		want(t, deliverTo(t, g, events[0]), 200, "queued")
 		s.app.Start()
@@ -213,12 +219,7 @@ func TestAFullInboxIsA503(t *testing.T) {
 		hold := newGate(t)
 		s := inboxes(func(testbed.Delivery) testbed.Answer { return testbed.Answer{Wait: hold.c} }, "max_events 3")
 		g := s.start(t)
-		var events []testbed.Event
-		for range 3 {
-			e := testbed.Event{}.Fill()
-			events = append(events, e)
-			want(t, deliverTo(t, g, e), 200, "accepted")
-		}
+		events := accepted(t, g, 3)
 		refused := testbed.Event{}.Fill()
 		resp := deliverTo(t, g, refused)
 		want(t, resp, 503, "overloaded")

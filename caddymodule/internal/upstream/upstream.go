@@ -2,10 +2,77 @@
 package upstream
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
+	"runtime/debug"
+	"strconv"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
+
+var (
+	// ErrBroken reports an answer that the app did not finish.
+	ErrBroken = errors.New("the app broke off its answer")
+	// ErrOthersEnd is why there is no answer where HungUp says so and the guard ended nothing.
+	ErrOthersEnd = errors.New("the connection to the app ended with another request")
+)
+
+// Run runs the handlers at a place, and turns a panic into an error: that with which the proxy
+// ends a broken answer, and any other, which is a bug in a handler, and reported.
+func Run(place string, next caddyhttp.Handler, w http.ResponseWriter, r *http.Request, report func(panicked any, stack []byte)) (err error) {
+	defer func() {
+		switch v := recover(); v {
+		case nil:
+		case http.ErrAbortHandler:
+			err = ErrBroken
+		default:
+			report(v, debug.Stack())
+			err = fmt.Errorf("a handler %s panicked: %w", place, ErrBroken)
+		}
+	}()
+	return next.ServeHTTP(w, r)
+}
+
+// Answer is what came of the app's answer.
+type Answer struct {
+	Method  string // of the request
+	Status  int    // 0 where there is none
+	Header  http.Header
+	Written int64 // bytes of its body
+}
+
+// Failure returns why the answer is not whole, where the handlers ended with an error or nil.
+func (a Answer) Failure(err error) error {
+	if err == ErrBroken && a.Bodiless() { //nolint:errorlint // a panic wraps it, and is none
+		err = nil // the proxy missed a body that there cannot be
+	}
+	if err == nil && a.Status != 0 && !a.Complete() {
+		err = ErrBroken
+	}
+	return err
+}
+
+// Complete reports whether the body is as long as its headers say.
+func (a Answer) Complete() bool {
+	length := a.Header.Get("Content-Length")
+	if length == "" || a.Bodiless() {
+		return true
+	}
+	n, err := strconv.ParseInt(length, 10, 64)
+	return err == nil && n == a.Written
+}
+
+// Bodiless reports whether the answer has no body by definition, whatever its headers say.
+func (a Answer) Bodiless() bool {
+	return a.Method == http.MethodHead && a.Status != 0 || a.Status == http.StatusNotModified || a.Emptied()
+}
+
+// Emptied reports whether the answer's status forbids a length, too.
+func (a Answer) Emptied() bool {
+	return a.Status == http.StatusNoContent || a.Status == http.StatusResetContent
+}
 
 // closed is what Caddy's proxy answers when its request was cancelled.
 const closed = 499
@@ -21,14 +88,4 @@ func HungUp(repl *caddy.Replacer, status int) bool {
 	_, proxied := repl.Get("http.reverse_proxy.upstream.address")
 	said, _ := repl.Get("http.reverse_proxy.status_code")
 	return proxied && said != closed // else it is the app's own
-}
-
-// Bodiless reports whether an answer has no body by definition, whatever its headers say.
-func Bodiless(method string, status int) bool {
-	return method == http.MethodHead && status != 0 || status == http.StatusNotModified || Emptied(status)
-}
-
-// Emptied reports whether a status forbids a length, too.
-func Emptied(status int) bool {
-	return status == http.StatusNoContent || status == http.StatusResetContent
 }
