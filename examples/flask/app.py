@@ -5,9 +5,14 @@ that. The app listens on the loopback interface only, so that nobody gets past t
 gateway.
 """
 
+import logging
 import os
+import sys
 
 from flask import Flask, request
+
+# Not print, whose lines run into each other where several threads print.
+logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
 
 app = Flask(__name__)
 
@@ -23,7 +28,7 @@ def webhook(provider):
 
 def handle(provider, event_type, event_id, event):
     """Your work. An exception becomes a 500, and the sender's next retry is forwarded."""
-    print(f"handled {provider} {event_type} {event_id}", flush=True)
+    logging.info("handled %s %s %s", provider, event_type, event_id)
 
 
 if __name__ == "__main__":

@@ -5,10 +5,15 @@ each event, and may be restarted at any time: the inbox has answered GitHub alre
 delivers until the app answers success.
 """
 
+import logging
 import os
+import sys
 import time
 
 from flask import Flask, request
+
+# Not print, whose lines run into each other where several threads print.
+logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
 
 app = Flask(__name__)
 SECONDS = float(os.environ.get("SECONDS", "1"))
@@ -19,7 +24,7 @@ def webhook():
     event = request.get_json(force=True)
     event_id = request.headers.get("Webhook-Guard-Id", "-")
     attempt = request.headers.get("Webhook-Guard-Attempt", "1")
-    print(f"working on {event_id}, attempt {attempt}", flush=True)
+    logging.info("working on %s, attempt %s", event_id, attempt)
     handle(event_id, event)
     return "", 204  # from now on the event is finished
 
@@ -28,7 +33,7 @@ def handle(event_id, event):
     """Your work. It begins again where the app was ended in the middle of it, so what it
     writes should be keyed by the event's ID."""
     time.sleep(SECONDS)
-    print(f"handled {event_id}", flush=True)
+    logging.info("handled %s", event_id)
 
 
 if __name__ == "__main__":

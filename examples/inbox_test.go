@@ -1,5 +1,3 @@
-//go:build full
-
 package examples_test
 
 import (
@@ -54,7 +52,7 @@ func TestTheSlowAppIsRestarted(t *testing.T) {
 		}
 		return times
 	}
-	testbed.Eventually(t, 5*time.Minute, func() bool { return len(handled()) == len(sent) }, "the app to handle all events")
+	testbed.Eventually(t, time.Minute, func() bool { return len(handled()) == len(sent) }, "the app to handle all events")
 	for id, times := range handled() {
 		if !slices.ContainsFunc(sent, func(want string) bool { return strings.Contains(id, want) }) {
 			t.Errorf("the app handled %s, which nobody has sent", id)
