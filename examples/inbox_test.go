@@ -52,7 +52,7 @@ func TestTheSlowAppIsRestarted(t *testing.T) {
 		}
 		return times
 	}
-	testbed.Eventually(t, time.Minute, func() bool { return len(handled()) == len(sent) }, "the app to handle all events")
+	testbed.Eventually(t, 3*time.Minute, func() bool { return len(handled()) == len(sent) }, "the app to handle all events")
 	for id, times := range handled() {
 		if !slices.ContainsFunc(sent, func(want string) bool { return strings.Contains(id, want) }) {
 			t.Errorf("the app handled %s, which nobody has sent", id)

@@ -17,7 +17,7 @@ import (
 )
 
 // patient is how long a test waits for what comes soon.
-const patient = 30 * time.Second
+const patient = 120 * time.Second
 
 // watched is a gateway that shows every metric: guards under scopes of their own, of which
 // some get into trouble, and inboxes of an app that fails events, or is away. Its senders are

@@ -104,7 +104,7 @@ func TestRedisClusterHasOneHolderPerKeyWhileASlotMoves(t *testing.T) {
 	}
 	slot := int(nodes[0].ClusterKeySlot(t.Context(), tag).Val())
 	from := -1
-	testbed.Eventually(t, 20*time.Second, func() bool {
+	testbed.Eventually(t, testkit.Patient, func() bool {
 		for i, r := range cluster.Masters() {
 			if held, err := r.Do("CLUSTER", "COUNTKEYSINSLOT", strconv.Itoa(slot)); err == nil && held != ":0" {
 				from = i

@@ -76,7 +76,7 @@ func TestLanesForgetWhoGaveUp(t *testing.T) {
 	}
 	all.Wait()
 	server.Thaw()
-	testbed.Eventually(t, 20*time.Second, func() bool { return claim() == nil }, "the server answers again")
+	testbed.Eventually(t, time.Minute, func() bool { return claim() == nil }, "the server answers again")
 	n, err := r.client.DBSize(t.Context()).Result()
 	if err != nil {
 		t.Fatal(err)
@@ -233,7 +233,7 @@ func (l *lanes) stopWatching() {
 // waitForLanes waits until so many lanes are taken and so many calls queued.
 func waitForLanes(t *testing.T, l *lanes, busy, queued int) {
 	t.Helper()
-	testbed.Eventually(t, 20*time.Second, func() bool {
+	testbed.Eventually(t, time.Minute, func() bool {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		return l.busy == busy && len(l.queue) == queued

@@ -19,7 +19,7 @@ import (
 const (
 	name    = "payments"
 	lease   = time.Minute
-	patient = 20 * time.Second
+	patient = 60 * time.Second
 )
 
 func queueOf(t *testing.T, s inbox.Store, o inbox.Options) inbox.Queue {

@@ -10,7 +10,7 @@ import "time"
 // waitLimit is how long anything here may take before it counts as stuck. It is far
 // longer than needed, since tests run with the race detector on machines that are busy
 // with other tests.
-const waitLimit = 60 * time.Second
+const waitLimit = 3 * time.Minute
 
 // pollEvery is the interval at which conditions are polled.
 const pollEvery = 5 * time.Millisecond

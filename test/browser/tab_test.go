@@ -28,7 +28,7 @@ import (
 )
 
 // patience is how long a condition may take on a busy machine.
-const patience = 30 * time.Second
+const patience = 60 * time.Second
 
 // tab is a tab of the browser with nothing in its memory. What goes wrong in it fails the
 // test: an exception, a dialog, whatever the content security policy had to stop.

@@ -93,7 +93,7 @@ func TestAttackSenderDoesNotReadItsAnswer(t *testing.T) {
 		}
 	}
 	app.WaitCount(len(sent))
-	testbed.Eventually(t, 20*time.Second, func() bool {
+	testbed.Eventually(t, soon, func() bool {
 		return metric(g, "webhook_guard_in_flight") == 0 && metric(g, "webhook_guard_buffered_bytes") == 0
 	}, "the events are settled and their memory is free")
 	for what, e := range sent {
@@ -219,7 +219,7 @@ func TestAttackSenderStallsItsConnection(t *testing.T) {
 		})
 	}
 	app.WaitCount(events)
-	testbed.Eventually(t, 20*time.Second, func() bool {
+	testbed.Eventually(t, soon, func() bool {
 		return metric(g, "webhook_guard_in_flight") == 0 && metric(g, "webhook_guard_buffered_bytes") == 0
 	}, "the events are settled and their memory is free")
 	stopsSoon(t, g)

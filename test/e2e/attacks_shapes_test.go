@@ -204,7 +204,7 @@ func TestAttackKeysThatEverybodyHas(t *testing.T) {
 	g := site{store: "memory", routes: "webhook_guard github {\n\tsecret " + secret + "\n}\n" + proxy(app)}.start(t)
 	wantResult(t, "before", githubEvent("/", shapeSecret, "d1").send(t, g), http.StatusOK, "forwarded")
 	file("secret", strings.Repeat("\x00", 64))
-	testbed.Eventually(t, 20*time.Second, func() bool {
+	testbed.Eventually(t, soon, func() bool {
 		githubEvent("/", "none", "d0").send(t, g) // files are looked at when requests come
 		return strings.Contains(g.Output(), "cannot be used")
 	}, "the gateway did not see the file change")

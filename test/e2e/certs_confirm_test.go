@@ -34,7 +34,7 @@ func TestSNSSubscriptionsAreConfirmed(t *testing.T) {
 		t.Errorf("called with %v", got)
 	}
 	wantCalls(t, app, 0)
-	testbed.Eventually(t, 10*time.Second, func() bool { return strings.Contains(g.Output(), "confirmed the sender's subscription") }, "no line in the log")
+	testbed.Eventually(t, soon, func() bool { return strings.Contains(g.Output(), "confirmed the sender's subscription") }, "no line in the log")
 	if strings.Contains(g.Output(), m["Token"]) {
 		t.Error("the token is in the log")
 	}
@@ -105,7 +105,7 @@ func TestSNSUnsubscriptionsAreAnswered(t *testing.T) {
 	if n := w.seen(); len(n) != 1 {
 		t.Errorf("called: %v", n)
 	}
-	testbed.Eventually(t, 10*time.Second, func() bool { return strings.Contains(g.Output(), "was unsubscribed from the topic") }, "no warning")
+	testbed.Eventually(t, soon, func() bool { return strings.Contains(g.Output(), "was unsubscribed from the topic") }, "no warning")
 }
 
 // One subscription is confirmed once or twice. More is somebody's mistake.

@@ -69,7 +69,7 @@ func TestCertificatesAreKeptAcrossRestarts(t *testing.T) {
 		files, _ := filepath.Glob(filepath.Join(dir, "webhook_guard", "keys", "*.json"))
 		return files
 	}
-	testbed.Eventually(t, 10*time.Second, func() bool { return len(stored()) == 1 }, "the certificate is not kept")
+	testbed.Eventually(t, soon, func() bool { return len(stored()) == 1 }, "the certificate is not kept")
 	g.Kill()
 	w.page(snsCert, func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusInternalServerError) })
 	g.Start()

@@ -239,7 +239,7 @@ func TestCertificatesThatGiveNoKey(t *testing.T) {
 					t.Errorf("%s: %v", name, resp)
 				}
 			}
-			testbed.Eventually(t, 15*time.Second, func() bool {
+			testbed.Eventually(t, soon, func() bool {
 				return strings.Count(g.Output(), "the sender's keys cannot be fetched") == len(some)
 			}, "not one warning for each")
 			// The right certificate is taken all the same.

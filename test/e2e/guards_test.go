@@ -12,7 +12,7 @@ import (
 )
 
 // soon is how long a condition may take that nothing delays.
-const soon = 30 * time.Second
+const soon = 2 * time.Minute
 
 // onEachStore runs a test on each store: memory, a directory in each gateway's home,
 // and a Redis of the test's own. The store is as the `store` line takes it.

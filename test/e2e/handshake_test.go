@@ -256,15 +256,13 @@ func TestSendersChecksAreAnswered(t *testing.T) {
 		n, _ := g.Metric("webhook_guard_requests_total", "provider", "slack", "scope", "slack", "result", "handshake")
 		return n == 2
 	}
-	testbed.Eventually(t, soonCounted, counted, "two handshakes of Slack in the metrics")
+	testbed.Eventually(t, soon, counted, "two handshakes of Slack in the metrics")
 	for _, secret := range []string{checkSecret, checkToken} {
 		if strings.Contains(g.Output(), secret) {
 			t.Errorf("the gateway printed %q", secret)
 		}
 	}
 }
-
-const soonCounted = 10 * time.Second
 
 // A request that only resembles a check gets neither an echo nor a signature.
 func TestChecksThatAreNoneGetNoAnswer(t *testing.T) {

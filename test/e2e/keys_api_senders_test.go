@@ -70,7 +70,7 @@ func TestAnAccessTokenThatCannotBeHad(t *testing.T) {
 			})
 			g := s.guard(t, app, api.URL)
 			want(t, s.event(t, g, key), 503, "secret_unavailable")
-			testbed.Eventually(t, 15*time.Second, func() bool { return strings.Contains(g.Output(), "the access token") }, "the log does not name the access token")
+			testbed.Eventually(t, soon, func() bool { return strings.Contains(g.Output(), "the access token") }, "the log does not name the access token")
 			wantNothingPrinted(t, g)
 			if asked := api.lookups(); len(asked) != 0 {
 				t.Errorf("the API was asked for %q without a token", asked)
@@ -102,7 +102,7 @@ func TestCredentialsInFilesAreFollowed(t *testing.T) {
 	g := s.guard(t, app, api.URL, "keys_secret {file."+file+"}")
 	want(t, s.event(t, g, key), 503, "secret_unavailable")
 	write(apiToken)
-	testbed.Eventually(t, 30*time.Second, func() bool { return s.event(t, g, key).Status == 200 }, "the new credentials are not taken")
+	testbed.Eventually(t, soon, func() bool { return s.event(t, g, key).Status == 200 }, "the new credentials are not taken")
 	wantNothingPrinted(t, g)
 }
 

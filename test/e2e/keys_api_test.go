@@ -279,7 +279,7 @@ func TestBadAPIsGiveNoKeys(t *testing.T) {
 				if resp.Header.Get("Retry-After") == "" {
 					t.Error("no Retry-After")
 				}
-				testbed.Eventually(t, 15*time.Second, func() bool { return strings.Contains(g.Output(), "the sender's keys cannot be fetched") }, "no warning")
+				testbed.Eventually(t, soon, func() bool { return strings.Contains(g.Output(), "the sender's keys cannot be fetched") }, "no warning")
 				wantNothingPrinted(t, g)
 			})
 		}
@@ -324,7 +324,7 @@ func TestAnAPIThatRefusesTheCredentials(t *testing.T) {
 		}
 		g := s.guard(t, app, api.URL, "keys_secret "+strings.Join(wrong, " "))
 		want(t, s.event(t, g, key), 503, "secret_unavailable")
-		testbed.Eventually(t, 15*time.Second, func() bool { return strings.Contains(g.Output(), "the credentials in the line keys_secret") }, "the log does not say what to check")
+		testbed.Eventually(t, soon, func() bool { return strings.Contains(g.Output(), "the credentials in the line keys_secret") }, "the log does not say what to check")
 		wantNothingPrinted(t, g)
 		wantCalls(t, app, 0)
 	})

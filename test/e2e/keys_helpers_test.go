@@ -257,7 +257,7 @@ func storageOfKeys(t *testing.T) (option string, kept func()) {
 	dir := t.TempDir()
 	return "storage file_system " + dir, func() {
 		t.Helper()
-		testbed.Eventually(t, 10*time.Second, func() bool {
+		testbed.Eventually(t, soon, func() bool {
 			files, err := filepath.Glob(filepath.Join(dir, "webhook_guard", "keys", "*.json"))
 			return err == nil && len(files) == 1
 		}, "the keys are not kept")

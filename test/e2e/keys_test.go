@@ -217,7 +217,7 @@ func TestBadPublishersGiveNoKeys(t *testing.T) {
 			if resp.Header.Get("Retry-After") == "" {
 				t.Error("no Retry-After")
 			}
-			testbed.Eventually(t, 15*time.Second, func() bool { return strings.Contains(g.Output(), "the sender's keys cannot be fetched") }, "no warning")
+			testbed.Eventually(t, soon, func() bool { return strings.Contains(g.Output(), "the sender's keys cannot be fetched") }, "no warning")
 		})
 	}
 	t.Cleanup(func() {

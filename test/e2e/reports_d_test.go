@@ -169,7 +169,7 @@ func TestASecretIsRotatedByItsFile(t *testing.T) {
 
 			swap(1)
 			n := 0
-			testbed.Eventually(t, 2*time.Second, func() bool { n++; return r.send(t, g, 1, fmt.Sprint("b", n)).Status == http.StatusOK }, "the new secret is not in force")
+			testbed.Eventually(t, soon, func() bool { n++; return r.send(t, g, 1, fmt.Sprint("b", n)).Status == http.StatusOK }, "the new secret is not in force")
 			wantResult(t, "the old one", r.send(t, g, 0, "c"), http.StatusUnauthorized, r.wrong)
 
 			// The link leads nowhere, then to an empty file: nothing changes.
@@ -182,7 +182,7 @@ func TestASecretIsRotatedByItsFile(t *testing.T) {
 			g.WaitOutput("stays in force")
 
 			must(t, os.WriteFile(file, []byte(r.texts[2]), 0o600))
-			testbed.Eventually(t, 2*time.Second, func() bool { n++; return r.send(t, g, 2, fmt.Sprint("f", n)).Status == http.StatusOK }, "the third secret is not in force")
+			testbed.Eventually(t, soon, func() bool { n++; return r.send(t, g, 2, fmt.Sprint("f", n)).Status == http.StatusOK }, "the third secret is not in force")
 			wantResult(t, "the second one", r.send(t, g, 1, "g"), http.StatusUnauthorized, r.wrong)
 			for _, text := range r.texts {
 				if strings.Contains(g.Output(), text) {

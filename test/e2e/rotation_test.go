@@ -68,7 +68,7 @@ func TestTheDocumentedRotationReachesARunningProcess(t *testing.T) {
 	if err != nil {
 		t.Fatalf("the documented commands: %v\n%s", err, out)
 	}
-	testbed.Eventually(t, 10*time.Second, func() bool {
+	testbed.Eventually(t, soon, func() bool {
 		wantResult(t, "the old one, meanwhile", send(firstSecret), 200, "forwarded")
 		return send(secondSecret).Status == http.StatusOK
 	}, "the new secret is not in force")

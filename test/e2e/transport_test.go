@@ -200,7 +200,7 @@ func edgeApps(t *testing.T) map[string]struct {
 		apps["Gunicorn"] = edgeApp{addr, 2 * time.Second}
 	}
 	for name, app := range apps {
-		testbed.Eventually(t, time.Minute, func() bool {
+		testbed.Eventually(t, soon, func() bool {
 			conn, err := net.Dial("tcp", app.addr)
 			if err == nil {
 				_ = conn.Close()
