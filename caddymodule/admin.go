@@ -13,8 +13,10 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/webhookguard/caddy-webhook-guard/caddymodule/inboxes"
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/adminapi"
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
+	"github.com/webhookguard/caddy-webhook-guard/inbox"
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
 
@@ -58,41 +60,49 @@ func serveEvent(w http.ResponseWriter, r *http.Request) error {
 	}
 	defer store.leave()
 
-	var record dedupe.Record
+	var found knownEvent
 	switch r.Method {
 	case http.MethodGet:
-		record, err = asked.lookUp(r.Context(), store)
+		found, err = asked.lookUp(r.Context(), app, store)
 	case http.MethodDelete:
-		record, err = asked.forget(r.Context(), store, app.logger)
+		found, err = asked.forget(r.Context(), app, store, app.logger)
 	default:
 		w.Header().Set("Allow", "GET, DELETE")
 		return caddy.APIError{HTTPStatus: http.StatusMethodNotAllowed, Err: fmt.Errorf("%s: use GET or DELETE", r.Method)}
 	}
 	switch {
-	case errors.Is(err, dedupe.ErrInFlight):
+	case errors.Is(err, dedupe.ErrInFlight), errors.Is(err, inboxes.ErrWaits):
 		return caddy.APIError{HTTPStatus: http.StatusConflict, Err: err}
 	case err != nil:
 		return caddy.APIError{HTTPStatus: http.StatusServiceUnavailable, Err: err}
 	}
 	w.Header().Set("Content-Type", "application/json")
-	return json.NewEncoder(w).Encode(stateOf(app, asked, record))
+	return json.NewEncoder(w).Encode(stateOf(app, asked, found))
 }
 
 // stateOf is what is told of an event.
-func stateOf(app *App, asked askedEvent, record dedupe.Record) adminapi.EventState {
+func stateOf(app *App, asked askedEvent, found knownEvent) adminapi.EventState {
+	record, scope := found.record, app.scopes.find(asked.scope)
 	state := adminapi.EventState{
 		State: record.State.String(), Status: record.Status, TTL: record.TTL.Round(time.Second).Seconds(),
-		ID: record.IDText,
+		ID: record.IDText, Alone: scope.byID && len(asked.id) > 0, Inbox: scope.inbox,
 	}
 	if !record.Content.IsZero() {
 		state.Key = record.Content.String()
 	}
-	known, byID := app.scopes.find(asked.scope)
-	state.Alone = byID && len(asked.id) > 0
-	if !known {
+	if found.kept != nil {
+		state.Inbox, state.Kept = found.kept.Inbox, found.kept.Event()
+	}
+	if !scope.known {
 		state.Scopes = app.scopes.lines()
 	}
 	return state
+}
+
+// knownEvent is what is known of an event.
+type knownEvent struct {
+	record dedupe.Record
+	kept   *inboxes.Kept // nil where no inbox has it
 }
 
 // askedEvent is an event that the admin API is asked about, by its ID or by its keys.
@@ -127,50 +137,80 @@ func readAsked(r *http.Request) (askedEvent, error) {
 	return asked, nil
 }
 
-// lookUp returns the most complete record that the store has under the event's keys.
-func (e askedEvent) lookUp(ctx context.Context, store *sharedStore) (most dedupe.Record, err error) {
+// lookUp returns the most complete record that the store has under the event's keys, and what
+// an inbox has of it.
+func (e askedEvent) lookUp(ctx context.Context, app *App, store *sharedStore) (known knownEvent, err error) {
+	most := &known.record
 	for _, key := range e.keys {
 		record, err := store.Lookup(ctx, key)
 		if err != nil {
-			return most, err
+			return known, err
 		}
+		id := cmp.Or(most.IDText, record.IDText)
 		if record.State > most.State {
-			most = record
+			*most = record
 		}
-		most.IDText = cmp.Or(most.IDText, record.IDText)
+		most.IDText = id
 	}
-	return most, nil
+	known.kept, err = e.keptIn(ctx, app, store, known.record.IDText)
+	return known, err
 }
 
-// forget lets an event through again. It is logged, since somebody will ask later why
-// the event came twice.
-func (e askedEvent) forget(ctx context.Context, store *sharedStore, logger *zap.Logger) (dedupe.Record, error) {
-	var found dedupe.Record
+// keptIn returns what an inbox has of the event. One that was asked for by what is signed is
+// there under the ID that it came with.
+func (e askedEvent) keptIn(ctx context.Context, app *App, store *sharedStore, id string) (*inboxes.Kept, error) {
+	if store.inboxes == nil {
+		return nil, nil
+	}
+	keys := make([]inbox.Key, 0, len(e.keys)+1)
 	for _, key := range e.keys {
-		record, err := store.Lookup(ctx, key)
-		switch {
-		case err != nil:
-			return record, err
-		case record.State == dedupe.InFlight:
-			return record, dedupe.ErrInFlight // nothing is forgotten by halves
-		case record.State == dedupe.Done:
-			record.IDText = cmp.Or(found.IDText, record.IDText)
-			found = record
+		keys = append(keys, inbox.Key(key))
+	}
+	if id != "" {
+		keys = append(keys, inbox.Key(webhook.IDKey(e.scope, webhook.ParseID(id))))
+	}
+	return managerOf(app, store).Find(ctx, keys...)
+}
+
+// forget lets an event through again: neither the store nor its inbox takes the next copy for
+// a duplicate. It is logged, since somebody will ask later why the event came twice. One that
+// was given up stays in its inbox, where the next copy revives it.
+func (e askedEvent) forget(ctx context.Context, app *App, store *sharedStore, logger *zap.Logger) (knownEvent, error) {
+	found, err := e.lookUp(ctx, app, store)
+	switch {
+	case err != nil:
+		return found, err
+	case found.kept != nil && found.kept.State.Waits():
+		return found, inboxes.ErrWaits
+	case found.record.State == dedupe.Absent && (found.kept == nil || found.kept.State != inbox.Done):
+		return found, nil
+	}
+	for _, key := range e.keys {
+		if record, err := store.Lookup(ctx, key); err != nil {
+			return found, err
+		} else if record.State == dedupe.InFlight {
+			return found, dedupe.ErrInFlight // nothing is forgotten by halves
 		}
 	}
-	if found.State == dedupe.Absent {
-		return found, nil
+	// First, so that the command can be repeated where the store fails in between.
+	if found.kept != nil && found.kept.State == inbox.Done {
+		if err := found.kept.Forget(ctx); err != nil {
+			return found, err
+		}
 	}
 	for _, key := range e.keys {
 		if _, err := store.Forget(ctx, key); err != nil {
 			return found, err
 		}
 	}
-	fields := []zap.Field{zap.String("scope", e.scope), zap.Int("status", found.Status)}
+	fields := []zap.Field{zap.String("scope", e.scope), zap.Int("status", found.record.Status)}
 	if len(e.id) > 0 {
 		fields = append(fields, zap.String("id", webhook.FormatID(e.id)))
 	} else {
 		fields = append(fields, zap.Stringers("keys", e.keys))
+	}
+	if found.kept != nil {
+		fields = append(fields, zap.String("inbox", found.kept.Inbox))
 	}
 	logger.Warn("forgot an event on request", fields...)
 	return found, nil

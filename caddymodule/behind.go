@@ -19,9 +19,14 @@ func warnOfRetries(ctx caddy.Context, logger *zap.Logger) {
 	if err != nil {
 		return
 	}
+	var walk routes.Walk[*Guard]
 	look := func(handler caddyhttp.MiddlewareHandler, passed *Guard) *Guard {
 		switch h := handler.(type) {
 		case *Guard:
+			if h.inbox != nil {
+				walk.Routes(h.inbox.Deliver, h)
+				return nil // no event goes on from here
+			}
 			return h
 		case *reverseproxy.Handler:
 			if passed != nil {
@@ -31,8 +36,8 @@ func warnOfRetries(ctx caddy.Context, logger *zap.Logger) {
 		return passed
 	}
 	for _, server := range app.(*caddyhttp.App).Servers {
-		w := routes.Walk[*Guard]{Named: server.NamedRoutes, See: look, Skip: func(_ caddyhttp.Route, _, through *Guard) *Guard { return through }}
-		w.Routes(server.Routes, nil)
+		walk = routes.Walk[*Guard]{Named: server.NamedRoutes, See: look, Skip: func(_ caddyhttp.Route, _, through *Guard) *Guard { return through }}
+		walk.Routes(server.Routes, nil)
 	}
 }
 

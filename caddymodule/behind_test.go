@@ -14,6 +14,7 @@ import (
 
 // A proxy that tries again is warned of where it could not give each try the whole event.
 func TestRetriesAreWarnedOf(t *testing.T) {
+	const guard = "webhook_guard stripe {\nsecret whsec_5WbX5kEWLlfzsGNjH64I8lOOqUB6e8FH"
 	for name, tc := range map[string]struct {
 		site  string
 		named string // another snippet
@@ -35,10 +36,13 @@ func TestRetriesAreWarnedOf(t *testing.T) {
 		"in a route":                 {"route /a {\nGUARD\nroute {\nreverse_proxy a:1 {\nlb_retries 1\n}\n}\n}", "", 1},
 		"by matchers":                {"route {\nGUARD\nreverse_proxy /a a:1 {\nlb_retries 1\n}\nreverse_proxy b:1 {\nlb_retries 1\n}\n}", "", 2},
 		"in a response":              {"GUARD\nreverse_proxy a:1 {\n@down status 5xx\nhandle_response @down {\nreverse_proxy b:1 {\nlb_retries 1\n}\n}\n}", "", 1},
+		"in an inbox":                {"INBOX a:1 b:1 {\nlb_retries 2\n}\n}\n}\n}", "", 1},
+		"this transport in an inbox": {"INBOX a:1 b:1 {\nlb_retries 2\ntransport webhook\n}\n}\n}\n}", "", 0},
+		"behind an inbox":            {"INBOX a:1\n}\n}\n}\nreverse_proxy a:1 b:1 {\nlb_retries 2\n}", "", 0},
 		"in a named route":           {"route {\nGUARD\ninvoke app\n}", "&(app) {\nreverse_proxy a:1 {\nlb_retries 1\n}\n}\n", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := provisioned(t, tc.named+"http://a.example {\n"+strings.ReplaceAll(tc.site, "GUARD", "webhook_guard stripe {\nsecret whsec_5WbX5kEWLlfzsGNjH64I8lOOqUB6e8FH\n}")+"\n}\n")
+			a := provisioned(t, tc.named+"http://a.example {\n"+strings.NewReplacer("GUARD", guard+"\n}", "INBOX", guard+"\ninbox {\ndeliver {\nreverse_proxy").Replace(tc.site)+"\n}\n")
 			core, logs := observer.New(zap.WarnLevel)
 			warnOfRetries(a.ctx, zap.New(core))
 			if logs.Len() != tc.want {
@@ -56,7 +60,7 @@ func TestRetriesAreWarnedOf(t *testing.T) {
 // provisioned is the app of a configuration that is up but for its servers.
 func provisioned(t *testing.T, caddyfile string) *App {
 	t.Helper()
-	text, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte("{\nadmin off\nwebhook_guard {\nstore memory\n}\n}\n"+caddyfile), nil)
+	text, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte("{\nadmin off\nwebhook_guard {\nstore disk "+t.TempDir()+"\n}\n}\n"+caddyfile), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

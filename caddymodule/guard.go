@@ -236,7 +236,7 @@ func (g *Guard) provision() error {
 	g.app.pages.add(g)
 	return g.app.scopes.add(scopeClaim{
 		provider: g.ProviderName, scope: g.scope.line, loaded: g.scope.loaded(), explicit: g.Scope != "",
-		byID: g.sender.ByIDAlone(), fingerprint: g.fingerprint(), place: g.place,
+		byID: g.sender.ByIDAlone(), inbox: g.Inbox, fingerprint: g.fingerprint(), place: g.place,
 	})
 }
 

@@ -12,6 +12,7 @@ import (
 
 var (
 	errAnswerIsInstruction = errors.New("inbox: the sender acts on the app's answer, as `answer remember` says, and an inbox answers before the app has: leave the inbox out")
+	errNoForwarding        = errors.New("inbox: on_store_error forward: where the store does not answer, the inbox cannot keep the event, and its sender gets 503: leave on_store_error out")
 	errNoInboxStore        = errors.New("inbox: this store cannot keep events until the app takes them: use store disk or store redis")
 )
 

@@ -23,6 +23,9 @@ func provisionInbox(ctx caddy.Context, g *Guard) (err error) {
 	if answer := g.sender.Rules.Answer; answer != nil && answer.Remember > 0 {
 		return errAnswerIsInstruction
 	}
+	if g.OnStoreError == storeErrorForward {
+		return errNoForwarding
+	}
 	if !keepsEvents(g.app) {
 		return errNoInboxStore
 	}

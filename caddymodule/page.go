@@ -148,7 +148,12 @@ func (p *pages) Inboxes(do func(inboxes.Manager) error) error {
 	if store.inboxes == nil {
 		return inboxes.ErrNone
 	}
-	return do(inboxes.Manager{Set: &p.app.inboxes, Store: store.inboxes, Logger: p.app.logger})
+	return do(managerOf(p.app, store))
+}
+
+// managerOf manages the inboxes of a store that has some.
+func managerOf(a *App, store *sharedStore) inboxes.Manager {
+	return inboxes.Manager{Set: &a.inboxes, Store: store.inboxes, Logger: a.logger}
 }
 
 // errNoEvent is returned for an event that is not named.
@@ -156,18 +161,18 @@ var errNoEvent = errors.New("name the event: its scope and its ID")
 
 // Event returns what the store knows of an event. id is as logs have it.
 func (p *pages) Event(ctx context.Context, scope, id string) (adminapi.EventState, error) {
-	return p.ask(scope, id, func(asked askedEvent, store *sharedStore) (dedupe.Record, error) { return asked.lookUp(ctx, store) })
+	return p.ask(scope, id, func(asked askedEvent, store *sharedStore) (knownEvent, error) { return asked.lookUp(ctx, p.app, store) })
 }
 
 // Forget lets an event through again, and logs who asked for that and why.
 func (p *pages) Forget(ctx context.Context, scope, id, by, why string) (adminapi.EventState, error) {
 	logger := p.app.logger.With(zap.String("by", by), zap.String("reason", why))
-	return p.ask(scope, id, func(asked askedEvent, store *sharedStore) (dedupe.Record, error) {
-		return asked.forget(ctx, store, logger)
+	return p.ask(scope, id, func(asked askedEvent, store *sharedStore) (knownEvent, error) {
+		return asked.forget(ctx, p.app, store, logger)
 	})
 }
 
-func (p *pages) ask(scope, id string, do func(askedEvent, *sharedStore) (dedupe.Record, error)) (adminapi.EventState, error) {
+func (p *pages) ask(scope, id string, do func(askedEvent, *sharedStore) (knownEvent, error)) (adminapi.EventState, error) {
 	if scope == "" || id == "" {
 		return adminapi.EventState{}, errNoEvent
 	}
@@ -178,11 +183,11 @@ func (p *pages) ask(scope, id string, do func(askedEvent, *sharedStore) (dedupe.
 	defer store.leave()
 	asked := askedEvent{scope: scope, id: webhook.ParseID(id)}
 	asked.keys = []dedupe.Key{webhook.IDKey(scope, asked.id)}
-	record, err := do(asked, store)
+	found, err := do(asked, store)
 	if err != nil {
 		return adminapi.EventState{}, err
 	}
-	return stateOf(p.app, asked, record), nil
+	return stateOf(p.app, asked, found), nil
 }
 
 // sawVerified notes a verified request for the pages.

@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/webhookguard/caddy-webhook-guard/caddymodule/inboxes"
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/origin"
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/scope"
 )
@@ -17,9 +18,10 @@ import (
 // scopeClaim is one guard's use of a scope.
 type scopeClaim struct {
 	provider, scope string
-	loaded          string // the scope with what is known when the configuration loads
-	explicit        bool   // set by a scope line
-	byID            bool   // copies are recognised by ID alone
+	loaded          string          // the scope with what is known when the configuration loads
+	explicit        bool            // set by a scope line
+	byID            bool            // copies are recognised by ID alone
+	inbox           *inboxes.Config // nil where it has none
 	fingerprint     [sha256.Size]byte
 	place           string
 }
@@ -58,18 +60,26 @@ func (c scopeClaim) at() string {
 	return " (" + c.place + ")"
 }
 
-// find reports whether a guard can have events in the scope, and whether their copies
-// are recognised by ID alone.
-func (s *scopes) find(name string) (known, byID bool) {
+// knownScope is what the guards that can have events in a scope have in common.
+type knownScope struct {
+	known bool   // there is one
+	byID  bool   // copies are recognised by ID alone
+	inbox string // the name of their inbox; "" where they have none
+}
+
+func (s *scopes) find(name string) (found knownScope) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	byID = true
 	for _, c := range s.claims {
 		if scope.Matches(c.scope, name) {
-			known, byID = true, byID && c.byID
+			found.byID = c.byID && (found.byID || !found.known)
+			found.known = true
+			if c.inbox != nil {
+				found.inbox = c.inbox.Name
+			}
 		}
 	}
-	return known, known && byID
+	return found
 }
 
 // lines lists the scopes as the configuration has them.

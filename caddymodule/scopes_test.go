@@ -12,7 +12,7 @@ func TestScopesOfGuards(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if known, byID := scopes.find("stripe"); known || byID {
+	if found := scopes.find("stripe"); found.known || found.byID {
 		t.Error("a scope is known where there is no guard")
 	}
 	add("stripe", true)
@@ -23,8 +23,8 @@ func TestScopesOfGuards(t *testing.T) {
 	for name, want := range map[string][2]bool{
 		"stripe": {true, true}, "shared": {true, false}, "t-acme": {true, false}, "t-": {false, false}, "github": {false, false},
 	} {
-		if known, byID := scopes.find(name); known != want[0] || byID != want[1] {
-			t.Errorf("%s: known %t, by its ID alone %t, want %v", name, known, byID, want)
+		if found := scopes.find(name); found.known != want[0] || found.byID != want[1] {
+			t.Errorf("%s: %+v, want known and by its ID alone %v", name, found, want)
 		}
 	}
 	if got, want := scopes.lines(), []string{"shared", "stripe", "t-{http.vars.x}", "t-{tenant}"}; !slices.Equal(got, want) {

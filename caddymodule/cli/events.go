@@ -35,7 +35,7 @@ func lookupCommand() *cobra.Command {
 	return eventCommand(http.MethodGet, describe, cobra.Command{
 		Use:   "lookup <scope> [<id>…]",
 		Short: "Tells what the store knows of one event",
-		Long:  "Tells whether an event is in flight, done, or not known to the store." + eventHelp + exitHelp,
+		Long:  "Tells whether an event is in flight, done, or not known to the store, and how it\nstands in its inbox, where it has one." + eventHelp + exitHelp,
 		Example: `  caddy webhook-guard lookup docrouter ev-123
   caddy webhook-guard lookup docintell document.completed d-1 j-1
   caddy webhook-guard lookup shopify --captured request.http --secret-env SHOPIFY_SECRET`,
@@ -46,7 +46,7 @@ func forgetCommand() *cobra.Command {
 	return eventCommand(http.MethodDelete, describeForgotten, cobra.Command{
 		Use:   "forget <scope> [<id>…]",
 		Short: "Lets one event through again",
-		Long:  "Makes the store forget an event that is done, so that its next copy is\nforwarded to the app." + eventHelp + exitHelp,
+		Long:  "Makes the store forget an event that is done, so that its next copy is\nforwarded to the app, or accepted into the inbox. One that waits in an inbox is\nleft alone: it is delivered from there." + eventHelp + exitHelp,
 		Example: `  caddy webhook-guard forget docrouter ev-123
   caddy webhook-guard forget docintell document.completed:d-1:j-1
   caddy webhook-guard forget acme --captured request.http --config Caddyfile`,
@@ -136,8 +136,14 @@ type finding struct {
 func describe(e finding) string {
 	left := time.Duration(e.TTL * float64(time.Second))
 	switch {
+	case e.Kept != nil:
+		return describeKept(e)
 	case e.State == dedupe.Done.String():
-		text := fmt.Sprintf("done: the app answered %d; remembered for another %s", e.Status, left)
+		text := fmt.Sprintf("done: the app answered %d", e.Status)
+		if e.Inbox != "" {
+			text = fmt.Sprintf("accepted into the inbox %s, which does not list it any more", e.Inbox)
+		}
+		text += fmt.Sprintf("; remembered for another %s", left)
 		if e.Key != "" {
 			text += "; the key of what it says is " + e.Key
 		}
@@ -150,7 +156,7 @@ func describe(e finding) string {
 	case len(e.Scopes) > 0:
 		return "not known"
 	case e.Alone, e.captured:
-		return "not known: its next copy is forwarded"
+		return "not known: its next copy is " + letThrough(e)
 	case e.key:
 		return "not known by this key; a copy may still be a duplicate by its ID"
 	}
@@ -160,14 +166,48 @@ func describe(e finding) string {
 // describeForgotten promises something of the next copy only where every key is gone: an
 // ID's record names the other key, which is forgotten along with it.
 func describeForgotten(e finding) string {
-	if e.State != dedupe.Done.String() {
-		return describe(e)
-	}
 	text := fmt.Sprintf("forgotten: the app had answered %d", e.Status)
+	switch {
+	case e.GivenUp() && e.State == dedupe.Done.String():
+		return fmt.Sprintf("forgotten; the inbox %s has given it up, and the next copy has it delivered again", e.Inbox)
+	case e.GivenUp():
+		return describe(e)
+	case e.Kept != nil:
+		text = fmt.Sprintf("forgotten: the inbox %s had delivered it, and the app had answered %d", e.Inbox, e.Kept.Status)
+	case e.State != dedupe.Done.String():
+		return describe(e)
+	case e.Inbox != "":
+		text = "forgotten: it had been accepted into the inbox " + e.Inbox
+	}
 	if len(e.Scopes) == 0 && !e.key {
-		text += "; the next copy is forwarded"
+		text += "; the next copy is " + letThrough(e)
 	}
 	return text
+}
+
+// letThrough is what happens to an event that is not known.
+func letThrough(e finding) string {
+	if e.Inbox != "" {
+		return "accepted"
+	}
+	return "forwarded"
+}
+
+// describeKept tells how an event stands in its inbox, which alone knows what the app did.
+func describeKept(e finding) string {
+	k := e.Kept
+	attempts := fmt.Sprintf("%d attempts", k.Attempts)
+	if k.Attempts == 1 {
+		attempts = "1 attempt"
+	}
+	text := fmt.Sprintf("accepted; it waits in the inbox %s (%s, %s), and copies are answered queued", e.Inbox, k.State, attempts)
+	switch {
+	case e.GivenUp():
+		text = fmt.Sprintf("given up in the inbox %s after %s (%s); its next copy has it delivered again", e.Inbox, attempts, k.Reason)
+	case !e.Waits():
+		text = fmt.Sprintf("delivered from the inbox %s: the app answered %d; copies are duplicates", e.Inbox, k.Status)
+	}
+	return text + "; its key there is " + k.Key
 }
 
 // keysOf returns the keys that a guard of the scope knows a captured request by. The

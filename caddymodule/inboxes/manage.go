@@ -29,6 +29,9 @@ var (
 	// ErrNone is returned where the store cannot have inboxes.
 	ErrNone = errors.New("the store of the running configuration has no inboxes: use store disk or store redis")
 
+	// ErrWaits is returned where an event is to be let through that an inbox is about to deliver.
+	ErrWaits = errors.New("the event waits in its inbox, which delivers it: to be rid of it, delete it there")
+
 	errNoReason = fmt.Errorf("%w: say why, for the log: give a reason", ErrAsked)
 )
 
@@ -38,7 +41,7 @@ func (m Manager) queue(ctx context.Context, name string) (inbox.Queue, *Inbox, e
 		queue, err := in.opened(m.Store)
 		return queue, in, err
 	}
-	names, err := m.Store.Names(ctx)
+	names, err := m.names(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -46,13 +49,72 @@ func (m Manager) queue(ctx context.Context, name string) (inbox.Queue, *Inbox, e
 		queue, err := m.Store.Queue(name, inbox.Options{})
 		return queue, nil, err
 	}
-	return nil, nil, fmt.Errorf("%w: there is no inbox %q%s", ErrAsked, name, instead(name, append(names, m.Set.Names()...)))
+	return nil, nil, fmt.Errorf("%w: there is no inbox %q%s", ErrAsked, name, instead(name, names))
+}
+
+// names returns those of the inboxes that the store has or a guard names.
+func (m Manager) names(ctx context.Context) ([]string, error) {
+	names, err := m.Store.Names(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range m.Set.Names() {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}
+
+// Kept is an event in its inbox.
+type Kept struct {
+	inbox.Info
+	Inbox string
+
+	queue inbox.Queue
+}
+
+// Find returns what the inboxes have under the first of the keys that one of them knows; nil
+// where none does.
+func (m Manager) Find(ctx context.Context, keys ...inbox.Key) (*Kept, error) {
+	names, err := m.names(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		queue, _, err := m.queue(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		for _, key := range keys {
+			record, err := queue.Get(ctx, key)
+			if err == nil {
+				return &Kept{record.Info, name, queue}, nil
+			}
+			if !errors.Is(err, inbox.ErrUnknown) {
+				return nil, err
+			}
+		}
+	}
+	return nil, nil
+}
+
+// Forget removes a finished event from the list of its inbox, which would take the next copy
+// for one of it.
+func (k *Kept) Forget(ctx context.Context) error {
+	_, err := k.queue.Delete(ctx, []inbox.Key{k.Key})
+	return err
+}
+
+// Event is the event as lists have it.
+func (k *Kept) Event() *adminapi.InboxEvent {
+	event := eventOf(k.Info)
+	return &event
 }
 
 // instead says which inboxes there are in place of one that is not among them.
 func instead(name string, names []string) string {
 	slices.Sort(names)
-	names = slices.Compact(names)
 	switch similar := config.Similar(name, names); {
 	case len(similar) > 0:
 		return ": did you mean " + strings.Join(similar, ", ") + "?"
@@ -64,16 +126,11 @@ func instead(name string, names []string) string {
 
 // States returns how all inboxes stand.
 func (m Manager) States(ctx context.Context) (states []adminapi.InboxState, err error) {
-	names, err := m.Store.Names(ctx)
+	names, err := m.names(ctx)
 	if err != nil {
 		return nil, err
 	}
-	seen := make(map[string]bool)
-	for _, name := range append(names, m.Set.Names()...) {
-		if seen[name] {
-			continue
-		}
-		seen[name] = true
+	for _, name := range names {
 		queue, in, err := m.queue(ctx, name)
 		if err != nil {
 			return nil, err

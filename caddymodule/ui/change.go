@@ -176,7 +176,7 @@ func (v *visit) do(a asked, why, rate string) (changed adminapi.InboxChanged, er
 	ctx := context.WithoutCancel(v.r.Context())
 	if a.Do == doForget {
 		state, err := v.gateway.Forget(ctx, a.Filter.Scope, a.Filter.ID, v.by(), why)
-		if state.State == "done" {
+		if state.State == "done" || state.Kept != nil {
 			changed.Changed = 1
 		}
 		return changed, err

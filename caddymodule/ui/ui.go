@@ -209,6 +209,8 @@ func (v *visit) fail(err error) {
 		shown = refusal{http.StatusNotFound, "No guard of this gateway has an inbox."}
 	case errors.Is(err, dedupe.ErrInFlight):
 		shown = refusal{http.StatusConflict, "The event is being handled right now. Try again when that is over."}
+	case errors.Is(err, inboxes.ErrWaits):
+		shown = refusal{http.StatusConflict, "The event waits in its inbox, which delivers it. To be rid of it, delete it there."}
 	case v.r.Context().Err() != nil: // nobody waits for it
 	default:
 		v.logger.Error("the page cannot be shown", zap.String("path", v.path), zap.Error(err))

@@ -104,3 +104,52 @@ func TestDeadEventsAreListedShownAndReplayed(t *testing.T) {
 		wantCalls(t, s.app, 2*many+1)
 	})
 }
+
+// lookup and forget know of the inbox: only there is known what the app did, and a forgotten
+// event's next copy is delivered, as they say.
+func TestLookupAndForgetKnowOfTheInbox(t *testing.T) {
+	t.Parallel()
+	onInboxStores(t, func(t *testing.T, inboxes func(func(testbed.Delivery) testbed.Answer, ...string) inboxSetup) {
+		hold := newGate(t)
+		var status atomic.Int64
+		status.Store(204)
+		s := inboxes(func(testbed.Delivery) testbed.Answer {
+			return testbed.Answer{Wait: hold.c, Status: int(status.Load())}
+		}, "give_up 410")
+		g := s.start(t)
+		e := testbed.Event{}.Fill()
+		say := func(exit int, says, verb string) {
+			t.Helper()
+			cli{}.wantRun(t, exit, says, verb, "docrouter", "ev-"+e.ID, "--address", strings.TrimPrefix(g.AdminURL(), "http://"))
+		}
+		stands := func(says string) {
+			t.Helper()
+			testbed.Eventually(t, soon, func() bool {
+				out, _ := testbed.RunCaddy(t, nil, "webhook-guard", "lookup", "docrouter", "ev-"+e.ID, "--address", strings.TrimPrefix(g.AdminURL(), "http://"))
+				return strings.Contains(out, says)
+			}, says)
+		}
+
+		say(0, "not known: its next copy is accepted", "lookup")
+		want(t, deliverTo(t, g, e), 200, "accepted")
+		s.app.WaitCount(1)
+		say(0, "it waits in the inbox docrouter (leased, 1 attempt)", "lookup")
+		say(1, "the event waits in its inbox", "forget")
+		hold.open()
+		stands("delivered from the inbox docrouter: the app answered 204; copies are duplicates")
+		want(t, deliverTo(t, g, e), 200, "duplicate")
+		say(0, "the app had answered 204; the next copy is accepted", "forget")
+		say(0, "not known: its next copy is accepted", "lookup")
+		status.Store(410)
+		want(t, deliverTo(t, g, e), 200, "accepted")
+		stands("given up in the inbox docrouter after 1 attempt")
+		say(0, "the next copy has it delivered again", "forget")
+		say(0, "its next copy has it delivered again", "lookup")
+		status.Store(200)
+		want(t, deliverTo(t, g, e), 200, "revived")
+		stands("delivered from the inbox docrouter: the app answered 200")
+		if n := len(deliveriesOf(s.app, e)); n != 3 {
+			t.Errorf("the app got the event %d times, want once and once for each time it was forgotten", n)
+		}
+	})
+}

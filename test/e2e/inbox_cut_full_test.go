@@ -241,13 +241,3 @@ func TestAGatewayThatIsKilledBetweenTwoStepsLosesNothing(t *testing.T) {
 		})
 	}
 }
-
-// deliveriesOf are those of one event.
-func deliveriesOf(app *testbed.App, e testbed.Event) (of []testbed.Delivery) {
-	for _, d := range app.Deliveries() {
-		if d.Header.Get("Webhook-Guard-Id") == "ev-"+e.ID {
-			of = append(of, d)
-		}
-	}
-	return of
-}

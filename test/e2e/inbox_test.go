@@ -84,6 +84,16 @@ func deliverTo(t *testing.T, g *testbed.Gateway, e testbed.Event) testbed.Respon
 	return testbed.Do(t, testbed.DocRouter().Request(t, g.URL(""), e))
 }
 
+// deliveriesOf are those of one event.
+func deliveriesOf(app *testbed.App, e testbed.Event) (of []testbed.Delivery) {
+	for _, d := range app.Deliveries() {
+		if d.Header.Get("Webhook-Guard-Id") == "ev-"+e.ID {
+			of = append(of, d)
+		}
+	}
+	return of
+}
+
 // accepted has the guard accept n new events.
 func accepted(t *testing.T, g *testbed.Gateway, n int) (events []testbed.Event) {
 	t.Helper()
@@ -347,6 +357,7 @@ func TestInboxesThatCannotWorkAreRefused(t *testing.T) {
 	}{
 		"memory":          {func(s *inboxSetup) { s.store = "memory" }, []string{"inbox", "store redis"}},
 		"evicting":        {func(s *inboxSetup) { s.store = "redis " + evicting.URL() }, []string{"allkeys-lru", "noeviction"}},
+		"no dedupe":       {func(s *inboxSetup) { s.guard = "on_store_error forward" }, []string{"inbox", "on_store_error"}},
 		"an instruction":  {func(s *inboxSetup) { s.guard = "answer remember" }, []string{"inbox", "answer remember"}},
 		"a varying scope": {func(s *inboxSetup) { s.guard = "scope {http.request.host}" }, []string{"name the inbox"}},
 		"an unknown line": {func(s *inboxSetup) { s.lines = "retries 3" }, []string{"retries", "retry_for"}},

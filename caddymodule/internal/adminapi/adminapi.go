@@ -28,7 +28,22 @@ type EventState struct {
 	// The event was asked for by its ID, and a copy is recognised by nothing else.
 	Alone bool `json:"alone,omitempty"`
 
+	// The inbox that has the event, or that a guard of the scope has.
+	Inbox string `json:"inbox,omitempty"`
+
+	// What that inbox has of the event, however it was asked for; missing where it has
+	// nothing of it, or no longer.
+	Kept *InboxEvent `json:"kept,omitempty"`
+
 	// The scopes of the running guards, as their lines have them, where none of them can
 	// have events in the scope asked for.
 	Scopes []string `json:"scopes,omitempty"`
+}
+
+// GivenUp reports whether an inbox has the event among its dead ones.
+func (e EventState) GivenUp() bool { return e.Kept != nil && e.Kept.State == "dead" }
+
+// Waits reports whether an inbox is yet to deliver the event.
+func (e EventState) Waits() bool {
+	return e.Kept != nil && e.Kept.State != "dead" && e.Kept.State != "done"
 }
