@@ -48,7 +48,7 @@ func parseFlags() (options, error) {
 	p := &o.plan
 	flag.IntVar(&p.Rounds, "rounds", 5, "rounds of the main table")
 	flag.IntVar(&p.SweepRounds, "sweep-rounds", 2, "rounds of every other table")
-	flag.DurationVar(&p.Length.WarmUp, "warm-up", time.Second, "how long a variant runs before it is measured")
+	flag.DurationVar(&p.Length.WarmUp, "warm-up", 750*time.Millisecond, "how long a variant runs before it is measured")
 	flag.DurationVar(&p.Length.Run, "run", 3*time.Second, "how long a variant is measured")
 	flag.IntVar(&p.Conns, "conns", 16, "connections where they do not vary")
 	flag.IntVar(&p.LatencyConns, "latency-conns", 128, "connections, at most, for the latencies")
