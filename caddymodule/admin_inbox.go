@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -44,7 +45,9 @@ func (*adminInboxes) Routes() []caddy.AdminRoute {
 			if err := decoder.Decode(&c); err != nil {
 				return nil, fmt.Errorf("%w: reading the change: %w", inboxes.ErrAsked, err)
 			}
-			return do(m, r, c)
+			// Caddy ends the admin API's requests after 10 seconds, and a change has to come to its
+			// end.
+			return do(m, r.WithContext(context.WithoutCancel(r.Context())), c)
 		}
 	}
 	return []caddy.AdminRoute{

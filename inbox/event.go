@@ -152,6 +152,8 @@ type Page struct {
 	Events []Info
 	// Next is the cursor of the page behind this one; "" where there is none.
 	Next string
+	// Looked is how many events were looked at, whether or not they match.
+	Looked int
 }
 
 // Status is how an inbox stands.

@@ -20,6 +20,10 @@ type Manager struct {
 	Set    *Set
 	Store  inbox.Store
 	Logger *zap.Logger
+
+	// Progress, where it is not nil, is told now and then how far a change of many events has
+	// come: first how many match, then how many are changed.
+	Progress func(adminapi.InboxChanged)
 }
 
 var (
@@ -161,7 +165,7 @@ func (m Manager) Page(ctx context.Context, name string, f adminapi.InboxFilter, 
 	if errors.Is(err, inbox.ErrCursor) {
 		return page, fmt.Errorf("%w: %w", ErrAsked, err)
 	}
-	page.Next, page.Events = found.Next, make([]adminapi.InboxEvent, 0, len(found.Events))
+	page.Next, page.Looked, page.Events = found.Next, found.Looked, make([]adminapi.InboxEvent, 0, len(found.Events))
 	for _, info := range found.Events {
 		page.Events = append(page.Events, eventOf(info))
 	}
@@ -201,100 +205,6 @@ func (m Manager) Record(ctx context.Context, name, event string, request bool) (
 		}
 	}
 	return r, nil
-}
-
-// Replay makes events ready again.
-func (m Manager) Replay(ctx context.Context, c adminapi.InboxChange) (adminapi.InboxChanged, error) {
-	gap := time.Duration(0)
-	if c.PerSecond > 0 {
-		gap = time.Duration(float64(time.Second) / c.PerSecond)
-	}
-	return m.change(ctx, "replay", c, func(q inbox.Queue, keys []inbox.Key) (int, error) { return inbox.ReplayAll(ctx, q, keys, gap) })
-}
-
-// Delete removes events.
-func (m Manager) Delete(ctx context.Context, c adminapi.InboxChange) (adminapi.InboxChanged, error) {
-	return m.change(ctx, "delete", c, func(q inbox.Queue, keys []inbox.Key) (int, error) { return inbox.DeleteAll(ctx, q, keys) })
-}
-
-// change selects events, and does with them what is asked for.
-func (m Manager) change(ctx context.Context, what string, c adminapi.InboxChange, do func(inbox.Queue, []inbox.Key) (int, error)) (changed adminapi.InboxChanged, err error) {
-	if c.Reason == "" && !c.DryRun {
-		return changed, errNoReason
-	}
-	queue, in, err := m.queue(ctx, c.Inbox)
-	if err != nil {
-		return changed, err
-	}
-	keys, err := m.meant(ctx, queue, c)
-	if err != nil {
-		return changed, err
-	}
-	changed.Matched = len(keys)
-	if c.DryRun {
-		return changed, nil
-	}
-	changed.Changed, err = do(queue, keys)
-	if in != nil {
-		signal(in.wake)
-	}
-	m.Logger.Warn("an inbox was changed on request", zap.String("change", what), zap.String("inbox", c.Inbox), zap.Strings("events", c.Events),
-		zap.Any("filter", c.Filter), zap.Int("matched", changed.Matched), zap.Int("changed", changed.Changed),
-		zap.String("by", c.By), zap.String("reason", c.Reason), zap.Error(err))
-	if errors.Is(err, inbox.ErrFull) {
-		err = fmt.Errorf("%w: %d of %d events were changed: %w", ErrAsked, changed.Changed, changed.Matched, err)
-	}
-	return changed, err
-}
-
-func (m Manager) meant(ctx context.Context, q inbox.Queue, c adminapi.InboxChange) ([]inbox.Key, error) {
-	filter, err := filterOf(c.Filter)
-	switch {
-	case err != nil:
-		return nil, err
-	case len(c.Events) > 0 && filter != inbox.Filter{}:
-		return nil, fmt.Errorf("%w: name events, or give a filter, not both", ErrAsked)
-	case len(c.Events) > 0:
-		return keysOf(ctx, q, c.Events)
-	case filter == inbox.Filter{}:
-		return nil, fmt.Errorf("%w: name events, or give a filter: an empty one would mean every event", ErrAsked)
-	}
-	return inbox.Select(ctx, q, filter)
-}
-
-// Pause stops or resumes an inbox. What changes is counted as one: nothing does where it is
-// paused, or delivers, already.
-func (m Manager) Pause(ctx context.Context, c adminapi.InboxChange, paused bool) (changed adminapi.InboxChanged, err error) {
-	if c.Reason == "" && !c.DryRun {
-		return changed, errNoReason
-	}
-	queue, in, err := m.queue(ctx, c.Inbox)
-	if err != nil {
-		return changed, err
-	}
-	status, err := queue.Status(ctx)
-	if err != nil {
-		return changed, err
-	}
-	if status.Paused != paused {
-		changed.Matched = 1
-	}
-	if c.DryRun {
-		return changed, nil
-	}
-	if err = queue.Pause(ctx, paused); err == nil {
-		changed.Changed = changed.Matched
-	}
-	what := "resume"
-	if paused {
-		what = "pause"
-	}
-	m.Logger.Warn("an inbox was changed on request", zap.String("change", what), zap.String("inbox", c.Inbox),
-		zap.String("by", c.By), zap.String("reason", c.Reason), zap.Error(err))
-	if in != nil {
-		signal(in.wake)
-	}
-	return changed, err
 }
 
 // keysOf returns the keys of events that are named by their key or ID.

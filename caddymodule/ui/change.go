@@ -1,16 +1,16 @@
 package ui
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
-
-	"go.uber.org/zap"
+	"time"
+	"unicode/utf8"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
 
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/inboxes"
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/adminapi"
@@ -31,6 +31,16 @@ const (
 	fastest = 1000
 )
 
+const (
+	// perCount is how many events are asked for at once, to count them.
+	perCount = 500
+	// countFor is how long a screen counts.
+	countFor = time.Second
+)
+
+// mostOfReason is how long a reason may be, in characters. The forms say so, too.
+const mostOfReason = 200
+
 // mostOfForm is the size of the largest form that is read, in bytes.
 const mostOfForm = 64 << 10
 
@@ -40,6 +50,7 @@ type asked struct {
 	Filter filter
 	Event  string // the key of one event, or else the filter is meant
 	Count  int64  // how many events match
+	More   bool   // there may be more of them, as it would take long to count
 }
 
 func askedFrom(values url.Values) (asked, error) {
@@ -60,6 +71,9 @@ func askedFrom(values url.Values) (asked, error) {
 	return a, nil
 }
 
+// Many reports whether it is a change of events, of which there can be many.
+func (a asked) Many() bool { return a.Do == doReplay || a.Do == doDelete }
+
 // Verb is the change in a word.
 func (a asked) Verb() string { return strings.ToUpper(a.Do[:1]) + a.Do[1:] }
 
@@ -67,6 +81,9 @@ func (a asked) Verb() string { return strings.ToUpper(a.Do[:1]) + a.Do[1:] }
 func (a asked) What() string {
 	switch a.Do {
 	case doReplay, doDelete:
+		if a.More {
+			return "all that match"
+		}
 		return plural(a.Count, "event")
 	case doForget:
 		return "this event"
@@ -94,8 +111,9 @@ func showChange(v *visit) error {
 	if err != nil {
 		return err
 	}
-	if a.Do == doReplay || a.Do == doDelete {
-		if a.Count, err = count(v, a); err != nil {
+	if a.Many() {
+		a.Filter = a.Filter.fixed(v.now)
+		if err := a.count(v); err != nil {
 			return err
 		}
 	}
@@ -103,34 +121,46 @@ func showChange(v *visit) error {
 	return nil
 }
 
-// count returns how many events a change would meet: from the counters where they know.
-func count(v *visit, a asked) (n int64, err error) {
+// count finds out how many events a change would meet: from the counters where they know.
+// Where they do not, it looks at the events, but not for long.
+func (a *asked) count(v *visit) error {
 	if a.Event != "" {
-		return 1, nil
+		a.Count = 1
+		return nil
 	}
 	onlyDead := filter{Inbox: a.Filter.Inbox, State: "dead", Reason: a.Filter.Reason}
 	if a.Filter == onlyDead {
 		states, err := v.states()
 		if err != nil {
-			return 0, err
+			return err
 		}
 		in, err := chosen(url.Values{"inbox": {a.Filter.Inbox}}, states)
-		if a.Filter.Reason == "" {
-			return in.Dead, err
+		if a.Count = in.Dead; a.Filter.Reason != "" {
+			a.Count = in.Reasons[a.Filter.Reason]
 		}
-		return in.Reasons[a.Filter.Reason], err
-	}
-	c, err := a.change(v)
-	if err != nil {
-		return 0, err
-	}
-	c.DryRun = true
-	err = v.gateway.Inboxes(func(m inboxes.Manager) error {
-		changed, err := m.Delete(v.r.Context(), c) // which a dry run is the same for
-		n = int64(changed.Matched)
 		return err
+	}
+	filter, err := a.Filter.asked(v.now)
+	if err != nil {
+		return err
+	}
+	begun := time.Now()
+	return v.gateway.Inboxes(func(m inboxes.Manager) error {
+		for cursor := ""; ; {
+			page, err := m.Page(v.r.Context(), a.Filter.Inbox, filter, cursor, perCount)
+			if err != nil {
+				return err
+			}
+			a.Count += int64(len(page.Events))
+			if cursor = page.Next; cursor == "" {
+				return nil
+			}
+			if time.Since(begun) > countFor {
+				a.More = true
+				return nil
+			}
+		}
 	})
-	return n, err
 }
 
 func (v *visit) mayChange() error {
@@ -159,55 +189,37 @@ func (v *visit) change() error {
 		return err
 	}
 	why := strings.TrimSpace(form.Get("why"))
-	if why == "" {
-		return refusal{http.StatusBadRequest, "Say why, for the log: give a reason."}
-	}
-	changed, err := v.do(a, why, form.Get("rate"))
-	if err != nil {
-		return err
-	}
-	v.w.Header().Set("Location", a.behind(changed))
-	v.w.WriteHeader(http.StatusSeeOther)
-	return nil
-}
-
-// do makes the change. It goes on when the user goes away: half of it would help nobody.
-func (v *visit) do(a asked, why, rate string) (changed adminapi.InboxChanged, err error) {
-	ctx := context.WithoutCancel(v.r.Context())
-	if a.Do == doForget {
-		state, err := v.gateway.Forget(ctx, a.Filter.Scope, a.Filter.ID, v.by(), why)
-		if state.State == "done" || state.Kept != nil {
-			changed.Changed = 1
-		}
-		return changed, err
+	if why == "" || utf8.RuneCountInString(why) > mostOfReason {
+		return refusal{http.StatusBadRequest, fmt.Sprintf("Say why, for the log: give a reason of up to %d characters.", mostOfReason)}
 	}
 	c, err := a.change(v)
 	if err != nil {
-		return changed, err
+		return err
 	}
 	c.By, c.Reason = v.by(), why
-	if rate != "" {
-		if c.PerSecond, err = strconv.ParseFloat(rate, 64); err != nil || !(c.PerSecond >= slowest && c.PerSecond <= fastest) {
-			return changed, refusal{http.StatusBadRequest, fmt.Sprintf("Events a second: write a number from %v to %v, or leave it empty.", slowest, fastest)}
-		}
-	}
-	err = v.gateway.Inboxes(func(m inboxes.Manager) error {
-		switch a.Do {
-		case doReplay:
-			changed, err = m.Replay(ctx, c)
-		case doDelete:
-			changed, err = m.Delete(ctx, c)
-		default:
-			changed, err = m.Pause(ctx, c, a.Do == doPause)
-		}
+	if c.PerSecond, err = rateIn(form.Get("rate")); err != nil {
 		return err
-	})
-	return changed, err
+	}
+	return answer(v, begin(v, a, c))
+}
+
+// rateIn reads how many events a second a replay makes ready; 0 where that is left open.
+func rateIn(text string) (rate float64, err error) {
+	if text == "" {
+		return 0, nil
+	}
+	if rate, err = strconv.ParseFloat(text, 64); err != nil || !(rate >= slowest && rate <= fastest) {
+		return 0, refusal{http.StatusBadRequest, fmt.Sprintf("Events a second: write a number from %v to %v, or leave it empty.", slowest, fastest)}
+	}
+	return rate, nil
 }
 
 // behind is the URL of the screen that shows what a change has done.
 func (a asked) behind(changed adminapi.InboxChanged) string {
 	did := []string{"did", a.Do, "n", strconv.Itoa(changed.Changed)}
+	if changed.Matched > changed.Changed {
+		did = append(did, "of", strconv.Itoa(changed.Matched))
+	}
 	switch {
 	case a.Do == doForget:
 		return link("./", "event", append(did, "scope", a.Filter.Scope, "id", a.Filter.ID)...)
@@ -228,10 +240,12 @@ func doneMessage(query url.Values) string {
 		return ""
 	}
 	switch query.Get("did") {
-	case doReplay:
-		return "Replayed " + plural(n, "event") + "."
-	case doDelete:
-		return "Deleted " + plural(n, "event") + "."
+	case doReplay, doDelete:
+		of, err := strconv.ParseInt(query.Get("of"), 10, 64)
+		if err != nil || of < n {
+			of = n
+		}
+		return changedMessage(query.Get("did"), n, of)
 	case doPause:
 		return "The inbox is paused: events are kept, and the app gets none."
 	case doResume:
@@ -243,6 +257,15 @@ func doneMessage(query url.Values) string {
 		return "The event is forgotten: the next copy is let through."
 	}
 	return ""
+}
+
+// changedMessage says how many of the events that matched were changed.
+func changedMessage(do string, n, of int64) string {
+	verb := map[string]string{doReplay: "Replayed ", doDelete: "Deleted "}[do]
+	if n == of {
+		return verb + plural(n, "event") + "."
+	}
+	return fmt.Sprintf("%s%d of %s.", verb, n, plural(of, "event"))
 }
 
 // by is who makes a change, for the log.

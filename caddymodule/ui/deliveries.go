@@ -58,6 +58,17 @@ func (f filter) asked(now time.Time) (asked adminapi.InboxFilter, err error) {
 	return asked, err
 }
 
+// fixed is the same filter with times in place of how long ago these are, so that it means the
+// same events when the form comes back.
+func (f filter) fixed(now time.Time) filter {
+	for _, text := range []*string{&f.Since, &f.Until} {
+		if t, err := timeIn("", *text, now.Truncate(time.Second)); err == nil && t != nil {
+			*text = t.UTC().Format(time.RFC3339Nano)
+		}
+	}
+	return f
+}
+
 // timeIn reads a time, or how long ago it was.
 func timeIn(field, text string, now time.Time) (*time.Time, error) {
 	if text == "" {
@@ -80,9 +91,13 @@ type deliveries struct {
 	Filter  filter
 	Cursor  string // of this page
 	Events  []adminapi.InboxEvent
+	Looked  int64  // how many events were looked at to find these
 	Next    string // the cursor of older ones; "" where there are none
 	Wrong   string // what is wrong with the filter
 }
+
+// Short reports whether the search has ended before the screen was full, and may go on.
+func (d deliveries) Short() bool { return d.Next != "" && len(d.Events) < perPage }
 
 // States are those that a filter can ask for.
 func (deliveries) States() []string { return []string{"ready", "delayed", "leased", "dead", "done"} }
@@ -130,7 +145,7 @@ func (v *visit) find(d *deliveries) error {
 			if err != nil {
 				return err
 			}
-			d.Events, d.Next = append(d.Events, found.Events...), found.Next
+			d.Events, d.Next, d.Looked = append(d.Events, found.Events...), found.Next, d.Looked+int64(found.Looked)
 			if d.Next == "" || len(d.Events) >= perPage || time.Since(begun) > lookFor {
 				return nil
 			}

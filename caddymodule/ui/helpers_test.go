@@ -78,7 +78,7 @@ func newBench(t *testing.T, name string) *bench {
 }
 
 func benchOf(t *testing.T, g *gateway, logger *zap.Logger, logs *observer.ObservedLogs) *bench {
-	h := &Handler{User: "{http.auth.user.id}", gateway: g, logger: logger, now: func() time.Time { return noon }}
+	h := &Handler{User: "{http.auth.user.id}", gateway: g, logger: logger, now: func() time.Time { return noon }, patience: time.Hour}
 	h.watched = g.Watch()
 	return &bench{Handler: h, t: t, gateway: g, logs: logs}
 }

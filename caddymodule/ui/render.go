@@ -52,6 +52,32 @@ var templates = sync.OnceValue(func() map[string]*template.Template {
 
 // render sends a screen.
 func (v *visit) render(status int, name string, p page) {
+	v.complete(name, &p)
+	var b bytes.Buffer
+	if err := templates()[name].ExecuteTemplate(&b, "layout.html", p); err != nil {
+		v.logger.Error("a screen cannot be made: " + err.Error())
+		http.Error(v.w, "The screen cannot be made: the gateway's log says why.", http.StatusInternalServerError)
+		return
+	}
+	sendHeader(v.w, status)
+	_, _ = v.w.Write(b.Bytes()) // the user may have gone
+}
+
+// stream sends a screen as it comes about.
+func (v *visit) stream(name string, p page) {
+	v.complete(name, &p)
+	sendHeader(v.w, http.StatusOK)
+	_ = templates()[name].ExecuteTemplate(v.w, "layout.html", p) // the user may have gone
+}
+
+// sendHeader begins the answer that is a screen.
+func sendHeader(w http.ResponseWriter, status int) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+}
+
+// complete fills in what all screens have.
+func (v *visit) complete(name string, p *page) {
 	p.Screen, p.Banner, p.ReadOnly, p.User, p.Now = name, v.Banner, v.ReadOnly, v.user(), v.now
 	p.Root = strings.Repeat("../", strings.Count(v.path, "/")-1) + "./"
 	if !v.ReadOnly {
@@ -66,22 +92,13 @@ func (v *visit) render(status int, name string, p page) {
 		query.Set("live", "off")
 	}
 	p.Toggle = selfURL(v.path, query)
-	var b bytes.Buffer
-	if err := templates()[name].ExecuteTemplate(&b, "layout.html", p); err != nil {
-		v.logger.Error("a screen cannot be made: " + err.Error())
-		http.Error(v.w, "The screen cannot be made: the gateway's log says why.", http.StatusInternalServerError)
-		return
-	}
-	header := v.w.Header()
-	header.Set("Content-Type", "text/html; charset=utf-8")
-	v.w.WriteHeader(status)
-	_, _ = v.w.Write(b.Bytes()) // the user may have gone
 }
 
 // selfURL is the relative URL of a screen, without what only one visit has.
 func selfURL(at string, query url.Values) string {
 	query.Del("did")
 	query.Del("n")
+	query.Del("of")
 	name := "./" + path.Base(at)
 	if at == "/" {
 		name = "./"

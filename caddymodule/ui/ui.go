@@ -49,10 +49,11 @@ type Handler struct {
 	// A text that each screen shows at its top, such as which environment this is.
 	Banner string `json:"banner,omitempty"`
 
-	gateway Gateway
-	watched recent.Source
-	logger  *zap.Logger
-	now     func() time.Time
+	gateway  Gateway
+	watched  recent.Source
+	logger   *zap.Logger
+	now      func() time.Time
+	patience time.Duration // with a change, until it is followed
 }
 
 // Gateway is what the page shows and changes.
@@ -87,7 +88,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	h.gateway, h.logger, h.now = app.(Gateway), ctx.Logger(), time.Now
+	h.gateway, h.logger, h.now, h.patience = app.(Gateway), ctx.Logger(), time.Now, atOnce
 	h.watched = h.gateway.Watch()
 	return nil
 }
@@ -157,7 +158,13 @@ type visit struct {
 	now  time.Time
 }
 
+// mostOfQuery is how long the query of a URL may be, in bytes: screens repeat it in their links.
+const mostOfQuery = 16 << 10
+
 func (v *visit) serve() error {
+	if len(v.r.URL.RawQuery) > mostOfQuery {
+		return refusal{http.StatusRequestURITooLong, "The address is too long."}
+	}
 	if v.path == changePath && v.r.Method == http.MethodPost {
 		return v.change()
 	}
@@ -198,24 +205,33 @@ func (r refusal) Error() string { return r.text }
 
 // fail shows an error.
 func (v *visit) fail(err error) {
-	shown := refusal{http.StatusServiceUnavailable, "The gateway's store did not answer. Its log says why."}
-	switch {
-	case errors.As(err, &shown):
-	case errors.Is(err, inboxes.ErrAsked):
-		shown = refusal{http.StatusBadRequest, err.Error()}
-	case errors.Is(err, inbox.ErrUnknown):
-		shown = refusal{http.StatusNotFound, "The inbox does not have this event, or no longer."}
-	case errors.Is(err, inboxes.ErrNone):
-		shown = refusal{http.StatusNotFound, "No guard of this gateway has an inbox."}
-	case errors.Is(err, dedupe.ErrInFlight):
-		shown = refusal{http.StatusConflict, "The event is being handled right now. Try again when that is over."}
-	case errors.Is(err, inboxes.ErrWaits):
-		shown = refusal{http.StatusConflict, "The event waits in its inbox, which delivers it. To be rid of it, delete it there."}
-	case v.r.Context().Err() != nil: // nobody waits for it
-	default:
+	shown := shownAs(err)
+	if shown == noAnswer && v.r.Context().Err() == nil { // else nobody waits for it
 		v.logger.Error("the page cannot be shown", zap.String("path", v.path), zap.Error(err))
 	}
 	v.render(shown.status, "error", page{Title: http.StatusText(shown.status), Data: shown.text})
+}
+
+// noAnswer is shown for an error that is for the log.
+var noAnswer = refusal{http.StatusServiceUnavailable, "The gateway's store did not answer. Its log says why."}
+
+// shownAs is what the user sees of an error.
+func shownAs(err error) (shown refusal) {
+	switch {
+	case errors.As(err, &shown):
+		return shown
+	case errors.Is(err, inboxes.ErrAsked):
+		return refusal{http.StatusBadRequest, err.Error()}
+	case errors.Is(err, inbox.ErrUnknown):
+		return refusal{http.StatusNotFound, "The inbox does not have this event, or no longer."}
+	case errors.Is(err, inboxes.ErrNone):
+		return refusal{http.StatusNotFound, "No guard of this gateway has an inbox."}
+	case errors.Is(err, dedupe.ErrInFlight):
+		return refusal{http.StatusConflict, "The event is being handled right now. Try again when that is over."}
+	case errors.Is(err, inboxes.ErrWaits):
+		return refusal{http.StatusConflict, "The event waits in its inbox, which delivers it. To be rid of it, delete it there."}
+	}
+	return noAnswer
 }
 
 var (

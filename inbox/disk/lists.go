@@ -208,6 +208,7 @@ func pageOfID(tx *bolt.Tx, b *box, f inbox.Filter, after inbox.Key, limit int, n
 			return p, err
 		}
 		if e != nil {
+			p.Looked++
 			m, err := metaOf(tx, b, e)
 			if err != nil {
 				return p, err

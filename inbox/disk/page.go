@@ -66,6 +66,7 @@ func page(tx *bolt.Tx, b *box, f inbox.Filter, from inbox.Cursor, limit int, now
 				return false, nil
 			}
 			budget--
+			p.Looked++
 			if m == nil {
 				texts, err := metaOf(tx, b, e)
 				if err != nil {

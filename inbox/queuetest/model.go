@@ -181,8 +181,17 @@ func (l *list) page(f inbox.Filter, cursor string, limit int, now time.Time) (p 
 		return p, inbox.ErrCursor
 	}
 	events := slices.SortedFunc(maps.Values(l.events), func(a, b *event) int { return slices.Compare(a.place(f), b.place(f)) })
+	passed := 0
 	for _, e := range events {
-		if slices.Compare(e.place(f), after) <= 0 || !f.Match(e.infoAt(now)) {
+		if slices.Compare(e.place(f), after) <= 0 {
+			continue
+		}
+		info := e.infoAt(now)
+		if !(inbox.Filter{State: f.State, ID: f.ID}).Match(info) {
+			continue // which a store has in another list
+		}
+		passed++
+		if !f.Match(info) {
 			continue
 		}
 		if len(p.Events) == limit {
@@ -190,7 +199,9 @@ func (l *list) page(f inbox.Filter, cursor string, limit int, now time.Time) (p 
 			return p, nil
 		}
 		after = e.place(f)
-		p.Events = append(p.Events, e.infoAt(now))
+		p.Events = append(p.Events, info)
+		p.Looked, passed = p.Looked+passed, 0
 	}
+	p.Looked += passed
 	return p, nil
 }

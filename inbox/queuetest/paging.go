@@ -16,6 +16,7 @@ var paging = map[string]func(*testing.T, Bench){
 	"pages begin with what is newest":           pagesInOrder,
 	"pages hold what matches a filter":          pagesFilter,
 	"what is rare is found at once":             pagesFindRare,
+	"pages say how many events they looked at":  pagesCount,
 	"lists of a filter follow every change":     pagesFollow,
 	"a walk misses nothing while others change": pagesUnderChange,
 	"a cursor that is none is refused":          pagesRefuse,
@@ -95,6 +96,37 @@ func pagesHaveAll(t *testing.T, b Bench) {
 	g.advance(lease)
 	if got := g.walk(inbox.Filter{State: inbox.Ready}, 3, nil); len(got) != 15 {
 		t.Fatalf("%d events are ready, want 15", len(got))
+	}
+}
+
+// Whoever reads a short page is told how far it has come.
+func pagesCount(t *testing.T, b Bench) {
+	g := b.gateway(t, inbox.Options{})
+	all := len(g.mixed(5))
+	for name, c := range map[string]struct {
+		f    inbox.Filter
+		want int
+	}{
+		"every event is listed":       {inbox.Filter{}, all},
+		"none is":                     {inbox.Filter{Scope: "nobody's"}, all},
+		"a state, and none of it is":  {inbox.Filter{State: inbox.Dead, Scope: "nobody's"}, 5},
+		"what is looked up, but none": {inbox.Filter{ID: "nobody's"}, 0},
+	} {
+		looked := 0
+		for cursor, pages := "", 0; ; pages++ {
+			p, err := g.Page(t.Context(), c.f, cursor, 2)
+			g.must("page", err)
+			looked += p.Looked
+			if cursor = p.Next; cursor == "" {
+				break
+			}
+			if pages > all {
+				t.Fatalf("%s: the walk does not end", name)
+			}
+		}
+		if looked != c.want {
+			t.Errorf("%s: %d events were looked at, want %d", name, looked, c.want)
+		}
 	}
 }
 

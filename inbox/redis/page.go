@@ -116,7 +116,11 @@ func (l *lanes) walk(ctx context.Context, f inbox.Filter, c inbox.Cursor, limit 
 			if part.byAccepted {
 				c.At = e.Accepted.UnixMilli()
 			}
-			if (part.list != "due" || !e.lent) && f.Match(e.Info) {
+			if part.list == "due" && e.lent {
+				continue // it is in lent
+			}
+			p.Looked++
+			if f.Match(e.Info) {
 				p.Events = append(p.Events, e.Info)
 			}
 			if len(p.Events) == limit {
@@ -145,6 +149,7 @@ func (l *lanes) find(ctx context.Context, f inbox.Filter, c inbox.Cursor, limit 
 		for found.more() && len(p.Events) < limit {
 			e := found.list().entry(now)
 			c.Key = e.Key
+			p.Looked++
 			if f.Match(e.Info) {
 				p.Events = append(p.Events, e.Info)
 			}

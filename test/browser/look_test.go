@@ -15,6 +15,8 @@ import (
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+
+	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
 
 var picture = flag.String("picture", "", "where to put the picture for the README")
@@ -110,28 +112,52 @@ func (p *tab) accessible(screen, axe string) {
 	}
 }
 
-// On a phone nothing is wider than the screen, but for tables that scroll by themselves.
+// On a phone nothing is wider than the screen, and nothing has to be scrolled sideways, however
+// long the words are that senders write.
 func TestNarrowScreen(t *testing.T) {
 	t.Parallel()
 	r := start(t)
-	r.filled()
+	long := strings.Repeat("x", 900)
+	words := testbed.DocRouter().Request(t, r.gateway.URL(""), testbed.Event{ID: long, Type: "doomed"}.Fill())
+	words.Header.Set("X-Long", long)
+	if got := testbed.Do(t, words); got.Guard != "accepted" {
+		t.Fatalf("the sender got %s", got)
+	}
+	wordy := r.wait("dead", 1)[0]
+	r.sendBody(testbed.DocRouter().Body(testbed.Event{ID: "1", Type: long}.Fill()))
+	r.wait("done", 1)
+	r.filledBeside(1, 1)
+	screens := r.screens()
+	screens["wordy"] = r.delivery(wordy) + "&body=1"
+	screens["wordy-event"] = r.url("/event?scope=docrouter&id=" + wordy.ID)
+	screens["wordy-search"] = r.url("/deliveries?inbox=payments&id=" + wordy.ID)
 	p := open(t)
 	p.allow("/no-such-page")
 	p.narrow()
-	for name, address := range r.screens() {
-		p.visit(address)
-		p.sees("Webhook Guard")
-		p.shot(name + "-narrow")
-		width, page := eval[int](p, `document.documentElement.clientWidth`), eval[int](p, `document.documentElement.scrollWidth`)
-		if page > width {
-			t.Errorf("%s: the page is %d wide on a screen of %d", name, page, width)
+	for name, address := range screens {
+		for _, dark := range []bool{false, true} {
+			called := name + "-narrow"
+			if dark {
+				called += "-dark"
+			}
+			p.dark(dark)
+			p.visit(address)
+			p.sees("Webhook Guard")
+			p.shot(called)
+			if wide := eval[int](p, `document.scrollingElement.scrollWidth`); wide > phone {
+				t.Errorf("%s: the page is %d wide on a screen of %d", called, wide, phone)
+			}
+			if inside := eval[string](p, `[...document.querySelectorAll("body *")].filter(e => e.scrollWidth > e.clientWidth + 1 &&
+				["auto", "scroll"].includes(getComputedStyle(e).overflowX) && e.clientWidth > 1).map(e => e.outerHTML.slice(0, 200)).join("\n")`); inside != "" {
+				t.Errorf("%s: one has to scroll sideways in %s", called, inside)
+			}
 		}
 	}
 	p.visit(r.url("/"))
 	p.click("link", "Dead letters")
 	p.title("Dead letters")
 	p.click("link", "Replay all dead…")
-	p.title("Replay 3 events")
+	p.title("Replay 4 events")
 }
 
 // All of it can be done without a mouse, and one sees where one is.

@@ -153,6 +153,12 @@ func (r *rig) wait(state string, n int) []listed {
 // filled has events in every state, refusals, and deliveries past the inbox.
 func (r *rig) filled() {
 	r.t.Helper()
+	r.filledBeside(0, 0)
+}
+
+// filledBeside is filled where some events are done and dead already.
+func (r *rig) filledBeside(done, dead int) {
+	r.t.Helper()
 	for n := range 12 {
 		r.send(fmt.Sprintf("done-%02d", n), []string{"llm.completed", "document.uploaded", "document.deleted"}[n%3])
 	}
@@ -160,8 +166,8 @@ func (r *rig) filled() {
 		r.send(fmt.Sprintf("doomed-%d", n), "doomed")
 	}
 	r.send("away-1", "away")
-	r.wait("done", 12)
-	r.wait("dead", 3)
+	r.wait("done", done+12)
+	r.wait("dead", dead+3)
 	r.wait("delayed", 1)
 	for range 3 {
 		r.forge()

@@ -328,9 +328,12 @@ func (p *tab) dark(on bool) {
 	p.do(command(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: value}}}))
 }
 
+// phone is how wide a small phone is.
+const phone = 360
+
 // narrow makes the window as wide as a small phone.
 func (p *tab) narrow() {
-	p.do(command(emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: 360, Height: 740, DeviceScaleFactor: 2, Mobile: true}))
+	p.do(command(emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: phone, Height: 740, DeviceScaleFactor: 2, Mobile: true}))
 }
 
 const shots = "shots"

@@ -68,6 +68,9 @@ type InboxPage struct {
 
 	// The cursor of the next part; missing in the last one.
 	Next string `json:"next,omitempty"`
+
+	// How many events were looked at to find these.
+	Looked int `json:"looked"`
 }
 
 // InboxRecord is all that is known of an event.
