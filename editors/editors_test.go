@@ -41,12 +41,12 @@ type rule struct {
 
 type grammar struct{ Repository map[string]rule }
 
-// linesOfTheDirective are the names that the parsers know, as their source has them: the
-// table of a provider's lines, and what a variable called name is compared with.
-func linesOfTheDirective(t *testing.T) map[string]bool {
+// linesIn are the names that parsers know, as their source has them: the table of a provider's
+// lines, and what a variable called name is compared with.
+func linesIn(t *testing.T, patterns ...string) map[string]bool {
 	t.Helper()
 	known := make(map[string]bool)
-	for _, pattern := range []string{"config/lines.go", "caddymodule/caddyfile.go", "caddymodule/inboxes/caddyfile.go", "caddymodule/stores/*.go"} {
+	for _, pattern := range patterns {
 		files, err := filepath.Glob(filepath.Join("..", pattern))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: %d files, %v", pattern, len(files), err)
@@ -67,10 +67,20 @@ func linesOfTheDirective(t *testing.T) map[string]bool {
 			})
 		}
 	}
-	if len(known) < 70 || !known["secret"] || !known["signature"] || !known["retry_for"] || !known["max_entries"] || !known["sentinel"] {
-		t.Fatalf("only %d lines were found: is the search for them still right?", len(known))
-	}
 	return known
+}
+
+// directive is one whose lines the grammar has a rule for.
+type directive struct {
+	rule    string
+	parsers []string
+	some    []string // lines that it surely has
+}
+
+var directives = map[string]directive{
+	"webhook_guard": {"line", []string{"config/lines.go", "caddymodule/caddyfile.go", "caddymodule/inboxes/caddyfile.go", "caddymodule/stores/*.go"},
+		[]string{"secret", "signature", "retry_for", "max_entries", "sentinel"}},
+	"webhook_guard_ui": {"pageLine", []string{"caddymodule/ui/caddyfile.go"}, []string{"read_only", "user", "banner"}},
 }
 
 // wordsOf are the lines that a piece of a parser names.
@@ -106,28 +116,35 @@ func wordsOf(n ast.Node) (words []string) {
 	return words
 }
 
-// The grammar knows each line of the directive, and no word that is none.
+// The grammar knows each line of the directives, and no word that is none.
 func TestTheGrammarKnowsEachLine(t *testing.T) {
 	g := read[grammar](t, "webhook-guard.tmLanguage.json")
-	line := regexp.MustCompile(g.Repository["line"].Match)
-	known := linesOfTheDirective(t)
-	for name := range known {
-		for _, text := range []string{name + " value", "\t\t" + name + " value", name} {
-			if found := line.FindStringSubmatch(text); found == nil || found[1] != name {
-				t.Errorf("the grammar does not know the line %s in %q", name, text)
+	for of, d := range directives {
+		match := g.Repository[d.rule].Match
+		line, known := regexp.MustCompile(match), linesIn(t, d.parsers...)
+		for _, name := range d.some {
+			if !known[name] {
+				t.Fatalf("%s: the line %s was not found: is the search for them still right?", of, name)
 			}
 		}
-	}
-	_, rest, _ := strings.Cut(g.Repository["line"].Match, "(")
-	list, _, _ := strings.Cut(rest, ")")
-	for name := range strings.SplitSeq(list, "|") {
-		if !known[name] {
-			t.Errorf("the grammar knows %s, which is no line", name)
+		for name := range known {
+			for _, text := range []string{name + " value", "\t\t" + name + " value", name} {
+				if found := line.FindStringSubmatch(text); found == nil || found[1] != name {
+					t.Errorf("the grammar does not know the line %s of %s in %q", name, of, text)
+				}
+			}
 		}
-	}
-	for _, text := range []string{"\tsecretive x", "\tx secret y", "# secret x"} {
-		if line.MatchString(text) {
-			t.Errorf("the grammar takes %q for a line", text)
+		_, rest, _ := strings.Cut(match, "(")
+		list, _, _ := strings.Cut(rest, ")")
+		for name := range strings.SplitSeq(list, "|") {
+			if !known[name] {
+				t.Errorf("the grammar knows %s, which is no line of %s", name, of)
+			}
+		}
+		for _, text := range []string{"\t" + d.some[0] + "_not x", "\tx " + d.some[0] + " y", "# " + d.some[0] + " x"} {
+			if line.MatchString(text) {
+				t.Errorf("the grammar takes %q for a line of %s", text, of)
+			}
 		}
 	}
 }
@@ -143,6 +160,11 @@ func TestTheGrammarFindsBlocks(t *testing.T) {
 		{"block", "\twebhook_guard @hooks stripe {", true},
 		{"block", "\twebhook_guard {", true},
 		{"block", "\twebhook_guard stripe", false},
+		{"block", "\twebhook_guard_ui {", false},
+		{"page", "\twebhook_guard_ui {", true},
+		{"page", "\twebhook_guard_ui /webhooks {", true},
+		{"page", "\twebhook_guard_ui", false},
+		{"page", "\twebhook_guard stripe {", false},
 		{"nested", "\t\tinbox payments {", true},
 		{"nested", "\t\tdeliver {", true},
 		{"nested", "\t\tsecret {env.X}", false},
@@ -151,8 +173,16 @@ func TestTheGrammarFindsBlocks(t *testing.T) {
 			t.Errorf("%s begins at %q: %v", tt.rule, tt.text, got)
 		}
 	}
-	if end := regexp.MustCompile(g.Repository["block"].End); !end.MatchString("\t}") || end.MatchString("\tsecret {env.X}") {
-		t.Error("blocks end elsewhere")
+	for _, rule := range []string{"block", "page", "nested"} {
+		if end := regexp.MustCompile(g.Repository[rule].End); !end.MatchString("\t}") || end.MatchString("\tsecret {env.X}") {
+			t.Errorf("%s ends elsewhere", rule)
+		}
+	}
+	alone := regexp.MustCompile(g.Repository["pageAlone"].Match)
+	for text, is := range map[string]bool{"\twebhook_guard_ui": true, "webhook_guard_ui /webhooks": true, "\twebhook_guard_ui {": false, "\twebhook_guard_uix": false} {
+		if alone.MatchString(text) != is {
+			t.Errorf("a page without a block is taken for one in %q: %v", text, !is)
+		}
 	}
 	for name, r := range g.Repository { // all of them are patterns
 		for _, p := range append(r.Patterns, r) {
@@ -174,6 +204,7 @@ var (
 func TestSnippetsLoad(t *testing.T) {
 	t.Setenv("STRIPE_WEBHOOK_SECRET", "whsec_of_a_test_0123456789")
 	t.Setenv("GITHUB_WEBHOOK_SECRET", "of-a-test-0123456789")
+	t.Setenv("ALICE_PASSWORD_HASH", "$2a$04$z1a2b3c4d5e6f7g8h9i0juK1xVqk0nq3u5yq0oQ3vYl5h1b2c3d4e")
 	secrets := t.TempDir()
 	for _, name := range []string{"stripe", "stripe-old"} {
 		if err := os.WriteFile(filepath.Join(secrets, name), []byte("whsec_of_a_test_0123456789"), 0o600); err != nil {
@@ -194,6 +225,8 @@ func TestSnippetsLoad(t *testing.T) {
 		text = strings.ReplaceAll(text, "/run/secrets", secrets)
 		switch {
 		case strings.HasPrefix(text, "{\n"):
+		case strings.HasPrefix(text, "admin.example.com {\n"):
+			text = strings.Replace(text, "admin.example.com", ":0", 1)
 		case strings.Contains(text, "reverse_proxy"):
 			text = ":0 {\n" + text + "\n}\n"
 		default:
