@@ -94,6 +94,14 @@ func Variants() []Variant {
 		Variant{Variant: report.Variant{Name: "verify-http", Title: "guard, verifying only, with `transport http`"}, want: forwarded, forwards: true, tuned: true, start: caddy("memory", verifying, stock)},
 		Variant{Variant: report.Variant{Name: "redis-http", Title: "guard, `redis`, with `transport http`"}, want: forwarded, forwards: true, tuned: true, store: "redis", start: caddy("redis", guarding, stock)},
 	)
+	// What it costs to have the page remember what was seen.
+	all = append(all,
+		Variant{Variant: report.Variant{Name: "memory-page", Title: "guard, `memory`, with the page"}, want: forwarded, forwards: true, tuned: true, store: "memory", start: caddy("memory", guarding, own, page)},
+		Variant{
+			Variant: report.Variant{Name: "forgeries-page", Title: "guard, forgeries only, with the page"}, kind: forgeries, store: "memory",
+			want: load.Want{Status: http.StatusUnauthorized, Guard: "signature_invalid"}, start: caddy("memory", guarding, own, page),
+		},
+	)
 	all = append(all, inboxVariants()...)
 	for i, v := range all {
 		if v.start == nil {
@@ -165,9 +173,12 @@ func withoutDisk(tb testing.TB) string {
 // a guard is run with.
 const stock, own = "http", "webhook"
 
-// caddy starts a Caddy whose routes are the same in every variant but for the guard and
-// the proxy's transport.
-func caddy(store string, guard func(testbed.Sender) string, transport string) func(testing.TB, *env) target {
+// page is the route of the page, which nobody visits.
+const page = "\thandle_path /page/* {\n\t\twebhook_guard_ui\n\t}\n"
+
+// caddy starts a Caddy whose routes are the same in every variant but for the guard, the
+// proxy's transport, and the more that a variant is about.
+func caddy(store string, guard func(testbed.Sender) string, transport string, more ...string) func(testing.TB, *env) target {
 	return func(tb testing.TB, e *env) target {
 		tb.Helper()
 		line, dir := store, ""
@@ -180,7 +191,7 @@ func caddy(store string, guard func(testbed.Sender) string, transport string) fu
 			dir = filepath.Join(tb.TempDir(), "events")
 			line = "disk " + dir
 		}
-		g := testbed.StartGateway(tb, caddyfile(tb, line, e.app.addr, guard, transport), testbed.WithEnv(e.gatewayEnv...))
+		g := testbed.StartGateway(tb, caddyfile(tb, line, e.app.addr, guard, transport, more...), testbed.WithEnv(e.gatewayEnv...))
 		return target{addr: strings.TrimPrefix(g.URL(""), "http://"), pid: g.Pid(), gateway: g, dir: dir}
 	}
 }
@@ -189,7 +200,7 @@ func caddy(store string, guard func(testbed.Sender) string, transport string) fu
 // proxy keeps more idle connections to the app than 32, or with more senders most of
 // the measured time would be spent on opening connections. The log goes to a file, so
 // that no reader of it takes part in the measurement.
-func caddyfile(tb testing.TB, store, app string, guard func(testbed.Sender) string, transport string) string {
+func caddyfile(tb testing.TB, store, app string, guard func(testbed.Sender) string, transport string, more ...string) string {
 	tb.Helper()
 	var providers, routes strings.Builder
 	for _, s := range traffic.Senders() {
@@ -215,11 +226,11 @@ func caddyfile(tb testing.TB, store, app string, guard func(testbed.Sender) stri
 %s	}
 }
 http://:{$PORT} {
-%s	handle {
+%s%s	handle {
 		error 404
 	}
 }
-`, filepath.Join(tb.TempDir(), "caddy.log"), store, providers.String(), routes.String())
+`, filepath.Join(tb.TempDir(), "caddy.log"), store, providers.String(), routes.String(), strings.Join(more, ""))
 }
 
 func plain(testbed.Sender) string { return "" }
