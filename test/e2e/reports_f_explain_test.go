@@ -14,13 +14,13 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
 
-// What operations.md says to do where requests are refused: the entry of the access log
+// What the guide says to do where requests are refused: the entry of the access log
 // holds what `explain` needs.
 func TestALoggedRequestIsExplained(t *testing.T) {
 	t.Parallel()
-	doc, err := os.ReadFile(filepath.Join(root, "docs", "operations.md"))
+	doc, err := os.ReadFile(filepath.Join(root, "docs", "guides", "debug-signature.md"))
 	if err != nil || !strings.Contains(string(doc), "\tlog_append <body {http.request.body}\n") {
-		t.Fatalf("operations.md does not have the recipe: %v", err)
+		t.Fatalf("the guide does not have the recipe: %v", err)
 	}
 	app := testbed.StartApp(t, nil)
 	log := filepath.Join(t.TempDir(), "captured.log")

@@ -43,16 +43,17 @@ func sectionBlocks(t *testing.T, file, heading, language string) (texts []string
 	return texts
 }
 
-// The commands that operations.md gives for a rotation change the secret of a running
-// gateway, and no event is refused meanwhile.
+// The commands that the guide gives for a rotation change the secret of a running gateway, and no
+// event is refused meanwhile.
 func TestTheDocumentedRotationReachesARunningProcess(t *testing.T) {
 	t.Parallel()
 	app, dir := testbed.StartApp(t, nil), t.TempDir()
 	must(t, os.WriteFile(filepath.Join(dir, "stripe"), []byte(firstSecret+"\n"), 0o600))
 	must(t, os.WriteFile(filepath.Join(dir, "stripe-old"), []byte("whsec_the-one-before-0123456789\n"), 0o600))
-	here := strings.NewReplacer("/run/secrets", dir, "hooks.example.com", "http://:{$PORT}", "reverse_proxy 127.0.0.1:5000", proxy(app))
+	here := strings.NewReplacer("/etc/caddy/secrets", dir, ":8080", "http://:{$PORT}", "reverse_proxy 127.0.0.1:5000", proxy(app))
+	const guide, steps = "guides/rotate.md", "The steps"
 	const global = "{\n\tadmin 127.0.0.1:{$ADMIN}\n\tmetrics\n}\n"
-	config := global + here.Replace(sectionBlocks(t, "operations.md", "Rotate a secret", "caddyfile")[0])
+	config := global + here.Replace(sectionBlocks(t, guide, steps, "caddyfile")[0])
 	g := testbed.StartGateway(t, config)
 	n := 0
 	send := func(secret string) testbed.Response {
@@ -62,7 +63,7 @@ func TestTheDocumentedRotationReachesARunningProcess(t *testing.T) {
 	wantResult(t, "before", send(firstSecret), 200, "forwarded")
 	wantResult(t, "the new one, before", send(secondSecret), 401, "signature_invalid")
 
-	shell := exec.Command("sh", "-e", "-c", here.Replace(sectionBlocks(t, "operations.md", "Rotate a secret", "sh")[0]))
+	shell := exec.Command("sh", "-e", "-c", here.Replace(sectionBlocks(t, guide, steps, "sh")[0]))
 	shell.Stdin = strings.NewReader(secondSecret + "\n")
 	out, err := shell.CombinedOutput()
 	if err != nil {
