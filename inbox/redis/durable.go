@@ -9,14 +9,17 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/webhookguard/caddy-webhook-guard/inbox"
 )
 
 // errNotDurable is returned where a write is not yet in a second place. It has happened all
 // the same, so a copy of the event waits for the same thing again.
 var errNotDurable = errors.New("durable: neither a replica nor the append-only file has the event yet")
 
-// durably runs a script on one lane, and returns when a replica has what it wrote or, where
-// there is none, the append-only file on the disk. Both are about what one connection wrote.
+// durably has a script of one lane keep an event. It returns when a replica has the event or,
+// where there is none, the append-only file on the disk. Both are about what one connection
+// wrote.
 func (l *lanes) durably(ctx context.Context, sc *redis.Script, due string, args ...any) (int, error) {
 	client, err := l.s.server(ctx, due)
 	if err != nil {
@@ -45,7 +48,11 @@ func (l *lanes) durably(ctx context.Context, sc *redis.Script, due string, args 
 		if err != nil {
 			return 0, l.s.failure(err)
 		}
-		return n, durable(wait, replicas)
+		switch inbox.Answer(n) {
+		case inbox.Accepted, inbox.Queued, inbox.Revived:
+			return n, durable(wait, replicas)
+		}
+		return n, nil // nobody relies on what was written
 	}
 }
 

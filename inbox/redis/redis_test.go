@@ -87,6 +87,26 @@ func TestDurable(t *testing.T) {
 	})
 }
 
+// What keeps no event has nothing to wait for, so it is answered where no second place is.
+func TestDurableWaitsOnlyForEvents(t *testing.T) {
+	t.Parallel()
+	b := bench(t, dedupe.Options{URLs: []string{testbed.StartRedis(t).URL()}})
+	q, err := b.Open(t).Queue("payments", inbox.Options{Durable: true, MaxBytes: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := inbox.Key(inbox.NewToken())
+	if a, err := q.Put(t.Context(), inbox.Event{Key: k, Envelope: []byte("event")}); a != inbox.Full || err != nil {
+		t.Errorf("a full inbox: %s, %v", a, err)
+	}
+	if a, err := q.Revive(t.Context(), k); a != inbox.NotKept || err != nil {
+		t.Errorf("a copy of what is not kept: %s, %v", a, err)
+	}
+	if _, err := q.Put(t.Context(), inbox.Event{Key: k, Envelope: []byte("e")}); err == nil {
+		t.Error("an event is kept although nothing else has it")
+	}
+}
+
 // bench gives one test a part of the servers to itself, by its key prefix.
 func bench(t *testing.T, o dedupe.Options) queuetest.Bench {
 	o.KeyPrefix, o.Timeout = rand.Text()+":", patient

@@ -153,3 +153,11 @@ func TestLookupAndForgetKnowOfTheInbox(t *testing.T) {
 		}
 	})
 }
+
+// inboxStands reports whether the inbox has so many events that are ready, delayed, leased,
+// dead and done.
+func inboxStands(t *testing.T, g *testbed.Gateway, counts string) bool {
+	t.Helper()
+	out, err := inboxCommand(t, g, "list")
+	return err == nil && strings.Contains(strings.Join(strings.Fields(out), " "), "docrouter "+counts)
+}

@@ -246,25 +246,6 @@ func TestAFullInboxIsA503(t *testing.T) {
 	})
 }
 
-func TestAnInboxWhoseStoreIsAwayIsA503(t *testing.T) {
-	t.Parallel()
-	s, redis := inboxes(t, nil)
-	g := s.start(t)
-	e := testbed.Event{}.Fill()
-	redis.Stop()
-	for range 2 {
-		resp := deliverTo(t, g, e)
-		want(t, resp, 503, "store_unavailable")
-		if resp.Header.Get("Retry-After") == "" {
-			t.Error("no Retry-After")
-		}
-	}
-	redis.Start()
-	testbed.Eventually(t, soon, func() bool { return deliverTo(t, g, e).Status == 200 }, "the store to be used again")
-	becomes(t, g, e, "duplicate")
-	wantCalls(t, s.app, 1)
-}
-
 // An accepted event outlives its gateway, and the attempt that was under way is counted.
 func TestAnInboxOutlivesItsGateway(t *testing.T) {
 	t.Parallel()
@@ -393,44 +374,4 @@ func TestAnIdleInboxDeliversAtOnce(t *testing.T) {
 			t.Errorf("the app was called %s after the 200 at best", best)
 		}
 	})
-}
-
-func TestMetricsOfAnInbox(t *testing.T) {
-	t.Parallel()
-	s, redis := inboxes(t, func(d testbed.Delivery) testbed.Answer {
-		switch d.N {
-		case 1:
-			return testbed.Answer{Status: 500}
-		case 2:
-			return testbed.Answer{}
-		}
-		return testbed.Answer{Status: 410}
-	}, "retry 10ms", "give_up 410", "max_events 1")
-	g := s.start(t)
-	e := testbed.Event{}.Fill()
-	want(t, deliverTo(t, g, e), 200, "accepted")
-	becomes(t, g, e, "duplicate")
-	want(t, deliverTo(t, g, testbed.Event{}), 200, "accepted")
-	s.app.WaitCount(3)
-	counted := func(name string, n float64, labels ...string) {
-		t.Helper()
-		testbed.Eventually(t, soon, func() bool {
-			return metric(g, "webhook_guard_inbox_"+name, append([]string{"inbox", "docrouter"}, labels...)...) == n
-		}, name)
-	}
-	counted("attempts_total", 1, "outcome", "success")
-	counted("attempts_total", 1, "outcome", "retry")
-	counted("attempts_total", 1, "outcome", "give_up")
-	counted("dead_total", 1, "reason", "status 410")
-	counted("wait_seconds", 1)
-	counted("delivery_seconds", 3)
-	// What the store has is looked at when the configuration loads.
-	if err := g.Reload(s.caddyfile() + "\n# again\n"); err != nil {
-		t.Fatal(err)
-	}
-	counted("events", 1, "state", "dead")
-	counted("events", 1, "state", "done")
-	counted("events", 0, "state", "ready")
-	redis.Stop()
-	want(t, deliverTo(t, g, testbed.Event{}), 503, "store_unavailable")
 }
