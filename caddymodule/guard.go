@@ -211,7 +211,7 @@ func (g *Guard) provision() error {
 	}
 	warnOfBorders(g, written)
 	warnOfBareTokens(g, written)
-	g.counts = g.metrics.of(g.ProviderName, g.scope.line)
+	g.counts = g.metrics.of(g.ProviderName, g.scope.line, g.Inbox != nil)
 	switch g.OnStoreError {
 	case "":
 		g.OnStoreError = storeErrorReject

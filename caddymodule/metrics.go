@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -83,15 +84,16 @@ type counts struct {
 	lastVerified    prometheus.Gauge
 }
 
-// mainResults are the results that a rate or an alert is about. They are counted from 0 on,
-// from when the guard is loaded, so that the first of a kind is an increase.
-var mainResults = []webhook.Result{
-	webhook.Forwarded, webhook.Duplicate, webhook.InFlight, webhook.UpstreamFailed,
-	webhook.SignatureMissing, webhook.SignatureMalformed, webhook.SignatureInvalid, webhook.TokenMissing, webhook.TokenInvalid,
-	webhook.TimestampStale, webhook.EventExpired, webhook.SecretUnavailable, webhook.Overloaded, webhook.StoreUnavailable, webhook.Misconfigured,
+// possible are the results that requests of a guard can have. All are counted from 0 on, from
+// when the guard is loaded, so that the first of a kind is an increase.
+func possible(inbox bool) []webhook.Result {
+	return slices.DeleteFunc(webhook.Results(), func(result webhook.Result) bool {
+		return !inbox && (result == webhook.Accepted || result == webhook.Queued || result == webhook.Revived)
+	})
 }
 
-func (m *metrics) of(provider, scope string) *counts {
+// of returns the metrics of a guard, which are at 0 unless an earlier configuration had them.
+func (m *metrics) of(provider, scope string, inbox bool) *counts {
 	c := &counts{
 		metrics: m, provider: provider, scope: scope,
 		duration:     m.duration.WithLabelValues(provider),
@@ -101,7 +103,7 @@ func (m *metrics) of(provider, scope string) *counts {
 		inFlight:     m.inFlight.WithLabelValues(provider),
 		lastVerified: m.lastVerified.WithLabelValues(provider, scope),
 	}
-	for _, result := range mainResults {
+	for _, result := range possible(inbox) {
 		c.result(result)
 	}
 	m.withoutDedupe.WithLabelValues(provider)
@@ -139,7 +141,7 @@ func (c *counts) verified(event *webhook.Event, sender *webhook.Sender, now time
 }
 
 // labelled keeps what belongs to each value of a label, as its metric. Each is made when it
-// is first needed, so that a value which never occurs is not shown.
+// is first needed.
 type labelled[M any] struct{ known sync.Map }
 
 func (l *labelled[M]) get(label string, make func(label string) M) M {

@@ -20,7 +20,7 @@ type secretEnds struct {
 
 // watch shows the secrets of one more guard, and counts their matches from 0 on.
 func (e *secretEnds) watch(g *Guard) {
-	for i := range g.secrets.fixed.secrets() {
+	for i := range len(g.secrets.fixed.secrets()) + len(g.secrets.perRequest) {
 		g.counts.secret(i)
 	}
 	e.mu.Lock()

@@ -31,10 +31,12 @@ type sharedStore struct {
 func newSharedStore(store dedupe.Store, kind string, m *metrics) *sharedStore {
 	// From 0 on, so that the first of a kind is an increase.
 	m.commitRetries.WithLabelValues(kind)
+	shared := &sharedStore{measuredStore: measuredStore{Store: store, kind: kind, metrics: m}}
 	for _, op := range []string{"claim", "renew", "commit", "release"} {
 		m.storeErrors.WithLabelValues(kind, op)
+		shared.duration(op)
 	}
-	return &sharedStore{measuredStore: measuredStore{Store: store, kind: kind, metrics: m}}
+	return shared
 }
 
 // Close closes the inboxes and then the store.

@@ -21,13 +21,18 @@ type measuredStore struct {
 
 // observe measures one operation, and names it in its error.
 func (s *measuredStore) observe(op string, start time.Time, err error) error {
-	s.durations.get(op, func(label string) prometheus.Observer {
-		return s.metrics.storeDuration.WithLabelValues(s.kind, label)
-	}).Observe(time.Since(start).Seconds())
+	s.duration(op).Observe(time.Since(start).Seconds())
 	if err != nil {
 		s.metrics.storeErrors.WithLabelValues(s.kind, op).Inc()
 	}
 	return s.named(op, err)
+}
+
+// duration measures one kind of operation.
+func (s *measuredStore) duration(op string) prometheus.Observer {
+	return s.durations.get(op, func(label string) prometheus.Observer {
+		return s.metrics.storeDuration.WithLabelValues(s.kind, label)
+	})
 }
 
 // named adds the store and the operation to an error.

@@ -73,6 +73,15 @@ var statuses = map[Result]int{
 	UpstreamFailed:     http.StatusBadGateway,
 }
 
+// Results returns all results.
+func Results() []Result {
+	all := []Result{Forwarded, Duplicate, Accepted, Queued, Revived, HandshakeAnswered}
+	for result := range statuses {
+		all = append(all, result)
+	}
+	return all
+}
+
 // Status is the HTTP status of the guard's response to the result, or 0 for results
 // whose status is not the guard's to choose.
 func (r Result) Status() int { return statuses[r] }

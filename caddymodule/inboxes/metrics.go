@@ -3,6 +3,7 @@ package inboxes
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"time"
 
@@ -65,6 +66,45 @@ func RegisterMetrics(registry prometheus.Registerer) (*Metrics, error) {
 	return m, nil
 }
 
+// outcomes are how attempts end, as they are counted.
+var outcomes = map[inbox.Outcome]string{inbox.Success: "success", inbox.Retry: "retry", inbox.GiveUp: "give_up", inbox.Postpone: inbox.Locked}
+
+// states are those that events are counted in.
+var states = []inbox.State{inbox.Ready, inbox.Delayed, inbox.Leased, inbox.Dead, inbox.Done}
+
+const (
+	refusedFull  = "full"
+	refusedStore = "store"
+)
+
+// begin shows an inbox from 0 on, so that the first of a kind is an increase. What has been
+// counted before stays.
+func (m *Metrics) begin(c *Config) {
+	name := c.Name
+	for _, state := range states {
+		m.events.WithLabelValues(name, state.String())
+	}
+	for _, gauge := range []*prometheus.GaugeVec{m.bytes, m.oldest, m.held} {
+		gauge.WithLabelValues(name)
+	}
+	for _, outcome := range outcomes {
+		m.attempts.WithLabelValues(name, outcome)
+	}
+	for _, reason := range []string{reasonAge, reasonRefused, inbox.Damaged} {
+		m.dead.WithLabelValues(name, reason)
+	}
+	for _, word := range c.GiveUp {
+		if status, err := strconv.Atoi(word); err == nil { // of a class, those that occur are shown
+			m.dead.WithLabelValues(name, reasonStatus(status))
+		}
+	}
+	for _, reason := range []string{refusedFull, refusedStore} {
+		m.refused.WithLabelValues(name, reason)
+	}
+	m.delivery.WithLabelValues(name)
+	m.wait.WithLabelValues(name)
+}
+
 // stands records how an inbox stands.
 func (m *Metrics) stands(name string, s inbox.Status) {
 	for state, n := range map[inbox.State]int64{
@@ -86,8 +126,7 @@ func (m *Metrics) stands(name string, s inbox.Status) {
 
 // settled counts an attempt, whose event has waited for the given time.
 func (m *Metrics) settled(name string, s inbox.Settlement, waited time.Duration) {
-	outcome := map[inbox.Outcome]string{inbox.Success: "success", inbox.Retry: "retry", inbox.GiveUp: "give_up", inbox.Postpone: s.Reason}[s.Outcome]
-	m.attempts.WithLabelValues(name, outcome).Inc()
+	m.attempts.WithLabelValues(name, outcomes[s.Outcome]).Inc()
 	if s.Outcome == inbox.Postpone {
 		return // the app had nothing to do with it
 	}
@@ -104,8 +143,8 @@ func (m *Metrics) settled(name string, s inbox.Settlement, waited time.Duration)
 func (m *Metrics) answered(name string, a inbox.Answer, err error) {
 	switch {
 	case err != nil:
-		m.refused.WithLabelValues(name, "store").Inc()
+		m.refused.WithLabelValues(name, refusedStore).Inc()
 	case a == inbox.Full:
-		m.refused.WithLabelValues(name, "full").Inc()
+		m.refused.WithLabelValues(name, refusedFull).Inc()
 	}
 }

@@ -59,6 +59,7 @@ func (s *Set) Start(ctx context.Context, host Host) error {
 	}
 	ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	for _, in := range s.all {
+		host.Metrics.begin(in.Config)
 		queue, err := in.opened(host.Store)
 		if err != nil {
 			return fmt.Errorf("inbox %s: %w", in.Name, err)

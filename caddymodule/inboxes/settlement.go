@@ -2,7 +2,6 @@ package inboxes
 
 import (
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"strconv"
@@ -22,6 +21,9 @@ const (
 	reasonRefused = "refused by the app"
 )
 
+// reasonStatus is why an event is given up that got an answer of give_up.
+func reasonStatus(status int) string { return "status " + strconv.Itoa(status) }
+
 // settlement says how an event goes on after an attempt that ended at a time of the
 // store's clock.
 func (in *Inbox) settlement(d inbox.Delivery, taken, now time.Time, res result) inbox.Settlement {
@@ -39,7 +41,7 @@ func (in *Inbox) settlement(d inbox.Delivery, taken, now time.Time, res result) 
 		s.Outcome = inbox.Success
 		return s
 	case res.err == nil && in.giveUp.Has(res.status):
-		s.Outcome, s.Reason = inbox.GiveUp, fmt.Sprint("status ", res.status)
+		s.Outcome, s.Reason = inbox.GiveUp, reasonStatus(res.status)
 		return s
 	case strings.EqualFold(strings.TrimSpace(res.header.Get(headerRetry)), "no"):
 		s.Outcome, s.Reason = inbox.GiveUp, reasonRefused
