@@ -13,6 +13,7 @@ require (
 	github.com/prometheus/common v0.72.0 // tests read the metrics of a running gateway
 	github.com/redis/go-redis/v9 v9.23.0 // Redis: single servers, Sentinel and Clusters
 	github.com/spf13/cobra v1.10.2 // the command line, in the library of Caddy's own
+	github.com/spf13/pflag v1.0.10 // names the flags that are nearly like one that is not there
 	github.com/tidwall/gjson v1.20.0 // finds single values in a body without making objects of all of it
 	github.com/tidwall/sjson v1.2.5 // sets single values in the events that `send` makes
 	go.etcd.io/bbolt v1.5.0 // the database of the dedupe store and of the inbox on a disk
@@ -126,7 +127,6 @@ require (
 	github.com/smallstep/scep v0.0.0-20260331191114-261f960a40d1 // indirect
 	github.com/smallstep/truststore v0.13.0 // indirect
 	github.com/spf13/cast v1.10.0 // indirect
-	github.com/spf13/pflag v1.0.10 // indirect
 	github.com/tailscale/go-winio v0.0.0-20231025203758-c4f33415bf55 // indirect
 	github.com/tailscale/tscert v0.0.0-20251216020129-aea342f6d747 // indirect
 	github.com/tidwall/match v1.1.1 // indirect

@@ -44,7 +44,7 @@ func (f *adminFlags) ask(method, path string, body, into any) error {
 	}
 	resp, err := caddycmd.AdminAPIRequest(address, method, path, header, sent)
 	if err != nil {
-		return unwanted(fmt.Errorf("asking the gateway at %s: %w", address, err))
+		return unwanted(fmt.Errorf("asking the gateway at %s: %w", address, adviceOnAdmin(err)))
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if err := json.NewDecoder(resp.Body).Decode(into); err != nil {

@@ -99,11 +99,12 @@ func isPort(text string) bool {
 
 // reply is what came of one request.
 type reply struct {
-	status int
-	result webhook.Result // "" where no guard answered
-	text   string         // the first line of the answer
-	took   time.Duration
-	err    error // there was no answer; it holds nothing of the URL but its host
+	status    int
+	result    webhook.Result // "" where no guard answered
+	text      string         // the first line of the answer
+	elsewhere bool           // it names another URL
+	took      time.Duration
+	err       error // there was no answer; it holds nothing of the URL but its host
 }
 
 func (c *client) post(ctx context.Context, r *signature.Request) reply {
@@ -121,7 +122,7 @@ func (c *client) post(ctx context.Context, r *signature.Request) reply {
 	begun := time.Now()
 	resp, err := c.Do(req)
 	if err != nil {
-		return reply{err: fmt.Errorf("sending to %s: %w", r.Host, withoutURL(err))}
+		return reply{err: fmt.Errorf("sending to %s: %w%s", r.Host, withoutURL(err), adviceOnFailure(err))}
 	}
 	defer func() { _ = resp.Body.Close() }()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, 256))
@@ -131,7 +132,7 @@ func (c *client) post(ctx context.Context, r *signature.Request) reply {
 	first, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
 	return reply{
 		status: resp.StatusCode, result: webhook.Result(resp.Header.Get(webhook.ResultHeader)),
-		text: strings.TrimSpace(first), took: time.Since(begun),
+		text: strings.TrimSpace(first), elsewhere: resp.Header.Get("Location") != "", took: time.Since(begun),
 	}
 }
 

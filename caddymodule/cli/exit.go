@@ -8,7 +8,9 @@ import (
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
+	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/internal/handbook"
 )
 
@@ -33,6 +35,9 @@ func verb(cmd *cobra.Command) *cobra.Command {
 		if err == nil {
 			err = cmd.ValidateFlagGroups()
 		}
+		if err != nil {
+			err = fmt.Errorf("%w\nUsage: %s", err, cmd.UseLine())
+		}
 		return exitWith(cmd, exitUsage, err)
 	}
 	cmd.RunE = func(cmd *cobra.Command, given []string) error {
@@ -42,9 +47,23 @@ func verb(cmd *cobra.Command) *cobra.Command {
 		}
 		return exitWith(cmd, exitUsage, err)
 	}
-	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return exitWith(cmd, exitUsage, err) })
+	cmd.SetFlagErrorFunc(wrongFlag)
 	narrow(cmd)
 	return cmd
+}
+
+// wrongFlag ends a command that was given a flag that it does not have, or a value that is
+// not the flag's.
+func wrongFlag(cmd *cobra.Command, err error) error {
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) {
+		var names []string
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+		if similar := config.Similar(unknown.GetSpecifiedName(), names); len(similar) > 0 {
+			err = fmt.Errorf("%w: did you mean --%s?", err, strings.Join(similar, ", --"))
+		}
+	}
+	return exitWith(cmd, exitUsage, err)
 }
 
 // narrow wraps the help of flags to what every terminal has.
@@ -101,5 +120,5 @@ func group(cmd *cobra.Command) {
 		}
 		return exitWith(cmd, exitUsage, fmt.Errorf("there is no command %q%s", args[0], text))
 	}
-	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return exitWith(cmd, exitUsage, err) })
+	cmd.SetFlagErrorFunc(wrongFlag)
 }

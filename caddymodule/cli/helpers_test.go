@@ -3,10 +3,13 @@ package cli
 import (
 	"errors"
 	"flag"
+	"io"
+	"log"
 	"strings"
 	"testing"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -38,3 +41,12 @@ var verbs = map[string]func() *cobra.Command{
 	"providers": providersCommand, "sign": signCommand, "send": sendCommand,
 	"explain": explainCommand, "lookup": lookupCommand, "forget": forgetCommand,
 }
+
+// flagsOf are the names of a command's own flags.
+func flagsOf(cmd *cobra.Command) (names []string) {
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	return names
+}
+
+// silent is the log of a server whose failures are wanted.
+func silent() *log.Logger { return log.New(io.Discard, "", 0) }

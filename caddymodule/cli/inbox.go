@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"os/user"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -63,10 +64,12 @@ func (f *inboxFlags) completeInboxes(_ *cobra.Command, args []string, begun stri
 	return beginning(begun, names), cobra.ShellCompDirectiveNoFileComp
 }
 
+var inboxStates = []string{"ready", "delayed", "leased", "dead", "done"}
+
 func (f *inboxFlags) addFilter(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.state, "state", "", "ready, delayed, leased, dead or done")
-	_ = cmd.RegisterFlagCompletionFunc("state", cobra.FixedCompletions([]string{"ready", "delayed", "leased", "dead", "done"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("state", cobra.FixedCompletions(inboxStates, cobra.ShellCompDirectiveNoFileComp))
 	flags.StringVar(&f.event, "event", "", "the event's ID")
 	flags.StringVar(&f.scope, "scope", "", "the event's scope")
 	flags.StringVar(&f.kind, "type", "", "the event's type")
@@ -78,6 +81,9 @@ func (f *inboxFlags) addFilter(cmd *cobra.Command) {
 // filter returns what the flags say of events.
 func (f *inboxFlags) filter() (adminapi.InboxFilter, error) {
 	filter := adminapi.InboxFilter{State: f.state, ID: f.event, Scope: f.scope, Type: f.kind, Reason: f.why}
+	if f.state != "" && !slices.Contains(inboxStates, f.state) {
+		return filter, fmt.Errorf("--state: %q is not a state: %s", f.state, thereAre(f.state, inboxStates))
+	}
 	for name, flag := range map[string]struct {
 		text string
 		into **time.Time
@@ -159,6 +165,9 @@ func inboxEventsCommand(name, short, path string) *cobra.Command {
 			if change.PerSecond, err = perSecond(f.rate); err != nil {
 				return err
 			}
+			if err := f.checkChange(change); err != nil {
+				return err
+			}
 			var changed adminapi.InboxChanged
 			if err := f.ask(http.MethodPost, path, change, &changed); err != nil {
 				return err
@@ -178,6 +187,25 @@ func inboxEventsCommand(name, short, path string) *cobra.Command {
 		cmd.Flags().StringVar(&f.rate, "rate", "", "how many events a time: 10/s, 100/m")
 	}
 	return verb(cmd)
+}
+
+// checkChange refuses what the gateway would refuse, in the words of the command line.
+func (f *inboxFlags) checkChange(c adminapi.InboxChange) error {
+	filtered := c.Filter != (adminapi.InboxFilter{})
+	switch {
+	case len(c.Events) == 0 && !filtered:
+		return errors.New("name events, or give a filter such as --state dead: an empty one would mean every event")
+	case len(c.Events) > 0 && filtered:
+		return errors.New("name events, or give a filter, not both")
+	}
+	return f.checkReason()
+}
+
+func (f *inboxFlags) checkReason() error {
+	if strings.TrimSpace(f.reason) == "" && !f.dryRun {
+		return errors.New("--reason: say why, for the log; or see what would change with --dry-run")
+	}
+	return nil
 }
 
 // perSecond reads a rate such as 10/s or 100/m.
@@ -202,6 +230,9 @@ func inboxSwitchCommand(name, done, short, path string) *cobra.Command {
 		Example: "  caddy webhook-guard inbox " + name + ` payments --reason "maintenance"`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			change := adminapi.InboxChange{Inbox: args[0], DryRun: f.dryRun, Reason: f.reason, By: whoAsks()}
+			if err := f.checkReason(); err != nil {
+				return err
+			}
 			var changed adminapi.InboxChanged
 			if err := f.ask(http.MethodPost, path, change, &changed); err != nil {
 				return err

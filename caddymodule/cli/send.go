@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"os"
+	"os/signal"
 	"strings"
 	"time"
 
@@ -53,7 +55,8 @@ answers 204. With an inbox it waits until the events have arrived.
 The exit status is 0 where every answer is the one that such a request should
 get: a first copy is forwarded, a repetition is a duplicate, a forged one gets
 a 401, one that is too old a 403. It is 1 where an answer is another one or
-there is none, and 2 where the command is used wrongly.`,
+there is none, and after Ctrl-C, which ends the run with its summary; it is 2
+where the command is used wrongly.`,
 		Example: `  caddy webhook-guard send struktr http://localhost:8080/webhooks/struktr --secret-env STRUKTR_SECRET --repeat 2
   caddy webhook-guard send acme https://hooks.example.com/webhooks/acme --config Caddyfile --resolve hooks.example.com:127.0.0.1 --insecure
   caddy webhook-guard send struktr --event list
@@ -71,7 +74,10 @@ there is none, and 2 where the command is used wrongly.`,
 			if o.event == listEvents {
 				return o.printEvents(args[0], cmd.OutOrStdout())
 			}
-			return o.run(cmd.Context(), args[0], args[1], cmd.InOrStdin(), cmd.OutOrStdout())
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
+			defer stop()
+			context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process
+			return o.run(ctx, args[0], args[1], cmd.InOrStdin(), cmd.OutOrStdout())
 		},
 	}
 	o.signerFlags.add(cmd)
@@ -138,7 +144,7 @@ func (o sendOptions) run(ctx context.Context, provider, target string, stdin io.
 	if err := c.listen(); err != nil {
 		return err
 	}
-	for range o.count {
+	for n := 0; n < o.count && !c.over(ctx); n++ {
 		if err := c.event(ctx, u, given); err != nil {
 			return err
 		}
@@ -178,6 +184,10 @@ func (c *campaign) close() {
 	}
 }
 
+// over reports whether nothing more is to be sent: the user has interrupted, or nobody
+// answers.
+func (c *campaign) over(ctx context.Context) bool { return ctx.Err() != nil || c.tally.unheard() }
+
 // end prints the summary, and waits for what is still on its way to the app.
 func (c *campaign) end(ctx context.Context) error {
 	if err := c.tally.end(); err != nil || c.app == nil {
@@ -202,13 +212,13 @@ func (c *campaign) event(ctx context.Context, u *url.URL, given []byte) error {
 		return err
 	}
 	want := c.m.expect(signed, c.sendOptions)
-	for n := range c.repeat {
+	for n := 0; n < c.repeat && !c.over(ctx); n++ {
 		got := c.post(ctx, func() reply { return c.client.post(ctx, signed) }, want, n)
+		if ctx.Err() != nil && got.word() == noAnswer {
+			return nil // the user has cut it off
+		}
 		if err := c.tally.add(got, want, n); err != nil {
 			return err
-		}
-		if ctx.Err() != nil {
-			return unwanted(ctx.Err())
 		}
 	}
 	return nil

@@ -55,7 +55,7 @@ func (t *tally) add(got reply, want expectation, n int) error {
 		if t.why == nil {
 			t.why = err
 			if got.err == nil {
-				t.why = fmt.Errorf("%w, got %d %s", err, got.status, got.word())
+				t.why = fmt.Errorf("%w, got %d %s%s", err, got.status, got.word(), adviceOn(got))
 			}
 		}
 	}
@@ -81,6 +81,16 @@ func (t *tally) showProgress(got reply, keep bool) error {
 	t.shown = time.Now()
 	_, err := fmt.Fprintf(t.out, "\r\x1b[K%d of %d", len(t.took), t.total)
 	return err
+}
+
+// mostUnheard is how many requests are sent to a gateway that has answered none.
+const mostUnheard = 3
+
+// unheard reports whether no request was answered, of enough that the others need not be sent.
+func (t *tally) unheard() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.took) >= mostUnheard && t.results[noAnswer] == len(t.took)
 }
 
 // note prints lines that are no answer.
@@ -118,11 +128,14 @@ func (t *tally) line(got reply) (err error) {
 // resultLetters are those of results. Whoever answers could write anything into the header.
 const resultLetters = "abcdefghijklmnopqrstuvwxyz_"
 
+// noAnswer is the word for requests without one.
+const noAnswer = "no answer"
+
 // word is the result as it is printed.
 func (r reply) word() string {
 	switch {
 	case r.err != nil:
-		return "no answer"
+		return noAnswer
 	case r.result == "":
 		return "(no guard answered)"
 	case strings.Trim(string(r.result), resultLetters) != "":
@@ -154,18 +167,31 @@ func (t *tally) end() error {
 			return err
 		}
 	}
-	if t.many {
+	if t.many && len(t.took) > 0 {
 		if _, err := fmt.Fprintln(t.out, t.summary()); err != nil {
 			return err
 		}
 	}
+	return t.conclusion()
+}
+
+// conclusion is the error that says what was not as wanted.
+func (t *tally) conclusion() error {
+	cut := ""
+	if len(t.took) < t.total {
+		cut = fmt.Sprintf("%d of %d requests were sent", len(t.took), t.total)
+	}
 	switch {
-	case t.unwanted == 0:
+	case t.unwanted == 0 && cut == "":
 		return nil
+	case t.unwanted == 0:
+		return unwanted(fmt.Errorf("interrupted: %s", cut))
 	case t.total == 1:
 		return unwanted(t.why)
+	case cut != "":
+		cut += "; "
 	}
-	return unwanted(fmt.Errorf("%d of %d answers are not as they should be; the first: %w", t.unwanted, len(t.took), t.why))
+	return unwanted(fmt.Errorf("%s%d of %d answers are not as they should be; the first: %w", cut, t.unwanted, len(t.took), t.why))
 }
 
 func (t *tally) summary() string {
