@@ -2,6 +2,7 @@ package docs
 
 import (
 	"fmt"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -57,7 +58,53 @@ func TestTheChangelogHasItsForm(t *testing.T) {
 	}
 }
 
-// The check above can fail.
+// formatKeepers are the packages whose testdata/formats have what each version writes.
+var formatKeepers = []string{"dedupe/disk", "dedupe/redis", "inbox/disk", "inbox/redis"}
+
+// missingFormats are the folders of released versions that are not there.
+func missingFormats(changelog string, there func(folder string) bool) (missing []string) {
+	for line := range strings.Lines(changelog) {
+		heading := versionHeading.FindStringSubmatch(strings.TrimSpace(line))
+		if heading == nil || heading[1] == "Unreleased" {
+			continue
+		}
+		for _, keeper := range formatKeepers {
+			if folder := keeper + "/testdata/formats/v" + heading[1]; !there(folder) {
+				missing = append(missing, folder)
+			}
+		}
+	}
+	return missing
+}
+
+// Each released version has left what it writes to the tests of the stores, so that every
+// later one has to read it; and what is to be released first has, too.
+func TestEachVersionHasLeftItsFormats(t *testing.T) {
+	there := func(folder string) bool {
+		files, err := os.ReadDir("../" + folder)
+		return err == nil && len(files) > 0
+	}
+	for _, folder := range missingFormats(text(t, "../CHANGELOG.md"), there) {
+		t.Errorf("%s is not there: releases.md says how a release writes it", folder)
+	}
+	for _, keeper := range formatKeepers {
+		if !there(keeper + "/testdata/formats") {
+			t.Errorf("%s has no formats", keeper)
+		}
+	}
+}
+
+func TestAVersionWithoutItsFormatsIsTold(t *testing.T) {
+	got := missingFormats("## [Unreleased]\n## [1.1.0] - 2026-02-01\n## [1.0.0] - 2026-01-31\n", func(folder string) bool {
+		return strings.HasSuffix(folder, "/v1.0.0") || folder == "inbox/disk/testdata/formats/v1.1.0"
+	})
+	want := []string{"dedupe/disk/testdata/formats/v1.1.0", "dedupe/redis/testdata/formats/v1.1.0", "inbox/redis/testdata/formats/v1.1.0"}
+	if !slices.Equal(got, want) {
+		t.Errorf("missing are %v, want %v", got, want)
+	}
+}
+
+// The check of the form can fail.
 func TestAChangelogOfAnotherFormIsTold(t *testing.T) {
 	for _, wrong := range []string{
 		"", "## 1.0.0\n", "## [1.0.0] - 2026-01-31\n", "## [Unreleased]\n## [1.0.0]\n", "## [Unreleased] - 2026-01-31\n",

@@ -3,8 +3,11 @@ package disk_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+
+	bolt "go.etcd.io/bbolt"
 
 	"github.com/webhookguard/caddy-webhook-guard/inbox"
 	"github.com/webhookguard/caddy-webhook-guard/inbox/disk"
@@ -49,5 +52,35 @@ func writeInbox(t *testing.T, to string) {
 	s.Crash(t)
 	if err := os.CopyFS(filepath.Join(to, "store"), os.DirFS(dir)); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// docs/stability.md names the format that this version writes.
+func TestTheDocumentedFormatIsWritten(t *testing.T) {
+	dir := t.TempDir()
+	s, err := disk.Open(disk.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeDisk(t, s)
+	db, err := bolt.Open(filepath.Join(dir, "inbox.db"), 0o600, &bolt.Options{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	var format string
+	err = db.View(func(tx *bolt.Tx) error {
+		format = string(tx.Bucket([]byte("about")).Get([]byte("format")))
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile("../../docs/stability.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if row := "| inbox on a disk | format " + format + ":"; format == "" || !strings.Contains(string(page), row) {
+		t.Errorf("docs/stability.md has no row that begins with %q", row)
 	}
 }

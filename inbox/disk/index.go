@@ -15,7 +15,7 @@ import (
 
 // The database has two buckets, all numbers in them big-endian:
 //
-//	about    "format" → "1", "store" → the store's ID (16 bytes),
+//	about    "format" → "2", "store" → the store's ID (16 bytes),
 //	         "moved" → segment, offset, number, time of the last batch that is in here (8 bytes each)
 //	inboxes  name of an inbox → a bucket:
 //	           "paused" → "1", where it is
