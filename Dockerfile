@@ -1,6 +1,8 @@
 # A gateway in a container: `docker build -t webhook-guard .`
 # compose.yaml starts it together with a Redis and an app.
 
+# The base images are named by tags, which their publishers move with each security fix. Pin
+# them by the digests of your day where builds have to be the same: docs/packaging.md.
 FROM golang:1.26-alpine AS build
 WORKDIR /src
 # What changes seldom comes first, so that Docker keeps it.

@@ -197,7 +197,8 @@ func TestWhatIsInTheDeb(t *testing.T) {
 	if strings.Count(list, " root/root ") != strings.Count(list, "\n") && strings.Count(list, " 0/0 ") != strings.Count(list, "\n") {
 		t.Errorf("somebody but root owns a file:\n%s", list)
 	}
-	for field, want := range map[string]string{"Package": "caddy-webhook-guard", "Version": "1.2.3", "Depends": "caddy"} {
+	for field, want := range map[string]string{"Package": "caddy-webhook-guard", "Version": "1.2.3", "Depends": "caddy",
+		"Maintainer": "The Webhook Guard authors <https://github.com/webhookguard/caddy-webhook-guard/issues>"} {
 		if got := strings.TrimSpace(run(t, nil, "dpkg-deb", "--field", file, field)); got != want {
 			t.Errorf("%s is %q, want %q", field, got, want)
 		}

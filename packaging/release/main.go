@@ -105,8 +105,8 @@ func (r *release) settle(targets string) (err error) {
 		return err
 	}
 	if r.commit == "" {
-		if r.commit, err = r.git("rev-parse", "HEAD"); err != nil {
-			return fmt.Errorf("no commit: give -commit outside a clone: %w", err)
+		if r.commit, err = r.head(); err != nil {
+			return err
 		}
 	}
 	if r.version == "" {
@@ -126,6 +126,22 @@ func (r *release) settle(targets string) (err error) {
 		r.targets = append(r.targets, target{system, arch})
 	}
 	return nil
+}
+
+// head is the commit of the clone, where that is all that is built.
+func (r *release) head() (string, error) {
+	commit, err := r.git("rev-parse", "HEAD")
+	if err != nil {
+		return "", fmt.Errorf("no commit: give -commit outside a clone: %w", err)
+	}
+	changed, err := r.git("status", "--porcelain")
+	if err != nil {
+		return "", err
+	}
+	if changed != "" {
+		return "", fmt.Errorf("the work tree is not what was committed, and a release says which commit it is of: commit or remove\n%s", changed)
+	}
+	return commit, nil
 }
 
 // tagged is the version that the commit has a tag of, or one that is lower than any release.

@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -176,6 +177,37 @@ func TestTheProvenanceIsAStatement(t *testing.T) {
 	}
 	if want := hex.EncodeToString(digest[:]) + "  a.tar.gz\n"; sumsFile(sums) != want {
 		t.Errorf("SHA256SUMS is %q, want %q", sumsFile(sums), want)
+	}
+}
+
+// A release names the commit that it was built from, so there is none of a work tree with
+// changes.
+func TestAReleaseIsOfACommit(t *testing.T) {
+	source := t.TempDir()
+	git := func(args ...string) {
+		t.Helper()
+		cmd := exec.Command("git", append([]string{"-C", source, "-c", "user.name=x", "-c", "user.email=x@example.com"}, args...)...)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("git %v: %v\n%s", args, err, out)
+		}
+	}
+	settle := func() error {
+		r := &release{source: source, out: t.TempDir()}
+		return r.settle("linux/amd64")
+	}
+	git("init", "-q")
+	if err := settle(); err == nil || !strings.Contains(err.Error(), "-commit") {
+		t.Errorf("without a commit: %v", err)
+	}
+	git("commit", "-q", "--allow-empty", "-m", "x")
+	if err := settle(); err != nil {
+		t.Error(err)
+	}
+	if err := os.WriteFile(filepath.Join(source, "new.go"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := settle(); err == nil || !strings.Contains(err.Error(), "new.go") {
+		t.Errorf("with a file that is not committed: %v", err)
 	}
 }
 
