@@ -3,6 +3,7 @@ package inboxes
 import (
 	"context"
 	"crypto/tls"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
@@ -100,11 +101,12 @@ func (in *Inbox) request(ctx context.Context, d inbox.Delivery, e *inbox.Envelop
 		Header: header, Host: e.Host, RemoteAddr: e.RemoteAddr, ContentLength: int64(len(e.Body)),
 	}).WithContext(ctx)
 	if e.Scheme == "https" {
-		r.TLS = &tls.ConnectionState{HandshakeComplete: true, ServerName: e.Host}
+		r.TLS = &tls.ConnectionState{HandshakeComplete: true, ServerName: (&url.URL{Host: e.Host}).Hostname()}
 	}
 	repl := caddy.NewReplacer()
 	repl.Map(func(key string) (any, bool) { return in.placeholder(d, key) })
-	return caddyhttp.PrepareRequest(r, repl, w, &caddyhttp.Server{}), nil
+	repl.Map(func(key string) (any, bool) { return bodyPlaceholder(e.Body, key) })
+	return caddyhttp.PrepareRequest(r, repl, w, in.server), nil
 }
 
 // placeholder is a caddy.ReplacerFunc for those of `{http.webhook_guard.*}` that outlast the
@@ -125,6 +127,18 @@ func (in *Inbox) placeholder(d inbox.Delivery, key string) (any, bool) {
 		return d.Type, true
 	case "result":
 		return "accepted", true
+	}
+	return nil, false
+}
+
+// bodyPlaceholder is a caddy.ReplacerFunc for those of the body. Caddy's read it from the
+// request, and leave the app without.
+func bodyPlaceholder(body []byte, key string) (any, bool) {
+	switch key {
+	case "http.request.body":
+		return string(body), true
+	case "http.request.body_base64":
+		return base64.StdEncoding.EncodeToString(body), true
 	}
 	return nil, false
 }

@@ -22,6 +22,7 @@ type Inbox struct {
 
 	success config.Statuses
 	handler caddyhttp.Handler
+	server  *caddyhttp.Server // that the guard stands in: its trusted proxies and named routes
 	tries   Tries
 	sign    func(header http.Header, body []byte, key inbox.Key) error
 	metrics *Metrics
@@ -69,6 +70,10 @@ func New(ctx caddy.Context, c *Config, g Guard) (*Inbox, error) {
 		Config: c, Provider: g.Provider, success: g.Success, tries: g.Tries, sign: g.Sign, metrics: g.Metrics,
 		logger: ctx.Logger().With(zap.String("inbox", c.Name)),
 		wake:   make(chan struct{}, 1),
+	}
+	var ok bool
+	if in.server, ok = ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); !ok {
+		in.server = new(caddyhttp.Server) // the proxy takes it that there is one
 	}
 	in.sealing.name = c.Name
 	if err := in.sealing.load(c.Encrypt, g.Follow, g.Look); err != nil {
