@@ -28,7 +28,7 @@ type rig struct {
 const caddyfile = `
 {
 	webhook_guard {
-		store disk {$STORE}
+		store {$STORE}
 	}
 }
 http://127.0.0.1:{$PORT} {
@@ -68,6 +68,12 @@ http://127.0.0.1:{$PAGE} {
 // fails those of the type away.
 func start(t *testing.T, options ...string) *rig {
 	t.Helper()
+	return startOn(t, "disk "+t.TempDir(), options...)
+}
+
+// startOn runs a gateway on a store.
+func startOn(t *testing.T, store string, options ...string) *rig {
+	t.Helper()
 	r := &rig{t: t, page: testbed.FreePort(t)}
 	r.app = testbed.StartApp(t, func(d testbed.Delivery) testbed.Answer {
 		var event struct {
@@ -88,7 +94,7 @@ func start(t *testing.T, options ...string) *rig {
 		block = "{\n" + options[0] + "\n}"
 	}
 	r.gateway = testbed.StartGateway(t, caddyfile, testbed.WithEnv(append(testbed.SecretEnv(),
-		"STORE="+t.TempDir(), "APP="+r.app.Addr(), "PAGE="+strconv.Itoa(r.page), "OPTIONS="+block)...))
+		"STORE="+store, "APP="+r.app.Addr(), "PAGE="+strconv.Itoa(r.page), "OPTIONS="+block)...))
 	return r
 }
 

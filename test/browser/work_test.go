@@ -108,6 +108,35 @@ func TestReplayAllDead(t *testing.T) {
 	p.sees("5 events")
 }
 
+// A replay that takes long does not leave the operator before an empty page: it says how far it
+// is, and how many events it was in the end.
+func TestALongReplay(t *testing.T) {
+	t.Parallel()
+	redis := testbed.StartRedis(t, "--appendonly", "yes")
+	r := startOn(t, "redis "+redis.URL()+" {\n\t\t\ttimeout 2m\n\t\t}")
+	for n := range 3 {
+		r.send(fmt.Sprint(n), "doomed")
+	}
+	r.wait("dead", 3)
+	r.healed.Store(true)
+	axe := axeCore(t)
+	p := open(t)
+	p.visit(r.url("/change?do=replay&inbox=payments&state=dead"))
+	p.title("Replay 3 events")
+	p.fill("Reason", "the app is mended")
+	redis.Freeze()
+	p.click("button", "Replay 3 events")
+	p.sees("Looking for what matches: 0 events so far.", "also when you leave")
+	p.shot("progress")
+	redis.Thaw()
+	p.sees("Replayed 3 events.")
+	r.app.WaitCount(6)
+	p.accessible("progress", axe)
+	p.click("link", "See the events")
+	p.title("Dead letters")
+	p.sees("0 dead events")
+}
+
 func TestDeleteOne(t *testing.T) {
 	t.Parallel()
 	r := start(t)
