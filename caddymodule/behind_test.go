@@ -60,6 +60,16 @@ func TestRetriesAreWarnedOf(t *testing.T) {
 // provisioned is the app of a configuration that is up but for its servers.
 func provisioned(t *testing.T, caddyfile string) *App {
 	t.Helper()
+	a, err := provision(t, caddyfile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// provision provisions a configuration, and returns its app.
+func provision(t *testing.T, caddyfile string) (*App, error) {
+	t.Helper()
 	text, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte("{\nadmin off\nwebhook_guard {\nstore disk "+t.TempDir()+"\n}\n}\n"+caddyfile), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -70,12 +80,12 @@ func provisioned(t *testing.T, caddyfile string) *App {
 	}
 	ctx, err := caddy.ProvisionContext(&config)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	app, err := ctx.App(appID)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = app.(*App).Cleanup() })
-	return app.(*App)
+	return app.(*App), nil
 }

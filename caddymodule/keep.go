@@ -2,6 +2,8 @@ package caddymodule
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/json"
 	"maps"
 	"net/http"
 	"strings"
@@ -29,12 +31,17 @@ func provisionInbox(ctx caddy.Context, g *Guard) (err error) {
 	if !keepsEvents(g.app) {
 		return errNoInboxStore
 	}
+	same, err := digest(g)
+	if err != nil {
+		return err
+	}
 	scope := ""
 	if !g.scope.varies() {
 		scope = g.scope.loaded()
 	}
 	g.inbox, err = inboxes.New(ctx, g.Inbox, inboxes.Guard{
-		Provider: g.ProviderName, Scope: scope, Success: g.sender.Rules.Success, Tries: triesOfAttempt, Metrics: g.app.inboxMetrics,
+		Provider: g.ProviderName, Scope: scope, Same: same, Success: g.sender.Rules.Success, Timeout: g.sender.Rules.Timeout,
+		Tries: triesOfAttempt, Metrics: g.app.inboxMetrics,
 		Sign: func(header http.Header, body []byte, key inbox.Key) error {
 			return g.resigner.sign(header, body, dedupe.Key(key), g.now())
 		},
@@ -43,7 +50,14 @@ func provisionInbox(ctx caddy.Context, g *Guard) (err error) {
 	if err != nil {
 		return err
 	}
-	return g.app.inboxes.Add(g.inbox)
+	g.inbox, err = g.app.inboxes.Add(g.inbox)
+	return err
+}
+
+// digest is the same for guards of the same configuration.
+func digest(g *Guard) ([sha256.Size]byte, error) {
+	text, err := json.Marshal(g)
+	return sha256.Sum256(text), err
 }
 
 // triesOfAttempt gives an attempt the tries that a forwarded request has, and marks it as

@@ -60,7 +60,7 @@ type Config struct {
 	// How many events the app gets in a time. Default: no limit.
 	Rate *Rate `json:"rate,omitempty"`
 
-	// The longest that the app may work on one event. Default: 5m.
+	// The longest that the app may work on one event. Default: the guard's timeout, or 5m.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
 	// How many events may wait. Beyond it senders get 503. Default: 100000.

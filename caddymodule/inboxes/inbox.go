@@ -1,10 +1,13 @@
 package inboxes
 
 import (
+	"cmp"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -22,6 +25,7 @@ type Inbox struct {
 
 	success config.Statuses
 	handler caddyhttp.Handler
+	same    [sha256.Size]byte
 	server  *caddyhttp.Server // that the guard stands in: its trusted proxies and named routes
 	tries   Tries
 	sign    func(header http.Header, body []byte, key inbox.Key) error
@@ -41,8 +45,10 @@ type Tries func(ctx context.Context, cancel context.CancelFunc, r *body.Reader, 
 // Guard is what an inbox needs to know of its guard.
 type Guard struct {
 	Provider string
-	Scope    string          // where it has no placeholder
-	Success  config.Statuses // the app's answers that finish an event
+	Scope    string            // where it has no placeholder
+	Success  config.Statuses   // the app's answers that finish an event
+	Timeout  time.Duration     // of an inbox without a line of its own
+	Same     [sha256.Size]byte // of guards that are one and the same, in several servers
 	Tries    Tries
 	// Sign signs a request for the app anew, where the guard does so. key is the event's.
 	Sign    func(header http.Header, body []byte, key inbox.Key) error
@@ -63,11 +69,12 @@ func New(ctx caddy.Context, c *Config, g Guard) (*Inbox, error) {
 	if err := inbox.CheckName(c.Name); err != nil {
 		return nil, fmt.Errorf("inbox: %w", err)
 	}
+	c.Timeout = cmp.Or(c.Timeout, caddy.Duration(g.Timeout))
 	if err := c.provision(ctx); err != nil {
 		return nil, fmt.Errorf("inbox %s: %w", c.Name, err)
 	}
 	in := &Inbox{
-		Config: c, Provider: g.Provider, success: g.Success, tries: g.Tries, sign: g.Sign, metrics: g.Metrics,
+		Config: c, Provider: g.Provider, same: g.Same, success: g.Success, tries: g.Tries, sign: g.Sign, metrics: g.Metrics,
 		logger: ctx.Logger().With(zap.String("inbox", c.Name)),
 		wake:   make(chan struct{}, 1),
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -33,15 +32,23 @@ type Set struct {
 	cancel context.CancelFunc // ends the workers; nil before Start
 }
 
-// Add adds an inbox. Two of one name would be one inbox with two routes.
-func (s *Set) Add(in *Inbox) error {
+// Add adds an inbox, and returns the one that is to be used: a site with addresses in several
+// servers has a copy of its guards in each of them, and all of these have one inbox. Two of one
+// name with other guards would be one inbox with two routes.
+func (s *Set) Add(in *Inbox) (*Inbox, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if slices.ContainsFunc(s.all, func(other *Inbox) bool { return other.Name == in.Name }) {
-		return fmt.Errorf("inbox: two guards have an inbox %q: name them apart: inbox <name> { … }", in.Name)
+	for _, other := range s.all {
+		switch {
+		case other.Name != in.Name:
+		case other.same == in.same:
+			return other, nil
+		default:
+			return nil, fmt.Errorf("inbox: two guards have an inbox %q: name them apart: inbox <name> { … }", in.Name)
+		}
 	}
 	s.all = append(s.all, in)
-	return nil
+	return in, nil
 }
 
 // Start begins to deliver. It returns an error where the store may lose events.
