@@ -134,6 +134,7 @@ func TestNarrowScreen(t *testing.T) {
 	p := open(t)
 	p.allow("/no-such-page")
 	p.narrow()
+	axe := axeCore(t)
 	for name, address := range screens {
 		for _, dark := range []bool{false, true} {
 			called := name + "-narrow"
@@ -144,6 +145,7 @@ func TestNarrowScreen(t *testing.T) {
 			p.visit(address)
 			p.sees("Webhook Guard")
 			p.shot(called)
+			p.accessible(called, axe)
 			if wide := eval[int](p, `document.scrollingElement.scrollWidth`); wide > phone {
 				t.Errorf("%s: the page is %d wide on a screen of %d", called, wide, phone)
 			}
