@@ -136,6 +136,7 @@ func (a *App) Start() error {
 		return fmt.Errorf("webhook_guard: %w", err)
 	}
 	warnOfRetries(a.ctx, a.logger)
+	warnOfUnreached(a.ctx, a.logger)
 	ui.WarnOfOpenPages(a.ctx, a.logger)
 	where := []zap.Field{zap.String("store", store.kind)}
 	if placed, ok := a.module.(stores.Placer); ok {

@@ -59,3 +59,39 @@ func checkRetries(g *Guard, proxy *reverseproxy.Handler, logger *zap.Logger) {
 		"add `transport webhook` to it or, for another transport, `request_buffers "+strconv.FormatInt(g.sender.Rules.MaxBody, 10)+"`",
 		zap.String("provider", g.ProviderName), zap.String("scope", g.Scope), zap.Strings("upstreams", upstreams))
 }
+
+// warnOfUnreached warns of handlers behind a guard whose inbox takes every request. Caddy's
+// order of directives puts some there that a user counts on, such as basic_auth and rewrite.
+func warnOfUnreached(ctx caddy.Context, logger *zap.Logger) {
+	app, err := ctx.AppIfConfigured("http")
+	if err != nil {
+		return
+	}
+	look := func(handler caddyhttp.MiddlewareHandler, passed *Guard) *Guard {
+		switch h := handler.(type) {
+		case *caddyhttp.Subroute, *caddyhttp.Invoke:
+			return passed // what is in it is looked at
+		case caddyhttp.StaticError, *caddyhttp.StaticError:
+			return passed // nothing is to come there
+		case *Guard:
+			if passed == nil && h.inbox != nil {
+				return h
+			}
+		}
+		if passed == nil {
+			return nil
+		}
+		name := ""
+		if module, ok := handler.(caddy.Module); ok {
+			name = string(module.CaddyModule().ID)
+		}
+		logger.Warn("a handler behind webhook_guard never runs, as the guard's inbox answers in its place: "+
+			"move it into the deliver block or, in a `route` block, before the guard",
+			zap.String("handler", name), zap.String("provider", passed.ProviderName), zap.String("scope", passed.scope.line))
+		return passed
+	}
+	for _, server := range app.(*caddyhttp.App).Servers {
+		walk := routes.Walk[*Guard]{Named: server.NamedRoutes, See: look, Skip: func(_ caddyhttp.Route, before, _ *Guard) *Guard { return before }}
+		walk.Routes(server.Routes, nil)
+	}
+}

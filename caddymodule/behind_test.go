@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -52,6 +53,46 @@ func TestRetriesAreWarnedOf(t *testing.T) {
 				if !strings.Contains(entry.Message, "`transport webhook`") || entry.ContextMap()["provider"] != "stripe" {
 					t.Errorf("warned with %q, %v", entry.Message, entry.ContextMap())
 				}
+			}
+		})
+	}
+}
+
+// What an inbox leaves without a request is warned of, also where Caddy's order of directives
+// has put it behind the guard.
+func TestHandlersThatAnInboxKeepsFromRunningAreWarnedOf(t *testing.T) {
+	const (
+		guard = "webhook_guard stripe {\nsecret whsec_5WbX5kEWLlfzsGNjH64I8lOOqUB6e8FH\n}\n"
+		inbox = "stripe {\nsecret whsec_5WbX5kEWLlfzsGNjH64I8lOOqUB6e8FH\ninbox {\ndeliver {\nreverse_proxy a:1\n}\n}\n}\n"
+		users = "basic_auth {\nbob $2a$14$Zkx19XLiW6VYouLHR5NmfOFU0z2GTNmpkT/5qqR7hx4IjWJPDhjvG\n}\n"
+	)
+	for name, tc := range map[string]struct {
+		site string
+		want []string
+	}{
+		"nothing":                   {"webhook_guard " + inbox, nil},
+		"no inbox":                  {guard + "reverse_proxy a:1\n", nil},
+		"an error":                  {"webhook_guard " + inbox + "error 500\n", nil},
+		"before it":                 {"route {\n" + users + "webhook_guard " + inbox + "}\n", nil},
+		"in another handle":         {"handle /a {\nwebhook_guard " + inbox + "}\nhandle {\nreverse_proxy b:1\n}\n", nil},
+		"of other requests":         {"webhook_guard /a " + inbox + "reverse_proxy b:1\n", nil},
+		"the proxy from before":     {"webhook_guard " + inbox + "reverse_proxy a:1\n", []string{"http.handlers.reverse_proxy"}},
+		"basic_auth, and a rewrite": {"webhook_guard " + inbox + users + "rewrite /b\n", []string{"http.handlers.rewrite", "http.handlers.authentication"}},
+		"in a route":                {"handle /a {\nwebhook_guard " + inbox + "route {\nreverse_proxy a:1\n}\n}\n", []string{"http.handlers.reverse_proxy"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := provisioned(t, "http://a.example {\n"+tc.site+"}\n")
+			core, logs := observer.New(zap.WarnLevel)
+			warnOfUnreached(a.ctx, zap.New(core))
+			var got []string
+			for _, entry := range logs.All() {
+				got = append(got, entry.ContextMap()["handler"].(string))
+				if entry.ContextMap()["scope"] != "stripe" {
+					t.Errorf("warned with %v", entry.ContextMap())
+				}
+			}
+			if !slices.Equal(got, tc.want) {
+				t.Errorf("warned of %q, want %q", got, tc.want)
 			}
 		})
 	}
