@@ -89,6 +89,7 @@ func (in *Inbox) request(ctx context.Context, d inbox.Delivery, e *inbox.Envelop
 	for name, values := range e.Header {
 		header[name] = values
 	}
+	delete(header, "Accept-Encoding") // nobody unpacks the answer, whose beginning is listed
 	header[headerAttempt] = []string{strconv.Itoa(d.Info.Attempts)}
 	if d.Replay {
 		header[headerReplay] = []string{"true"}

@@ -1,6 +1,7 @@
 package inboxes
 
 import (
+	"compress/gzip"
 	"context"
 	"errors"
 	"net/http"
@@ -88,5 +89,34 @@ func TestWhatAnAttemptComesTo(t *testing.T) {
 					s.Outcome, s.Attempt.Status, res.away(), res.err, test.outcome, test.status, test.away)
 			}
 		})
+	}
+}
+
+// The beginning of an answer is listed for people, so it is never a compressed one, whatever
+// the sender could have read.
+func TestTheBeginningOfAnAnswerCanBeRead(t *testing.T) {
+	in := &Inbox{Config: &Config{Timeout: caddy.Duration(time.Minute)}, logger: zap.NewNop()}
+	in.handler = caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+		if r.Header.Get("Accept-Encoding") == "" {
+			_, err := w.Write([]byte("no such order"))
+			return err
+		}
+		packed := gzip.NewWriter(w)
+		if _, err := packed.Write([]byte("no such order")); err != nil {
+			return err
+		}
+		return packed.Close()
+	})
+	in.sign = func(http.Header, []byte, inbox.Key) error { return nil }
+	in.tries = func(ctx context.Context, _ context.CancelFunc, _ *body.Reader, _ bool) (context.Context, func() error) {
+		return ctx, ctx.Err
+	}
+	kept := inbox.Envelope{Method: "POST", URI: "/hook", Header: map[string][]string{"Accept-Encoding": {"gzip, deflate, br"}}}
+	res := in.attempt(inbox.Delivery{}, &kept)
+	if res.err != nil || string(res.head) != "no such order" {
+		t.Errorf("the answer begins with %q (%v)", res.head, res.err)
+	}
+	if len(kept.Header["Accept-Encoding"]) != 1 {
+		t.Error("the request that is kept has changed")
 	}
 }
