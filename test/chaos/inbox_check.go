@@ -34,7 +34,7 @@ func (v *verdict) judgeKept(e *event, faults []*fault) {
 	}
 	v.acknowledged++
 	switch {
-	case e.missing && e.lostBy(faults):
+	case e.missing && e.lostBy(faults, ""):
 		v.lostInFailover++
 	case e.missing:
 		v.lost++
@@ -69,7 +69,9 @@ func (v *verdict) judgeKeptAnswer(e *event, a *attempt, faults []*fault) {
 		}
 	case "duplicate":
 		v.duplicates++
-		if !e.handled(a.ended) && !e.missing {
+		// What a failover lost was done as far as this gateway knew. It may have come again
+		// since, through another one.
+		if !e.handled(a.ended) && !e.missing && !e.lostBy(faults, "accepted") {
 			v.add(e, "attempt %d was answered %q at %v, but the app had not handled the event", a.n, a.guard, a.ended)
 		}
 	default:
@@ -114,11 +116,11 @@ func last(e *event) (at moment) {
 	return at
 }
 
-// lostBy reports whether a failover can have lost all that the store had of the event: the
-// first time that a sender was told so was shortly before it.
-func (e *event) lostBy(faults []*fault) bool {
+// lostBy reports whether a failover can have lost all that the store had of the event: a
+// sender was told so, with the result where there is one, shortly before it.
+func (e *event) lostBy(faults []*fault, result string) bool {
 	for _, a := range e.attempts {
-		if a.acknowledged() && lossBetween(a.begun, a.ended+lagWithin, faults) {
+		if a.acknowledged() && (result == "" || a.guard == result) && lossBetween(a.begun, a.ended+lagWithin, faults) {
 			return true
 		}
 	}

@@ -74,6 +74,17 @@ func TestCheckOfAnInboxFailsWhatMustNotHappen(t *testing.T) {
 			first.begun, first.decided, first.ended = 20000*ms, 20010*ms, 20011*ms
 			retried(rec, e, 200, "duplicate")
 		}, "had not handled the event"},
+		"a duplicate of what a failover lost, before it came again": {func(rec *record, e *event, first *call, _ *attempt) {
+			breaks(rec, storeHit, everyGateway, 1090*ms, 4000*ms).loses = true
+			first.begun, first.decided, first.ended = 20000*ms, 20010*ms, 20011*ms
+			retried(rec, e, 200, "duplicate")
+			retried(rec, e, 200, "accepted")
+		}, ""},
+		"a duplicate before the app has had it, with a failover long afterwards": {func(rec *record, e *event, first *call, _ *attempt) {
+			breaks(rec, storeHit, everyGateway, 9000*ms, 12000*ms).loses = true
+			first.begun, first.decided, first.ended = 20000*ms, 20010*ms, 20011*ms
+			retried(rec, e, 200, "duplicate")
+		}, "had not handled the event"},
 		"forwarded":             {func(_ *record, _ *event, _ *call, a *attempt) { a.guard = "forwarded" }, `answered 200 "forwarded"`},
 		"accepted with a 202":   {func(_ *record, _ *event, _ *call, a *attempt) { a.status = 202 }, "answered 202"},
 		"the app's own failure": {func(rec *record, e *event, _ *call, _ *attempt) { retried(rec, e, 500, "upstream_failed") }, "which the app does not explain"},
