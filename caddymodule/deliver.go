@@ -174,7 +174,7 @@ func (t *route) judge(answer *heldAnswer, err, ended error) outcome {
 		failed.err = caddyhttp.Error(http.StatusBadGateway,
 			errors.New("the app answered 101 or took the connection over: an event is answered with a status, so let the app answer without switching protocols"))
 	case answer.status == 0:
-		x.guard.logger.Error("nothing behind the guard answered: put a reverse_proxy after webhook_guard in the same route", x.logFields()...)
+		logUnanswered(x)
 		refused := webhook.Refuse(webhook.Misconfigured, "nothing behind the guard answered")
 		failed.result, failed.err = refused.Result, refusalError(x.w, refused, "")
 	case answer.result() == webhook.Forwarded:

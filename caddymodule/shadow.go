@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"strings"
 	"sync/atomic"
 
@@ -133,7 +132,11 @@ func (x shadowing) forward(next caddyhttp.Handler, result webhook.Result, held *
 	start := x.guard.now()
 	err := next.ServeHTTP(answer, x.r)
 	x.inApp += x.guard.now().Sub(start)
-	success = err == nil && x.guard.sender.Rules.Success.Has(cmp.Or(answer.Status(), http.StatusOK))
+	if err == nil && answer.Status() == 0 && result == webhook.Forwarded {
+		result = webhook.Misconfigured
+		logUnanswered(x.exchange)
+	}
+	success = err == nil && x.guard.sender.Rules.Success.Has(answer.Status())
 	return err
 }
 
@@ -152,7 +155,7 @@ func (c *shadowClaim) settle(success bool, status int) {
 	}
 	ctx := context.WithoutCancel(c.x.r.Context())
 	if success {
-		done := dedupe.Success{Status: cmp.Or(status, http.StatusOK)}
+		done := dedupe.Success{Status: status}
 		_ = c.x.store.Commit(ctx, c.keys, done, c.x.guard.sender.TTL(&c.x.event, c.x.guard.now()))
 		return
 	}

@@ -134,6 +134,11 @@ func logFailed(x *exchange, out outcome) {
 	x.guard.logger.Warn("app failed", x.logFields(fields...)...)
 }
 
+// logUnanswered logs that no handler behind the guard has answered.
+func logUnanswered(x *exchange) {
+	x.guard.logger.Error("nothing behind the guard answered: put a reverse_proxy after webhook_guard in the same route", x.logFields()...)
+}
+
 // logForwarded logs at debug that the app answered an event with success. It names the
 // content key, which also appears in the log line of a duplicate under another ID.
 func (x *exchange) logForwarded(out outcome) {
