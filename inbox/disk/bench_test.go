@@ -1,9 +1,13 @@
 package disk_test
 
 import (
+	"context"
+	"crypto/sha256"
+	"errors"
 	"flag"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -114,6 +118,92 @@ func BenchmarkWaiting(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+var (
+	rate = flag.Int("rate", 6000, "how many events a second BenchmarkSteady puts")
+	kept = flag.Int("kept", 700_000, "how many it puts")
+)
+
+// BenchmarkSteady is how long a Put takes, at most, while events come at a rate, are delivered
+// at once, and are kept when they are finished.
+func BenchmarkSteady(b *testing.B) {
+	for b.Loop() {
+		q := benchQueue(b)
+		ctx, stop := context.WithCancel(b.Context())
+		var all sync.WaitGroup
+		var finished atomic.Int64
+		for range 4 {
+			all.Go(func() {
+				for ctx.Err() == nil {
+					n, err := deliver(ctx, q)
+					if err != nil && ctx.Err() == nil {
+						b.Error(err)
+						return
+					}
+					if finished.Add(int64(n)); n == 0 {
+						time.Sleep(time.Millisecond)
+					}
+				}
+			})
+		}
+		took, start := putSteadily(b, q), time.Now()
+		for finished.Load() < int64(*kept) && !b.Failed() {
+			time.Sleep(time.Millisecond)
+		}
+		b.ReportMetric(time.Since(start).Seconds(), "s/behind")
+		stop()
+		all.Wait()
+		slices.Sort(took)
+		ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+		b.ReportMetric(ms(took[len(took)-1]), "ms/longest-put")
+		b.ReportMetric(ms(took[len(took)*999/1000]), "ms/p99.9-put")
+		b.ReportMetric(ms(took[len(took)/2]), "ms/median-put")
+	}
+}
+
+// deliver takes some events and finishes them.
+func deliver(ctx context.Context, q inbox.Queue) (int, error) {
+	batch, err := q.Take(ctx, 16, time.Minute)
+	if err != nil {
+		return 0, err
+	}
+	var all sync.WaitGroup
+	errs := make([]error, len(batch.Deliveries))
+	for i, d := range batch.Deliveries {
+		all.Go(func() {
+			errs[i] = q.Settle(ctx, d.Key, batch.Token, inbox.Settlement{Outcome: inbox.Success, Attempt: inbox.Attempt{Number: 1, At: batch.Now, Status: 200}})
+		})
+	}
+	all.Wait()
+	return len(batch.Deliveries), errors.Join(errs...)
+}
+
+// putSteadily puts events, each at its time, and returns how long each took.
+func putSteadily(b *testing.B, q inbox.Queue) []time.Duration {
+	var all sync.WaitGroup
+	var next atomic.Int64
+	took := make([]time.Duration, *kept)
+	begun := time.Now()
+	for range 256 {
+		envelope := make([]byte, 2000)
+		all.Go(func() {
+			for n := int(next.Add(1)) - 1; n < len(took) && !b.Failed(); n = int(next.Add(1)) - 1 {
+				time.Sleep(time.Until(begun.Add(time.Duration(n) * time.Second / time.Duration(*rate))))
+				id := fmt.Sprintf("evt_%024d", n)
+				sum := sha256.Sum256([]byte(id)) // keys are digests: their events are all over the database
+				ev := inbox.Event{Key: inbox.Key(sum[:16]), Scope: "stripe", ID: id, Type: "payment_intent.succeeded", Envelope: envelope}
+				start := time.Now()
+				if _, err := q.Put(b.Context(), ev); err != nil {
+					b.Error(err)
+				}
+				took[n] = time.Since(start)
+			}
+		})
+	}
+	all.Wait()
+	b.ReportMetric(float64(len(took))/time.Since(begun).Seconds(), "puts/s")
+	return took
 }
 
 var events = flag.Int("events", 100_000, "how many events BenchmarkPages has")

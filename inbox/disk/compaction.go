@@ -11,8 +11,11 @@ const (
 	// compactBelow is the part of a segment, in percent, below which what is kept of it is
 	// copied, so that the segment can go.
 	compactBelow = 25
-	// copyAtOnce bounds the bytes that one step copies, so that nobody waits for long.
+	// copyAtOnce bounds the bytes that one step copies, and lookAtOnce the envelopes of which it
+	// finds out whether they are kept, so that nobody waits for long. A segment may have had
+	// tens of thousands, and each look may be a read of the disk.
 	copyAtOnce = 1 << 20
+	lookAtOnce = 256
 )
 
 // compaction copies the envelopes that are kept of a segment to the end of the log. The
@@ -23,7 +26,7 @@ type compaction struct {
 	moves []moved      // what is left of that
 	again bool         // there may be another segment to do
 
-	copied int // envelopes so far, for tests
+	copied, steps int // envelopes that were copied so far, and steps that this took; for tests
 }
 
 // moved is an envelope that was written to a segment once.
@@ -102,10 +105,10 @@ func (s *Store) written(seg *segment) (all []moved) {
 
 // copySome copies some envelopes, in a batch of its own. What cannot be read stays where it is.
 func (c *compaction) copySome(w *writer) {
-	copied, envelopes := 0, 0
+	copied, envelopes, looked := 0, 0, 0
 	st := &step{done: make(chan struct{}, 1)}
 	st.do = func(t *turn) error {
-		for len(c.moves) > 0 && copied < copyAtOnce {
+		for ; len(c.moves) > 0 && copied < copyAtOnce && looked < lookAtOnce; looked++ {
 			m := c.moves[0]
 			c.moves = c.moves[1:]
 			b := t.s.boxes[m.name]
@@ -137,5 +140,6 @@ func (c *compaction) copySome(w *writer) {
 		return
 	}
 	c.copied += envelopes
+	c.steps++
 	w.signal() // go on after whoever waits
 }

@@ -160,3 +160,9 @@ func Rewritten(changes []byte) (again []byte, ok bool) {
 
 // Copied counts the envelopes that compactions have copied. The store is closed.
 func (s *Store) Copied() int { return s.writer.compaction.copied }
+
+// LookAtOnce is how many envelopes one step of a compaction looks at.
+const LookAtOnce = lookAtOnce
+
+// CompactionSteps counts the steps that compactions have taken. The store is closed.
+func (s *Store) CompactionSteps() int { return s.writer.compaction.steps }
