@@ -91,7 +91,7 @@ func stateOf(app *App, asked askedEvent, found knownEvent) adminapi.EventState {
 		state.Key = record.Content.String()
 	}
 	if found.kept != nil {
-		state.Inbox, state.Kept = found.kept.Inbox, found.kept.Event()
+		state.Inbox, state.Kept, state.Unrouted = found.kept.Inbox, found.kept.Event(), found.kept.Inbox != scope.inbox
 	}
 	if !scope.known {
 		state.Scopes = app.scopes.lines()

@@ -17,6 +17,7 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
 	"github.com/webhookguard/caddy-webhook-guard/explain/capture"
+	"github.com/webhookguard/caddy-webhook-guard/inbox"
 	"github.com/webhookguard/caddy-webhook-guard/signature"
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
@@ -141,7 +142,7 @@ func describe(e finding) string {
 	case e.State == dedupe.Done.String():
 		text := fmt.Sprintf("done: the app answered %d", e.Status)
 		if e.Inbox != "" {
-			text = fmt.Sprintf("accepted into the inbox %s, which does not list it any more", e.Inbox)
+			text = fmt.Sprintf("done: accepted into the inbox %s, which does not list it any more, or answered %d by the app before there was an inbox", e.Inbox, e.Status)
 		}
 		text += fmt.Sprintf("; remembered for another %s", left)
 		if e.Key != "" {
@@ -168,6 +169,8 @@ func describe(e finding) string {
 func describeForgotten(e finding) string {
 	text := fmt.Sprintf("forgotten: the app had answered %d", e.Status)
 	switch {
+	case e.Unrouted && e.Kept.State == inbox.Dead.String() && e.State == dedupe.Done.String():
+		return fmt.Sprintf("forgotten; the inbox %s, which no guard of the scope has, has given it up and keeps it", e.Inbox)
 	case e.GivenUp() && e.State == dedupe.Done.String():
 		return fmt.Sprintf("forgotten; the inbox %s has given it up, and the next copy has it delivered again", e.Inbox)
 	case e.GivenUp():
@@ -177,7 +180,7 @@ func describeForgotten(e finding) string {
 	case e.State != dedupe.Done.String():
 		return describe(e)
 	case e.Inbox != "":
-		text = "forgotten: it had been accepted into the inbox " + e.Inbox
+		text = fmt.Sprintf("forgotten: it had been accepted into the inbox %s, or the app had answered %d before there was an inbox", e.Inbox, e.Status)
 	}
 	if len(e.Scopes) == 0 && !e.key {
 		text += "; the next copy is " + letThrough(e)
@@ -202,6 +205,11 @@ func describeKept(e finding) string {
 	}
 	text := fmt.Sprintf("accepted; it waits in the inbox %s (%s, %s), and copies are answered queued", e.Inbox, k.State, attempts)
 	switch {
+	case e.Unrouted && k.State != inbox.Done.String():
+		text = fmt.Sprintf("accepted; it is in the inbox %s (%s, %s), which no guard of the scope has: it stays there until one does", e.Inbox, k.State, attempts)
+		if e.State == dedupe.Done.String() {
+			text += ", and copies are duplicates"
+		}
 	case e.GivenUp():
 		text = fmt.Sprintf("given up in the inbox %s after %s (%s); its next copy has it delivered again", e.Inbox, attempts, k.Reason)
 	case !e.Waits():

@@ -154,6 +154,55 @@ func TestLookupAndForgetKnowOfTheInbox(t *testing.T) {
 	})
 }
 
+// What lookup and forget say of copies holds where the guard has an inbox that it had not when
+// the event came, or has none any more.
+func TestLookupKnowsThatInboxesComeAndGo(t *testing.T) {
+	t.Parallel()
+	s, _ := inboxes(t, func(d testbed.Delivery) testbed.Answer {
+		if d.Header.Get("Webhook-Guard-Attempt") != "" {
+			return testbed.Answer{Status: 410}
+		}
+		return testbed.Answer{Status: 202}
+	}, "give_up 410")
+	sender := testbed.DocRouter()
+	without := site{store: s.store, routes: route("", sender.Name, proxy(s.app), "secret "+sender.Secret)}.caddyfile()
+	s.guard = "scope " + sender.Name
+	g := testbed.StartGateway(t, without)
+	reload := func(caddyfile string) {
+		t.Helper()
+		if err := g.Reload(caddyfile); err != nil {
+			t.Fatal(err)
+		}
+	}
+	address := []string{"--address", strings.TrimPrefix(g.AdminURL(), "http://")}
+	run := func(says string, args ...string) {
+		t.Helper()
+		cli{}.wantRun(t, 0, says, append(args, address...)...)
+	}
+	asked := func(e testbed.Event, verb, says string) {
+		t.Helper()
+		run(says, verb, sender.Name, "ev-"+e.ID)
+	}
+	before, dead, waits := testbed.Event{}.Fill(), testbed.Event{}.Fill(), testbed.Event{}.Fill()
+
+	want(t, deliverTo(t, g, before), 202, "forwarded")
+	reload(s.caddyfile())
+	asked(before, "lookup", "or answered 202 by the app before there was an inbox")
+	want(t, deliverTo(t, g, before), 202, "duplicate")
+	want(t, deliverTo(t, g, dead), 200, "accepted")
+	testbed.Eventually(t, soon, func() bool { return inboxStands(t, g, "0 0 0 1 0") }, "the event to be given up")
+	run("paused", "inbox", "pause", sender.Name, "--reason", "a test")
+	want(t, deliverTo(t, g, waits), 200, "accepted")
+
+	reload(without)
+	asked(dead, "lookup", "which no guard of the scope has: it stays there until one does, and copies are duplicates")
+	want(t, deliverTo(t, g, dead), 200, "duplicate")
+	asked(waits, "lookup", "(ready, 0 attempts), which no guard of the scope has: it stays there until one does, and copies are duplicates")
+	want(t, deliverTo(t, g, waits), 200, "duplicate")
+	asked(dead, "forget", "which no guard of the scope has, has given it up and keeps it")
+	want(t, deliverTo(t, g, dead), 202, "forwarded")
+}
+
 // inboxStands reports whether the inbox has so many events that are ready, delayed, leased,
 // dead and done.
 func inboxStands(t *testing.T, g *testbed.Gateway, counts string) bool {

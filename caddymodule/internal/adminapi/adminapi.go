@@ -35,13 +35,17 @@ type EventState struct {
 	// nothing of it, or no longer.
 	Kept *InboxEvent `json:"kept,omitempty"`
 
+	// No running guard of the scope has that inbox, so copies do not come to it.
+	Unrouted bool `json:"unrouted,omitempty"`
+
 	// The scopes of the running guards, as their lines have them, where none of them can
 	// have events in the scope asked for.
 	Scopes []string `json:"scopes,omitempty"`
 }
 
-// GivenUp reports whether an inbox has the event among its dead ones.
-func (e EventState) GivenUp() bool { return e.Kept != nil && e.Kept.State == "dead" }
+// GivenUp reports whether an inbox has the event among its dead ones, from where its next copy
+// takes it.
+func (e EventState) GivenUp() bool { return e.Kept != nil && e.Kept.State == "dead" && !e.Unrouted }
 
 // Waits reports whether an inbox is yet to deliver the event.
 func (e EventState) Waits() bool {
