@@ -125,12 +125,25 @@ func SizeTables(r *Results) map[string]string {
 				row[2] = fmt.Sprintf("%.0f bytes", u.Finished)
 			}
 			for _, rate := range rates {
-				row = append(row, fmt.Sprintf("%.1f GB", (beside+envelope)*rate*outageHours*3600/1e9))
+				row = append(row, gigabytes((beside+envelope)*rate))
+			}
+			rows = append(rows, row)
+		}
+		if u.Store == "disk" { // what waits there is listed in memory
+			each := u.Heap / float64(u.Waiting)
+			row := []string{"`disk`, memory of the gateway", fmt.Sprintf("%.0f bytes", each), "", "any"}
+			for _, rate := range rates {
+				row = append(row, gigabytes(each*rate))
 			}
 			rows = append(rows, row)
 		}
 	}
 	return map[string]string{InboxSize: table(rows)}
+}
+
+// gigabytes is what an outage comes to at so many bytes a second.
+func gigabytes(perSecond float64) string {
+	return fmt.Sprintf("%.1f GB", perSecond*outageHours*3600/1e9)
 }
 
 func inInbox(c Cell) bool { return c.Name == Inbox }

@@ -46,6 +46,7 @@ func TestSizesOfAnOutage(t *testing.T) {
 	table := SizeTables(inboxResults())[InboxSize]
 	for _, row := range []string{
 		"| `disk` | 300 bytes |  | 0.5 KB | 0.2 GB | 2.1 GB | 21.0 GB |",
+		"| `disk`, memory of the gateway | 210 bytes |  | any | 0.1 GB | 0.5 GB | 5.4 GB |",
 		"| `redis` | 800 bytes | 500 bytes | 10.0 KB | 2.9 GB | 28.6 GB | 286.2 GB |",
 	} {
 		if !strings.Contains(table, row) {
