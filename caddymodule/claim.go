@@ -132,8 +132,7 @@ func (c *claiming) lead(flight *flight) admission {
 // withoutStore decides what happens when the store fails. The claim may have reached the
 // store, so it is released if possible.
 func (c *claiming) withoutStore(held *claim, err error) admission {
-	full := errors.Is(err, dedupe.ErrFull)
-	if c.x.guard.OnStoreError == storeErrorForward && !full {
+	if withoutDedupe(c.x.guard, err) {
 		c.x.guard.metrics.withoutDedupe.WithLabelValues(c.x.guard.ProviderName).Inc()
 		if held, ok := c.x.guard.floods.admit("without dedupe", c.x.guard.now()); ok {
 			c.x.guard.logger.Warn("forwarding without dedupe: the store does not answer", c.x.logFields(zap.Error(err), held)...)
@@ -141,11 +140,17 @@ func (c *claiming) withoutStore(held *claim, err error) admission {
 		return admit(held)
 	}
 	c.x.store.flights.finish(held.flight, dedupe.Event{}, dedupe.Success{})
-	if !full {
+	if !errors.Is(err, dedupe.ErrFull) {
 		store := held.x.store
 		store.background(func(ctx context.Context) { _ = store.Release(ctx, held.keys, held.token) })
 	}
 	return cannotClaim(webhook.Refuse(webhook.StoreUnavailable, "claiming the event: %w", err))
+}
+
+// withoutDedupe reports whether an event is forwarded although it could not be claimed. A store
+// that is full answers.
+func withoutDedupe(g *Guard, err error) bool {
+	return g.OnStoreError == storeErrorForward && !errors.Is(err, dedupe.ErrFull)
 }
 
 // waitBudget is how long a copy may wait. Most events have nothing to wait for, so its

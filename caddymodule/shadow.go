@@ -107,6 +107,8 @@ func (x shadowing) weigh() (result webhook.Result, refused *webhook.Refusal, hel
 	// Nobody waits for the claim, so it need not be renewed.
 	found, err := x.store.Claim(context.WithoutCancel(x.r.Context()), c.keys, c.token, x.guard.sender.Rules.Timeout)
 	switch {
+	case err != nil && withoutDedupe(x.guard, err):
+		return webhook.Forwarded, nil, nil
 	case err != nil:
 		refused = webhook.Refuse(webhook.StoreUnavailable, "claiming the event: %w", err)
 		return refused.Result, refused, nil

@@ -7,6 +7,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/webhookguard/caddy-webhook-guard/dedupe"
 )
 
 // What a guard in shadow mode says of a request is what it would say if it enforced, whatever
@@ -40,5 +42,20 @@ func TestShadowSaysWhatEnforcingWould(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// It says so of a store that is away, too.
+func TestShadowSaysWhatEnforcingWouldWithoutAStore(t *testing.T) {
+	for rule, want := range map[string]string{storeErrorReject: "store_unavailable", storeErrorForward: "forwarded"} {
+		for _, mode := range []string{modeEnforce, modeShadow} {
+			b := newBench(t, func(g *Guard) { g.Mode, g.OnStoreError = mode, rule })
+			b.store.claim = func() (dedupe.Answer, error) { return dedupe.Answer{}, errors.New("away") }
+			r := b.request(event("1"))
+			_, _ = b.serve(r, says(http.StatusOK, ""))
+			if result, _ := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer).GetString("http.webhook_guard.result"); result != want {
+				t.Errorf("on_store_error %s, mode %s: %s, want %s", rule, mode, result, want)
+			}
+		}
 	}
 }
