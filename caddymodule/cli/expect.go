@@ -44,8 +44,8 @@ func (m *messenger) expect(r *signature.Request, o sendOptions) expectation {
 // The results of a first copy and of a repetition. A sample may be a handshake, and a
 // guard may have an inbox.
 var (
-	firstResults  = []webhook.Result{webhook.Forwarded, webhook.HandshakeAnswered, "accepted"}
-	repeatResults = []webhook.Result{webhook.Duplicate, webhook.HandshakeAnswered, "queued"}
+	firstResults  = []webhook.Result{webhook.Forwarded, webhook.HandshakeAnswered, webhook.Accepted}
+	repeatResults = []webhook.Result{webhook.Duplicate, webhook.HandshakeAnswered, webhook.Queued, webhook.Revived}
 )
 
 // check compares an answer with what the nth copy of the request should get, from 0. The

@@ -173,16 +173,17 @@ func TestSendExitsByTheAnswers(t *testing.T) {
 		flags  []string
 		want   int
 	}{
-		"forwarded":           {takes(webhook.Forwarded, 202, ""), nil, 0},
-		"a handshake":         {takes(webhook.HandshakeAnswered, 200, ""), nil, 0},
-		"taken into an inbox": {takes("accepted", 200, ""), nil, 0},
-		"not the secret":      {takes(webhook.SignatureInvalid, 401, ""), nil, 1},
-		"the app failed":      {takes(webhook.UpstreamFailed, 500, ""), nil, 1},
-		"no upstream":         {takes(webhook.Misconfigured, 503, ""), nil, 1},
-		"a duplicate at once": {takes(webhook.Duplicate, 200, ""), nil, 1},
-		"a body sent before":  {takes(webhook.Duplicate, 200, ""), []string{"--body", given}, 0},
-		"no guard":            {takes("", 200, ""), nil, 1},
-		"no guard, 404":       {takes("", 404, ""), nil, 1},
+		"forwarded":             {takes(webhook.Forwarded, 202, ""), nil, 0},
+		"a handshake":           {takes(webhook.HandshakeAnswered, 200, ""), nil, 0},
+		"taken into an inbox":   {takes("accepted", 200, ""), nil, 0},
+		"taken out of the dead": {takes("revived", 200, ""), []string{"--body", given}, 0},
+		"not the secret":        {takes(webhook.SignatureInvalid, 401, ""), nil, 1},
+		"the app failed":        {takes(webhook.UpstreamFailed, 500, ""), nil, 1},
+		"no upstream":           {takes(webhook.Misconfigured, 503, ""), nil, 1},
+		"a duplicate at once":   {takes(webhook.Duplicate, 200, ""), nil, 1},
+		"a body sent before":    {takes(webhook.Duplicate, 200, ""), []string{"--body", given}, 0},
+		"no guard":              {takes("", 200, ""), nil, 1},
+		"no guard, 404":         {takes("", 404, ""), nil, 1},
 		"a redirect": {func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
 		}, nil, 1},
