@@ -170,9 +170,8 @@ func (t *route) judge(answer *heldAnswer, err, ended error) outcome {
 		}
 		failed.err = failure(err)
 		failed.header = answer.besideError()
-	case answer.status == 0 && t.switched(answer):
-		failed.err = caddyhttp.Error(http.StatusBadGateway,
-			errors.New("the app answered 101 or took the connection over: an event is answered with a status, so let the app answer without switching protocols"))
+	case answer.status == 0 && (answer.switching || upstream.Switched(x.repl)):
+		failed.err = caddyhttp.Error(http.StatusBadGateway, upstream.ErrSwitched)
 	case answer.status == 0:
 		logUnanswered(x)
 		refused := webhook.Refuse(webhook.Misconfigured, "nothing behind the guard answered")
@@ -202,11 +201,4 @@ func failure(err error) error {
 	// Not wrapped: caddyhttp.Error would take over its status.
 	return caddyhttp.Error(http.StatusBadGateway,
 		errors.New("behind the guard came an error with the status "+strconv.Itoa(handler.StatusCode)+", which is not one of a failure: "+text))
-}
-
-// switched reports whether the app tried to switch protocols. The proxy reports nothing
-// where the client did not ask for a switch.
-func (t *route) switched(answer *heldAnswer) bool {
-	status, _ := t.x.repl.Get("http.reverse_proxy.status_code")
-	return answer.switching || status == http.StatusSwitchingProtocols
 }

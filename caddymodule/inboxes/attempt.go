@@ -164,6 +164,8 @@ func (in *Inbox) judge(a *answer, repl *caddy.Replacer, err, ended error) (failu
 		return caddyhttp.Error(http.StatusBadGateway, ended), false
 	case hungUp:
 		return caddyhttp.Error(http.StatusBadGateway, upstream.ErrOthersEnd), false
+	case err == nil && a.status == 0 && (a.switching || upstream.Switched(repl)):
+		return upstream.ErrSwitched, false
 	case err == nil && a.status == 0:
 		return errNoHandler, false
 	}
@@ -177,6 +179,8 @@ type answer struct {
 	status  int
 	written int64
 	head    []byte
+
+	switching bool // the app tried to switch protocols
 }
 
 // Header implements http.ResponseWriter.
@@ -184,6 +188,7 @@ func (a *answer) Header() http.Header { return a.header }
 
 // WriteHeader implements http.ResponseWriter. Informational answers are dropped.
 func (a *answer) WriteHeader(status int) {
+	a.switching = a.switching || status == http.StatusSwitchingProtocols
 	if a.status == 0 && status >= 200 {
 		a.status = status
 	}

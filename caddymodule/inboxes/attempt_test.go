@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -56,6 +57,7 @@ func TestWhatAnAttemptComesTo(t *testing.T) {
 		"the app's own 400":               {"POST", answers(400, "", own, !abort), nil, inbox.GiveUp, 400, false},
 		"a success before the end":        {"GET", answers(200, "", own, !abort), errSentOnce, inbox.Success, 200, false},
 		"a 500 of the try before the end": {"GET", answers(500, "", own, !abort), errSentOnce, inbox.Retry, 502, true},
+		"a switch of protocols":           {"POST", answers(101, "", own, !abort), nil, inbox.Retry, 0, false},
 		"no answer at all":                {"POST", answers(0, "", !own, !abort), nil, inbox.Retry, 0, false},
 		"HEAD with a length":              {"HEAD", answers(200, "5", own, !abort), nil, inbox.Success, 200, false},
 		"HEAD with a length, missed":      {"HEAD", answers(200, "5", own, abort), nil, inbox.Success, 200, false},
@@ -84,6 +86,9 @@ func TestWhatAnAttemptComesTo(t *testing.T) {
 			d.Info.Attempts, d.Begun = 1, time.Now()
 			res := in.attempt(d, &inbox.Envelope{Method: test.method, URI: "/hook", Scheme: "https", Host: "example.com"})
 			s := in.settlement(d, time.Now(), time.Now(), res)
+			if switched := strings.Contains(s.Attempt.Error, "101"); switched != strings.Contains(name, "switch") {
+				t.Errorf("the attempt says %q", s.Attempt.Error)
+			}
 			if s.Outcome != test.outcome || s.Attempt.Status != test.status || res.away() != test.away {
 				t.Errorf("outcome %v, status %d, away %t (%v); want %v, %d, %t",
 					s.Outcome, s.Attempt.Status, res.away(), res.err, test.outcome, test.status, test.away)

@@ -15,6 +15,8 @@ import (
 var (
 	// ErrBroken reports an answer that the app did not finish.
 	ErrBroken = errors.New("the app broke off its answer")
+	// ErrSwitched reports an answer that is none, to an event.
+	ErrSwitched = errors.New("the app answered 101 or took the connection over: an event is answered with a status, so let the app answer without switching protocols")
 	// ErrOthersEnd is why there is no answer where HungUp says so and the guard ended nothing.
 	ErrOthersEnd = errors.New("the connection to the app ended with another request")
 )
@@ -72,6 +74,13 @@ func (a Answer) Bodiless() bool {
 // Emptied reports whether the answer's status forbids a length, too.
 func (a Answer) Emptied() bool {
 	return a.Status == http.StatusNoContent || a.Status == http.StatusResetContent
+}
+
+// Switched reports whether the app tried to switch protocols. The proxy writes nothing where
+// the client did not ask for a switch, or cannot switch.
+func Switched(repl *caddy.Replacer) bool {
+	status, _ := repl.Get("http.reverse_proxy.status_code")
+	return status == http.StatusSwitchingProtocols
 }
 
 // closed is what Caddy's proxy answers when its request was cancelled.
