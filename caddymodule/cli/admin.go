@@ -2,13 +2,19 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 
+	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
+	"github.com/tidwall/gjson"
+
+	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/placeholder"
 )
 
 // adminFlags say where the running gateway is asked, as for Caddy's own commands.
@@ -25,12 +31,33 @@ func (f *adminFlags) add(cmd *cobra.Command, uses string) {
 	flags.StringVar(&f.config.adapter, "adapter", "", "the configuration's adapter")
 }
 
+// find returns the address of the admin API. Caddy's own function for it logs what it reads.
+func (f *adminFlags) find() (string, error) {
+	if f.address != "" || f.config.file == "" {
+		return cmp.Or(f.address, caddy.DefaultAdminListen), nil
+	}
+	text, err := f.config.read()
+	if err != nil {
+		return "", err
+	}
+	if gjson.GetBytes(text, "admin.disabled").Bool() {
+		return "", errors.New("it turns the admin API off (admin off), which these commands ask")
+	}
+	listen := gjson.GetBytes(text, "admin.listen").String()
+	if placeholder.Parse(listen).Varies() {
+		if listen, err = placeholder.Resolve(listen); err != nil {
+			return "", fmt.Errorf("admin: %w: name the address with --address", err)
+		}
+	}
+	return cmp.Or(listen, caddy.DefaultAdminListen), nil
+}
+
 // ask asks the running gateway. A body that is not nil is sent as JSON, and the answer is
 // read into a value.
 func (f *adminFlags) ask(method, path string, body, into any) error {
-	address, err := caddycmd.DetermineAdminAPIAddress(f.address, nil, f.config.file, f.config.adapter)
+	address, err := f.find()
 	if err != nil {
-		return fmt.Errorf("finding the admin API: %w", err)
+		return fmt.Errorf("--config: %w", err)
 	}
 	var sent io.Reader
 	header := http.Header{}

@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -59,7 +61,7 @@ func TestSendEndsWhereNobodyAnswers(t *testing.T) {
 	flags := []string{"--secret-env", "GUARD_SECRET", "--count", "1000"}
 	out, err := run(sendCommand(), strings.NewReader(""), append([]string{"github", fmt.Sprintf("http://127.0.0.1:%d/in", testbed.FreePort(t))}, flags...)...)
 	wantText(t, err, "3 of 1000 requests were sent; 3 of 3 answers are not as they should be; the first: sending to ")
-	if !strings.Contains(out, "3 requests: 3 no answer; ") {
+	if !strings.Contains(out, "3 requests: 3 no answer\n") {
 		t.Errorf("the summary is %q", out)
 	}
 	n := 0
@@ -188,5 +190,36 @@ func TestChangesOfInboxesAreCheckedFirst(t *testing.T) {
 	}
 	if len(s.changes) > 0 {
 		t.Errorf("the gateway was asked for %v", s.changes)
+	}
+}
+
+// The configuration says where the admin API is, and nothing is logged about reading it.
+func TestTheConfigurationNamesTheAdminAPI(t *testing.T) {
+	t.Setenv("GUARD_ADMIN", "127.0.0.1:2345")
+	with := func(text string) adminFlags {
+		path := filepath.Join(t.TempDir(), "caddy.json")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return adminFlags{config: configFlags{file: path}}
+	}
+	for text, want := range map[string]string{
+		`{}`:                                    "localhost:2019",
+		`{"admin":{"listen":"127.0.0.1:2222"}}`: "127.0.0.1:2222",
+		`{"admin":{"listen":"{env.GUARD_ADMIN}"}}`: "127.0.0.1:2345",
+	} {
+		f := with(text)
+		if got, err := f.find(); err != nil || got != want {
+			t.Errorf("%s: the address is %s, %v, want %s", text, got, err, want)
+		}
+		f.address = "127.0.0.1:1"
+		if got, err := f.find(); err != nil || got != f.address {
+			t.Errorf("%s: the address is %s, %v, want that of --address", text, got, err)
+		}
+	}
+	for text, want := range map[string]string{`{"admin":{"disabled":true}}`: "admin off", `{"admin":{"listen":"{env.GUARD_UNSET}"}}`: "--address"} {
+		f := with(text)
+		_, err := f.find()
+		wantText(t, err, want)
 	}
 }

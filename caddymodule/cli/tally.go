@@ -30,7 +30,8 @@ type tally struct {
 	mu       sync.Mutex // what an app prints comes in between
 	shown    time.Time  // when the progress was
 	results  map[string]int
-	took     []time.Duration
+	sent     int
+	took     []time.Duration // by those that were answered
 	unwanted int
 	why      error // the first answer that was not as wanted
 }
@@ -47,7 +48,10 @@ func newTally(out io.Writer, secrets []string, total int, many bool) *tally {
 func (t *tally) add(got reply, want expectation, n int) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.took = append(t.took, got.took)
+	t.sent++
+	if got.err == nil {
+		t.took = append(t.took, got.took)
+	}
 	t.results[got.word()]++
 	err := want.check(got, n)
 	if err != nil {
@@ -79,7 +83,7 @@ func (t *tally) showProgress(got reply, keep bool) error {
 		return nil
 	}
 	t.shown = time.Now()
-	_, err := fmt.Fprintf(t.out, "\r\x1b[K%d of %d", len(t.took), t.total)
+	_, err := fmt.Fprintf(t.out, "\r\x1b[K%d of %d", t.sent, t.total)
 	return err
 }
 
@@ -90,7 +94,7 @@ const mostUnheard = 3
 func (t *tally) unheard() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return len(t.took) >= mostUnheard && t.results[noAnswer] == len(t.took)
+	return t.sent >= mostUnheard && t.results[noAnswer] == t.sent
 }
 
 // note prints lines that are no answer.
@@ -167,7 +171,7 @@ func (t *tally) end() error {
 			return err
 		}
 	}
-	if t.many && len(t.took) > 0 {
+	if t.many && t.sent > 0 {
 		if _, err := fmt.Fprintln(t.out, t.summary()); err != nil {
 			return err
 		}
@@ -178,8 +182,8 @@ func (t *tally) end() error {
 // conclusion is the error that says what was not as wanted.
 func (t *tally) conclusion() error {
 	cut := ""
-	if len(t.took) < t.total {
-		cut = fmt.Sprintf("%d of %d requests were sent", len(t.took), t.total)
+	if t.sent < t.total {
+		cut = fmt.Sprintf("%d of %d requests were sent", t.sent, t.total)
 	}
 	switch {
 	case t.unwanted == 0 && cut == "":
@@ -191,7 +195,7 @@ func (t *tally) conclusion() error {
 	case cut != "":
 		cut += "; "
 	}
-	return unwanted(fmt.Errorf("%s%d of %d answers are not as they should be; the first: %w", cut, t.unwanted, len(t.took), t.why))
+	return unwanted(fmt.Errorf("%s%d of %d answers are not as they should be; the first: %w", cut, t.unwanted, t.sent, t.why))
 }
 
 func (t *tally) summary() string {
@@ -199,10 +203,14 @@ func (t *tally) summary() string {
 	for _, result := range slices.Sorted(maps.Keys(t.results)) {
 		words = append(words, fmt.Sprintf("%d %s", t.results[result], result))
 	}
+	summary := fmt.Sprintf("%d requests: %s", t.sent, strings.Join(words, ", "))
+	if len(t.took) == 0 {
+		return summary
+	}
 	slices.Sort(t.took)
 	at := func(share float64) time.Duration {
 		d := t.took[int(share*float64(len(t.took)-1))]
 		return d.Round(max(d/100, time.Microsecond))
 	}
-	return fmt.Sprintf("%d requests: %s; median %s, 99%% %s, slowest %s", len(t.took), strings.Join(words, ", "), at(0.5), at(0.99), at(1))
+	return fmt.Sprintf("%s; median %s, 99%% %s, slowest %s", summary, at(0.5), at(0.99), at(1))
 }
