@@ -183,6 +183,14 @@ type Checker interface {
 	Check(ctx context.Context) error
 }
 
+// DurableChecker is implemented by queues whose Options.Durable depends on what the store's
+// servers have.
+type DurableChecker interface {
+	// CheckDurable returns why no event can be kept durably as the servers are now, or that it
+	// cannot tell.
+	CheckDurable(ctx context.Context) error
+}
+
 // Queue is one inbox. All methods may be repeated after an error: a repeated call does no
 // harm, whether or not the first one took effect. Times are exact to a millisecond.
 //

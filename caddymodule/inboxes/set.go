@@ -71,6 +71,12 @@ func (s *Set) Start(ctx context.Context, host Host) error {
 		if err != nil {
 			return fmt.Errorf("inbox %s: %w", in.Name, err)
 		}
+		if checked, ok := queue.(inbox.DurableChecker); ok && in.Durable {
+			if err := checked.CheckDurable(ctx); err != nil {
+				host.Logger.Warn("a durable inbox can acknowledge nothing as its store is; until that changes, senders get 503",
+					zap.String("inbox", in.Name), zap.Error(err))
+			}
+		}
 		if !host.Enter() {
 			return inbox.ErrClosed
 		}

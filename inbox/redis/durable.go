@@ -74,6 +74,44 @@ func durable(wait *redis.Cmd, replicas bool) error {
 	return err
 }
 
+// CheckDurable implements [inbox.DurableChecker].
+func (q *queue) CheckDurable(ctx context.Context) error {
+	ctx, cancel, err := q.s.step(ctx)
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	if c, ok := q.s.client.(*redis.ClusterClient); ok {
+		return q.s.failure(c.ForEachMaster(ctx, func(ctx context.Context, c *redis.Client) error { return checkDurable(ctx, c) }))
+	}
+	return q.s.failure(checkDurable(ctx, q.s.client))
+}
+
+func checkDurable(ctx context.Context, c redis.Cmdable) error {
+	info, err := c.Info(ctx).Result()
+	if err != nil {
+		return err
+	}
+	return durableBy(info)
+}
+
+// durableBy reads what a server says of itself.
+func durableBy(info string) error {
+	has := make(map[string]string)
+	for line := range strings.Lines(info) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
+		has[name] = value
+	}
+	var major, minor int
+	_, _ = fmt.Sscanf(has["redis_version"], "%d.%d", &major, &minor)
+	waitsForFile := major > 7 || major == 7 && minor >= 2
+	if has["connected_slaves"] != "0" || waitsForFile && has["aof_enabled"] == "1" {
+		return nil
+	}
+	return fmt.Errorf("redis %s has no replica, and appendonly is %s: add a replica, or take Redis 7.2 with appendonly yes",
+		has["redis_version"], map[string]string{"0": "no", "1": "yes"}[has["aof_enabled"]])
+}
+
 // server returns a client of the server that holds a key.
 func (s *Store) server(ctx context.Context, key string) (*redis.Client, error) {
 	switch c := s.client.(type) {

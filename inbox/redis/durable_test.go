@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"net"
+	"strings"
 	"testing"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -68,4 +69,33 @@ func TestAFrozenServerKeepsNobodyElseWaiting(t *testing.T) {
 	if err := <-ended; err == nil {
 		t.Error("a server that is gone has answered")
 	}
+}
+
+// A durable inbox needs a second place for its events, which a server may not have.
+func TestWhatKeepsAnInboxFromBeingDurable(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		info string
+		says string // "" where it is durable
+	}{
+		"a replica":             {"redis_version:6.2.14\r\nconnected_slaves:1\r\naof_enabled:0\r\n", ""},
+		"a file, by Redis 7.2":  {"redis_version:7.2.0\r\nconnected_slaves:0\r\naof_enabled:1\r\n", ""},
+		"a file, by Redis 8.0":  {"redis_version:8.0.1\r\nconnected_slaves:0\r\naof_enabled:1\r\n", ""},
+		"a file, by Redis 7.0":  {"redis_version:7.0.15\r\nconnected_slaves:0\r\naof_enabled:1\r\n", "appendonly is yes"},
+		"nothing, by Redis 7.2": {"redis_version:7.2.0\r\nconnected_slaves:0\r\naof_enabled:0\r\n", "appendonly is no"},
+	} {
+		if err := durableBy(c.info); (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v, want something of %q", name, err, c.says)
+		}
+	}
+
+	master := testbed.StartRedis(t)
+	client := goredis.NewClient(&goredis.Options{Addr: master.Addr()})
+	defer client.Close()
+	if err := checkDurable(t.Context(), client); err == nil {
+		t.Error("a server alone is said to be durable")
+	}
+	_, port, _ := net.SplitHostPort(master.Addr())
+	testbed.StartRedis(t, "--replicaof", "127.0.0.1 "+port, "--repl-diskless-sync-delay", "0")
+	testbed.Eventually(t, patient, func() bool { return checkDurable(t.Context(), client) == nil }, "a server with a replica to be durable")
 }

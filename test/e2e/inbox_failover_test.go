@@ -175,3 +175,13 @@ func TestARedisThatLosesASuccessHasTheEventDeliveredAgain(t *testing.T) {
 	}
 	wantCalls(t, s.app, 2*many)
 }
+
+// A durable inbox on a Redis that has no second place for its events says so when it is
+// loaded, and not by 503s alone.
+func TestADurableInboxWithoutASecondPlaceIsWarnedOf(t *testing.T) {
+	t.Parallel()
+	s := inboxSetup{store: "redis " + testbed.StartRedis(t).URL(), app: testbed.StartApp(t, nil), lines: "durable"}
+	g := s.start(t)
+	g.WaitOutput("a durable inbox can acknowledge nothing")
+	want(t, deliverTo(t, g, testbed.Event{}.Fill()), 503, "store_unavailable")
+}
