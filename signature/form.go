@@ -78,7 +78,7 @@ func contentType(r *Request) (string, map[string]string) {
 
 func isForm(r *Request) bool {
 	mediaType, params := contentType(r)
-	return mediaType == "application/x-www-form-urlencoded" && plainCharset(params["charset"]) && !isEncoded(r)
+	return mediaType == "application/x-www-form-urlencoded" && plainCharset(params["charset"]) && !r.Encoded()
 }
 
 // formField is one field of a form, decoded.

@@ -137,7 +137,7 @@ func checkField(f signedField, r *Request) error {
 // readAs reports whether the headers, which are not signed, have an app read the body as the
 // guard does: as the form that it is, or as JSON.
 func readAs(r *Request, form bool) bool {
-	if isEncoded(r) {
+	if r.Encoded() {
 		return false
 	}
 	if len(r.Header["Content-Type"]) == 0 {
@@ -160,10 +160,10 @@ func readAs(r *Request, form bool) bool {
 // bytes, and some refuse the whole of it.
 func validJSON(text []byte) bool { return json.Valid(text) && utf8.Valid(text) }
 
-// isEncoded reports whether an app may decode the body before it reads it, by a header that
+// Encoded reports whether an app may decode the body before it reads it, by a header that
 // is not signed. A form can begin with a compressed one: x^ is how a zlib stream begins, and
 // a name of a field. Some senders take the header for that of the charset.
-func isEncoded(r *Request) bool {
+func (r *Request) Encoded() bool {
 	return slices.ContainsFunc(r.Header["Content-Encoding"], func(name string) bool {
 		return !strings.EqualFold(name, "identity") && !plainCharset(name)
 	})

@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"errors"
+	"fmt"
 	"hash"
 	"slices"
 	"unicode/utf8"
@@ -20,6 +21,9 @@ var (
 
 	// errIDMissing is why an event has no ID that it should have.
 	errIDMissing = errors.New("the event has no ID where the sender signs one; if the sender leaves it out of some, write optional at the end of the id line")
+
+	// errIDEncoded is why nothing is found in a body that the app would have to unpack first.
+	errIDEncoded = fmt.Errorf("%w; here the body has a Content-Encoding, and nothing is read out of such a body", errIDMissing)
 
 	// errTypeRepeated is why an event has no one type: the app might read the other.
 	errTypeRepeated = errors.New("the event's type was sent more than once")
@@ -75,7 +79,7 @@ func (i *identity) covered(found *names, e *Event) Covered {
 }
 
 // read takes the event's names from an authenticated request. It returns errIDMalformed
-// where an ID is there but cannot be one, errIDMissing where one should be, and errTypeRepeated where there are two types.
+// where an ID is there but cannot be one, errIDMissing or errIDEncoded where one should be, and errTypeRepeated where there are two types.
 func (i *identity) read(r *signature.Request, parts signature.Parts) (names, error) {
 	event, repeated := i.readEvent(r, parts)
 	if repeated {
@@ -93,6 +97,9 @@ func (i *identity) read(r *signature.Request, parts signature.Parts) (names, err
 		}
 	}
 	if found.id == nil && i.needed {
+		if r.Encoded() {
+			return names{}, errIDEncoded
+		}
 		return names{}, errIDMissing
 	}
 	return found, nil

@@ -72,6 +72,18 @@ func TestTheNamesOfAnEvent(t *testing.T) {
 	}
 }
 
+// Where nothing is found because the body would have to be unpacked, the reason says so.
+func TestAnIDInACompressedBody(t *testing.T) {
+	sender := newSender(t, "signature X-Sig\nid body id")
+	for coding, encoded := range map[string]bool{"": false, "identity": false, "utf-8": false, "gzip": true, "br": true} {
+		r := &signature.Request{Method: "POST", Header: map[string][]string{"Content-Encoding": {coding}}, Body: []byte("\x1f\x8b")}
+		_, err := sender.identity.read(r, signature.Parts{})
+		if !errors.Is(err, errIDMissing) || errors.Is(err, errIDEncoded) != encoded {
+			t.Errorf("%q: %v", coding, err)
+		}
+	}
+}
+
 func TestIDsNeverRunTogether(t *testing.T) {
 	type what struct {
 		scope string
