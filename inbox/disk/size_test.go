@@ -17,7 +17,7 @@ import (
 // gone, and inbox.db never shrinks.
 func TestFileBytesPerEvent(t *testing.T) {
 	t.Parallel()
-	const many, most = 40_000, 2000
+	const many, most = 8_000, 2000
 	o := disk.Options{Dir: t.TempDir()}
 	s, err := disk.Open(o)
 	if err != nil {

@@ -16,11 +16,13 @@ import (
 )
 
 const (
-	largest = 10 * mebibyte // the default max_body
-	stalled = 9*mebibyte + 900<<10
+	// A sixteenth of the defaults of max_body and max_buffered: what counts is their proportion.
+	largest, most = 640 << 10, 16 * mebibyte
+	stalled       = largest - 8<<10
+	large         = 64 << 10
 )
 
-// stallers are senders that send nearly all of a body of 10 MiB and then
+// stallers are senders that send nearly all of a body of the largest size and then
 // nothing, and start again when they are refused.
 type stallers struct {
 	begun   atomic.Int64 // uploads
@@ -107,21 +109,23 @@ func TestStalledUploadsStarveNobody(t *testing.T) {
 	t.Parallel()
 	hold := newGate(t)
 	app := testbed.StartApp(t, func(d testbed.Delivery) testbed.Answer {
-		if len(d.Body) > mebibyte {
+		if len(d.Body) > large {
 			return testbed.Answer{Wait: hold.c}
 		}
 		return testbed.Answer{}
 	})
-	g := testbed.StartGateway(t, setup{store: "memory", app: app, lines: "in_flight wait 1m"}.caddyfile(), testbed.WithoutRaceDetector())
+	g := testbed.StartGateway(t, setup{
+		store: fmt.Sprintf("memory\n\t\tmax_buffered %d", most), app: app, lines: fmt.Sprintf("in_flight wait 1m\n\t\t\tmax_body %d", largest),
+	}.caddyfile(), testbed.WithoutRaceDetector())
 
 	docrouter := testbed.DocRouter()
 	e := testbed.Event{}.Fill()
-	large := docrouter.Body(e)
-	large = append(large, bytes.Repeat([]byte(" "), largest-len(large))...)
+	body := docrouter.Body(e)
+	body = append(body, bytes.Repeat([]byte(" "), largest-len(body))...)
 	var copies sync.WaitGroup
 	answers := make(chan testbed.Response, 26)
 	for range 26 {
-		req := docrouter.RequestWith(t, g.URL(""), large, e)
+		req := docrouter.RequestWith(t, g.URL(""), body, e)
 		copies.Go(func() {
 			resp, err := testbed.Try(req)
 			if err != nil { // refused while it was still being sent, and read too late
@@ -145,7 +149,7 @@ func TestStalledUploadsStarveNobody(t *testing.T) {
 	for _, s := range testbed.Senders() { // no body of theirs is too large to get through
 		big := testbed.Event{}.Fill()
 		body := s.Body(big)
-		body = append(body, bytes.Repeat([]byte(" "), mebibyte-len(body))...)
+		body = append(body, bytes.Repeat([]byte(" "), large-len(body))...)
 		want(t, testbed.Do(t, s.RequestWith(t, g.URL(""), body, big)), 200, "forwarded")
 	}
 	st.stop()
