@@ -51,7 +51,6 @@ GOTEST = go test -race -count=1 -vet=off -p $(shell expr $$(getconf _NPROCESSORS
 test: deps ## Run what must always pass
 	go vet $(ALL)
 	$(GOTEST) -timeout 20m $(ALL)
-	$(PACKAGING) -timeout 20m ./...
 	go test -count=1 -vet=off -run Allocations ./signature
 	@# Instrumenting all of Caddy takes minutes; its seeds have run above.
 	@$(MAKE) --no-print-directory fuzz FUZZSKIP=./caddymodule
