@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
@@ -64,16 +65,16 @@ func TestSendEndsWhereNobodyAnswers(t *testing.T) {
 	if !strings.Contains(out, "3 requests: 3 no answer\n") {
 		t.Errorf("the summary is %q", out)
 	}
-	n := 0
+	var sent atomic.Int64 // each connection has its own goroutine
 	g := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
-		if n++; n > 1 && n < 20 {
+		if n := sent.Add(1); n > 1 && n < 20 {
 			panic(http.ErrAbortHandler)
 		}
 		takes(webhook.Forwarded, 200, "")(w, r)
 	})
 	_, err = run(sendCommand(), strings.NewReader(""), "github", g.URL, "--secret-env", "GUARD_SECRET", "--count", "30")
 	wantText(t, err, "18 of 30 answers are not as they should be")
-	if n != 30 {
+	if n := sent.Load(); n != 30 {
 		t.Errorf("%d requests were sent to a gateway that was away for a while, want 30", n)
 	}
 }
@@ -82,9 +83,9 @@ func TestSendEndsWhereNobodyAnswers(t *testing.T) {
 func TestSendSumsUpWhereItIsInterrupted(t *testing.T) {
 	t.Setenv("GUARD_SECRET", secretOf("github"))
 	ctx, interrupt := context.WithCancel(t.Context())
-	n := 0
+	var sent atomic.Int64
 	g := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
-		if n++; n == 6 {
+		if sent.Add(1) == 6 {
 			interrupt()
 			<-r.Context().Done()
 			return
