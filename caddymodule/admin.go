@@ -101,8 +101,9 @@ func stateOf(app *App, asked askedEvent, found knownEvent) adminapi.EventState {
 
 // knownEvent is what is known of an event.
 type knownEvent struct {
-	record dedupe.Record
-	kept   *inboxes.Kept // nil where no inbox has it
+	record   dedupe.Record
+	inFlight bool          // by one of its keys
+	kept     *inboxes.Kept // nil where no inbox has it
 }
 
 // askedEvent is an event that the admin API is asked about, by its ID or by its keys.
@@ -151,6 +152,7 @@ func (e askedEvent) lookUp(ctx context.Context, app *App, store *sharedStore) (k
 			*most = record
 		}
 		most.IDText = id
+		known.inFlight = known.inFlight || record.State == dedupe.InFlight
 	}
 	known.kept, err = e.keptIn(ctx, app, store, known.record.IDText)
 	return known, err
@@ -184,13 +186,8 @@ func (e askedEvent) forget(ctx context.Context, app *App, store *sharedStore, lo
 		return found, inboxes.ErrWaits
 	case found.record.State == dedupe.Absent && (found.kept == nil || found.kept.State != inbox.Done):
 		return found, nil
-	}
-	for _, key := range e.keys {
-		if record, err := store.Lookup(ctx, key); err != nil {
-			return found, err
-		} else if record.State == dedupe.InFlight {
-			return found, dedupe.ErrInFlight // nothing is forgotten by halves
-		}
+	case found.inFlight:
+		return found, dedupe.ErrInFlight // nothing is forgotten by halves
 	}
 	// First, so that the command can be repeated where the store fails in between.
 	if found.kept != nil && found.kept.State == inbox.Done {

@@ -41,19 +41,26 @@ var (
 
 // queue returns an inbox that the store has or a guard names.
 func (m Manager) queue(ctx context.Context, name string) (inbox.Queue, *Inbox, error) {
+	if m.Set.Find(name) == nil {
+		names, err := m.names(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		if !slices.Contains(names, name) {
+			return nil, nil, fmt.Errorf("%w: there is no inbox %q%s", ErrAsked, name, instead(name, names))
+		}
+	}
+	return m.open(name)
+}
+
+// open is queue for an inbox that is known to be there.
+func (m Manager) open(name string) (inbox.Queue, *Inbox, error) {
 	if in := m.Set.Find(name); in != nil {
 		queue, err := in.opened(m.Store)
 		return queue, in, err
 	}
-	names, err := m.names(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	if slices.Contains(names, name) {
-		queue, err := m.Store.Queue(name, inbox.Options{})
-		return queue, nil, err
-	}
-	return nil, nil, fmt.Errorf("%w: there is no inbox %q%s", ErrAsked, name, instead(name, names))
+	queue, err := m.Store.Queue(name, inbox.Options{})
+	return queue, nil, err
 }
 
 // names returns those of the inboxes that the store has or a guard names.
@@ -86,7 +93,7 @@ func (m Manager) Find(ctx context.Context, keys ...inbox.Key) (*Kept, error) {
 		return nil, err
 	}
 	for _, name := range names {
-		queue, _, err := m.queue(ctx, name)
+		queue, _, err := m.open(name)
 		if err != nil {
 			return nil, err
 		}
@@ -135,7 +142,7 @@ func (m Manager) States(ctx context.Context) (states []adminapi.InboxState, err 
 		return nil, err
 	}
 	for _, name := range names {
-		queue, in, err := m.queue(ctx, name)
+		queue, in, err := m.open(name)
 		if err != nil {
 			return nil, err
 		}
