@@ -15,10 +15,6 @@ import (
 // warnOfRetries warns where a proxy behind a guard goes on to the next upstream in a way that
 // an event may not survive whole, or not once.
 func warnOfRetries(ctx caddy.Context, logger *zap.Logger) {
-	app, err := ctx.AppIfConfigured("http")
-	if err != nil {
-		return
-	}
 	var walk routes.Walk[*Guard]
 	look := func(handler caddyhttp.MiddlewareHandler, passed *Guard) *Guard {
 		switch h := handler.(type) {
@@ -35,7 +31,7 @@ func warnOfRetries(ctx caddy.Context, logger *zap.Logger) {
 		}
 		return passed
 	}
-	for _, server := range app.(*caddyhttp.App).Servers {
+	for _, server := range routes.Servers(ctx) {
 		walk = routes.Walk[*Guard]{Named: server.NamedRoutes, See: look, Skip: func(_ caddyhttp.Route, _, through *Guard) *Guard { return through }}
 		walk.Routes(server.Routes, nil)
 	}
@@ -63,10 +59,6 @@ func checkRetries(g *Guard, proxy *reverseproxy.Handler, logger *zap.Logger) {
 // warnOfUnreached warns of handlers behind a guard whose inbox takes every request. Caddy's
 // order of directives puts some there that a user counts on, such as basic_auth and rewrite.
 func warnOfUnreached(ctx caddy.Context, logger *zap.Logger) {
-	app, err := ctx.AppIfConfigured("http")
-	if err != nil {
-		return
-	}
 	look := func(handler caddyhttp.MiddlewareHandler, passed *Guard) *Guard {
 		switch h := handler.(type) {
 		case *caddyhttp.Subroute, *caddyhttp.Invoke:
@@ -90,7 +82,7 @@ func warnOfUnreached(ctx caddy.Context, logger *zap.Logger) {
 			zap.String("handler", name), zap.String("provider", passed.ProviderName), zap.String("scope", passed.scope.line))
 		return passed
 	}
-	for _, server := range app.(*caddyhttp.App).Servers {
+	for _, server := range routes.Servers(ctx) {
 		walk := routes.Walk[*Guard]{Named: server.NamedRoutes, See: look, Skip: func(_ caddyhttp.Route, before, _ *Guard) *Guard { return before }}
 		walk.Routes(server.Routes, nil)
 	}

@@ -30,6 +30,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -103,6 +104,9 @@ func (s State) String() string {
 	}
 	return fmt.Sprintf("state(%d)", uint8(s))
 }
+
+// StateNames are those of the states that an event can be in, as users write them.
+func StateNames() []string { return slices.Clone(stateNames[Ready:]) }
 
 // ParseState reads what String returns.
 func ParseState(name string) (State, bool) {

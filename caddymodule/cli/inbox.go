@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/adminapi"
+	"github.com/webhookguard/caddy-webhook-guard/inbox"
 )
 
 // inboxFlags are what the flags of the inbox commands say.
@@ -64,12 +65,10 @@ func (f *inboxFlags) completeInboxes(_ *cobra.Command, args []string, begun stri
 	return beginning(begun, names), cobra.ShellCompDirectiveNoFileComp
 }
 
-var inboxStates = []string{"ready", "delayed", "leased", "dead", "done"}
-
 func (f *inboxFlags) addFilter(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.state, "state", "", "ready, delayed, leased, dead or done")
-	_ = cmd.RegisterFlagCompletionFunc("state", cobra.FixedCompletions(inboxStates, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("state", cobra.FixedCompletions(inbox.StateNames(), cobra.ShellCompDirectiveNoFileComp))
 	flags.StringVar(&f.event, "event", "", "the event's ID")
 	flags.StringVar(&f.scope, "scope", "", "the event's scope")
 	flags.StringVar(&f.kind, "type", "", "the event's type")
@@ -81,8 +80,8 @@ func (f *inboxFlags) addFilter(cmd *cobra.Command) {
 // filter returns what the flags say of events.
 func (f *inboxFlags) filter() (adminapi.InboxFilter, error) {
 	filter := adminapi.InboxFilter{State: f.state, ID: f.event, Scope: f.scope, Type: f.kind, Reason: f.why}
-	if f.state != "" && !slices.Contains(inboxStates, f.state) {
-		return filter, fmt.Errorf("--state: %q is not a state: %s", f.state, thereAre(f.state, inboxStates))
+	if f.state != "" && !slices.Contains(inbox.StateNames(), f.state) {
+		return filter, fmt.Errorf("--state: %q is not a state: %s", f.state, thereAre(f.state, inbox.StateNames()))
 	}
 	for name, flag := range map[string]struct {
 		text string

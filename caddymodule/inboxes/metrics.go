@@ -69,9 +69,6 @@ func RegisterMetrics(registry prometheus.Registerer) (*Metrics, error) {
 // outcomes are how attempts end, as they are counted.
 var outcomes = map[inbox.Outcome]string{inbox.Success: "success", inbox.Retry: "retry", inbox.GiveUp: "give_up", inbox.Postpone: inbox.Locked}
 
-// states are those that events are counted in.
-var states = []inbox.State{inbox.Ready, inbox.Delayed, inbox.Leased, inbox.Dead, inbox.Done}
-
 const (
 	refusedFull  = "full"
 	refusedStore = "store"
@@ -81,8 +78,8 @@ const (
 // counted before stays.
 func (m *Metrics) begin(c *Config) {
 	name := c.Name
-	for _, state := range states {
-		m.events.WithLabelValues(name, state.String())
+	for _, state := range inbox.StateNames() {
+		m.events.WithLabelValues(name, state)
 	}
 	for _, gauge := range []*prometheus.GaugeVec{m.bytes, m.oldest, m.held} {
 		gauge.WithLabelValues(name)

@@ -17,11 +17,7 @@ import (
 
 // WarnOfOpenPages warns of pages that nothing authenticates the users of.
 func WarnOfOpenPages(ctx caddy.Context, logger *zap.Logger) {
-	app, err := ctx.AppIfConfigured("http")
-	if err != nil {
-		return
-	}
-	for name, server := range app.(*caddyhttp.App).Servers {
+	for name, server := range routes.Servers(ctx) {
 		if asksForCertificates(server) {
 			continue
 		}

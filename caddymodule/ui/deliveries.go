@@ -9,6 +9,7 @@ import (
 
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/inboxes"
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/adminapi"
+	"github.com/webhookguard/caddy-webhook-guard/inbox"
 )
 
 const (
@@ -100,7 +101,7 @@ type deliveries struct {
 func (d deliveries) Short() bool { return d.Next != "" && len(d.Events) < perPage }
 
 // States are those that a filter can ask for.
-func (deliveries) States() []string { return []string{"ready", "delayed", "leased", "dead", "done"} }
+func (deliveries) States() []string { return inbox.StateNames() }
 
 func showDeliveries(v *visit) error {
 	states, err := v.states()

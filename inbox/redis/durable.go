@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -92,16 +91,11 @@ func checkDurable(ctx context.Context, c redis.Cmdable) error {
 	if err != nil {
 		return err
 	}
-	return durableBy(info)
+	return durableBy(infoOf(info))
 }
 
-// durableBy reads what a server says of itself.
-func durableBy(info string) error {
-	has := make(map[string]string)
-	for line := range strings.Lines(info) {
-		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
-		has[name] = value
-	}
+// durableBy is checkDurable by what a server says of itself.
+func durableBy(has map[string]string) error {
 	var major, minor int
 	_, _ = fmt.Sscanf(has["redis_version"], "%d.%d", &major, &minor)
 	waitsForFile := major > 7 || major == 7 && minor >= 2
@@ -157,6 +151,6 @@ func (r *replicas) known(ctx context.Context, c *redis.Client) (bool, error) {
 	if r.asked == nil {
 		r.asked, r.has = make(map[string]time.Time), make(map[string]bool)
 	}
-	r.asked[name], r.has[name] = time.Now(), !strings.Contains(info, "connected_slaves:0")
+	r.asked[name], r.has[name] = time.Now(), infoOf(info)["connected_slaves"] != "0"
 	return r.has[name], nil
 }

@@ -84,7 +84,7 @@ func TestWhatKeepsAnInboxFromBeingDurable(t *testing.T) {
 		"a file, by Redis 7.0":  {"redis_version:7.0.15\r\nconnected_slaves:0\r\naof_enabled:1\r\n", "appendonly is yes"},
 		"nothing, by Redis 7.2": {"redis_version:7.2.0\r\nconnected_slaves:0\r\naof_enabled:0\r\n", "appendonly is no"},
 	} {
-		if err := durableBy(c.info); (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
+		if err := durableBy(infoOf(c.info)); (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v, want something of %q", name, err, c.says)
 		}
 	}

@@ -123,12 +123,21 @@ func checkServer(ctx context.Context, c redis.Cmdable) error {
 	case err != nil:
 		return err
 	}
-	for line := range strings.Lines(info) {
-		if policy, ok := strings.CutPrefix(strings.TrimSpace(line), "maxmemory_policy:"); ok && policy != "noeviction" {
-			return fmt.Errorf("%w: redis evicts keys when it is full, as maxmemory-policy is %s: set maxmemory-policy noeviction, or use another server", inbox.ErrUnsafe, policy)
-		}
+	if policy, told := infoOf(info)["maxmemory_policy"]; told && policy != "noeviction" {
+		return fmt.Errorf("%w: redis evicts keys when it is full, as maxmemory-policy is %s: set maxmemory-policy noeviction, or use another server", inbox.ErrUnsafe, policy)
 	}
 	return nil
+}
+
+// infoOf reads what a server says of itself.
+func infoOf(text string) map[string]string {
+	fields := make(map[string]string)
+	for line := range strings.Lines(text) {
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
+			fields[name] = value
+		}
+	}
+	return fields
 }
 
 // step begins one step, which ends by the one deadline.

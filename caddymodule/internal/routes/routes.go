@@ -4,10 +4,20 @@ package routes
 import (
 	"slices"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/intercept"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 )
+
+// Servers are those of the configuration's HTTP app, by their names; none where it has none.
+func Servers(ctx caddy.Context) map[string]*caddyhttp.Server {
+	app, err := ctx.AppIfConfigured("http")
+	if err != nil {
+		return nil
+	}
+	return app.(*caddyhttp.App).Servers
+}
 
 // Walk goes through the routes of a server as a request could. S is what is known of the
 // request on its way.
