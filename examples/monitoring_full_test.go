@@ -70,7 +70,7 @@ func startPrometheus(t *testing.T, gateways ...*testbed.Gateway) prometheus {
 	dir := t.TempDir()
 	var targets []string
 	for _, g := range gateways {
-		targets = append(targets, strings.TrimPrefix(g.AdminURL(), "http://"))
+		targets = append(targets, g.AdminAddr())
 	}
 	shorter := strings.NewReplacer(
 		"[1h]", "[20s]", "[1d]", "[2m]", "[7d]", "[2m]", "[10m]", "[10s]", "[15m]", "[10s]", "[5m]", "[10s]", "time() - 3600", "time() - 20", "> 300", "> 3",
@@ -201,7 +201,7 @@ func TestAlertsAndDashboardInARealPrometheus(t *testing.T) {
 			}
 		}
 	}
-	instance := func(g *testbed.Gateway) string { return strings.TrimPrefix(g.AdminURL(), "http://") }
+	instance := func(g *testbed.Gateway) string { return g.AdminAddr() }
 	wait("from the start", "OldSecretInUse old", "SecretEndsSoon old", "ClockSkew "+instance(a)+"struktr", "AppFails failing",
 		"InboxDead dead", "InboxHeld away", "InboxOld away", "NoRequests silent")
 

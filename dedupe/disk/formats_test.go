@@ -3,10 +3,7 @@ package disk_test
 import (
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
-
-	bolt "go.etcd.io/bbolt"
 
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
 	"github.com/webhookguard/caddy-webhook-guard/dedupe/disk"
@@ -64,24 +61,5 @@ func writeStore(t *testing.T, to string) {
 func TestTheDocumentedFormatIsWritten(t *testing.T) {
 	dir := t.TempDir()
 	closeDisk(t, openDisk(t, dir, testkit.NewClock()))
-	db, err := bolt.Open(filepath.Join(dir, "events.db"), 0o600, &bolt.Options{ReadOnly: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = db.Close() }()
-	var format string
-	err = db.View(func(tx *bolt.Tx) error {
-		format = string(tx.Bucket([]byte("webhook_guard")).Get([]byte("format")))
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	page, err := os.ReadFile("../../docs/stability.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if row := "| dedupe on a disk | format " + format + ":"; format == "" || !strings.Contains(string(page), row) {
-		t.Errorf("docs/stability.md has no row that begins with %q", row)
-	}
+	formats.Documented(t, filepath.Join(dir, "events.db"), "webhook_guard", "dedupe on a disk")
 }

@@ -3,11 +3,8 @@ package disk_test
 import (
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
-
-	bolt "go.etcd.io/bbolt"
 
 	"github.com/webhookguard/caddy-webhook-guard/inbox"
 	"github.com/webhookguard/caddy-webhook-guard/inbox/disk"
@@ -63,24 +60,5 @@ func TestTheDocumentedFormatIsWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	closeDisk(t, s)
-	db, err := bolt.Open(filepath.Join(dir, "inbox.db"), 0o600, &bolt.Options{ReadOnly: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = db.Close() }()
-	var format string
-	err = db.View(func(tx *bolt.Tx) error {
-		format = string(tx.Bucket([]byte("about")).Get([]byte("format")))
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	page, err := os.ReadFile("../../docs/stability.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if row := "| inbox on a disk | format " + format + ":"; format == "" || !strings.Contains(string(page), row) {
-		t.Errorf("docs/stability.md has no row that begins with %q", row)
-	}
+	formats.Documented(t, filepath.Join(dir, "inbox.db"), "about", "inbox on a disk")
 }

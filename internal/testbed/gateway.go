@@ -143,7 +143,10 @@ func (g *Gateway) answers() bool {
 func (g *Gateway) URL(path string) string { return "http://" + loopback(g.port) + path }
 
 // AdminURL is the base URL of the admin API.
-func (g *Gateway) AdminURL() string { return "http://" + loopback(g.admin) }
+func (g *Gateway) AdminURL() string { return "http://" + g.AdminAddr() }
+
+// AdminAddr is the address of the admin API, as --address takes it.
+func (g *Gateway) AdminAddr() string { return loopback(g.admin) }
 
 // Output is everything the gateway has printed, over all its starts.
 func (g *Gateway) Output() string { return g.out.String() }

@@ -12,7 +12,7 @@ import (
 // ask runs `caddy webhook-guard` against a gateway and returns what it prints.
 func ask(t *testing.T, g *testbed.Gateway, verb string, args ...string) (printed string, ok bool) {
 	t.Helper()
-	address := strings.TrimPrefix(g.AdminURL(), "http://")
+	address := g.AdminAddr()
 	cmd := testbed.Command(t, append([]string{"webhook-guard", verb, "--address", address}, args...)...)
 	out, err := cmd.CombinedOutput()
 	return string(out), err == nil

@@ -35,7 +35,7 @@ func TestTheDocumentedWayToFollowAnEvent(t *testing.T) {
 	}
 
 	// `caddy` as the reader has it, on the path, with the admin API at its usual address.
-	script := "#!/bin/sh\nexec '" + testbed.Caddy(t) + "' \"$@\" --address " + strings.TrimPrefix(g.AdminURL(), "http://") + "\n"
+	script := "#!/bin/sh\nexec '" + testbed.Caddy(t) + "' \"$@\" --address " + g.AdminAddr() + "\n"
 	must(t, os.WriteFile(filepath.Join(bin, "caddy"), []byte(script), 0o700))
 	var out string
 	run := func() bool {

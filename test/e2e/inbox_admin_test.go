@@ -14,7 +14,7 @@ import (
 // inboxCommand runs a command about inboxes and returns what it printed.
 func inboxCommand(t *testing.T, g *testbed.Gateway, args ...string) (string, error) {
 	t.Helper()
-	args = append([]string{"webhook-guard", "inbox"}, append(args, "--address", strings.TrimPrefix(g.AdminURL(), "http://"))...)
+	args = append([]string{"webhook-guard", "inbox"}, append(args, "--address", g.AdminAddr())...)
 	return testbed.RunCaddy(t, nil, args...)
 }
 
@@ -120,12 +120,12 @@ func TestLookupAndForgetKnowOfTheInbox(t *testing.T) {
 		e := testbed.Event{}.Fill()
 		say := func(exit int, says, verb string) {
 			t.Helper()
-			cli{}.wantRun(t, exit, says, verb, "docrouter", "ev-"+e.ID, "--address", strings.TrimPrefix(g.AdminURL(), "http://"))
+			cli{}.wantRun(t, exit, says, verb, "docrouter", "ev-"+e.ID, "--address", g.AdminAddr())
 		}
 		stands := func(says string) {
 			t.Helper()
 			testbed.Eventually(t, soon, func() bool {
-				out, _ := testbed.RunCaddy(t, nil, "webhook-guard", "lookup", "docrouter", "ev-"+e.ID, "--address", strings.TrimPrefix(g.AdminURL(), "http://"))
+				out, _ := testbed.RunCaddy(t, nil, "webhook-guard", "lookup", "docrouter", "ev-"+e.ID, "--address", g.AdminAddr())
 				return strings.Contains(out, says)
 			}, says)
 		}
@@ -174,7 +174,7 @@ func TestLookupKnowsThatInboxesComeAndGo(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	address := []string{"--address", strings.TrimPrefix(g.AdminURL(), "http://")}
+	address := []string{"--address", g.AdminAddr()}
 	run := func(says string, args ...string) {
 		t.Helper()
 		cli{}.wantRun(t, 0, says, append(args, address...)...)

@@ -231,7 +231,7 @@ func TestADamagedRequestIsDeadAndReplaced(t *testing.T) {
 		out, err := inboxCommand(t, g, "list", "docrouter", "--state", "dead")
 		return err == nil && strings.Contains(out, "damaged") && strings.Contains(out, "ev-"+e.ID)
 	}, "the damaged event to be listed among the dead")
-	if out, err := testbed.RunCaddy(t, nil, "webhook-guard", "forget", "docrouter", "ev-"+e.ID, "--address", strings.TrimPrefix(g.AdminURL(), "http://")); err != nil {
+	if out, err := testbed.RunCaddy(t, nil, "webhook-guard", "forget", "docrouter", "ev-"+e.ID, "--address", g.AdminAddr()); err != nil {
 		t.Fatal(err, out)
 	}
 	want(t, deliverTo(t, g, e), 200, "revived")
@@ -255,10 +255,7 @@ func TestABulkReplayWhileTheAppIsAway(t *testing.T) {
 		events := accepted(t, g, many)
 		listed := func(counts string) {
 			t.Helper()
-			testbed.Eventually(t, 2*soon, func() bool {
-				out, err := inboxCommand(t, g, "list")
-				return err == nil && strings.Contains(strings.Join(strings.Fields(out), " "), "docrouter "+counts)
-			}, counts)
+			testbed.Eventually(t, 2*soon, func() bool { return inboxStands(t, g, counts) }, counts)
 		}
 		listed(fmt.Sprintf("0 0 0 %d 0", many))
 		s.app.Stop()

@@ -84,7 +84,7 @@ func TestEventsWithoutAnIDAreForgottenByTheirCapture(t *testing.T) {
 			want(t, testbed.Do(t, req), 200, result)
 			return captured
 		}
-		address := strings.TrimPrefix(g.AdminURL(), "http://")
+		address := g.AdminAddr()
 		c := cli{env: []string{"SECRET=a-secret-of-the-sender", "PORT=1", "ADMIN=2"}}
 		say := func(status int, says, verb, scope string, more ...string) {
 			t.Helper()

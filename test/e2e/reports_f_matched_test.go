@@ -26,7 +26,7 @@ func TestADuplicateNamesTheEventThatItMatched(t *testing.T) {
 				t.Fatalf("the line of the duplicate %s does not name the event that it matched", id)
 			}
 			cli{}.wantRun(t, 0, "it came with the ID id-1", "lookup", "named-acme", "--key", found[1],
-				"--address", strings.TrimPrefix(g.AdminURL(), "http://"))
+				"--address", g.AdminAddr())
 		}
 		postNamed(t, g, "first", "id-1::", "forwarded")
 		again(g, "copy-1")

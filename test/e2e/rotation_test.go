@@ -94,7 +94,7 @@ func reload(t *testing.T, g *testbed.Gateway, text string, env []string, flags .
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "Caddyfile")
 	must(t, os.WriteFile(file, []byte(text), 0o600))
-	port, admin := g.URL("")[strings.LastIndex(g.URL(""), ":")+1:], strings.TrimPrefix(g.AdminURL(), "http://")
+	port, admin := g.URL("")[strings.LastIndex(g.URL(""), ":")+1:], g.AdminAddr()
 	env = append(env, "PORT="+port, "ADMIN="+admin[strings.LastIndex(admin, ":")+1:])
 	out, err := testbed.RunCaddy(t, env, append([]string{"reload", "--config", file, "--address", admin}, flags...)...)
 	if err != nil {

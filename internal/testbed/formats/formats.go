@@ -7,7 +7,10 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	bolt "go.etcd.io/bbolt"
 )
 
 var name = flag.String("write-format", "", "add what this version writes to testdata/formats, under this name")
@@ -32,5 +35,31 @@ func Each(t *testing.T, write func(to string), check func(t *testing.T, from str
 			t.Parallel()
 			check(t, from)
 		})
+	}
+}
+
+// Documented fails the test unless docs/stability.md names the format of a database, which the
+// database itself has in a bucket, as that of what is stored there.
+func Documented(t *testing.T, database, bucket, what string) {
+	t.Helper()
+	db, err := bolt.Open(database, 0o600, &bolt.Options{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	var format string
+	err = db.View(func(tx *bolt.Tx) error {
+		format = string(tx.Bucket([]byte(bucket)).Get([]byte("format")))
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile("../../docs/stability.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if row := "| " + what + " | format " + format + ":"; format == "" || !strings.Contains(string(page), row) {
+		t.Errorf("docs/stability.md has no row that begins with %q", row)
 	}
 }
