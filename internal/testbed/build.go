@@ -19,6 +19,13 @@ func Caddy(tb testing.TB) string {
 	return built(tb, buildCaddy)
 }
 
+// BuildCaddy builds what Caddy returns, for a TestMain whose tests make stamps before they
+// start a gateway: to build one may take longer than a stamp is fresh.
+func BuildCaddy() error {
+	_, err := buildCaddy()
+	return err
+}
+
 // plainCaddy is Caddy without the race detector: for measurements, and for subcommands
 // that end at once.
 func plainCaddy(tb testing.TB) string {
@@ -28,9 +35,6 @@ func plainCaddy(tb testing.TB) string {
 
 func built(tb testing.TB, build func() (string, error)) string {
 	tb.Helper()
-	if path := os.Getenv("WEBHOOK_GUARD_CADDY"); path != "" {
-		return path
-	}
 	path, err := build()
 	if err != nil {
 		tb.Fatalf("%v", err)
@@ -47,6 +51,9 @@ var (
 )
 
 func build(race bool) (string, error) {
+	if path := os.Getenv("WEBHOOK_GUARD_CADDY"); path != "" {
+		return path, nil
+	}
 	root, err := moduleRoot()
 	if err != nil {
 		return "", err
@@ -115,9 +122,10 @@ func moduleRoot() (string, error) {
 // race detector, which would take most of its time to start.
 func Command(tb testing.TB, args ...string) *exec.Cmd {
 	tb.Helper()
+	caddy := plainCaddy(tb) // which may take longer to build than the command may run
 	ctx, cancel := context.WithTimeout(context.Background(), waitLimit)
 	tb.Cleanup(cancel)
-	cmd := exec.CommandContext(ctx, plainCaddy(tb), args...)
+	cmd := exec.CommandContext(ctx, caddy, args...)
 	cmd.Dir = tb.TempDir()
 	cmd.Env = append(os.Environ(), caddyEnv(cmd.Dir)...)
 	return cmd

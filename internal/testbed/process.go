@@ -41,7 +41,7 @@ func startProcess(tb testing.TB, out *output, dir string, env []string, name str
 	cmd.Env = append(os.Environ(), env...) // of two values for one name, the last counts
 	cmd.Stdout, cmd.Stderr = out, out
 	// A grandchild that keeps the pipe open must not hold up Wait.
-	cmd.WaitDelay = 5 * time.Second
+	cmd.WaitDelay = time.Minute
 	cmd.SysProcAttr = dieWithParent()
 	if err := spawn(cmd.Start); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", name, err)

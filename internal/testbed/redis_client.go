@@ -2,6 +2,7 @@ package testbed
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -13,13 +14,26 @@ import (
 )
 
 // redisClient asks the server that listens on a port of this machine.
-type redisClient struct{ port int }
+type redisClient struct {
+	port  int
+	limit time.Duration // for one command; 0 is a minute, which a busy machine keeps
+}
 
 // Addr returns host:port, where the server listens.
 func (c redisClient) Addr() string { return loopback(c.port) }
 
+// Within is the same server for commands that take this long at most, such as to one that
+// may be frozen.
+func (c redisClient) Within(limit time.Duration) redisClient {
+	c.limit = limit
+	return c
+}
+
+// glance is for questions that are asked again and again, of servers that may be frozen.
+func (c redisClient) glance() redisClient { return c.Within(time.Second) }
+
 // Do sends one command on a connection of its own and returns the first line of the
-// reply unparsed. It needs no client library, and answers within a second.
+// reply unparsed. It needs no client library.
 func (c redisClient) Do(args ...string) (string, error) {
 	line := ""
 	err := c.send(args, func(reply *bufio.Reader) (err error) {
@@ -41,12 +55,13 @@ func (c redisClient) Ask(args ...string) ([]string, error) {
 }
 
 func (c redisClient) send(args []string, read func(*bufio.Reader) error) error {
-	conn, err := net.DialTimeout("tcp", c.Addr(), time.Second)
+	end := time.Now().Add(cmp.Or(c.limit, time.Minute))
+	conn, err := (&net.Dialer{Deadline: end}).Dial("tcp", c.Addr())
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(time.Second)); err != nil {
+	if err := conn.SetDeadline(end); err != nil {
 		return err
 	}
 	var req strings.Builder
@@ -105,7 +120,7 @@ func readReply(reply *bufio.Reader, all []string) ([]string, error) {
 // field returns the value of one line of INFO or CLUSTER INFO, "" where there is none
 // or no answer.
 func (c redisClient) field(name string, command ...string) string {
-	texts, err := c.Ask(command...)
+	texts, err := c.glance().Ask(command...)
 	if err != nil || len(texts) == 0 {
 		return ""
 	}
@@ -126,16 +141,7 @@ func (c redisClient) inSync() bool {
 // known to have failed, in the view of one node.
 func (c redisClient) clusterMasters() map[int]bool {
 	ports := make(map[int]bool)
-	texts, err := c.Ask("CLUSTER", "NODES")
-	if err != nil || len(texts) == 0 {
-		return ports
-	}
-	for line := range strings.Lines(texts[0]) {
-		// <id> <ip:port@bus[,host]> <flags> <master> <ping> <pong> <epoch> <link> <slot>…
-		fields := strings.Fields(line)
-		if len(fields) < 9 || !strings.Contains(fields[2], "master") || slices.Contains(strings.Split(fields[2], ","), "fail") {
-			continue
-		}
+	for _, fields := range c.clusterNodes() {
 		addr, _, _ := strings.Cut(fields[1], "@")
 		if port, err := strconv.Atoi(addr[strings.LastIndexByte(addr, ':')+1:]); err == nil {
 			ports[port] = true
@@ -144,10 +150,39 @@ func (c redisClient) clusterMasters() map[int]bool {
 	return ports
 }
 
+// configEpoch is the greatest epoch in which one of the clusterMasters became one, -1 without an
+// answer.
+func (c redisClient) configEpoch() int {
+	newest := -1
+	for _, fields := range c.clusterNodes() {
+		if epoch, err := strconv.Atoi(fields[6]); err == nil {
+			newest = max(newest, epoch)
+		}
+	}
+	return newest
+}
+
+// clusterNodes are the lines of the clusterMasters:
+//
+//	<id> <ip:port@bus[,host]> <flags> <master> <ping> <pong> <epoch> <link> <slot>…
+func (c redisClient) clusterNodes() (masters [][]string) {
+	texts, err := c.glance().Ask("CLUSTER", "NODES")
+	if err != nil || len(texts) == 0 {
+		return nil
+	}
+	for line := range strings.Lines(texts[0]) {
+		fields := strings.Fields(line)
+		if len(fields) >= 9 && strings.Contains(fields[2], "master") && !slices.Contains(strings.Split(fields[2], ","), "fail") {
+			masters = append(masters, fields)
+		}
+	}
+	return masters
+}
+
 // sentinelMaster is what a sentinel knows of its master. Empty without an answer.
 func (c redisClient) sentinelMaster() map[string]string {
 	state := make(map[string]string)
-	pairs, err := c.Ask("SENTINEL", "MASTER", MasterName)
+	pairs, err := c.glance().Ask("SENTINEL", "MASTER", MasterName)
 	for i := 0; err == nil && i+1 < len(pairs); i += 2 {
 		state[pairs[i]] = pairs[i+1]
 	}

@@ -23,7 +23,7 @@ type Cluster struct {
 }
 
 // StartCluster starts a Cluster and waits until it serves every slot and every replica
-// follows its master. A master that is silent for 1.5 s is replaced by its replica.
+// follows its master. A master that is silent for set.DownAfter is replaced by its replica.
 func StartCluster(tb testing.TB, set RedisSet) *Cluster {
 	tb.Helper()
 	c := &Cluster{tb: tb}
@@ -33,7 +33,7 @@ func StartCluster(tb testing.TB, set RedisSet) *Cluster {
 		bus := strconv.Itoa(FreePort(tb))
 		firstBus = cmp.Or(firstBus, bus)
 		r.args = append([]string{r.configure()}, r.settings()...)
-		r.args = append(r.args, "--cluster-enabled", "yes", "--cluster-node-timeout", millis(downAfter),
+		r.args = append(r.args, "--cluster-enabled", "yes", "--cluster-node-timeout", set.downAfter(),
 			"--cluster-port", bus, "--cluster-announce-bus-port", bus,
 			"--cluster-announce-ip", loopbackHost, "--cluster-announce-port", strconv.Itoa(r.announced),
 			"--repl-diskless-sync-delay", "0")
@@ -100,20 +100,17 @@ func (c *Cluster) WaitOK() {
 }
 
 // Masters returns the nodes that serve slots at present, in the order of Nodes, as the
-// node with the newest knowledge states. Where no node answers, none are returned.
+// node with the newest knowledge states. It waits for one that answers.
 func (c *Cluster) Masters() []*Redis {
-	var masters []*Redis
-	newest := -1
+	c.tb.Helper()
 	var known map[int]bool
-	for _, r := range c.Nodes {
-		if r.proc == nil {
-			continue
+	Eventually(c.tb, waitLimit, func() bool {
+		if newest := c.newest(); newest != nil {
+			known = newest.clusterMasters()
 		}
-		epoch, err := strconv.Atoi(r.field("cluster_current_epoch", "CLUSTER", "INFO"))
-		if err == nil && epoch > newest {
-			newest, known = epoch, r.clusterMasters()
-		}
-	}
+		return len(known) > 0
+	}, "a node that knows masters")
+	var masters []*Redis
 	for _, r := range c.Nodes {
 		if known[r.announced] {
 			masters = append(masters, r)
@@ -122,13 +119,40 @@ func (c *Cluster) Masters() []*Redis {
 	return masters
 }
 
+// Epoch is a number that every failover makes greater.
+func (c *Cluster) Epoch() (epoch int) {
+	c.tb.Helper()
+	Eventually(c.tb, waitLimit, func() bool {
+		if node := c.newest(); node != nil {
+			epoch = node.configEpoch()
+			return epoch >= 0
+		}
+		return false
+	}, "a node that answers")
+	return epoch
+}
+
+// newest is the node that has seen the newest epoch of those that answer, nil where none does.
+func (c *Cluster) newest() (node *Redis) {
+	epoch := -1
+	for _, r := range c.Nodes {
+		if r.proc == nil {
+			continue
+		}
+		if seen, err := strconv.Atoi(r.field("cluster_current_epoch", "CLUSTER", "INFO")); err == nil && seen > epoch {
+			node, epoch = r, seen
+		}
+	}
+	return node
+}
+
 // Replica returns a running replica of a master, nil where there is none.
 func (c *Cluster) Replica(master *Redis) *Redis {
 	for _, r := range c.Nodes {
 		if r == master || r.proc == nil {
 			continue
 		}
-		role, err := r.Ask("ROLE") // slave, host, port of the master, …
+		role, err := r.glance().Ask("ROLE") // slave, host, port of the master, …
 		if err == nil && len(role) > 2 && role[0] == "slave" && master.isAt(role[2]) {
 			return r
 		}
@@ -140,14 +164,15 @@ func (c *Cluster) Replica(master *Redis) *Redis {
 // and returns it.
 func (c *Cluster) Failover(master *Redis) *Redis {
 	c.tb.Helper()
-	replica := c.Replica(master)
-	if replica == nil {
-		c.tb.Fatalf("the master at %s has no replica that could take over", master.Addr())
-	}
+	var replica *Redis
+	Eventually(c.tb, waitLimit, func() bool {
+		replica = c.Replica(master)
+		return replica != nil
+	}, "a replica that could take over from the master at "+master.Addr())
 	var asked time.Time
 	Eventually(c.tb, waitLimit, func() bool {
 		if time.Since(asked) > mayTake {
-			_, _ = replica.Ask("CLUSTER", "FAILOVER") // asked again where it cannot begin yet
+			_, _ = replica.glance().Ask("CLUSTER", "FAILOVER") // asked again where it cannot begin yet
 			asked = time.Now()
 		}
 		return slices.Contains(c.Masters(), replica)

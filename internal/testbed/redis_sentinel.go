@@ -2,6 +2,7 @@ package testbed
 
 import (
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -21,7 +22,8 @@ type Sentinels struct {
 }
 
 // StartSentinels starts them all and waits until the replicas follow and the sentinels
-// know each other. A master that is silent for 1.5 s is replaced once two sentinels agree.
+// know each other. A master that is silent for set.DownAfter is replaced once two sentinels
+// agree.
 func StartSentinels(tb testing.TB, set RedisSet) *Sentinels {
 	tb.Helper()
 	s := &Sentinels{tb: tb}
@@ -49,8 +51,8 @@ func StartSentinels(tb testing.TB, set RedisSet) *Sentinels {
 			"sentinel announce-ip " + loopbackHost,
 			"sentinel announce-port " + r.peerPort(),
 			"sentinel monitor " + MasterName + " " + loopbackHost + " " + s.Servers[0].peerPort() + " 2",
-			"sentinel down-after-milliseconds " + MasterName + " " + millis(downAfter),
-			"sentinel failover-timeout " + MasterName + " " + millis(downAfter),
+			"sentinel down-after-milliseconds " + MasterName + " " + set.downAfter(),
+			"sentinel failover-timeout " + MasterName + " " + millis(DownSoon),
 			"sentinel parallel-syncs " + MasterName + " 2",
 		}, set.SentinelConf...)...), "--sentinel"}
 		r.args = append(r.args, set.overTLS(r)...)
@@ -109,24 +111,47 @@ func (r *Redis) readyFor(master *Redis, replicas, sentinels int) bool {
 }
 
 // Master returns the master that the sentinels name, by the newest knowledge among those
-// that answer; nil when none does, or it is none of Servers.
+// that answer; nil when it is none of Servers. It waits for one that answers.
 func (s *Sentinels) Master() *Redis {
-	newest, port := -1, ""
-	for _, r := range s.Sentinels {
-		if r.proc == nil {
-			continue
-		}
-		state := r.sentinelMaster()
-		if epoch, err := strconv.Atoi(state["config-epoch"]); err == nil && epoch > newest {
-			newest, port = epoch, state["port"]
-		}
-	}
+	s.tb.Helper()
+	port := ""
+	Eventually(s.tb, waitLimit, func() bool {
+		var epoch int
+		port, epoch = s.newest()
+		return epoch >= 0
+	}, "a sentinel that answers")
 	for _, r := range s.Servers {
 		if r.isAt(port) {
 			return r
 		}
 	}
 	return nil
+}
+
+// Epoch is a number that every failover makes greater.
+func (s *Sentinels) Epoch() (epoch int) {
+	s.tb.Helper()
+	Eventually(s.tb, waitLimit, func() bool {
+		_, epoch = s.newest()
+		return epoch >= 0
+	}, "a sentinel that answers")
+	return epoch
+}
+
+// newest is the master's port and the epoch in which it became that, by the newest knowledge
+// among the sentinels that answer; -1 where none does.
+func (s *Sentinels) newest() (port string, epoch int) {
+	epoch = -1
+	for _, r := range s.Sentinels {
+		if r.proc == nil {
+			continue
+		}
+		state := r.sentinelMaster()
+		if seen, err := strconv.Atoi(state["config-epoch"]); err == nil && seen > epoch {
+			port, epoch = state["port"], seen
+		}
+	}
+	return port, epoch
 }
 
 // Failover has the sentinels replace a master that is well, waits until they have, and
@@ -136,23 +161,23 @@ func (s *Sentinels) Failover() *Redis {
 	s.tb.Helper()
 	old := s.Master()
 	if old == nil {
-		s.tb.Fatal("no sentinel names a master: start one")
+		s.tb.Fatal("the sentinels name a master of somebody else's")
 	}
 	Eventually(s.tb, waitLimit, func() bool {
 		if s.Master() != old {
 			return true
 		}
 		// Again and again: one that takes long is given up, and nobody misses it, as the
-		// master is well. While one is under way, and where no replica is known to be well,
-		// they refuse.
+		// master is well. A sentinel that knows no replica to be well refuses, and then the
+		// next is asked; where one is at it, none, as that one would make a master of its own.
 		for _, r := range s.Sentinels {
 			if r.proc != nil {
-				if _, err := r.Ask("SENTINEL", "FAILOVER", MasterName); err == nil {
+				if _, err := r.glance().Ask("SENTINEL", "FAILOVER", MasterName); err == nil || strings.Contains(err.Error(), "INPROG") {
 					break
 				}
 			}
 		}
-		time.Sleep(downAfter / 10)
+		time.Sleep(DownSoon / 10)
 		return false
 	}, "a failover begun")
 	return s.WaitFailover(old)
@@ -168,7 +193,7 @@ func (s *Sentinels) WaitFailover(gone *Redis) *Redis {
 		if now == nil || now == gone {
 			return false
 		}
-		role, err := now.Ask("ROLE")
+		role, err := now.glance().Ask("ROLE")
 		return err == nil && role[0] == "master"
 	}, "another master than "+gone.Addr())
 	return now

@@ -1,6 +1,7 @@
 package testbed
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -22,13 +23,20 @@ type RedisSet struct {
 	// TLS, where set, has all of them use TLS with each other and with their clients,
 	// with certificates of this authority. It does not go together with Announce.
 	TLS *Authority
+	// DownAfter is how long a server must be silent until the others count it as down. The
+	// default is a minute: no machine that is only busy has a master replaced that nobody
+	// killed. Where a test kills or freezes masters, it is DownSoon.
+	DownAfter time.Duration
 	// SentinelConf are further lines of the sentinels' configuration.
 	SentinelConf []string
 }
 
-// downAfter is how long a server of a set must be silent until the others count it as
-// down. It is long enough that load on the machine alone does not cause it.
-const downAfter = 1500 * time.Millisecond
+// DownSoon is a short DownAfter. A machine that stands still may exceed it: a test that has it
+// compares epochs to know of failovers that it did not ask for.
+const DownSoon = 1500 * time.Millisecond
+
+// downAfter is DownAfter in milliseconds, as the servers take it.
+func (s RedisSet) downAfter() string { return millis(cmp.Or(s.DownAfter, time.Minute)) }
 
 // add makes a server of the set, and does not start it.
 func (s RedisSet) add(tb testing.TB) *Redis {

@@ -1,6 +1,7 @@
 package testbed_test
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"slices"
@@ -13,7 +14,7 @@ import (
 
 func TestClusterServesAndFailsOver(t *testing.T) {
 	t.Parallel()
-	c := testbed.StartCluster(t, testbed.RedisSet{Args: []string{"--appendonly", "yes"}})
+	c := testbed.StartCluster(t, testbed.RedisSet{Args: []string{"--appendonly", "yes"}, DownAfter: testbed.DownSoon})
 	masters := c.Masters()
 	if !slices.Equal(masters, c.Nodes[:3]) {
 		t.Fatalf("masters are %v, want the first three of %v", masters, c.Nodes)
@@ -22,14 +23,26 @@ func TestClusterServesAndFailsOver(t *testing.T) {
 		t.Errorf("the second master's replica is %v, want the fifth node", replica)
 	}
 
+	epoch := c.Epoch()
+	newer := func() {
+		t.Helper()
+		was := epoch
+		// A node that has voted need not have heard of the result yet.
+		testbed.Eventually(t, time.Minute, func() bool {
+			epoch = c.Epoch()
+			return epoch > was
+		}, fmt.Sprintf("an epoch after %d", was))
+	}
 	if next := c.Failover(masters[0]); next != c.Nodes[3] {
 		t.Errorf("the fourth node should have taken over, not %s", next.Addr())
 	}
+	newer()
 	c.WaitOK()
 	masters[1].Stop()
 	if next := c.WaitFailover(masters[1]); next != c.Nodes[4] {
 		t.Errorf("the fifth node should have taken over, not %s", next.Addr())
 	}
+	newer()
 	masters[1].Start()
 	c.WaitOK()
 	if back := c.Replica(c.Nodes[4]); back != masters[1] {
@@ -39,11 +52,12 @@ func TestClusterServesAndFailsOver(t *testing.T) {
 	c.WaitFailover(masters[2])
 	masters[2].Thaw()
 	c.WaitOK()
+	newer()
 }
 
 func TestSentinelsFailOver(t *testing.T) {
 	t.Parallel()
-	s := testbed.StartSentinels(t, testbed.RedisSet{Args: []string{"--appendonly", "yes"}})
+	s := testbed.StartSentinels(t, testbed.RedisSet{Args: []string{"--appendonly", "yes"}, DownAfter: testbed.DownSoon})
 	first := s.Master()
 	if first != s.Servers[0] {
 		t.Fatalf("the master is %v, want the first server", first)
@@ -57,8 +71,10 @@ func TestSentinelsFailOver(t *testing.T) {
 		})
 	}, "the key on every replica")
 
+	epoch := s.Epoch()
 	second := s.Failover()
 	s.WaitOK()
+	testbed.Eventually(t, time.Minute, func() bool { return s.Epoch() > epoch }, fmt.Sprintf("an epoch after %d", epoch))
 	do(t, second, "$1", "GET", "k")
 	second.Stop()
 	third := s.WaitFailover(second)
@@ -80,7 +96,8 @@ func TestSentinelsFailOver(t *testing.T) {
 func TestSetsAnnounceOtherPorts(t *testing.T) {
 	t.Parallel()
 	announced := make(map[int]int)
-	set := testbed.RedisSet{Announce: func(port int) int {
+	// With a long DownAfter a vote that fails is not repeated for minutes.
+	set := testbed.RedisSet{DownAfter: testbed.DownSoon, Announce: func(port int) int {
 		announced[port] = relay(t, port)
 		return announced[port]
 	}}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -18,11 +19,12 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
 
-// Headers that identify a call's attempt and gateway. The sender sets the first, the
-// gateway the second.
+// Headers that tell of a call's attempt, its gateway, and when that sent it. The sender
+// sets the first, the gateway the others.
 const (
 	attemptHeader = "X-Chaos-Attempt"
 	gatewayHeader = "X-Chaos-Gateway"
+	sentHeader    = "X-Chaos-Sent"
 )
 
 // app is what the gateways protect: a real server that keeps its own record, and fails
@@ -121,7 +123,12 @@ func (a *app) receive(r *http.Request) (*event, *call, int) {
 		a.rec.stray(fmt.Sprintf("%v: attempt %d through gateway %d has Webhook-Guard %q", a.rec.now(), attempt, gateway, verified))
 		return nil, nil, 0
 	}
-	e, c, nth := a.rec.called(body, attempt, gateway)
+	sent, err := sentAt(r.Header)
+	if err != nil {
+		a.tb.Errorf("attempt %d through gateway %d: %v", attempt, gateway, err)
+		return nil, nil, 0
+	}
+	e, c, nth := a.rec.called(body, attempt, gateway, sent)
 	if c == nil {
 		a.rec.stray(fmt.Sprintf("%v: attempt %d through gateway %d brought what no sender has sent: %d bytes at %s",
 			a.rec.now(), attempt, gateway, len(body), r.URL.Path))
@@ -139,6 +146,17 @@ func number(h http.Header, name string) int {
 		return -1
 	}
 	return n
+}
+
+// sentAt returns when the gateway sent a request, by its own clock, which is the machine's.
+// The app may come to it much later: on a busy machine, when its gateway has been killed.
+func sentAt(h http.Header) (time.Time, error) {
+	text, _, _ := strings.Cut(h.Get(sentHeader), " m=")
+	at, err := time.Parse("2006-01-02 15:04:05.999999999 -0700 MST", text)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("header %s: %w", sentHeader, err)
+	}
+	return at, nil
 }
 
 // behaviour is what the app does with one call.

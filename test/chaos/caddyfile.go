@@ -28,10 +28,11 @@ http://:{$PORT} {
 `, w.logPath(gateway), w.topology.directive(gateway))
 	proxy := fmt.Sprintf(`reverse_proxy %s {
 	header_up %s %d
+	header_up %s "{time.now}"
 	transport http {
 		keepalive off
 	}
-}`, w.app.addr, gatewayHeader, gateway)
+}`, w.app.addr, gatewayHeader, gateway, sentHeader)
 	for _, s := range testbed.Senders() {
 		token := ""
 		if s.SignatureHeader == "" {

@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"slices"
@@ -46,7 +47,8 @@ type repeat struct {
 // twice is whether the app handled the event twice for it.
 func (r repeat) twice() bool { return r.first.work && r.again.work }
 
-// judge checks a record. Nothing may be added to it any more.
+// judge checks a record. Nothing may be added to it any more. It puts the calls of each
+// event into the order in which the gateways sent them, which the app may not have kept.
 func judge(rec *record, r rules) *verdict {
 	v := &verdict{rules: r}
 	for _, what := range rec.strays {
@@ -56,6 +58,7 @@ func judge(rec *record, r rules) *verdict {
 		v.judgeForgery(a)
 	}
 	for _, e := range rec.events {
+		slices.SortStableFunc(e.calls, func(a, b *call) int { return cmp.Compare(a.begun, b.begun) })
 		if r.inbox {
 			v.judgeKept(e, rec.faults)
 		} else {

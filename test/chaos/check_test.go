@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -215,6 +216,20 @@ func TestCheckWantsAnExplanationOfWhatIsHandledTwice(t *testing.T) {
 			again(e, 8000*ms, 1)
 		}, unexplained, false},
 
+		"stood still until its claim ran out":        {withFault(gatewayFrozen, 0, 1015*ms, 5000*ms, 4500*ms, 1), causeStill, false},
+		"stood still, but its claim was still there": {withFault(gatewayFrozen, 0, 1015*ms, 5000*ms, 2000*ms, 1), unexplained, false},
+		"stood still for a moment":                   {withFault(gatewayFrozen, 0, 1015*ms, 1900*ms, 2900*ms, 1), unexplained, false},
+		"stood still long before":                    {withFault(gatewayFrozen, 0, 1015*ms, 3000*ms, 9000*ms, 1), unexplained, false},
+		"stood still long after":                     {withFault(gatewayFrozen, 0, 4000*ms, 9000*ms, 8000*ms, 1), unexplained, false},
+		"another gateway stood still":                {withFault(gatewayFrozen, 1, 1015*ms, 5000*ms, 4500*ms, 1), unexplained, false},
+		"killed long after a hang-up, having stood still till then": {func(rec *record, e *event, _ *call, a *attempt) {
+			broke(a)
+			a.hungUp = true
+			breaks(rec, gatewayFrozen, 0, 1015*ms, 3500*ms)
+			breaks(rec, gatewayKilled, 0, 4000*ms, 5000*ms)
+			again(e, 8000*ms, 1)
+		}, causeKill, false},
+
 		"commit not taken": {func(rec *record, e *event, _ *call, _ *attempt) {
 			breaks(rec, storeHit, everyGateway, 1015*ms, 4000*ms)
 			notTaken(e, 0, 1600*ms)
@@ -303,6 +318,48 @@ func TestCheckLooksAtEveryPairOfCalls(t *testing.T) {
 	v := judge(rec, rules{shared: true})
 	if len(v.repeats) != 2 || v.unexplained != 1 {
 		t.Errorf("%d explained and %d unexplained, want 2 and 1", len(v.repeats), v.unexplained)
+	}
+}
+
+// On a busy machine the app reads what a gateway sent before it was killed only after the
+// kill, or after the next call of the event.
+func TestCheckGoesByWhenCallsWereSent(t *testing.T) {
+	t.Parallel()
+	h := http.Header{sentHeader: {time.Now().String()}}
+	rec, e, first, a := well()
+	sent, err := sentAt(h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec.begun = sent.Add(-1010 * ms)
+	e.calls = nil
+	again(e, 5000*ms, 1)
+	_, late, nth := rec.called(e.from.Body(e.made), a.n, 0, sent)
+	if late == nil || late.begun != first.begun || nth != 1 {
+		t.Fatalf("call %+v, the %d. of its event", late, nth+1)
+	}
+	late.decided, late.ended, late.status, late.work, late.whole = 5500*ms, 5501*ms, 200, true, true
+	broke(a)
+	breaks(rec, gatewayKilled, 0, 1012*ms, 2000*ms)
+	if v := judge(rec, rules{shared: true}); v.unexplained > 0 || len(v.repeats) != 1 || v.repeats[0].first != late {
+		t.Errorf("%d unexplained, explained %v; want the late call to be the first", v.unexplained, v.repeats)
+	}
+	if _, err := sentAt(http.Header{sentHeader: {"{time.now}"}}); err == nil {
+		t.Error("a stamp that is none was read")
+	}
+}
+
+// A gateway that a fault froze did not stand still by itself.
+func TestStallsAreWhatNoFaultExplains(t *testing.T) {
+	t.Parallel()
+	rec := newRecord()
+	breaks(rec, gatewayFrozen, 0, 1000*ms, 4000*ms)
+	var s stalls
+	s.add(0, 900*ms, 4100*ms)
+	s.add(1, 2000*ms, 3500*ms)
+	s.add(0, 9000*ms, 11000*ms)
+	if found := s.byThemselves(rec.faults); len(found) != 2 || found[0].gateway != 1 || found[1].start != 9000*ms {
+		t.Errorf("%v, want the stalls that the injected fault does not explain", found)
 	}
 }
 

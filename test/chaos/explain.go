@@ -29,7 +29,7 @@ const (
 	recoverWithin = 5 * time.Second
 	// lagWithin is how far a replica may lag behind its master.
 	lagWithin = time.Second
-	// limitSlack is how much later the app starts to time a call than the guard.
+	// limitSlack is how much earlier the guard starts to time a call than it is sent.
 	limitSlack = 500 * time.Millisecond
 )
 
@@ -55,6 +55,7 @@ const (
 	causeLoss  = "store lost a write in a failover"
 	causeAway  = "store did not take the commit in time"
 	causeLapse = "store away until the claim ran out under the app's work"
+	causeStill = "gateway stood still until the claim ran out"
 )
 
 // explain returns why an event could reach the app again, as call again, although call
@@ -67,12 +68,13 @@ func (r rules) explain(e *event, first, again *call, faults []*fault) *cause {
 	if c := ofTheApp(first, again); c != nil {
 		return c
 	}
-	for _, blame := range []func(e *event, first, again *call, f *fault) string{r.blameEnd, r.blameAway, r.blameLoss} {
+	settled := unlessStill(first, commitWithin, faults)
+	for _, blame := range []func(e *event, first, again *call, f *fault, settled moment) string{r.blameEnd, r.blameAway, r.blameStill, r.blameLoss} {
 		for _, f := range faults {
 			if !f.concerns(first.gateway) || again.begun < f.start {
 				continue
 			}
-			if name := blame(e, first, again, f); name != "" {
+			if name := blame(e, first, again, f, settled); name != "" {
 				return &cause{name, f}
 			}
 		}
@@ -92,7 +94,7 @@ func ofTheApp(first, again *call) *cause {
 }
 
 // blameEnd returns the cause that the end of the first call's gateway explains, or "".
-func (r rules) blameEnd(e *event, first, again *call, f *fault) string {
+func (r rules) blameEnd(e *event, first, again *call, f *fault, settled moment) string {
 	if f.hits != gatewayKilled && f.hits != gatewayStopped {
 		return ""
 	}
@@ -100,14 +102,24 @@ func (r rules) blameEnd(e *event, first, again *call, f *fault) string {
 		return causeEnd
 	}
 	// A gateway that stops gracefully has settled its calls.
-	if f.hits == gatewayKilled && f.struck >= first.begun && e.unanswered(first, f.start) && r.lapsed(first.begun, again) {
+	if f.hits == gatewayKilled && f.struck >= first.begun && e.unanswered(first, f.start, settled) && r.lapsed(first.begun, again) {
 		return causeKill
 	}
 	return ""
 }
 
+// blameStill returns the cause that a gateway that stood still explains, or "": it neither
+// renewed its claim nor committed the success until the claim had run out.
+func (r rules) blameStill(_ *event, first, again *call, f *fault, _ moment) string {
+	if f.hits == gatewayFrozen && f.end-f.start >= lease/3 && f.lasted(first.begun, first.ended+commitWithin) &&
+		r.lapsed(first.begun, again) && again.begun <= f.end+commitWithin {
+		return causeStill
+	}
+	return ""
+}
+
 // blameAway returns the cause that an unreachable store explains, or "".
-func (r rules) blameAway(e *event, first, again *call, f *fault) string {
+func (r rules) blameAway(e *event, first, again *call, f *fault, _ moment) string {
 	if f.hits != storeHit || !r.lapsed(first.begun, again) {
 		return ""
 	}
@@ -123,7 +135,7 @@ func (r rules) blameAway(e *event, first, again *call, f *fault) string {
 // blameLoss returns the cause that a store with lost writes explains, or "". Writes may
 // be lost that a master confirmed shortly before it failed, or before it learned that
 // it is no longer the master.
-func (rules) blameLoss(_ *event, first, _ *call, f *fault) string {
+func (rules) blameLoss(_ *event, first, _ *call, f *fault, _ moment) string {
 	if f.hits == storeHit && f.loses && f.lasted(first.begun, first.ended+commitWithin+lagWithin) {
 		return causeLoss
 	}
@@ -154,13 +166,14 @@ func (e *event) uncommitted(c *call) *remark {
 }
 
 // unanswered reports whether a call's sender had no answer by then, so that the commit
-// may not have been made. Where the sender had hung up, only the time decides.
-func (e *event) unanswered(c *call, by moment) bool {
+// may not have been made. Where the sender had hung up, only the time decides: settled is when
+// it has been made at the latest.
+func (e *event) unanswered(c *call, by, settled moment) bool {
 	for _, a := range e.attempts {
 		if a.acknowledged() && a.ended >= c.decided && a.ended < by {
 			return false // the same goes for any other answer after it
 		}
-		if a.n == c.attempt && a.ended < by && by > c.ended+commitWithin {
+		if a.n == c.attempt && a.ended < by && by > settled {
 			return false
 		}
 	}

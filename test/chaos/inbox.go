@@ -13,7 +13,7 @@ import (
 
 // emptyLimit is how long inboxes may take to deliver what waits, once the app behaves: a
 // hold of a minute and the lease of a gateway that was killed are the longest delays.
-const emptyLimit = 5 * time.Minute
+const emptyLimit = 10 * time.Minute
 
 // inboxes asks the inboxes of a run what has become of the events.
 type inboxes struct{ *world }

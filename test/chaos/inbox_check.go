@@ -22,6 +22,7 @@ const (
 	causeUnsettled = "gateway killed between the app's success and its settlement"
 	causeLeft      = "gateway ended while the store did not take the settlement"
 	causeFrozen    = "gateway frozen until the lease ended"
+	causeUnread    = "gateway frozen until its time limit, with the app's answer unread"
 	causeLateStore = "store did not take the settlement before the lease ended"
 )
 
@@ -117,10 +118,12 @@ func last(e *event) (at moment) {
 }
 
 // lostBy reports whether a failover can have lost all that the store had of the event: a
-// sender was told so, with the result where there is one, shortly before it.
+// sender was told so, with the result where there is one, shortly before it. Where none is
+// given, nobody need have been told: what a sender did not wait for may have been kept, lost,
+// and noted as accepted on the new master.
 func (e *event) lostBy(faults []*fault, result string) bool {
 	for _, a := range e.attempts {
-		if a.acknowledged() && (result == "" || a.guard == result) && lossBetween(a.begun, a.ended+lagWithin, faults) {
+		if (result == "" || a.acknowledged() && a.guard == result) && lossBetween(a.begun, a.ended+lagWithin, faults) {
 			return true
 		}
 	}
@@ -153,7 +156,7 @@ func (r rules) explainKept(first, again *call, faults []*fault) *cause {
 // settledBy is when the first call has been settled at the latest, if its gateway lives. The
 // worker tells a store that does not answer again and again.
 func settledBy(c *call, faults []*fault) moment {
-	at := c.ended + settleWithin
+	at := unlessStill(c, settleWithin, faults)
 	for _, f := range faults { // in the order in which they began
 		if f.hits == storeHit && f.concerns(c.gateway) && f.lasted(c.begun, at) {
 			at = max(at, f.end+settleRetry)
@@ -173,6 +176,9 @@ func blameKept(first, again *call, f *fault, settled moment) string {
 	case f.hits == gatewayFrozen && f.end-f.start >= eventLease && (f.concerns(first.gateway) || f.concerns(again.gateway)) &&
 		f.lasted(first.begun-eventLease, settled):
 		return causeFrozen
+	case f.hits == gatewayFrozen && f.concerns(first.gateway) && f.start <= first.ended+limitSlack &&
+		f.end >= first.begun+appLimit-limitSlack && again.begun >= first.begun+appLimit-limitSlack:
+		return causeUnread
 	case !leaseOver || !f.concerns(first.gateway):
 		return ""
 	case f.hits == gatewayKilled && f.struck >= first.begun && f.start <= settled:

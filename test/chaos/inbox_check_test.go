@@ -130,8 +130,24 @@ func TestCheckOfAnInboxWantsAnExplanationOfWhatIsDeliveredTwice(t *testing.T) {
 			breaks(rec, storeHit, everyGateway, 1115*ms, 8000*ms)
 			withFault(gatewayStopped, 0, 5000*ms, 7000*ms, 40000*ms, 1)(rec, e, first, a)
 		}, causeLeft},
-		"frozen for moments":        {withFault(gatewayFrozen, 0, 1115*ms, 4000*ms, 31200*ms, 1), unexplained},
-		"frozen beyond its lease":   {withFault(gatewayFrozen, 0, 1115*ms, 35000*ms, 31200*ms, 1), causeFrozen},
+		"frozen for moments":      {withFault(gatewayFrozen, 0, 1115*ms, 4000*ms, 31200*ms, 1), unexplained},
+		"frozen beyond its lease": {withFault(gatewayFrozen, 0, 1115*ms, 35000*ms, 31200*ms, 1), causeFrozen},
+		"frozen until its time limit, with the answer unread": {func(rec *record, e *event, first *call, a *attempt) {
+			first.decided, first.ended = 5000*ms, 5001*ms
+			withFault(gatewayFrozen, 0, 4500*ms, 6500*ms, 6600*ms, 0)(rec, e, first, a)
+		}, causeUnread},
+		"frozen after the answer was read": {func(rec *record, e *event, first *call, a *attempt) {
+			first.decided, first.ended = 3000*ms, 3001*ms
+			withFault(gatewayFrozen, 0, 4500*ms, 6500*ms, 6600*ms, 0)(rec, e, first, a)
+		}, unexplained},
+		"thawed before its time limit": {func(rec *record, e *event, first *call, a *attempt) {
+			first.decided, first.ended = 3000*ms, 3001*ms
+			withFault(gatewayFrozen, 0, 2500*ms, 5000*ms, 6600*ms, 0)(rec, e, first, a)
+		}, unexplained},
+		"another gateway frozen until its time limit": {func(rec *record, e *event, first *call, a *attempt) {
+			first.decided, first.ended = 5000*ms, 5001*ms
+			withFault(gatewayFrozen, 1, 4500*ms, 6500*ms, 6600*ms, 0)(rec, e, first, a)
+		}, unexplained},
 		"frozen long after":         {withFault(gatewayFrozen, 0, 9000*ms, 45000*ms, 40000*ms, 1), unexplained},
 		"frozen before its attempt": {withFault(gatewayFrozen, 1, 900*ms, 35000*ms, 35100*ms, 1), causeFrozen},
 		"a store away for a lease":  {withFault(storeHit, everyGateway, 1115*ms, 30000*ms, 31200*ms, 1), causeLateStore},

@@ -31,7 +31,7 @@ const notCommitted = "the event succeeded but could not be committed"
 
 // readLog reads a gateway's log. It is evidence only of what went wrong within the
 // gateway; what it did to the app and to senders is never taken from there.
-func readLog(tb testing.TB, path string, gateway int, begun time.Time) []remark {
+func readLog(tb testing.TB, path string, gateway int, rec *record) []remark {
 	tb.Helper()
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -49,7 +49,7 @@ func readLog(tb testing.TB, path string, gateway int, begun time.Time) []remark 
 			continue // cut off by a kill
 		}
 		r := remark{
-			at: time.UnixMicro(int64(l.TS * 1e6)).Sub(begun.Round(0)), gateway: gateway, id: l.ID,
+			at: rec.at(time.UnixMicro(int64(l.TS * 1e6))), gateway: gateway, id: l.ID,
 			text:        strings.Join(strings.Fields(fmt.Sprint(l.Msg, " ", l.Reason, " ", l.Error)), " "),
 			uncommitted: strings.HasPrefix(l.Msg, notCommitted),
 		}

@@ -9,7 +9,8 @@ import (
 )
 
 // moment is a time since the beginning of a run, by the monotonic clock of the test
-// process. Senders, app and faults all run in that process.
+// process. Senders, app and faults all run in that process. What a gateway says of its own
+// times is of the machine's clock.
 type moment = time.Duration
 
 // record is everything that happened in a run.
@@ -71,7 +72,7 @@ const (
 type call struct {
 	attempt int // the number in its header
 	gateway int
-	begun   moment
+	begun   moment // its gateway sends it
 	decided moment // just before the app answers
 	ended   moment // the answer is written, or given up
 	status  int    // that the app answered or began to answer; 0 for none
@@ -113,6 +114,9 @@ func newRecord() *record {
 }
 
 func (r *record) now() moment { return time.Since(r.begun) }
+
+// at is the moment that another process of this machine calls t.
+func (r *record) at(t time.Time) moment { return t.Sub(r.begun.Round(0)) }
 
 // register adds an event before it is first sent.
 func (r *record) register(from testbed.Sender, made testbed.Event) *event {
@@ -157,16 +161,16 @@ func (r *record) acknowledged(e *event) bool {
 
 func (a *attempt) acknowledged() bool { return a.status/100 == 2 }
 
-// called records a request that reached the app. It returns nil for a request that must
-// not have, and the number of the event's earlier calls.
-func (r *record) called(body []byte, attempt, gateway int) (*event, *call, int) {
+// called records a request that reached the app, and when its gateway sent it. It returns
+// nil for a request that must not have, and the number of the event's earlier calls.
+func (r *record) called(body []byte, attempt, gateway int, sent time.Time) (*event, *call, int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	e := r.byBody[string(body)]
 	if e == nil || r.forgery[attempt] != nil {
 		return nil, nil, 0
 	}
-	c := &call{attempt: attempt, gateway: gateway, begun: r.now()}
+	c := &call{attempt: attempt, gateway: gateway, begun: r.at(sent)}
 	e.calls = append(e.calls, c)
 	return e, c, len(e.calls) - 1
 }
@@ -203,6 +207,15 @@ func (r *record) lift(f *fault, repair func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	f.end = r.now()
+}
+
+// happened adds a fault that is over and began at some time since then.
+func (r *record) happened(f *fault, since time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f.start = since.Sub(r.begun)
+	f.struck, f.end = f.start, r.now()
+	r.faults = append(r.faults, f)
 }
 
 // lasted reports whether a fault was in effect at any time between two moments.

@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
@@ -14,6 +14,7 @@ import (
 // servers is a set of Redis servers that replaces a failed master.
 type servers interface {
 	masters() []*testbed.Redis
+	Epoch() int // which each failover makes greater
 	failover(master *testbed.Redis)
 	waitFailover(gone *testbed.Redis)
 	waitOK()
@@ -26,13 +27,32 @@ type replicated struct {
 	servers
 	store   string // the directive
 	proxies map[string]*proxy
+
+	// seen is the epoch when the last fault of these servers was over, and seenAt is when.
+	seen   int
+	seenAt time.Time
+}
+
+// look notes the epoch, and reports whether it is another one than before.
+func (t *replicated) look() (changed bool) {
+	at, epoch := time.Now(), t.Epoch()
+	changed = epoch != t.seen
+	t.seen, t.seenAt = epoch, at
+	return changed
+}
+
+// unasked implements [replacing].
+func (t *replicated) unasked() (since time.Time, happened bool) {
+	since = t.seenAt
+	return since, t.look()
 }
 
 // announced is the common part of the sets: each server is known by its proxy's port.
 func (t *replicated) announced(tb testing.TB) testbed.RedisSet {
 	t.proxies = make(map[string]*proxy)
 	return testbed.RedisSet{
-		Args: []string{"--appendonly", "yes"},
+		Args:      []string{"--appendonly", "yes"},
+		DownAfter: testbed.DownSoon,
 		Announce: func(port int) int {
 			p := startProxy(tb, fmt.Sprintf("127.0.0.1:%d", port))
 			t.proxies[p.upstream] = p
@@ -84,20 +104,19 @@ func (t *replicated) onMaster(kind string, draw func(*rand.Rand) (detail string,
 	return faultKind{kind: kind, draw: func(r *rand.Rand) injection {
 		detail, inject, repair := draw(r)
 		which := r.IntN(1 << 16)
-		var before []*testbed.Redis
 		var master *testbed.Redis
 		return injection{
 			fault: fault{gateway: everyGateway, hits: storeHit, detail: detail},
 			inject: func() {
-				before = t.masters()
-				master = before[which%len(before)]
+				masters := t.masters()
+				master = masters[which%len(masters)]
 				inject(master)
 			},
 			repair: func() {
 				repair(master)
 				t.waitOK()
 			},
-			loses: func() bool { return !slices.Equal(before, t.masters()) },
+			loses: t.look,
 		}
 	}}
 }
@@ -107,6 +126,7 @@ func startSentinel(tb testing.TB) topology {
 	t := &replicated{}
 	s := testbed.StartSentinels(tb, t.announced(tb))
 	t.servers = sentinels{s}
+	t.look()
 	t.store = fmt.Sprintf("redis %s {\n\t\t\tsentinel %s\n\t\t}", strings.Join(s.URLs(), " "), testbed.MasterName)
 	return t
 }
@@ -123,6 +143,7 @@ func startCluster(tb testing.TB) topology {
 	t := &replicated{}
 	c := testbed.StartCluster(tb, t.announced(tb))
 	t.servers = cluster{c}
+	t.look()
 	t.store = fmt.Sprintf("redis %s {\n\t\t\tcluster\n\t\t}", strings.Join(c.URLs(), " "))
 	return t
 }

@@ -40,7 +40,7 @@ const (
 	defaultRate = 100
 	// retryLimit is how long the last retries may take after the last fault. A lease
 	// and the app's time limit are the longest delays that remain.
-	retryLimit = 2 * time.Minute
+	retryLimit = 5 * time.Minute
 )
 
 // world is one run.
@@ -53,6 +53,8 @@ type world struct {
 	app      *app
 	gateways []*testbed.Gateway
 	versions int
+	probing  sync.WaitGroup
+	stalls   stalls
 }
 
 // traffic is what senders and attackers send.
@@ -89,6 +91,7 @@ func Run(tb testing.TB, c Config) Result {
 	w.live(c.Duration)
 	w.app.behave()
 	w.drain()
+	w.noteUnasked()
 	// Within this time the gateways finish their retries in the background.
 	time.Sleep(w.rec.lastFault() + recoverWithin - w.rec.now())
 	inboxes{w}.takeStock(true)
@@ -96,9 +99,13 @@ func Run(tb testing.TB, c Config) Result {
 	inboxes{w}.takeStock(false)
 	w.idle()
 	w.app.wait()
+	w.noteUnasked()
+	w.giveUp()
+	w.probing.Wait()
+	w.rec.faults = append(w.rec.faults, w.stalls.byThemselves(w.rec.faults)...)
 	var remarks []remark
 	for i := range w.gateways {
-		remarks = append(remarks, readLog(tb, w.logPath(i), i, w.rec.begun)...)
+		remarks = append(remarks, readLog(tb, w.logPath(i), i, w.rec)...)
 	}
 	w.rec.overloaded(remarks)
 	w.rec.remember(remarks)
@@ -128,11 +135,15 @@ func (w *world) live(length time.Duration) {
 		endLoad()
 		w.giveUp()
 		w.sending.Wait()
+		w.probing.Wait()
 	})
 	for i, s := range testbed.Senders() {
 		w.sending.Go(func() { w.emit(load, s, uint64(i)) })
 	}
 	w.sending.Go(func() { w.attack(load) })
+	for i := range w.gateways {
+		w.probing.Go(func() { w.probe(w.givenUp, i) })
+	}
 	w.play(plan(w.seed, length, w.lanes()))
 	time.Sleep(length - w.rec.now())
 	endLoad()

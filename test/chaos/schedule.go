@@ -59,6 +59,9 @@ func (w *world) play(steps []planned) {
 	for _, s := range steps {
 		time.Sleep(s.at - w.rec.now())
 		if s.begin {
+			if s.fault.hits == storeHit {
+				w.noteUnasked()
+			}
 			w.rec.inject(s.fault, s.inject)
 			w.tb.Logf("%8.3f s: %s", s.fault.struck.Seconds(), s.fault)
 			continue
@@ -68,5 +71,19 @@ func (w *world) play(steps []planned) {
 		if s.fault.hits != gatewayReloaded {
 			w.tb.Logf("%8.3f s: over: %s", s.fault.end.Seconds(), s.fault)
 		}
+	}
+}
+
+// noteUnasked records a failover that no fault of the plan caused as a fault of its own. None
+// may be under way that hits the store.
+func (w *world) noteUnasked() {
+	t, ok := w.topology.(replacing)
+	if !ok {
+		return
+	}
+	if since, happened := t.unasked(); happened {
+		f := &fault{kind: "failover that nobody asked for", gateway: everyGateway, hits: storeHit, loses: true}
+		w.rec.happened(f, since)
+		w.tb.Logf("%8.3f s: %s", f.end.Seconds(), f)
 	}
 }

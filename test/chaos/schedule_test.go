@@ -64,3 +64,33 @@ func TestEveryFaultOfAPlanEnds(t *testing.T) {
 		}
 	}
 }
+
+// replaced is a topology whose master was replaced once, at a time that nobody chose.
+type replaced struct {
+	topology
+	at []time.Time
+}
+
+func (r *replaced) unasked() (since time.Time, happened bool) {
+	if len(r.at) == 0 {
+		return time.Time{}, false
+	}
+	since, r.at = r.at[0], r.at[1:]
+	return since, true
+}
+
+func TestAFailoverThatNobodyAskedForIsAFaultThatLosesWrites(t *testing.T) {
+	t.Parallel()
+	rec := newRecord()
+	w := &world{topology: &replaced{at: []time.Time{rec.begun.Add(-time.Second)}}, traffic: traffic{tb: t, rec: rec}}
+	w.noteUnasked()
+	w.noteUnasked()
+	if len(rec.faults) != 1 {
+		t.Fatalf("%d faults, want one", len(rec.faults))
+	}
+	if f := rec.faults[0]; !f.loses || f.hits != storeHit || !f.concerns(2) || f.start != -time.Second || f.end < 0 {
+		t.Errorf("the fault is %+v", f)
+	}
+	w.topology = onDisk{}
+	w.noteUnasked()
+}

@@ -18,6 +18,14 @@ type topology interface {
 	faultKinds() []faultKind
 }
 
+// replacing is a topology whose servers replace a master that is silent: on a busy machine
+// without a fault, too.
+type replacing interface {
+	// unasked reports whether that has happened since a time, which is that of the last call or
+	// of the end of the last fault that loses writes.
+	unasked() (since time.Time, happened bool)
+}
+
 // faultKind is a kind of fault. Drawing decides everything that the seed can decide.
 // The rest may depend on which server is the master at that time.
 type faultKind struct {
