@@ -101,6 +101,15 @@ func (k Key) IsZero() bool { return k == Key{} }
 // String returns k in base64url without padding, 22 characters.
 func (k Key) String() string { return base64.RawURLEncoding.EncodeToString(k[:]) }
 
+// ParseKey reads what [Key.String] wrote.
+func ParseKey(text string) (k Key, err error) {
+	bytes, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil || len(bytes) != len(k) {
+		return Key{}, fmt.Errorf("%q is no key: those have 22 characters of A-Z, a-z, 0-9, - and _", text)
+	}
+	return Key(bytes), nil
+}
+
 // Event is one event under the identities that it has. At least one is not zero.
 type Event struct {
 	// Content is the key of what makes two deliveries the same. Zero where the ID alone decides.
@@ -291,6 +300,15 @@ type Warner interface {
 	// Warnings returns a sentence for each setting under which the store may lose claims
 	// or finished events, with its fix. It fails only where the server does not answer.
 	Warnings(ctx context.Context) ([]string, error)
+}
+
+// Gatherer is implemented by stores in which the commit of an event that is safe elsewhere
+// need not be waited for, and which better carry several out together. It is for stores that
+// nobody shares and that have no failover: elsewhere others wait for a commit, and a failover
+// may lose the event and not its commit.
+type Gatherer interface {
+	// GatherFor is how long such commits are gathered.
+	GatherFor() time.Duration
 }
 
 // The checks below are for authors of stores: what they refuse no store can keep.

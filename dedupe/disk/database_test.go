@@ -1,12 +1,14 @@
 package disk_test
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -153,18 +155,47 @@ func copyFile(from, to string) error {
 	return errors.Join(err, w.Close())
 }
 
+// What a later version has written is whole: nobody is told to move it away, and it stays as it
+// is.
+func TestDiskRefusesALaterVersionsStore(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, err := disk.Open(disk.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "events.db")
+	db, err := bolt.Open(path, 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	later := func(tx *bolt.Tx) error { return tx.Bucket([]byte("webhook_guard")).Put([]byte("format"), []byte("2")) }
+	if err := errors.Join(db.Update(later), db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = disk.Open(disk.Options{Dir: dir})
+	testkit.WantWords(t, err, path, `format "2"`, "run the version that wrote it")
+	if err != nil && strings.Contains(err.Error(), "move") {
+		t.Errorf("the error is %q, which has somebody move the events away", err)
+	}
+	if after, err := os.ReadFile(path); err != nil || !bytes.Equal(before, after) {
+		t.Errorf("the file was written to, %v", err)
+	}
+}
+
 // Another program's file is not written to.
 func TestDiskRefusesAFileThatIsNotItsOwn(t *testing.T) {
 	t.Parallel()
 	for name, fill := range map[string]func(tx *bolt.Tx) error{
-		"another program's": func(tx *bolt.Tx) error { _, err := tx.CreateBucket([]byte("raft")); return err },
-		"a later version's": func(tx *bolt.Tx) error {
-			b, err := tx.CreateBucket([]byte("webhook_guard"))
-			if err != nil {
-				return err
-			}
-			return b.Put([]byte("format"), []byte("2"))
-		},
+		"another program's":    func(tx *bolt.Tx) error { _, err := tx.CreateBucket([]byte("raft")); return err },
+		"one without a format": func(tx *bolt.Tx) error { _, err := tx.CreateBucket([]byte("webhook_guard")); return err },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -66,7 +66,10 @@ func makeBuckets(tx *bolt.Tx) error {
 // verifyBuckets refuses a database that is no store, and reads all of one that is.
 func verifyBuckets(tx *bolt.Tx) error {
 	about, done, expiry := tx.Bucket(bucketFormat), tx.Bucket(bucketDone), tx.Bucket(bucketExpiry)
-	if about == nil || done == nil || expiry == nil || string(about.Get(keyFormat)) != string(format) {
+	if err := diskfile.CheckFormat(about, keyFormat, format); err != nil {
+		return err
+	}
+	if about == nil || done == nil || expiry == nil || about.Get(keyFormat) == nil {
 		return errNotOurs
 	}
 	if replies := tx.Bucket(bucketReplies); replies != nil {

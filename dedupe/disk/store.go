@@ -177,6 +177,9 @@ func (s *Store) Forget(ctx context.Context, id dedupe.Key) (dedupe.Record, error
 	return s.writer.forget(ctx, id)
 }
 
+// GatherFor implements [dedupe.Gatherer]: what comes in this time shares a sync.
+func (s *Store) GatherFor() time.Duration { return 10 * time.Millisecond }
+
 // Close implements [dedupe.Store]. Writes that are under way are finished first. When it
 // returns, the directory is free for another process.
 func (s *Store) Close() error {
@@ -192,4 +195,7 @@ func (s *Store) Close() error {
 	return errors.Join(s.writer.endErr, s.log.close(), s.checkpointer.db.Close(), s.log.dir.Close())
 }
 
-var _ dedupe.Store = (*Store)(nil)
+var (
+	_ dedupe.Store    = (*Store)(nil)
+	_ dedupe.Gatherer = (*Store)(nil)
+)

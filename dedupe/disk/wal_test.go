@@ -291,12 +291,12 @@ func TestDiskLogIsFullWhileTheDatabaseCannotBeWritten(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	d := openDiskWith(t, disk.Options{Dir: dir}.WithLog(firstPage+5*batchOne, nil))
-	d.SetWaitBudget(100 * time.Millisecond)
 	open := d.HoldDatabase(t)
 	t.Cleanup(open)
 	for n := range 10 {
 		testkit.Commit(t, d, testkit.Numbered(n))
 	}
+	d.SetWaitBudget(100 * time.Millisecond)
 	testkit.WantWords(t, d.Commit(t.Context(), testkit.Numbered(10), dedupe.Success{Status: 200}, testkit.TTL), dir, "has not taken a write")
 	if _, err := d.Claim(t.Context(), testkit.Pair(2), dedupe.NewToken(), testkit.TTL); err == nil {
 		t.Error("an event was let through that could not be remembered")

@@ -80,7 +80,8 @@ func TestRedisClusterIsFoundFromOneNode(t *testing.T) {
 // key may ever have two holders meanwhile.
 func TestRedisClusterHasOneHolderPerKeyWhileMastersChange(t *testing.T) {
 	t.Parallel()
-	cluster := testbed.StartCluster(t, testbed.RedisSet{})
+	// Four times as long is what a vote that fails waits for the next one.
+	cluster := testbed.StartCluster(t, testbed.RedisSet{DownAfter: 15 * time.Second})
 	contest := newContest(t, redis.Options{URLs: cluster.URLs(), Timeout: testkit.Patient})
 	for range 2 {
 		for _, master := range cluster.Masters() {
@@ -152,7 +153,7 @@ func (n clusterNode) move(t *testing.T, slot int, to clusterNode, all []clusterN
 		if len(keys) == 0 {
 			break
 		}
-		args := []any{"MIGRATE", to.host, to.port, "", 0, 5000, "KEYS"}
+		args := []any{"MIGRATE", to.host, to.port, "", 0, testkit.Patient.Milliseconds(), "KEYS"}
 		for _, k := range keys {
 			args = append(args, k)
 		}
@@ -174,7 +175,7 @@ func TestRedisClusterOutlivesItsMasters(t *testing.T) {
 	for name, lose := range losses {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			cluster := testbed.StartCluster(t, testbed.RedisSet{Args: []string{"--appendonly", "yes"}})
+			cluster := testbed.StartCluster(t, testbed.RedisSet{Args: []string{"--appendonly", "yes"}, DownAfter: testbed.DownSoon})
 			load := newLoad(t, redis.Options{URLs: cluster.URLs()})
 			for _, master := range cluster.Masters()[:2] {
 				load.goesWell()
@@ -194,7 +195,7 @@ func TestRedisClusterOutlivesItsMasters(t *testing.T) {
 // other nodes must not suffer for it.
 func TestRedisClusterWithASilentMasterCostsOneDeadline(t *testing.T) {
 	t.Parallel()
-	cluster := testbed.StartCluster(t, testbed.RedisSet{Args: []string{"--cluster-node-timeout", "60000"}})
+	cluster := testbed.StartCluster(t, testbed.RedisSet{})
 	silent := cluster.Nodes[0]
 	events := make([]dedupe.Event, 16)
 	reachable := make([]bool, len(events))
@@ -203,7 +204,7 @@ func TestRedisClusterWithASilentMasterCostsOneDeadline(t *testing.T) {
 		reachable[i] = holderOf(t, cluster, events[i].Content) != silent && holderOf(t, cluster, events[i].ID) != silent
 	}
 	silent.Freeze()
-	const timeout = time.Second
+	const timeout = 12 * time.Second // so that a machine that stands still fails no claim
 	var all sync.WaitGroup
 	for i, ev := range events {
 		r := newRedis(t, redis.Options{URLs: cluster.URLs(), Timeout: timeout})
@@ -248,8 +249,8 @@ func TestRedisClusterWarnsOfEachMaster(t *testing.T) {
 // A claim that got one key and then no answer for the other is released by its token.
 func TestRedisClusterClaimThatFailsHalfWayCanBeReleased(t *testing.T) {
 	t.Parallel()
-	cluster := testbed.StartCluster(t, testbed.RedisSet{Args: []string{"--cluster-require-full-coverage", "no"}})
-	r := newRedis(t, redis.Options{URLs: cluster.URLs(), Timeout: 2 * time.Second})
+	cluster := testbed.StartCluster(t, testbed.RedisSet{})
+	r := newRedis(t, redis.Options{URLs: cluster.URLs(), Timeout: 12 * time.Second})
 	ev, tok := eventApart(t, cluster), dedupe.NewToken()
 	stuck := holderOf(t, cluster, ev.ID)
 	stuck.Freeze()

@@ -22,7 +22,7 @@ var losses = map[string]struct{ begin, end func(*testbed.Redis) }{
 
 // back is how soon a store answers again once there is a master. In truth it is within a
 // second or two; the machine may be busy.
-const back = 60 * time.Second
+const back = 3 * time.Minute
 
 // load is gateways at work on events of their own. Errors are no failure: they become a
 // 503, and the sender comes again.

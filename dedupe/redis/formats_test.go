@@ -3,6 +3,7 @@ package redis_test
 import (
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
 	"github.com/webhookguard/caddy-webhook-guard/dedupe/internal/testkit"
@@ -22,7 +23,7 @@ func TestValuesOfEveryVersionAreRead(t *testing.T) {
 		server := testbed.StartRedis(t)
 		server.Load(filepath.Join(from, "redis.json"))
 		s := newRedis(t, redis.Options{URLs: []string{server.URL()}, Timeout: testkit.Patient})
-		testkit.CheckKnown(t, s, from, 2*testkit.Patient)
+		testkit.CheckKnown(t, s, from, 2*time.Minute)
 		answer, err := s.Claim(t.Context(), testkit.Numbered(101), dedupe.NewToken(), testkit.TTL)
 		if err != nil || answer.State != dedupe.Done {
 			t.Errorf("a claim on an event that is finished: %+v, %v", answer, err)

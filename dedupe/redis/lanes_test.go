@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -54,9 +55,18 @@ func TestLanesForgetWhoGaveUp(t *testing.T) {
 		_, err := r.Claim(t.Context(), dedupe.Event{ID: dedupe.Key(dedupe.NewToken())}, dedupe.NewToken(), time.Hour)
 		return err
 	}
-	if err := claim(); err != nil {
-		t.Fatal(err)
+	claims := func() int64 { // that took effect
+		reply, err := server.Do("DBSIZE")
+		n, atoi := strconv.ParseInt(strings.TrimPrefix(reply, ":"), 10, 64)
+		if err := cmp.Or(err, atoi); err != nil {
+			t.Fatal(err)
+		}
+		return n
 	}
+	// A claim that a busy machine makes too long may take effect, too.
+	tried := 0
+	again := func() bool { tried++; return claim() == nil }
+	testbed.Eventually(t, time.Minute, again, "a first claim")
 	server.Freeze()
 	var failed atomic.Int32
 	var all sync.WaitGroup
@@ -76,13 +86,10 @@ func TestLanesForgetWhoGaveUp(t *testing.T) {
 	}
 	all.Wait()
 	server.Thaw()
-	testbed.Eventually(t, time.Minute, func() bool { return claim() == nil }, "the server answers again")
-	n, err := r.client.DBSize(t.Context()).Result()
-	if err != nil {
-		t.Fatal(err)
-	}
+	testbed.Eventually(t, time.Minute, again, "the server answers again")
 	// What was on its way in each round, and the claims before and after.
-	if most := int64(rounds*laneCount*laneBatch + 2); n > most || failed.Load() != callers*rounds {
+	n := claims()
+	if most := int64(rounds*laneCount*laneBatch + tried); n > most || failed.Load() != callers*rounds {
 		t.Errorf("%d of %d claims failed and %d took effect all the same, want at most %d", failed.Load(), callers*rounds, n, most)
 	}
 }

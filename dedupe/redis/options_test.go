@@ -139,9 +139,10 @@ func TestRedisDeadlineHasADefault(t *testing.T) {
 	t.Parallel()
 	server := testbed.StartRedis(t)
 	r := newRedis(t, redis.Options{URLs: []string{server.URL()}})
-	if _, err := r.Lookup(t.Context(), testkit.Single(1).ID); err != nil {
-		t.Fatal(err)
-	}
+	testbed.Eventually(t, testkit.Patient, func() bool {
+		_, err := r.Lookup(t.Context(), testkit.Single(1).ID)
+		return err == nil
+	}, "a connection")
 	server.Freeze()
 	begun := time.Now()
 	took := storetest.Took(func() {
@@ -164,7 +165,7 @@ func TestRedisWarnings(t *testing.T) {
 		warnings [][]string // words of each
 	}{
 		"all is well":            {args: persistent},
-		"snapshots are enough":   {args: []string{"--save", "3600 1"}},
+		"snapshots only":         {args: []string{"--save", "3600 1"}, warnings: [][]string{{"last snapshot", "appendonly yes"}}},
 		"no persistence":         {warnings: [][]string{{"persistence", "appendonly yes"}}},
 		"evicts what expires":    {args: append(persistent, "--maxmemory-policy", "volatile-ttl"), warnings: [][]string{{"volatile-ttl", "noeviction"}}},
 		"evicts anything":        {args: append(persistent, "--maxmemory-policy", "allkeys-lru"), warnings: [][]string{{"allkeys-lru", "noeviction"}}},

@@ -43,7 +43,7 @@ func TestRedisSentinelOutlivesItsMasters(t *testing.T) {
 	for name, lose := range losses {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := testbed.StartSentinels(t, testbed.RedisSet{Args: []string{"--appendonly", "yes"}})
+			s := testbed.StartSentinels(t, testbed.RedisSet{Args: []string{"--appendonly", "yes"}, DownAfter: testbed.DownSoon})
 			load := newLoad(t, sentinelOptions(s, 0))
 			for range 2 {
 				load.goesWell()
@@ -66,7 +66,7 @@ func TestRedisSentinelOutlivesMachines(t *testing.T) {
 	for name, lose := range losses {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := testbed.StartSentinels(t, testbed.RedisSet{})
+			s := testbed.StartSentinels(t, testbed.RedisSet{DownAfter: testbed.DownSoon})
 			load := newLoad(t, sentinelOptions(s, 0))
 			master := s.Master()
 			load.goesWell()
@@ -85,8 +85,9 @@ func TestRedisSentinelOutlivesMachines(t *testing.T) {
 // A quiet gateway notices with its first step, not with one per idle connection.
 func TestRedisSentinelFindsTheMasterAfterAQuietTime(t *testing.T) {
 	t.Parallel()
-	s := testbed.StartSentinels(t, testbed.RedisSet{})
-	load := newLoad(t, sentinelOptions(s, 0))
+	s := testbed.StartSentinels(t, testbed.RedisSet{DownAfter: testbed.DownSoon})
+	// A step that fails costs this much: enough for a machine that stands still to fail none.
+	load := newLoad(t, sentinelOptions(s, 12*time.Second))
 	load.goesWell()
 	load.end() // and leaves its connections behind
 	old := s.Master()

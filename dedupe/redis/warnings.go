@@ -67,13 +67,19 @@ func warnings(ctx context.Context, c redis.Cmdable) ([]string, error) {
 			"redis may evict claims and finished events, so that duplicates get through: maxmemory-policy is %s, "+
 				"and every volatile-* and allkeys-* policy evicts keys that have an expiry: set maxmemory-policy noeviction", policy))
 	}
-	save, saveKnown := known["save"]
-	if saveKnown && save == "" && known["appendonly"] == "no" {
-		all = append(all,
-			"redis forgets claims and finished events when it restarts, so that duplicates get through: "+
-				"persistence is off (no save, appendonly no): set appendonly yes")
+	if known["appendonly"] == "no" {
+		all = append(all, forgets(known["save"]))
 	}
 	return all, nil
+}
+
+// forgets is the warning about a server without a log of its writes, by its save points.
+func forgets(save string) string {
+	what, why := "claims and finished events", "persistence is off (no save, appendonly no)"
+	if save != "" {
+		what, why = "what came since its last snapshot", "there are snapshots only (appendonly no)"
+	}
+	return fmt.Sprintf("redis forgets %s when it restarts, so that duplicates get through: %s: set appendonly yes", what, why)
 }
 
 // settings reads the settings that matter, under their names in redis.conf. What the

@@ -17,7 +17,7 @@ const (
 	// TTL is a lease or time to live that does not end by itself within a test.
 	TTL = time.Hour
 	// Patient is a deadline for tests that are not about deadlines, on busy machines.
-	Patient = time.Minute
+	Patient = 3 * time.Minute
 )
 
 // Clock is a clock that tests move.
