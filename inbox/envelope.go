@@ -4,28 +4,38 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"maps"
 	"slices"
 	"sync"
 
-	"github.com/klauspost/compress/zstd"
+	"github.com/klauspost/compress/s2"
 )
 
-// An encoded envelope is the version (1 byte), the length of what follows before it was
-// compressed (uvarint), and a zstd frame of
+// An encoded envelope is the version (1 byte), the CRC-32C of what follows before it was
+// compressed (4, big-endian), and a block of S2, which begins with its length, of
 //
 //	method, URI, scheme, host, remote address   each: length (uvarint), text
 //	number of headers (uvarint), in the order of their names, each:
 //	  name (length, text), number of values (uvarint), values (length, text)
 //	body                                        the rest
+//
+// S2 leaves some 20% more of an event's 1 to 4 KB than zstd does, which is 5 to 10% of what
+// an event takes in a store. It takes a twelfth of the time, which is a tenth of an event's.
 const (
-	envelopeVersion = 1
+	envelopeVersion = 3
+	envelopeHead    = 1 + 4
 	// maxEnvelope bounds what is made of an encoded envelope, in bytes. Bodies that a gateway
 	// accepts are far smaller.
 	maxEnvelope = 1 << 30
 )
 
-var errEnvelope = errors.New("the envelope cannot be read")
+var (
+	errEnvelope = errors.New("the envelope cannot be read")
+	// ErrNewer is returned for an envelope of a version to come: a newer gateway on the same
+	// store has written it, or one that was here before this.
+	ErrNewer = errors.New("a later version of the gateway has written it")
+)
 
 // Envelope is a verified request, as the app is to get it.
 type Envelope struct {
@@ -35,25 +45,13 @@ type Envelope struct {
 	Body   []byte
 }
 
-// coders compress and decompress for everybody. Their methods are safe for concurrent use,
-// and keep little memory: webhooks are small, so the window is too.
-var coders = sync.OnceValue(func() (c struct {
-	encoder *zstd.Encoder
-	decoder *zstd.Decoder
-}) {
-	var err1, err2 error
-	c.encoder, err1 = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest),
-		zstd.WithWindowSize(256<<10), zstd.WithLowerEncoderMem(true), zstd.WithSingleSegment(true)) // which writes the size
-	c.decoder, err2 = zstd.NewReader(nil, zstd.WithDecoderConcurrency(0),
-		zstd.WithDecoderMaxMemory(maxEnvelope), zstd.WithDecoderLowmem(true))
-	if err := errors.Join(err1, err2); err != nil {
-		panic(err) // these options are sound
-	}
-	return c
-})
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// plains are kept for the next envelope.
-var plains = sync.Pool{New: func() any { return new([]byte) }}
+// plains and blocks are kept for the next envelope.
+var (
+	plains = sync.Pool{New: func() any { return new([]byte) }}
+	blocks = sync.Pool{New: func() any { return new([]byte) }}
+)
 
 // mostKept is the largest that is kept.
 const mostKept = 1 << 20
@@ -75,12 +73,25 @@ func (e *Envelope) Encode() []byte {
 		}
 	}
 	plain = append(plain, e.Body...)
-	encoded := make([]byte, 0, 64+len(plain)/2)
-	encoded = binary.AppendUvarint(append(encoded, envelopeVersion), uint64(len(plain)))
-	encoded = coders().encoder.EncodeAll(plain, encoded)
+	encoded := compress(plain)
 	if cap(plain) <= mostKept {
 		*room = plain
 		plains.Put(room)
+	}
+	return encoded
+}
+
+// compress returns plain as an encoded envelope. What it makes room for is seldom all used, so
+// what is kept is a copy.
+func compress(plain []byte) []byte {
+	room := blocks.Get().(*[]byte)
+	block := s2.Encode((*room)[:cap(*room)], plain)
+	encoded := append(make([]byte, 0, envelopeHead+len(block)), envelopeVersion)
+	encoded = binary.BigEndian.AppendUint32(encoded, crc32.Checksum(plain, castagnoli))
+	encoded = append(encoded, block...)
+	if cap(block) <= mostKept {
+		*room = block
+		blocks.Put(room)
 	}
 	return encoded
 }
@@ -94,22 +105,20 @@ func appendText(to []byte, text string) []byte {
 func DecodeEnvelope(encoded []byte) (Envelope, error) { return decodeEnvelope(encoded, maxEnvelope) }
 
 func decodeEnvelope(encoded []byte, most uint64) (e Envelope, err error) {
+	if len(encoded) > 0 && encoded[0] > envelopeVersion {
+		return e, fmt.Errorf("%w: %w", errEnvelope, ErrNewer)
+	}
 	if len(encoded) == 0 || encoded[0] != envelopeVersion {
 		return e, fmt.Errorf("%w: it is not of this version", errEnvelope)
 	}
-	size, n := binary.Uvarint(encoded[1:])
-	if n <= 0 || size > most {
+	block := encoded[min(envelopeHead, len(encoded)):]
+	size, err := s2.DecodedLen(block)
+	if err != nil || uint64(size) > most {
 		return e, fmt.Errorf("%w: its size makes no sense", errEnvelope)
 	}
-	frame := encoded[1+n:]
-	var head zstd.Header
-	// The frame must say the same size, so that nothing larger is ever made of it.
-	if err := head.Decode(frame); err != nil || !head.HasFCS || head.FrameContentSize != size {
-		return e, fmt.Errorf("%w: its frame makes no sense", errEnvelope)
-	}
-	plain, err := coders().decoder.DecodeAll(frame, nil)
-	if err != nil || uint64(len(plain)) != size {
-		return e, fmt.Errorf("%w: its frame is damaged", errEnvelope)
+	plain, err := s2.Decode(nil, block)
+	if err != nil || binary.BigEndian.Uint32(encoded[1:]) != crc32.Checksum(plain, castagnoli) {
+		return e, fmt.Errorf("%w: its block is damaged", errEnvelope)
 	}
 	r := envelopeReader{rest: plain}
 	e = Envelope{Method: r.text(), URI: r.text(), Scheme: r.text(), Host: r.text(), RemoteAddr: r.text()}

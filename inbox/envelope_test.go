@@ -3,6 +3,7 @@ package inbox
 import (
 	"bytes"
 	"crypto/rand"
+	"errors"
 	"reflect"
 	"slices"
 	"strings"
@@ -61,6 +62,19 @@ func TestADamagedEnvelopeIsRefused(t *testing.T) {
 			if got, err := DecodeEnvelope(changed); err == nil && !reflect.DeepEqual(got, e) {
 				t.Errorf("byte %d was changed, and nobody noticed", at)
 			}
+		}
+	}
+}
+
+// An envelope of a version to come is told from one that is damaged: it is to wait.
+func TestAnEnvelopeOfALaterVersionIsTold(t *testing.T) {
+	t.Parallel()
+	e := example()
+	for version, newer := range map[byte]bool{0: false, envelopeVersion - 1: false, envelopeVersion: false, envelopeVersion + 1: true} {
+		encoded := e.Encode()
+		encoded[0] = version
+		if _, err := DecodeEnvelope(encoded); errors.Is(err, ErrNewer) != newer || (err == nil) != (version == envelopeVersion) {
+			t.Errorf("of version %d: %v", version, err)
 		}
 	}
 }

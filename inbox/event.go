@@ -85,6 +85,9 @@ const (
 	Damaged = "damaged"
 	// Locked is the reason of an event that waits for the key of its envelope.
 	Locked = "locked"
+	// Newer is the reason of an event that waits for a gateway of a later version, which has
+	// written its envelope.
+	Newer = "newer"
 )
 
 // Settlement ends an attempt.

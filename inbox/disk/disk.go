@@ -49,6 +49,7 @@ type Options struct {
 
 	// The rest is for tests.
 	segmentSize     int64
+	ahead           int64
 	checkpointDirty int
 	waitBudget      time.Duration
 	layer           layer
@@ -114,6 +115,9 @@ func Open(o Options) (*Store, error) {
 	if o.segmentSize == 0 {
 		o.segmentSize = segmentSize
 	}
+	if o.ahead == 0 {
+		o.ahead = ahead
+	}
 	if o.checkpointDirty == 0 {
 		o.checkpointDirty = checkpointDirty
 	}
@@ -124,7 +128,7 @@ func Open(o Options) (*Store, error) {
 		o.layer = system{}
 	}
 	s := &Store{clock: newClock(o.Now), boxes: make(map[string]*box), dbPath: filepath.Join(dir, databaseName)}
-	s.segs = segments{dir: dir, layer: o.layer, all: make(map[uint64]*segment)}
+	s.segs = segments{dir: dir, layer: o.layer, limit: o.segmentSize, ahead: o.ahead, all: make(map[uint64]*segment)}
 	if err := s.openDatabase(dir); err != nil {
 		return nil, explain(dir, err)
 	}

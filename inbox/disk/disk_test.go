@@ -1,6 +1,7 @@
 package disk_test
 
 import (
+	"sync"
 	"testing"
 	"time"
 
@@ -49,4 +50,49 @@ func TestDisk(t *testing.T) {
 			})
 		})
 	}
+}
+
+// While the database takes long, what comes in is slowed down, and not stopped until there is
+// four times what a checkpoint begins with.
+func TestASlowCheckpointSlowsDown(t *testing.T) {
+	t.Parallel()
+	const bound = 10
+	begun, held := make(chan struct{}, 1), make(chan struct{})
+	o := disk.Options{Dir: t.TempDir()}.WithCheckpoints(bound).WithHooks(func() {
+		select {
+		case begun <- struct{}{}:
+		default:
+		}
+		<-held
+	}, nil)
+	s := openDisk(t, o)
+	let := sync.OnceFunc(func() { close(held) })
+	t.Cleanup(let)
+	q := queueOf(t, s, inbox.Options{})
+	put := func(n int) {
+		if a, err := q.Put(t.Context(), eventOf(n, 10)); a != inbox.Accepted || err != nil {
+			t.Error(a, err)
+		}
+	}
+	for n := range bound {
+		put(n)
+	}
+	<-begun
+	// None of these needs the end of the checkpoint. The last one is the first that the writer
+	// waits behind.
+	for n := range 4 * bound {
+		put(bound + n)
+	}
+	if dirty := s.Dirty(); dirty != 4*bound {
+		t.Errorf("%d events wait for the checkpoint, want %d", dirty, 4*bound)
+	}
+	last := make(chan struct{})
+	go func() { put(5 * bound); close(last) }()
+	select {
+	case <-last:
+		t.Error("nothing bounds what waits for a checkpoint")
+	case <-time.After(100 * time.Millisecond): // it waits
+	}
+	let()
+	<-last
 }

@@ -15,6 +15,12 @@ func (o Options) WithCheckpoints(dirty int) Options {
 	return o
 }
 
+// WithAhead sets how much of a segment is made ready at a time.
+func (o Options) WithAhead(size int64) Options {
+	o.ahead = size
+	return o
+}
+
 // WithSegments sets the size of segments.
 func (o Options) WithSegments(size int64) Options {
 	o.segmentSize = size

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	bolt "go.etcd.io/bbolt"
+
 	"github.com/webhookguard/caddy-webhook-guard/inbox"
 	"github.com/webhookguard/caddy-webhook-guard/inbox/disk"
 	"github.com/webhookguard/caddy-webhook-guard/inbox/queuetest"
@@ -141,6 +143,34 @@ func filled(t *testing.T) (o disk.Options, segments []string) {
 		t.Fatal(segments, err)
 	}
 	return o, segments
+}
+
+// What a later version has written is whole: nobody is told to move it away.
+func TestALaterVersionsInboxIsRefused(t *testing.T) {
+	t.Parallel()
+	o, _ := filled(t)
+	path := filepath.Join(o.Dir, "inbox.db")
+	setFormat := func(format string) {
+		db, err := bolt.Open(path, 0o600, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		put := func(tx *bolt.Tx) error { return tx.Bucket([]byte("about")).Put([]byte("format"), []byte(format)) }
+		if err := errors.Join(db.Update(put), db.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	setFormat("3")
+	_, err := disk.Open(o)
+	if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "run the version that wrote it") || strings.Contains(err.Error(), "move") {
+		t.Errorf("the error is %v", err)
+	}
+	setFormat("2") // which is what that version reads, with all events
+	s, err := disk.Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeDisk(t, s)
 }
 
 // What cannot be read any more is refused, with the place and the fix, where it was

@@ -77,7 +77,10 @@ func makeBuckets(tx *bolt.Tx) error {
 // checkBuckets refuses a database that is none of ours, and reads all of one that is.
 func checkBuckets(tx *bolt.Tx) error {
 	about, inboxes := tx.Bucket(bucketAbout), tx.Bucket(bucketInboxes)
-	if about == nil || inboxes == nil || !bytes.Equal(about.Get(keyFormat), format) || len(about.Get(keyStore)) != len(storeID{}) || len(about.Get(keyMoved)) != 32 {
+	if err := diskfile.CheckFormat(about, keyFormat, format); err != nil {
+		return err
+	}
+	if about == nil || inboxes == nil || about.Get(keyFormat) == nil || len(about.Get(keyStore)) != len(storeID{}) || len(about.Get(keyMoved)) != 32 {
 		return errNotOurs
 	}
 	return inboxes.ForEachBucket(func(name []byte) error {

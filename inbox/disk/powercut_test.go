@@ -145,7 +145,7 @@ func cutPower(t *testing.T, seed uint64, steps int) {
 		return rec
 	}
 	gate := make(chan struct{}, 1) // lets a checkpoint go on, which others have overtaken
-	o := disk.Options{Dir: dir, Now: clock.Now}.WithSegments(2000).WithCheckpoints(6).WithHooks(
+	o := disk.Options{Dir: dir, Now: clock.Now}.WithSegments(2000).WithAhead(700).WithCheckpoints(6).WithHooks(
 		func() { rec.Begin(dir + "/inbox.db"); <-gate },
 		func() {
 			if err := rec.End(); err != nil {

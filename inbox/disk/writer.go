@@ -15,9 +15,14 @@ import (
 const (
 	// segmentSize is how large a segment grows. The batch that reaches it goes in whole.
 	segmentSize = 64 << 20
+	// ahead is how much of a segment is written with zeros at a time. The batch that does so
+	// takes some milliseconds more, which comes once in a thousand events.
+	ahead = 1 << 20
 	// waitBudget is how long a caller waits for the disk. A sync that hangs for longer counts
 	// as a failure, like one that is refused.
 	waitBudget = 10 * time.Second
+	// maxPause is the longest that the writer waits for a checkpoint between two batches.
+	maxPause = 50 * time.Millisecond
 	// maintainEvery is how often the writer looks whether something is to be done in the
 	// background.
 	maintainEvery = time.Second
@@ -236,9 +241,10 @@ func finish(w *writer, steps []*step, err error) {
 func (w *writer) room() error {
 	w.turn.reset()
 	last := w.s.segs.last
-	if last.size < w.o.segmentSize {
+	if last.size < w.s.segs.limit {
 		return nil
 	}
+	last.trim()
 	// Outside of mu, as nobody else uses the last segment or adds to all of them.
 	seg, err := w.s.segs.make(last.number+1, w.next)
 	if err != nil {
@@ -298,12 +304,31 @@ func (w *writer) maintain(due bool) {
 	case w.lost != nil:
 		return
 	case cp.running != nil && w.s.dirty >= 2*w.o.checkpointDirty:
-		w.finishCheckpoint(<-cp.running) // the database is too slow to go on without waiting
+		slowDown(w)
 	case cp.running != nil:
 	case w.s.dirty >= w.o.checkpointDirty, cp.failed && due, behind && due && (w.s.dirty > 0 || cp.written > 0):
 		w.startCheckpoint()
 	}
 	w.compaction.run(w)
+}
+
+// slowDown waits for the checkpoint that is under way, as more has come in than the database
+// takes. It waits the longer the more that is, so that callers are slowed down and not
+// stopped; for the end of the checkpoint at twice what slowing down begins with.
+func slowDown(w *writer) {
+	cp, begin := &w.checkpoint, 2*w.o.checkpointDirty
+	over := w.s.dirty - begin
+	if over >= begin {
+		w.finishCheckpoint(<-cp.running)
+		return
+	}
+	pause := time.NewTimer(maxPause * time.Duration(over) / time.Duration(begin))
+	defer pause.Stop()
+	select {
+	case err := <-cp.running:
+		w.finishCheckpoint(err)
+	case <-pause.C:
+	}
 }
 
 // end leaves everything in the database. What cannot be moved stays in the log until the store
@@ -326,5 +351,6 @@ func (w *writer) end() error {
 			w.finishCheckpoint(<-cp.running)
 		}
 	}
+	w.s.segs.last.trim()
 	return errors.Join(cp.err, w.lost)
 }

@@ -34,7 +34,7 @@ type Bench struct {
 
 const (
 	// unit is longer than a test takes by itself.
-	unit = time.Minute
+	unit = 10 * time.Minute
 	// lease is a lease that does not end by itself.
 	lease = 10 * unit
 	// name is the inbox of most tests.

@@ -331,13 +331,13 @@ func settleCountsMinutes(t *testing.T, b Bench) {
 	first := g.done()
 	g.dead("age")
 	check("at first", 0, 2)
-	g.advance(10 * unit)
+	g.advance(10 * time.Minute)
 	g.done()
 	check("later", 2, 1)
 	if _, err := g.Delete(t.Context(), []inbox.Key{first.Key}); err != nil {
 		t.Fatal(err)
 	}
 	check("after one was deleted", 1, 1)
-	g.advance(inbox.RateMinutes * unit)
+	g.advance(inbox.RateMinutes * time.Minute)
 	check("an hour later", 0, 0)
 }

@@ -32,10 +32,11 @@ func (l *lanes) durably(ctx context.Context, sc *redis.Script, due string, args 
 	for {
 		pipe := client.Pipeline()
 		script := pipe.EvalSha(ctx, sc.Hash(), []string{due}, append([]any{l.s.offset()}, args...)...)
-		wait := pipe.Do(ctx, "waitaof", 1, 0, within)
+		second := []any{"waitaof", 1, 0, within}
 		if replicas {
-			wait = pipe.Do(ctx, "wait", 1, within)
+			second = []any{"wait", 1, within}
 		}
+		wait := pipe.Do(ctx, second...)
 		_, _ = pipe.Exec(ctx) // each command has its own error
 		if redis.HasErrorPrefix(script.Err(), "NOSCRIPT") {
 			if err := sc.Load(ctx, client).Err(); err != nil {
