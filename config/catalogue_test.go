@@ -36,7 +36,7 @@ func TestASenderThatIsNotSupportedSaysWhy(t *testing.T) {
 	if err == nil {
 		t.Fatal("found")
 	}
-	for _, want := range []string{"fetched", "Instead: ", "provider my-travis-ci {\n\ttoken query token\n"} {
+	for _, want := range []string{"public key", "Instead: ", "provider my-travis-ci {\n\tsignature Signature rsa-sha1 base64\n"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q does not hold %q", err, want)
 		}

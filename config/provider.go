@@ -115,7 +115,8 @@ type Provider struct {
 	// template, `signed` or `off`. `signed` is all that the signature covers, the
 	// stamp included, so that only a captured request is a duplicate. Default:
 	// `signed` where the sender has IDs that it does not sign, what is signed
-	// without the attempt's stamp where it has none, `off` where nothing is signed.
+	// without the attempt's stamp where it has none, `off` where nothing is signed, or
+	// nothing that differs from event to event.
 	Content string `json:"content,omitempty"`
 
 	// Older requests are refused. Default: 5m, plus the sender's retry span

@@ -56,6 +56,10 @@ type Resolved struct {
 	Copies  Copies
 	Content *signature.Template
 
+	// SignedDiffers means that what is signed differs from event to event, so that a digest
+	// of it tells them apart.
+	SignedDiffers bool
+
 	Window    signature.Window
 	DedupeTTL time.Duration
 
@@ -201,6 +205,7 @@ const (
 // resolveCopies reads the content line, or derives what stands in for it.
 func (r *Resolved) resolveCopies(p Provider) error {
 	signed := r.Scheme.Signed()
+	r.SignedDiffers = signedDiffers(r)
 	switch p.Content {
 	case "off":
 	case "signed":
@@ -225,14 +230,22 @@ func (r *Resolved) resolveCopies(p Provider) error {
 // asked for again with the very same bytes.
 func (r *Resolved) derivedCopies(p Provider) Copies {
 	switch {
-	case !r.Scheme.Signed():
+	case !r.Scheme.Signed(), !r.SignedDiffers:
 		return CopiesByID
 	case p.Answer.remembers() && !r.FreshPerAttempt() && !signsOpenID(r):
 		return CopiesByID
-	case len(p.ID) == 0:
+	case len(p.ID) == 0 && signature.SignsEvent(r.Scheme):
 		return CopiesByEvent
 	}
 	return CopiesBySigned
+}
+
+// signedDiffers reports whether what is signed differs from event to event. Where it holds
+// nothing of the event, a stamp or a nonce has to do that. The times in a token do not: one
+// token may serve many requests.
+func signedDiffers(r *Resolved) bool {
+	ofRequest := r.Scheme.Spec().Named != "jwt" && (r.stampSigned() || signature.SignsNonce(r.Scheme))
+	return signature.SignsEvent(r.Scheme) || ofRequest || signsOpenID(r)
 }
 
 // signsOpenID reports whether an ID is in what is signed and cannot be trusted, as it stands
@@ -342,54 +355,4 @@ func (p Provider) compile() (*signature.Scheme, error) {
 		spec.Timestamp = &stamp
 	}
 	return signature.Compile(spec)
-}
-
-// Span returns how long the sender retries one event: the delays, plus its time-out for
-// each attempt.
-func (p Provider) Span() time.Duration {
-	if p.RetrySpan > 0 {
-		return time.Duration(p.RetrySpan)
-	}
-	if len(p.Retries) == 0 {
-		return 0
-	}
-	attempts := time.Duration(len(p.Retries) + 1)
-	return sum(p.Retries) + attempts*time.Duration(p.AnswerWithin)
-}
-
-func sum(delays []caddy.Duration) (all time.Duration) {
-	for _, d := range delays {
-		all += time.Duration(d)
-	}
-	return all
-}
-
-// resolveWindow derives how old a request may be, and how long an event is remembered.
-func (r *Resolved) resolveWindow(p Provider) {
-	maxAge := DefaultMaxAge
-	if p.Timestamp != nil && p.Timestamp.PerEvent {
-		maxAge += p.Span() // the last retry's stamp is that old
-	}
-	r.Renewed = p.Timestamp != nil && !p.Timestamp.PerEvent
-	w := &r.Window
-	w.MaxAge, w.MaxSkew = or(p.MaxAge, maxAge), or(p.MaxSkew, DefaultMaxSkew)
-	// The default never ends before max_age, however long that is.
-	r.DedupeTTL = or(p.DedupeTTL, max(DefaultDedupeTTL, p.Span()+ttlMargin, w.MaxAge+w.MaxSkew))
-	w.EventTTL = r.DedupeTTL
-}
-
-// defaultLease is short enough that a sender whose retries end soon still makes one after
-// a gateway died: a fifth of the time that its retries take.
-func defaultLease(retries []caddy.Duration) time.Duration {
-	if len(retries) == 0 {
-		return DefaultLease
-	}
-	return min(DefaultLease, max(MinLease, sum(retries)/5))
-}
-
-func or(said caddy.Duration, otherwise time.Duration) time.Duration {
-	if said > 0 {
-		return time.Duration(said)
-	}
-	return otherwise
 }

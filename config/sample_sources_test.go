@@ -42,7 +42,7 @@ func TestEveryEntryHasASampleOrAReason(t *testing.T) {
 	for _, name := range Builtin().Names() {
 		switch has := len(SampleEvents(name)) > 0; {
 		case !has && withoutSample[name] == "":
-			t.Errorf("%s has no sample in config/samples: add one, or the reason why there is none", name)
+			t.Errorf("%s has no sample in config/samples: add one, or the reason why there is none to withoutSample", name)
 		case has && withoutSample[name] != "":
 			t.Errorf("%s has a sample: take it off the list", name)
 		}

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -106,4 +107,14 @@ func unknownLine(d *caddyfile.Dispenser, err error) error {
 		return d.Errf("unknown line %q", d.Val())
 	}
 	return err
+}
+
+// SimilarLines names the lines that a line which no provider has may be meant for, those of
+// a provider and others, for the end of an error; "" where there is none.
+func SimilarLines(name string, others ...string) string {
+	similar := Similar(name, append(slices.Sorted(maps.Keys(providerLines)), others...))
+	if len(similar) == 0 {
+		return ""
+	}
+	return " (did you mean " + strings.Join(similar, ", ") + "?)"
 }

@@ -43,6 +43,7 @@ var Unsupported = map[string]Gap{
 		"token query token\nid form alert_id\nevent form alert_name"},
 	"patreon": {"Patreon", "it signs with HMAC-MD5, which is not offered", byURL,
 		"token query token\nevent header X-Patreon-Event"},
-	"travis-ci": {"Travis CI", "the key has to be fetched, and the signature is RSA over SHA-1", byURL,
-		"token query token\nid form_json payload.id"},
+	"travis-ci": {"Travis CI", "its public key is inside a document of another shape than those that keys lines read",
+		"save the public_key that https://api.travis-ci.com/config has under config.notifications.webhook into a file, name that in a public_key line, and save it anew when signatures fail",
+		"signature Signature rsa-sha1 base64\nsigned {form.payload}"},
 }

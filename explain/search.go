@@ -12,15 +12,17 @@ import (
 )
 
 // areas are the kinds of mistakes, the likeliest first. The search tries each mistake
-// alone, then each pair of different kinds.
+// alone, then each pair of different kinds. The secret is the first of them.
 var areas = []struct {
 	list func(mistake.Case) []mistake.Mistake
 	// inside reports that the mistakes change only the key or the signed bytes, and no
 	// header.
 	inside bool
+	// known reports that a known sender under whose scheme the signature holds says more.
+	known bool
 }{
-	{mistake.Secret, true}, {mistake.BodyEnds, false}, {mistake.BodyText, false}, {mistake.URL, false},
-	{mistake.Foreign, false}, {mistake.Stamp, false}, {mistake.Header, false}, {mistake.Scheme, false}, {mistake.Signed, true},
+	{list: mistake.Secret, inside: true}, {list: mistake.BodyEnds}, {list: mistake.BodyText}, {list: mistake.URL},
+	{list: mistake.Foreign}, {list: mistake.Stamp}, {list: mistake.Header}, {list: mistake.Scheme}, {list: mistake.Signed, inside: true, known: true},
 }
 
 // candidate is a mistake that does not explain the signature alone.
@@ -58,8 +60,8 @@ func (s *search) run() finding {
 	senders := s.others.signing(s.given.Secret)
 	found := make([][]candidate, len(areas))
 	for i, area := range areas {
-		if i == len(areas)-1 && len(senders) > 0 {
-			break // a known sender says more than a template does
+		if area.known && len(senders) > 0 {
+			continue
 		}
 		for _, m := range area.list(s.given) {
 			r := s.given.Without(m)

@@ -72,6 +72,30 @@ func IsBearer(s *Scheme) bool {
 	return s.spec.Named == namedJWT && !slices.ContainsFunc(s.lines, inBody) && !slices.ContainsFunc(s.claims, ofRequest)
 }
 
+// SignsEvent reports whether what is signed holds the body, or a value in it that no request
+// may lack. Where it does not, two events can be signed alike but for their stamps.
+func SignsEvent(s *Scheme) bool {
+	ofBody := func(ph placeholder) bool {
+		source, ok := sourceOf(&ph)
+		inBody := ph.variable == varBody || ph.variable == varFormSorted || ok && source.inBody()
+		return inBody && !slices.Contains(ph.funcs, optional)
+	}
+	if s.spec.Named == namedJWT {
+		inBody := func(l signatureLine) bool { return l.source.inBody() }
+		return len(s.lines) > 0 && !slices.ContainsFunc(s.lines, func(l signatureLine) bool { return !inBody(l) }) ||
+			slices.ContainsFunc(s.claims, func(c *claim) bool { return !c.optional && c.hasPlaceholder(ofBody) })
+	}
+	return len(s.lines) > 0 && !slices.ContainsFunc(s.signed, func(c content) bool {
+		t, ok := c.(*templateContent)
+		return ok && !t.hasPlaceholder(ofBody) // the schemes without a template hold the body
+	})
+}
+
+// SignsNonce reports whether what is signed holds a random value that is new for each request.
+func SignsNonce(s *Scheme) bool {
+	return len(s.signed) > 0 && !slices.ContainsFunc(s.signed, func(c content) bool { return !c.uses(varNonce) })
+}
+
 // CoveredFields returns the parts of the body that are signed in every request
 // where the whole is not; none where no part is. With items, they begin at the
 // element.

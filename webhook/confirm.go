@@ -5,6 +5,7 @@ import (
 	"regexp"
 
 	"github.com/webhookguard/caddy-webhook-guard/config"
+	"github.com/webhookguard/caddy-webhook-guard/dedupe"
 	"github.com/webhookguard/caddy-webhook-guard/signature"
 )
 
@@ -34,4 +35,17 @@ func confirmation(check config.Check, r *signature.Request) (string, *Refusal) {
 	}
 	query := url.Values{"Action": {"ConfirmSubscription"}, "TopicArn": {topic}, "Token": {token}, "Version": {"2010-03-31"}}
 	return "https://" + host + "/?" + query.Encode(), nil
+}
+
+// confirmKey is the key of a check that asks for a call: of what its signature covers, or of the
+// URL where it has none.
+func (j *Judgement) confirmKey(address string) (dedupe.Key, *Refusal) {
+	scope, refused := j.tenant.Scope()
+	if refused != nil {
+		return dedupe.Key{}, refused
+	}
+	if !j.sender.Rules.Scheme.Signed() {
+		return dedupe.TextKey("confirmation", scope, address), nil
+	}
+	return j.sender.identity.hash("confirmation", scope, &j.signed, &j.verdict, (*signature.Verdict).HashSigned), nil
 }

@@ -1,11 +1,14 @@
 package webhook
 
 import (
+	"encoding/hex"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/webhookguard/caddy-webhook-guard/config"
+	"github.com/webhookguard/caddy-webhook-guard/dedupe"
 	"github.com/webhookguard/caddy-webhook-guard/signature"
 )
 
@@ -43,5 +46,45 @@ func TestConfirmationsGoToAmazon(t *testing.T) {
 	}
 	if address, refused := confirmation(config.Check{}, &signature.Request{}); address != "" || refused != nil {
 		t.Errorf("a check that asks for none: %q, %v", address, refused)
+	}
+}
+
+// A check that asks for a call has one key, however it is sent again, and another in another
+// scope or for another message.
+func TestTheKeyOfAConfirmation(t *testing.T) {
+	parsed, err := config.ParseHandshake([]string{"aws-sns"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := NewHandshake(parsed, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newSender(t, "signature X-Sig\nsigned {body.Type|line}\\n{body.MessageId|line}\\n{body.TopicArn|line}\\n{body.Token|line}\nid body MessageId")
+	key, err := s.NewKey(copySecret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const kind, topic = "SubscriptionConfirmation", "arn:aws:sns:us-west-2:131990247566:t"
+	keyOf := func(scope, id, more string) dedupe.Key {
+		body := `{"Type":"` + kind + `","MessageId":"` + id + `","TopicArn":"` + topic + `","Token":"abc"` + more + `}`
+		r := post(body, "X-Sig", hex.EncodeToString(mac256(kind+"\n"+id+"\n"+topic+"\nabc")))
+		j := s.Begin(r, Fixed{[]signature.Secret{{Key: key}}, scope}, time.Now())
+		refused := j.Head()
+		if refused == nil {
+			refused = j.Authenticate(r.Body)
+		}
+		reply, refused := h.Answer(&j, refused, nil)
+		if refused != nil || reply == nil || reply.ConfirmKey.IsZero() {
+			t.Fatalf("%v, %v", reply, refused)
+		}
+		return reply.ConfirmKey
+	}
+	first := keyOf("a", "m1", "")
+	if keyOf("a", "m1", ` , "x":1`) != first {
+		t.Error("written anew, it is another one")
+	}
+	if keyOf("a", "m2", "") == first || keyOf("b", "m1", "") == first {
+		t.Error("another message, or another scope, has the same key")
 	}
 }

@@ -48,6 +48,7 @@ func TestTwoEventsAreBothForwarded(t *testing.T) {
 			}
 		})
 	}
+	trySparse(t, now)
 	if pairs < 2000 {
 		t.Errorf("%d pairs of events", pairs)
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/webhookguard/caddy-webhook-guard/config"
+	"github.com/webhookguard/caddy-webhook-guard/dedupe"
 	"github.com/webhookguard/caddy-webhook-guard/signature"
 )
 
@@ -33,6 +34,10 @@ type Reply struct {
 	// Confirm is a URL that is to be called first, and that has to answer with 200; ""
 	// where there is none. It holds a token, so it is not for logs.
 	Confirm string
+
+	// ConfirmKey is the key of the check that asks for the call, in a namespace of its own:
+	// whoever sends it again cannot change it.
+	ConfirmKey dedupe.Key
 
 	// Warning is what somebody should know of the check; "" where there is nothing.
 	Warning string
@@ -194,6 +199,12 @@ func (h *Handshake) reply(j *Judgement, check int, challenge string, proven bool
 	if refused != nil {
 		return nil, refused
 	}
+	var key dedupe.Key
+	if confirm != "" {
+		if key, refused = j.confirmKey(confirm); refused != nil {
+			return nil, refused
+		}
+	}
 	reply := h.Checks[check].Reply
 	digest := ""
 	if text := h.Checks[check].Digest; text != "" {
@@ -206,7 +217,7 @@ func (h *Handshake) reply(j *Judgement, check int, challenge string, proven bool
 	}
 	return &Reply{
 		Status: reply.Status, ContentType: reply.Type, Body: fill(reply.Body), Headers: headers,
-		Confirm: confirm, Warning: h.Checks[check].Warning,
+		Confirm: confirm, ConfirmKey: key, Warning: h.Checks[check].Warning,
 	}, nil
 }
 

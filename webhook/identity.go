@@ -44,6 +44,7 @@ type identity struct {
 	content *signature.Template
 	needed  bool // an event without an ID is malformed
 	fresh   bool // what the signature covers is new on each attempt
+	differs bool // what the signature covers differs from event to event
 }
 
 // names are the names of one request's event.
@@ -57,6 +58,7 @@ func newIdentity(rules *config.Resolved) identity {
 	i := identity{
 		ids: rules.ID, needed: rules.NeedsID, event: rules.Event, scheme: rules.Scheme,
 		copies: rules.Copies, content: rules.Content, fresh: rules.FreshPerAttempt(),
+		differs: rules.SignedDiffers,
 	}
 	spec := rules.Scheme.Spec()
 	i.signed.event = rules.Event != nil && rules.Scheme.Covers(*rules.Event)
@@ -165,8 +167,8 @@ func (i *identity) copyKey(scope string, r *signature.Request, verdict *signatur
 			return dedupe.NewKey("content", []byte(scope), text)
 		}
 		// The sender's other events have no such fields. The signed bytes still distinguish
-		// them.
-		if !i.scheme.Signed() {
+		// them, as a rule.
+		if !i.differs {
 			return dedupe.Key{}
 		}
 		return i.hash("replay", scope, r, verdict, (*signature.Verdict).HashSigned)

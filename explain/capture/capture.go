@@ -54,6 +54,9 @@ var requestLine = regexp.MustCompile(`^[A-Za-z]+ [^ ]+ HTTP/[0-9.]+\r?$`)
 // Parse reads a capture of any form. A non-nil body replaces that of the capture. An access
 // log has one where log_append put it there.
 func Parse(text, body []byte) (*Capture, error) {
+	if IsUTF16(text) {
+		return nil, errors.New("the capture is in UTF-16, as PowerShell writes files: save it as UTF-8")
+	}
 	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
 	start := bytes.TrimLeft(text, " \t\r\n")
 	first, _, _ := bytes.Cut(start, []byte("\n"))
@@ -80,6 +83,11 @@ func Parse(text, body []byte) (*Capture, error) {
 		c.Request.Body, c.NoBody = body, false
 	}
 	return c, nil
+}
+
+// IsUTF16 reports whether a text begins with the mark of UTF-16.
+func IsUTF16(text []byte) bool {
+	return bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff"))
 }
 
 func (c *Capture) note(format string, args ...any) {

@@ -183,6 +183,8 @@ func TestErrors(t *testing.T) {
 	for text, words := range map[string]string{
 		"":                          "empty",
 		" \n":                       "empty",
+		"\xff\xfeP\x00O\x00":        "UTF-16",
+		"\xfe\xff\x00P\x00O":        "UTF-16",
 		canary:                      "no capture",
 		"GET " + canary:             "no capture",
 		"curl -d " + canary:         "no URL",

@@ -40,6 +40,8 @@ const (
 // What bodies leave behind counts as well, until other bodies use it. The garbage
 // collector would let it grow to as much as is in use, so the budget has it run earlier.
 type Budget struct {
+	patience time.Duration // how long one body may wait; 0 is roomWait
+
 	mu         sync.Mutex
 	limit      int64
 	held       int64 // everything

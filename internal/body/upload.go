@@ -1,6 +1,7 @@
 package body
 
 import (
+	"cmp"
 	"container/list"
 	"sync"
 	"time"
@@ -89,7 +90,7 @@ func (u *upload) await(w *waiter, now time.Time) error {
 		return err
 	default:
 	}
-	limit := roomWait - u.waited
+	limit := cmp.Or(u.budget.patience, roomWait) - u.waited
 	if left := u.until.Sub(now); left < limit {
 		limit = left
 	}

@@ -88,7 +88,7 @@ func TestAStalledUploadMakesRoomOnTheWire(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := &Budget{limit: 1_300_000} // 568,750 for large ones
+			b := &Budget{limit: 1_300_000, patience: time.Minute} // 568,750 for large ones
 			server := bodyServer(t, tc.http2, b, time.Hour)
 			stalled := stall(t, server, strings.Repeat("x", 200_000), tc.announced, tc.head)
 			for end := time.Now().Add(time.Minute); b.Bytes() < 200_000; time.Sleep(time.Millisecond) {

@@ -1,6 +1,7 @@
 package diskfile
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -80,6 +81,20 @@ func OpenDatabase(path string, opened func(*os.File) error, check func(*bolt.Tx)
 		return nil, err
 	}
 	return db, nil
+}
+
+// CheckFormat refuses a database that says of itself, under a key of a bucket that it may lack,
+// that it is of another format. It is whole, so nothing must be moved away: a gateway of the version that wrote it has its events.
+func CheckFormat(about *bolt.Bucket, key, format []byte) error {
+	if about == nil {
+		return nil
+	}
+	found := about.Get(key)
+	if found == nil || bytes.Equal(found, format) {
+		return nil
+	}
+	return Refuse("%s has the format %.20q, of another version of Webhook Guard, and this version has format %q: run the version that wrote it, which finds its events as they were, or begin without them in another directory (store disk <dir>)",
+		about.Tx().DB().Path(), found, format)
 }
 
 // verify reads the whole of a database that exists. The library does so as well when it
