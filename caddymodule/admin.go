@@ -3,7 +3,6 @@ package caddymodule
 import (
 	"cmp"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -38,6 +37,17 @@ func (*adminEvents) CaddyModule() caddy.ModuleInfo {
 		ID:  "admin.api.webhook_guard",
 		New: func() caddy.Module { return new(adminEvents) },
 	}
+}
+
+// Provision implements caddy.Provisioner. Caddy serves the registry of a configuration from
+// before its apps are loaded on, and goes on with it where that fails. So the metrics of the
+// one in force have to be in there.
+func (*adminEvents) Provision(ctx caddy.Context) error {
+	if inForce.newest() == nil {
+		return nil
+	}
+	_, _, err := registerAll(ctx.GetMetricsRegistry())
+	return err
 }
 
 // Routes implements caddy.AdminRouter.
@@ -128,12 +138,11 @@ func readAsked(r *http.Request) (askedEvent, error) {
 		return asked, nil
 	}
 	for _, text := range keys {
-		var key dedupe.Key
-		bytes, err := base64.RawURLEncoding.DecodeString(text)
-		if err != nil || len(bytes) != len(key) {
-			return asked, errors.New("key: it is not one of the guard's: 22 characters of base64url")
+		key, err := dedupe.ParseKey(text)
+		if err != nil {
+			return asked, fmt.Errorf("key: %w", err)
 		}
-		asked.keys = append(asked.keys, dedupe.Key(bytes))
+		asked.keys = append(asked.keys, key)
 	}
 	return asked, nil
 }

@@ -66,7 +66,7 @@ type App struct {
 	pages
 	servers knownConns
 	keys    keySources
-	ends    secretEnds
+	watched watched
 }
 
 // CaddyModule implements caddy.Module.
@@ -81,13 +81,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.logger, a.pages.app = ctx, ctx.Logger(), a
 	var err error
-	if a.metrics, err = registerMetrics(ctx.GetMetricsRegistry()); err != nil {
-		return err
-	}
-	if err := ctx.GetMetricsRegistry().Register(&a.ends); err != nil {
-		return fmt.Errorf("registering metrics of secrets: %w", err)
-	}
-	if a.inboxMetrics, err = inboxes.RegisterMetrics(ctx.GetMetricsRegistry()); err != nil {
+	if a.metrics, a.inboxMetrics, err = registerAll(ctx.GetMetricsRegistry()); err != nil {
 		return err
 	}
 	if a.MaxBuffered == 0 {
@@ -270,6 +264,13 @@ func (l *appList) add(a *App) {
 	defer l.mu.Unlock()
 	l.apps = append(l.apps, a)
 	a.apply()
+}
+
+// all lists the apps in the order in which they started.
+func (l *appList) all() []*App {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.apps)
 }
 
 // newest is the app in force, or nil.

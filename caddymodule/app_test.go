@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -161,34 +162,45 @@ func TestExitWaitsForWorkAndNoLongerThanItMay(t *testing.T) {
 	})
 }
 
-// Several guards share a registry, and every reload brings a new one.
+// Several guards share a registry and a scope, and every reload brings a new registry. The
+// values survive it, and a guard that it takes out is no longer shown.
 func TestMetricsAreRegisteredAgainAndKeepTheirValues(t *testing.T) {
 	sharedMetrics().requests.DeleteLabelValues("test", "test", "forwarded") // of an earlier run
-	first, again := prometheus.NewPedanticRegistry(), prometheus.NewPedanticRegistry()
-	for _, registry := range []*prometheus.Registry{first, first, again} {
+	const guards = 2
+	shown := func(guards int) (values []float64) {
+		registry := prometheus.NewPedanticRegistry()
 		m, err := registerMetrics(registry)
 		if err != nil {
 			t.Fatal(err)
 		}
-		m.requests.WithLabelValues("test", "test", "forwarded").Inc()
-	}
-	families, err := again.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	found := false
-	for _, family := range families {
-		for _, m := range family.GetMetric() {
-			if family.GetName() == "webhook_guard_requests_total" && m.GetLabel()[0].GetValue() == "test" {
-				found = m.GetCounter().GetValue() == 3
+		app := new(App)
+		registry.MustRegister(guardSeries{m, func() []*App { return []*App{app} }})
+		for range guards {
+			app.watched.add(&Guard{metrics: m, counts: m.of("test", "test", false)})
+			m.requests.WithLabelValues("test", "test", "forwarded").Inc()
+		}
+		families, err := registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, family := range families {
+			for _, m := range family.GetMetric() {
+				if family.GetName() == "webhook_guard_requests_total" && m.GetLabel()[1].GetValue() == "forwarded" {
+					values = append(values, m.GetCounter().GetValue())
+				}
 			}
 		}
+		return values
 	}
-	if !found {
-		t.Error("a value did not survive the reload")
+	shown(guards)
+	if got := shown(guards); !slices.Equal(got, []float64{2 * guards}) {
+		t.Errorf("after a reload %v is shown, want %d once", got, 2*guards)
+	}
+	if got := shown(0); len(got) > 0 {
+		t.Errorf("%v is shown of a guard that no configuration has", got)
 	}
 	clash := prometheus.NewPedanticRegistry()
-	clash.MustRegister(prometheus.NewCounter(prometheus.CounterOpts{Name: "webhook_guard_requests_total", Help: "another"}))
+	clash.MustRegister(prometheus.NewCounter(prometheus.CounterOpts{Name: "webhook_guard_body_bytes", Help: "another"}))
 	if _, err := registerMetrics(clash); err == nil {
 		t.Error("a registration that failed was no error")
 	}

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig"
@@ -118,11 +119,14 @@ func parseKeysSecret(d *caddyfile.Dispenser, into *[]string) error {
 	return nil
 }
 
+// guardLines are those of a guard that a provider does not have.
+var guardLines = []string{"secret", "public_key", "keys_secret", "scope", "insecure_unsigned", "on_store_error", "inbox", "resign", "mode"}
+
 func parseLine(d *caddyfile.Dispenser, provider *config.Provider) error {
 	name := d.Val()
 	err := provider.ParseLine(d)
 	if errors.Is(err, config.ErrUnknownLine) {
-		return d.Errf("unknown line %q", name)
+		return d.Errf("unknown line %q%s", name, config.SimilarLines(name, guardLines...))
 	}
 	return err
 }
@@ -197,8 +201,7 @@ func (a *App) parseProvider(d *caddyfile.Dispenser) error {
 	}
 	var provider config.Provider
 	err := lines.Each(d, func(line string) error {
-		switch line {
-		case "secret", "public_key", "keys_secret", "scope", "insecure_unsigned", "on_store_error", "inbox", "resign", "mode":
+		if slices.Contains(guardLines, line) {
 			return d.Errf("%s says whose the events are: it belongs into the webhook_guard block that uses the provider", line)
 		}
 		return parseLine(d, &provider)

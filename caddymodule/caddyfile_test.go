@@ -27,6 +27,7 @@ var update = flag.Bool("update", false, "write the golden files of testdata anew
 // the adapter or when the configuration is loaded.
 func TestAdapt(t *testing.T) {
 	t.Setenv("GUARD_SECRET", "a secret")
+	t.Setenv("INBOX_KEY", strings.Repeat("0", 64))
 	t.Setenv("GUARD_BASE64", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
 	files, err := filepath.Glob("testdata/adapt/*.caddyfiletest")
 	if err != nil || len(files) < 20 {

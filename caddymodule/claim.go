@@ -96,8 +96,7 @@ func (c *claiming) admission() admission {
 // copy's own.
 func (c *claiming) follow(flight *flight) error {
 	c.x.body.own(c.x.store.flights.sameBody(flight, c.x.event.Owned()))
-	start := c.x.guard.now()
-	defer func() { c.x.inApp += c.x.guard.now().Sub(start) }()
+	defer outside(c.x)()
 	return c.x.store.flights.follow(c.wait.context(), flight)
 }
 
@@ -122,11 +121,23 @@ func (c *claiming) lead(flight *flight) admission {
 			c.x.store.flights.finish(flight, finishedKeys, dedupe.Success{Status: found.Status, Reply: found.Reply, IDText: found.IDText})
 			return duplicateOf(finished{success: &flight.success, conflict: found.Conflict, byContent: found.ByContent})
 		}
-		if !waitFor(c.wait.context(), poll) {
+		if !c.rest(poll) {
 			c.x.store.flights.finish(flight, dedupe.Event{}, dedupe.Success{})
 			return cannotClaim(errInFlight())
 		}
 	}
+}
+
+// outside counts the time until the function that it returns is called as none of the guard's own.
+func outside(x *exchange) (end func()) {
+	start := x.guard.now()
+	return func() { x.inApp += x.guard.now().Sub(start) }
+}
+
+// rest waits for another gateway, and reports whether there is time to ask again.
+func (c *claiming) rest(poll time.Duration) bool {
+	defer outside(c.x)()
+	return waitFor(c.wait.context(), poll)
 }
 
 // withoutStore decides what happens when the store fails. The claim may have reached the

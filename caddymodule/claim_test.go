@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
@@ -56,6 +58,9 @@ func TestAStaleClaimIsNotForwardedButGivenBack(t *testing.T) {
 		wantRefusal(t, w, err, webhook.StoreUnavailable, http.StatusServiceUnavailable)
 		if n := b.store.count("release"); n != 1 {
 			t.Errorf("released %d times", n)
+		}
+		if refused, failed := b.logs.FilterMessage("refused").Len(), b.logs.FilterMessage("app failed").Len(); refused != 1 || failed != 0 {
+			t.Errorf("%d lines refused and %d app failed: the app was not asked", refused, failed)
 		}
 		b.store.claim = nil
 		if _, err := b.serve(b.request(event("1")), says(200, "")); err != nil {
@@ -257,6 +262,11 @@ func TestACopyInAnotherGatewayIsWaitedFor(t *testing.T) {
 					return answer, nil
 				}
 				begun := time.Now()
+				b.guard.counts.duration = prometheus.ObserverFunc(func(took float64) {
+					if took != 0 {
+						t.Errorf("the guard's own time has the waiting in it: %v s", took)
+					}
+				})
 				w, _ := b.serve(b.request(event("1")), says(200, ""))
 				if got := w.Header().Get(headerResult); got != string(tc.want) {
 					t.Errorf("%s, want %s", got, tc.want)

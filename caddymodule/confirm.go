@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"time"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/keys"
 	"github.com/webhookguard/caddy-webhook-guard/config"
+	"github.com/webhookguard/caddy-webhook-guard/dedupe"
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
 
@@ -50,18 +52,56 @@ func confirmFirst(x *exchange, reply *webhook.Reply) bool {
 	if reply.Confirm == "" {
 		return true
 	}
-	err := errors.New("too many confirmations")
-	if c := &x.guard.confirmer; c.limit.AllowN(x.guard.now(), 1) {
-		ctx, cancel := context.WithTimeout(x.guard.app.ctx, confirmFor)
-		defer cancel()
-		err = c.client.Call(ctx, reply.Confirm)
-	}
+	known, err := confirmOnce(x, reply)
 	if err != nil {
 		x.guard.logger.Warn("the sender's subscription could not be confirmed: it is tried again with the next copy of its message",
 			x.logFields(zap.String("result", string(webhook.HandshakeAnswered)), zap.NamedError("reason", err))...)
 		*reply = webhook.Reply{Status: http.StatusServiceUnavailable, Headers: []config.ReplyHeader{{Name: "Retry-After", Value: retryAfter}}}
 		return false
 	}
+	if known {
+		x.guard.logger.Debug("the sender's subscription has been confirmed before", x.logFields()...)
+		return false
+	}
 	x.guard.logger.Info("confirmed the sender's subscription", x.logFields()...)
 	return true
+}
+
+var (
+	errConfirming    = errors.New("another copy of the message is confirming it")
+	errConfirmations = errors.New("too many confirmations")
+)
+
+// confirmOnce calls the sender, unless this check is known: somebody who sends it again
+// confirms nothing, and takes nothing from the limit.
+func confirmOnce(x *exchange, reply *webhook.Reply) (known bool, err error) {
+	if err := openStore(x); err != nil {
+		return false, err
+	}
+	ctx, cancel := context.WithTimeout(x.guard.app.ctx, confirmFor)
+	defer cancel()
+	event, token := dedupe.Event{ID: reply.ConfirmKey}, dedupe.NewToken()
+	switch found, err := x.store.Claim(ctx, event, token, confirmFor); {
+	case err != nil && !withoutDedupe(x.guard, err):
+		return false, fmt.Errorf("looking it up in the store: %w", err)
+	case err == nil && found.State == dedupe.Done:
+		return true, nil
+	case err == nil && found.State != dedupe.Claimed:
+		return false, errConfirming
+	}
+	err = errConfirmations
+	if c := &x.guard.confirmer; c.limit.AllowN(x.guard.now(), 1) {
+		err = c.client.Call(ctx, reply.Confirm)
+	}
+	store, ttl := x.store, x.guard.sender.TTL(&x.event, x.guard.now())
+	settled, end := context.WithTimeout(context.WithoutCancel(ctx), confirmFor)
+	defer end()
+	if err != nil {
+		_ = store.Release(settled, event, token) // its lease ends it otherwise
+		return false, err
+	}
+	if lost := store.Commit(settled, event, dedupe.Success{Status: http.StatusOK}, ttl); lost != nil {
+		x.guard.logger.Warn("a confirmed subscription could not be remembered: its message, sent again, confirms it again", x.logFields(zap.Error(lost))...)
+	}
+	return false, nil
 }

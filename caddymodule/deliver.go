@@ -28,8 +28,14 @@ type outcome struct {
 	// event. A nil error alone says nothing.
 	success bool
 	result  webhook.Result
-	err     error       // what to hand to Caddy instead of the app's answer
-	header  http.Header // what goes with err; nil for what was there before
+	refused *webhook.Refusal // why the app was not asked; nil where it was
+	err     error            // what to hand to Caddy instead of the app's answer
+	header  http.Header      // what goes with err; nil for what was there before
+}
+
+// notAsked is the outcome of an event that the guard did not hand to the app.
+func notAsked(x *exchange, refused *webhook.Refusal) outcome {
+	return outcome{result: refused.Result, refused: refused, err: refusalError(x.w, refused, "")}
 }
 
 // status is that of the app's answer; 0 where there is none.
@@ -69,8 +75,7 @@ func (d detached) Value(key any) any {
 func (x *exchange) deliver(c *claim, to deliverer) outcome {
 	g := x.guard
 	if !c.fresh(g.now()) {
-		refused := webhook.Refuse(webhook.StoreUnavailable, "less than half of the lease is left: the store was slow, or the process stood still")
-		return outcome{result: refused.Result, err: refusalError(x.w, refused, "")}
+		return notAsked(x, webhook.Refuse(webhook.StoreUnavailable, "less than half of the lease is left: the store was slow, or the process stood still"))
 	}
 	x.result = webhook.Forwarded // unless the app fails
 	var ctx context.Context
@@ -99,8 +104,7 @@ type route struct {
 // Deliver implements deliverer.
 func (t *route) Deliver(ctx context.Context, event *webhook.Event) outcome {
 	if err := t.prepare(event); err != nil {
-		refused := webhook.Refuse(webhook.Misconfigured, "%w", err)
-		return outcome{result: refused.Result, err: refusalError(t.x.w, refused, "")}
+		return notAsked(t.x, webhook.Refuse(webhook.Misconfigured, "%w", err))
 	}
 	answer, r := t.begin(ctx)
 	err := t.run(answer, r)
@@ -120,7 +124,7 @@ func (t *route) prepare(event *webhook.Event) error {
 	}
 	removeToken(r, t.x.guard.sender.Rules.Token)
 	setVerified(r.Header, event, t.x.guard.sender.Authenticates())
-	return t.x.guard.resigner.sign(r.Header, data, event.Keys.Content, t.x.guard.now())
+	return t.x.guard.resigner.sign(r.Header, data, mainKey(event.Keys), t.x.guard.now())
 }
 
 // begin returns the request with the context of its tries, and what holds its answer.

@@ -69,7 +69,7 @@ func (fs *flights) join(event dedupe.Event, held *body.Body) (f *flight, lead bo
 	return f, true
 }
 
-// finish ends a flight that the caller leads. It wakes the followers and makes room for
+// finish ends a flight that the caller leads, and may have concluded. It wakes the followers and makes room for
 // another attempt. finished has the keys that are finished now, and success is the
 // app's. A follower whose event is not among them takes over.
 func (fs *flights) finish(f *flight, finished dedupe.Event, success dedupe.Success) {
@@ -95,6 +95,9 @@ func (fs *flights) remove(f *flight) {
 }
 
 func (fs *flights) concludeLocked(f *flight, finished dedupe.Event, success dedupe.Success) {
+	if f.concluded {
+		return
+	}
 	f.finished, f.success = finished, success
 	f.body = nil
 	f.concluded = true

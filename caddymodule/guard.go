@@ -223,7 +223,7 @@ func (g *Guard) provision() error {
 	if err := g.provisionSecrets(); err != nil {
 		return err
 	}
-	g.app.ends.watch(g)
+	g.app.watched.add(g)
 	if err := g.provisionHandshake(); err != nil {
 		return err
 	}

@@ -43,3 +43,11 @@ func startInboxes(a *App, store *sharedStore) error {
 		Store: store.inboxes, Enter: store.enter, Leave: store.leave, Background: background, Logger: a.logger, Metrics: a.inboxMetrics,
 	})
 }
+
+// inboxesInForce are those that metrics show.
+func inboxesInForce() (sets []*inboxes.Set) {
+	for _, app := range inForce.all() {
+		sets = append(sets, &app.inboxes)
+	}
+	return sets
+}

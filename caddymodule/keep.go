@@ -43,15 +43,47 @@ func provisionInbox(ctx caddy.Context, g *Guard) (err error) {
 		Provider: g.ProviderName, Scope: scope, Same: same, Success: g.sender.Rules.Success, Timeout: g.sender.Rules.Timeout,
 		Tries: triesOfAttempt, Metrics: g.app.inboxMetrics,
 		Sign: func(header http.Header, body []byte, key inbox.Key) error {
+			g.files.look(g.now()) // no request need have come since the secret has changed
 			return g.resigner.sign(header, body, dedupe.Key(key), g.now())
 		},
-		Follow: g.files.follow, Look: func() { g.files.look(g.now()) },
+		Remember: func(key inbox.Key, marks []string) { rememberDelivered(g, key, marks) },
+		Follow:   g.files.follow, Look: func() { g.files.look(g.now()) },
 	})
 	if err != nil {
 		return err
 	}
 	g.inbox, err = g.app.inboxes.Add(g.inbox)
 	return err
+}
+
+// rememberDelivered remembers an event of the inbox that the app has taken long after it was
+// accepted. So no copy of it is accepted within dedupe_ttl from then on. marks are those of
+// [contentMarks], kept with the event.
+func rememberDelivered(g *Guard, key inbox.Key, marks []string) {
+	store, err := g.app.enter()
+	if err != nil {
+		return // it is closed, and the worker's own is the last user
+	}
+	defer store.leave()
+	event, success := dedupe.Event{ID: dedupe.Key(key)}, dedupe.Success{Status: http.StatusOK}
+	if len(marks) == 2 {
+		if content, err := dedupe.ParseKey(marks[0]); err == nil {
+			event.Content, success.IDText = content, marks[1]
+		}
+	}
+	ttl := g.sender.TTL(new(webhook.Event), g.now())
+	if err := store.Commit(background, event, success, ttl); err != nil {
+		store.commitLater(new(flight), event, success, ttl, nil)
+	}
+}
+
+// contentMarks are what an event is recognised by under another ID, and the ID that it came
+// with; nil where its ID alone tells, or the inbox knows it by nothing else.
+func contentMarks(e *webhook.Event) []string {
+	if e.Keys.ID.IsZero() || e.Keys.Content.IsZero() {
+		return nil
+	}
+	return []string{e.Keys.Content.String(), shortID(e.ID)}
 }
 
 // digest is the same for guards of the same configuration.
@@ -85,7 +117,7 @@ func (x keeping) keep(a admission) error {
 		return x.refuse(refused)
 	}
 	success := again(x.guard, &dedupe.Success{Status: http.StatusOK})
-	a.claim.settle(outcome{success: true, answer: &heldAnswer{status: success.Status}})
+	a.claim.settleKept(dedupe.Success{Status: success.Status})
 	return acknowledge(x.exchange, result, success)
 }
 
@@ -96,7 +128,7 @@ func (x keeping) keepCopy(copied finished) error {
 		return x.duplicate(copied) // which reports it, and it is no copy of what waits
 	}
 	key := inboxKey(x.event.Keys)
-	if id := copied.success.IDText; copied.byContent && id != "" {
+	if id := copied.success.IDText; copied.byContent && id != "" && id != shortID(x.event.ID) {
 		key = inbox.Key(webhook.IDKey(x.event.Scope, webhook.ParseID(id)))
 	}
 	answer, err := x.guard.inbox.Revive(context.WithoutCancel(x.r.Context()), x.store.inboxes, key)
@@ -127,11 +159,14 @@ func (x keeping) put() (inbox.Answer, error) {
 
 // inboxKey is what an event is called in the inbox: by its ID, which its sender repeats, or
 // by what is signed.
-func inboxKey(keys dedupe.Event) inbox.Key {
+func inboxKey(keys dedupe.Event) inbox.Key { return inbox.Key(mainKey(keys)) }
+
+// mainKey is what an event is recognised by: its ID, where it has one, or what is signed.
+func mainKey(keys dedupe.Event) dedupe.Key {
 	if !keys.ID.IsZero() {
-		return inbox.Key(keys.ID)
+		return keys.ID
 	}
-	return inbox.Key(keys.Content)
+	return keys.Content
 }
 
 // cut shortens a text that is only there to be listed.
@@ -146,6 +181,9 @@ func (x keeping) envelope() inbox.Envelope {
 	// Not in the request's own: where the event is refused, error routes see these.
 	header := maps.Clone(r.Header)
 	setVerified(header, &x.event, x.guard.sender.Authenticates())
+	if marks := contentMarks(&x.event); marks != nil {
+		header[inboxes.HeaderContent] = marks
+	}
 	e := inbox.Envelope{
 		Method: r.Method, URI: r.URL.RequestURI(), Scheme: "http", Host: r.Host, RemoteAddr: r.RemoteAddr,
 		Header: header, Body: x.event.Body(),

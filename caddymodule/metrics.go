@@ -10,13 +10,15 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/webhookguard/caddy-webhook-guard/caddymodule/inboxes"
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
 
 // metrics are made once in a process and registered with the registry of every
 // configuration, since each reload brings a new registry: their values survive
-// it. Labels come from closed sets only: provider, configured scope, result,
-// store, operation and the index of a secret.
+// it. Those with a scope are shown by [guardSeries]. Labels come from closed sets
+// only: provider, configured scope, result, store, operation and the index of a
+// secret.
 type metrics struct {
 	requests      *prometheus.CounterVec
 	duration      *prometheus.HistogramVec
@@ -125,6 +127,17 @@ func (c *counts) secret(index int) prometheus.Counter {
 	})
 }
 
+// ofScope goes through the metrics that have the guard's scope.
+func (c *counts) ofScope(show func(prometheus.Metric)) {
+	show(c.lastVerified)
+	for _, counters := range []*labelled[prometheus.Counter]{&c.results, &c.secrets} {
+		counters.known.Range(func(_, counter any) bool {
+			show(counter.(prometheus.Metric))
+			return true
+		})
+	}
+}
+
 // verified counts when an event came, how old it is and, where the sender is authenticated,
 // which secret matched.
 func (c *counts) verified(event *webhook.Event, sender *webhook.Sender, now time.Time) {
@@ -152,18 +165,29 @@ func (l *labelled[M]) get(label string, make func(label string) M) M {
 	return metric.(M)
 }
 
-// registerMetrics puts the metrics into a configuration's registry. Several
-// guards share one registry, so a second registration is no error.
+// registerAll puts all metrics into a configuration's registry, where they may be already.
+func registerAll(registry prometheus.Registerer) (*metrics, *inboxes.Metrics, error) {
+	m, err := registerMetrics(registry)
+	if err != nil {
+		return nil, nil, err
+	}
+	ofInboxes := inboxes.SharedMetrics()
+	return m, ofInboxes, register(registry, append(ofInboxes.Collectors(inboxesInForce), guardSeries{m, inForce.all})...)
+}
+
+// registerMetrics puts the metrics into a registry, but for those with a guard's scope.
 func registerMetrics(registry prometheus.Registerer) (*metrics, error) {
 	m := sharedMetrics()
-	for _, collector := range []prometheus.Collector{
-		m.requests, m.duration, m.bodyBytes, m.eventAge, m.stampAge, m.secretMatches, m.storeDuration,
-		m.storeErrors, m.withoutDedupe, m.commitRetries, m.idConflicts, m.inFlight, m.lastVerified, m.bufferedBytes,
-	} {
+	return m, register(registry, m.duration, m.bodyBytes, m.eventAge, m.stampAge, m.storeDuration,
+		m.storeErrors, m.withoutDedupe, m.commitRetries, m.idConflicts, m.inFlight, m.bufferedBytes)
+}
+
+func register(registry prometheus.Registerer, collectors ...prometheus.Collector) error {
+	for _, collector := range collectors {
 		var again prometheus.AlreadyRegisteredError
 		if err := registry.Register(collector); err != nil && !errors.As(err, &again) {
-			return nil, fmt.Errorf("registering metrics: %w", err)
+			return fmt.Errorf("registering metrics: %w", err)
 		}
 	}
-	return m, nil
+	return nil
 }

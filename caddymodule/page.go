@@ -15,6 +15,7 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/inboxes"
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/adminapi"
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/recent"
+	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
 	"github.com/webhookguard/caddy-webhook-guard/signature"
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
@@ -104,7 +105,7 @@ func (p *pages) list() (guards []recent.Guard) {
 func shown(g *Guard) recent.Guard {
 	shown := recent.Guard{
 		Provider: g.ProviderName, Scope: g.scope.line, Place: g.place, Mode: modeEnforce,
-		Carries: carries(g.sender), Seen: g.witness.Seen(),
+		Carries: config.Credentials(g.sender.Rules), Seen: g.witness.Seen(),
 	}
 	for _, place := range shown.Carries {
 		if place.Kind == signature.SourceHeader || place.Kind == signature.SourceHeaderJSON {
@@ -120,21 +121,6 @@ func shown(g *Guard) recent.Guard {
 		shown.Inbox = g.inbox.Name
 	}
 	return shown
-}
-
-// carries are the places of requests that hold a sender's signatures or its token.
-func carries(s *webhook.Sender) (places []signature.Source) {
-	for _, spec := range s.Rules.Scheme.Spec().Signatures {
-		if spec.Header != "" {
-			places = append(places, signature.Source{Kind: signature.SourceHeader, Name: strings.TrimSuffix(spec.Header, "*")})
-		} else {
-			places = append(places, spec.Source)
-		}
-	}
-	if token := s.Rules.Token; token != nil {
-		places = append(places, token.Source)
-	}
-	return places
 }
 
 // Inboxes calls do with the inboxes of the configuration, while their store is open. It
@@ -207,11 +193,10 @@ func sawRefused(x *exchange, refused *webhook.Refusal) {
 	if !lately.kept.Load() {
 		return
 	}
-	ctx := x.r.Context()
-	ip, _ := caddyhttp.GetVar(ctx, caddyhttp.ClientIPVarKey).(string)
+	ip, _ := caddyhttp.GetVar(x.r.Context(), caddyhttp.ClientIPVarKey).(string)
 	e := recent.Entry{
 		At: x.guard.now(), Result: string(refused.Result), Reason: refused.Cause.Error(), Provider: x.guard.ProviderName, Scope: x.event.Scope,
-		ClientIP: ip, Host: x.r.Host, Path: x.r.URL.Path, RequestID: requestID(ctx),
+		ClientIP: ip, Host: x.r.Host, Path: x.r.URL.Path, RequestID: requestID(x),
 	}
 	if x.named {
 		e.ID, e.Event = x.event.JoinedID(), x.event.Type

@@ -14,7 +14,12 @@ import (
 // has passed another guard.
 func (x *exchange) receive() *webhook.Refusal {
 	stripOwnHeaders(x.r)
-	if x.r.Context().Value(guardedKey{}) != nil {
+	return refuseGuarded(x.r)
+}
+
+// refuseGuarded refuses a request that has passed another guard.
+func refuseGuarded(r *http.Request) *webhook.Refusal {
+	if r.Context().Value(guardedKey{}) != nil {
 		return webhook.Refuse(webhook.Misconfigured, "the request has passed another webhook_guard before: keep one of the two")
 	}
 	return nil

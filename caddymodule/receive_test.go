@@ -189,7 +189,8 @@ func TestRemoveTokenTakesOutWhatWasCompared(t *testing.T) {
 }
 
 func TestAScopeNeedsAValue(t *testing.T) {
-	for value, want := range map[any]string{"acme": "t-acme", "": "t-", nil: "", "{not.mapped}": "t-{not.mapped}"} {
+	// A map gives a tenant that it does not know nothing, and many of these share no scope.
+	for value, want := range map[any]string{"acme": "t-acme", "": "", nil: "", "{not.mapped}": "t-{not.mapped}"} {
 		g := newGuard()
 		g.ProviderName, g.Scope, g.Secret = "struktr", "t-{tenant}", []Secret{{Value: "x"}}
 		if err := g.provision(); err != nil {
@@ -203,6 +204,10 @@ func TestAScopeNeedsAValue(t *testing.T) {
 		if want == "" {
 			if refused == nil || refused.Result != webhook.Misconfigured || scope != g.Scope {
 				t.Errorf("%v: scope %q, %v", value, scope, refused)
+			}
+			g.scope = newScopeLine(shadowScope+"{tenant}", "")
+			if scope, refused := g.scope.resolve(repl); refused == nil || scope != "shadow/{tenant}" {
+				t.Errorf("%v, in shadow mode: scope %q, %v", value, scope, refused)
 			}
 			continue
 		}

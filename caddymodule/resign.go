@@ -24,6 +24,8 @@ var resignedHeaders = []string{"Webhook-Id", "Webhook-Timestamp", "Webhook-Signa
 type resigner struct {
 	scheme *signature.Scheme
 	key    atomic.Pointer[signature.Key] // nil: off
+	// tenants: the guard has several, and two of them may give their events the same ID.
+	tenants bool
 }
 
 // provisionResign reads a guard's resign line.
@@ -39,7 +41,7 @@ func provisionResign(g *Guard) error {
 	if err != nil {
 		return err
 	}
-	g.resigner.scheme = standard.Rules.Scheme
+	g.resigner.scheme, g.resigner.tenants = standard.Rules.Scheme, g.scope.varies()
 	err = g.files.follow("resign", g.Resign, func(text string) error {
 		if err := placeholder.Slip(text); err != nil {
 			return err
@@ -65,10 +67,10 @@ func provisionResign(g *Guard) error {
 // sign sets the headers of a new signature over the body, in place of any that the sender
 // sent, in every spelling that an app could fold to one of them.
 //
-// An event without an ID is named after what recognises its copies.
-func (s *resigner) sign(header http.Header, body []byte, event dedupe.Key, now time.Time) error {
-	key := s.key.Load()
-	if key == nil {
+// key is what the event is recognised by: by its ID, where it has one.
+func (s *resigner) sign(header http.Header, body []byte, key dedupe.Key, now time.Time) error {
+	secret := s.key.Load()
+	if secret == nil {
 		return nil
 	}
 	for name := range header {
@@ -76,14 +78,15 @@ func (s *resigner) sign(header http.Header, body []byte, event dedupe.Key, now t
 			delete(header, name)
 		}
 	}
-	return s.scheme.Sign(&signature.Request{Method: http.MethodPost, Header: header, Body: body}, key, now, resignedID(header, event))
+	return s.scheme.Sign(&signature.Request{Method: http.MethodPost, Header: header, Body: body}, secret, now, s.id(header, key))
 }
 
-// resignedID is the event's ID as the app gets it in Webhook-Guard-Id. It has no full
-// stop, which separates the parts of what is signed. A copy of an event without an ID has
-// the same one too, where it can be recognised by its key.
-func resignedID(header http.Header, key dedupe.Key) string {
-	if id := header.Get(headerID); id != "" {
+// id is the event's ID as the app gets it in Webhook-Guard-Id. It has no full stop, which
+// separates the parts of what is signed. With several tenants it is made of the key, which
+// has the tenant's scope: it is all that the app can believe of whose the event is. So it is
+// without an ID: a copy has the same one too, where it can be recognised.
+func (s *resigner) id(header http.Header, key dedupe.Key) string {
+	if id := header.Get(headerID); id != "" && !s.tenants {
 		return strings.ReplaceAll(id, ".", "%2E")
 	}
 	if key.IsZero() {

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddyserver/caddy/v2"
 )
 
 const resignKey = "0123456789abcdef0123456789abcdef"
@@ -55,6 +57,33 @@ func TestForwardedRequestIsSignedAnew(t *testing.T) {
 		if strings.Contains(strings.Join(values, ""), "forged") {
 			t.Errorf("the sender's header %s is left", name)
 		}
+	}
+}
+
+// Two tenants may give their events the same ID, and the app believes of whose an event is what
+// is signed.
+func TestTenantsShareNoResignedID(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, func(g *Guard) { g.Resign, g.Scope = resignSecret, "{tenant}" })
+	seen := make(map[string]string)
+	for _, tenant := range []string{"acme", "globex", "acme"} {
+		r := b.request(event("evt_1"))
+		r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer).Set("tenant", tenant)
+		_, err := b.serve(r, func(w http.ResponseWriter, r *http.Request) error {
+			id := r.Header.Get("Webhook-Id")
+			if other, known := seen[id]; known && other != tenant || !strings.HasPrefix(id, "msg_") {
+				t.Errorf("%s has the ID %q, as %q", tenant, id, other)
+			}
+			seen[id] = tenant
+			w.WriteHeader(http.StatusInternalServerError) // so that the next copy is forwarded
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(seen) != 2 {
+		t.Errorf("two tenants and a retry have the IDs %v", seen)
 	}
 }
 

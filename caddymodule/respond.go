@@ -64,10 +64,10 @@ func logCheck(x *exchange, warning string) {
 // confirm replies to the sender's check of the endpoint.
 func (x *exchange) confirm(reply *webhook.Reply) error {
 	x.setResult(webhook.HandshakeAnswered)
-	sawDelivered(x, reply.Status, nil)
 	if confirmFirst(x, reply) {
 		logCheck(x, reply.Warning)
 	}
+	sawDelivered(x, reply.Status, nil)
 	header := x.w.Header()
 	setResult(header, webhook.HandshakeAnswered)
 	for _, more := range reply.Headers {
@@ -135,10 +135,14 @@ func acknowledge(x *exchange, result webhook.Result, success dedupe.Success) err
 // answer passes the app's answer on, or the error that took its place.
 func (x *exchange) answer(out outcome) error {
 	x.setResult(out.result)
-	sawDelivered(x, out.status(), out.err)
-	if out.result == webhook.Forwarded {
+	switch {
+	case out.refused != nil:
+		logRefused(x, out.refused)
+	case out.result == webhook.Forwarded:
+		sawDelivered(x, out.status(), out.err)
 		x.logForwarded(out)
-	} else {
+	default:
+		sawDelivered(x, out.status(), out.err)
 		logFailed(x, out)
 	}
 	switch {

@@ -221,6 +221,7 @@ func TestOddSecretsAreWarnedOfWithoutShowingThem(t *testing.T) {
 		"c4n4ry":                             "shorter than 16 bytes",
 		" c4n4ry-c4n4ry-c4n4ry":              "white space",
 		"c4n4ry-c4n4ry-c4n4ry\n":             "white space",
+		"\ufeffc4n4ry-c4n4ry-c4n4ry":         "byte order mark",
 		`"c4n4ry-c4n4ry-c4n4ry"`:             "quotes",
 	} {
 		r := newRotated(t, func(r *rotated) { r.guard.Secret = []Secret{{Value: text}} })

@@ -51,11 +51,22 @@ func (s *scopeLine) resolve(repl *caddy.Replacer) (string, *webhook.Refusal) {
 	}
 	defer canonicalHost(repl)()
 	scope, err := s.text.Fill(repl.Get)
-	if err != nil || scope == "" {
+	if err != nil || scope == "" || s.sharedByAll(repl) {
 		return s.line, webhook.Refuse(webhook.Misconfigured,
 			"the scope %s has no value for this request: give its map a default, or guard only what it knows", s.line)
 	}
 	return scope, nil
+}
+
+// sharedByAll reports whether no placeholder tells this request from others: what is left of
+// the line, such as the text before a tenant's name, would be the scope of all of these.
+func (s *scopeLine) sharedByAll(repl *caddy.Replacer) bool {
+	for _, name := range s.text.Names() {
+		if value, _ := repl.GetString(name); value != "" && !loadTime(name) {
+			return false
+		}
+	}
+	return s.varies()
 }
 
 // canonicalHost makes placeholders hold the request's host in one spelling, until restore

@@ -124,8 +124,8 @@ func (s *secrets) warn(name, text string, made []signature.Secret) {
 		return // its text is read as a whole, and is no secret
 	}
 	warn := func(message string) { s.files.logger.Warn(message, zap.String("line", name)) }
-	if trimmed := strings.TrimSpace(text); trimmed != text {
-		warn("the secret has white space at its ends: is that a part of it?")
+	if signature.TrimInvisible(text) != text {
+		warn("the secret has white space, or a byte order mark, at its ends: is that a part of it?")
 	} else if n := len(text); n > 1 && text[0] == text[n-1] && strings.ContainsRune("\"'`", rune(text[0])) {
 		warn("the secret has quotes around it: are they a part of it?")
 	}
@@ -210,7 +210,7 @@ func (s *secrets) of(repl *caddy.Replacer) ([]signature.Secret, *webhook.Refusal
 	for _, text := range s.perRequest {
 		value, err := text.Resolve(repl.Get)
 		if err != nil {
-			return set, webhook.Refuse(webhook.SecretUnavailable, "a per_request secret has no value for this request: %w: give its map a default, or guard only what it knows", err)
+			return set, webhook.Refuse(webhook.SecretUnavailable, "a per_request secret has no value for this request: %w: its map does not know the request, or names a file or a variable that is missing or empty", err)
 		}
 		made, err := s.parse(value, time.Time{})
 		if err != nil {

@@ -28,7 +28,7 @@ func (c *claim) settle(out outcome) {
 	// The sender may have gone; its event's outcome is recorded all the same.
 	ctx := context.WithoutCancel(c.x.r.Context())
 	if out.success {
-		c.commit(ctx, c.success(out.answer))
+		c.finishes(c.success(out.answer)).record(ctx)
 		return
 	}
 	if err := c.x.store.Release(ctx, c.keys, c.token); err != nil && c.inStore {
@@ -39,23 +39,73 @@ func (c *claim) settle(out outcome) {
 	c.x.store.flights.finish(c.flight, dedupe.Event{}, dedupe.Success{})
 }
 
-// commit records the success. If the store fails, the sender gets the success all the
-// same, since it is a fact, and the commit is retried in the background. Until then
-// copies in this process still get the flight's outcome.
-func (c *claim) commit(ctx context.Context, success dedupe.Success) {
-	ttl := c.x.guard.sender.TTL(&c.x.event, c.x.guard.now())
+// settleKept records an event that is safe in an inbox. Where the store gathers commits, its
+// sender need not wait for that: should the process end first, the inbox recognises the event's
+// copies. Until it is done, copies get the flight's outcome. Elsewhere a failover may come in
+// between, and lose the event and not its record: so the sender waits for both.
+func (c *claim) settleKept(success dedupe.Success) {
+	if c == nil {
+		return
+	}
+	f, store := c.finishes(success), c.x.store
+	if !f.keys.Content.IsZero() {
+		// The app may take it as late as that, and it is remembered anew only then. By its ID the
+		// inbox knows it meanwhile.
+		f.ttl += time.Duration(c.x.guard.inbox.RetryFor)
+	}
+	if store.commits.gatherFor == 0 {
+		f.record(context.WithoutCancel(c.x.r.Context()))
+		return
+	}
+	store.flights.conclude(c.flight, c.keys, f.success)
+	store.commits.add(store, f)
+}
+
+// finishing is the commit of a claim that has ended in success.
+type finishing struct {
+	*claim
+	success dedupe.Success
+	ttl     time.Duration
+}
+
+func (c *claim) finishes(success dedupe.Success) finishing {
 	if !c.keys.Content.IsZero() {
 		success.IDText = shortID(c.x.event.ID)
 	}
-	err := c.x.store.Commit(ctx, c.keys, success, ttl)
+	return finishing{c, success, c.x.guard.sender.TTL(&c.x.event, c.x.guard.now())}
+}
+
+// record commits the success. If the store fails, the sender gets the success all the
+// same, since it is a fact, and the commit is retried in the background. Until then
+// copies in this process still get the flight's outcome.
+func (f finishing) record(ctx context.Context) {
+	store := f.x.store
+	err := store.Commit(ctx, f.keys, f.success, f.ttl)
 	if err == nil {
-		c.x.store.flights.finish(c.flight, c.keys, success)
+		store.flights.finish(f.flight, f.keys, f.success)
 		return
 	}
-	c.x.guard.logger.Warn("the event succeeded but could not be committed; retrying in the background",
-		c.x.logFields(zap.Error(err))...)
-	c.x.store.flights.conclude(c.flight, c.keys, success)
-	c.x.store.commitLater(c.flight, c.keys, success, ttl)
+	f.x.guard.logger.Warn("the event succeeded but could not be committed; retrying in the background",
+		f.x.logFields(zap.Error(err))...)
+	store.flights.conclude(f.flight, f.keys, f.success)
+	store.commitLater(f.flight, f.keys, f.success, f.ttl, f.gone())
+}
+
+// gone reports whether there is nothing to be committed any more; nil where there always is. A
+// failover may be why the store did not answer, and may have lost the event that an inbox had:
+// then its claim is released, so that the sender can bring it again.
+func (f finishing) gone() func(context.Context) bool {
+	in, store, keys, token := f.x.guard.inbox, f.x.store, f.keys, f.token // not all of f, for as long as it is retried
+	if in == nil {
+		return nil
+	}
+	return func(ctx context.Context) bool {
+		if !in.Lost(ctx, store.inboxes, inboxKey(keys)) {
+			return false
+		}
+		_ = store.Release(ctx, keys, token) // its lease ends it otherwise
+		return true
+	}
 }
 
 // shortID is the ID as logs show it, for the log of a duplicate that comes with another one.
@@ -78,12 +128,16 @@ func (s *sharedStore) releaseLater(event dedupe.Event, token dedupe.Token, lease
 	})
 }
 
-// commitLater retries to commit a success.
-func (s *sharedStore) commitLater(flight *flight, event dedupe.Event, success dedupe.Success, ttl time.Duration) {
+// commitLater retries to commit a success. Where gone says that there is nothing to be
+// committed any more, it ends.
+func (s *sharedStore) commitLater(flight *flight, event dedupe.Event, success dedupe.Success, ttl time.Duration, gone func(context.Context) bool) {
 	s.background(func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, commitRetryFor)
 		defer cancel()
 		for waitFor(ctx, retryPause) {
+			if gone != nil && gone(ctx) {
+				break
+			}
 			s.metrics.commitRetries.WithLabelValues(s.kind).Inc()
 			if s.Commit(ctx, event, success, ttl) == nil {
 				break

@@ -96,7 +96,7 @@ func TestAReleaseThatFailsIsTriedAgainWithoutHoldingUpTheSender(t *testing.T) {
 	}
 }
 
-func TestACommitThatFailsIsTriedOnAndCopiesMeetTheSuccess(t *testing.T) {
+func TestACommitThatFailsIsRetriedAndCopiesMeetTheSuccess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, nil)
 		b.guard.app.store.kind = "flaky"

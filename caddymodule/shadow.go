@@ -1,20 +1,17 @@
 package caddymodule
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
-	"sync/atomic"
+	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
-	"github.com/webhookguard/caddy-webhook-guard/internal/body"
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
 
@@ -29,14 +26,10 @@ const (
 	// headerShadow has the result, in the requests that a guard in shadow mode passes on.
 	headerShadow = "Webhook-Guard-Shadow"
 
-	// maxShadowed bounds the bodies that guards in shadow mode hold, in bytes. They have no
-	// deadline, as they go on to the app in any case, so they do not count against
-	// max_buffered, where they would keep others waiting.
-	maxShadowed = 64 << 20
+	// shadowWait bounds how long a request waits for the store before the app, and its answer
+	// after it. No event depends on what the store says.
+	shadowWait = 500 * time.Millisecond
 )
-
-// shadowed is how many bytes those bodies have.
-var shadowed atomic.Int64
 
 // provisionMode reads a guard's mode line. It runs before anything reads the scope.
 func provisionMode(g *Guard) error {
@@ -76,10 +69,11 @@ func (x shadowing) pass(next caddyhttp.Handler) error {
 		event := x.event
 		event.Scope = strings.TrimPrefix(event.Scope, shadowScope)
 		setVerified(x.r.Header, &event, x.guard.sender.Authenticates())
-		if err := x.guard.resigner.sign(x.r.Header, event.Body(), event.Keys.Content, x.guard.now()); err != nil {
+		if err := x.guard.resigner.sign(x.r.Header, event.Body(), mainKey(event.Keys), x.guard.now()); err != nil {
 			x.guard.logger.Error("signing the request anew failed; it is forwarded without", x.logFields(zap.Error(err))...)
 		}
 	}
+	x.event.Release() // the app has it from here on
 	body.rewind()
 	return x.forward(next, result, held)
 }
@@ -87,9 +81,10 @@ func (x shadowing) pass(next caddyhttp.Handler) error {
 // weigh returns the result that an enforcing guard would have come to before the app, why
 // it is not the app's to say, and whether the claim on the event is held.
 func (x shadowing) weigh() (result webhook.Result, refused *webhook.Refusal, held *shadowClaim) {
-	if refused := x.receive(); refused != nil {
+	if refused := refuseGuarded(x.r); refused != nil { // its headers are the other guard's, for the app
 		return refused.Result, refused, nil
 	}
+	stripOwnHeaders(x.r)
 	reply, refused := x.judge()
 	switch {
 	case reply != nil:
@@ -104,8 +99,10 @@ func (x shadowing) weigh() (result webhook.Result, refused *webhook.Refusal, hel
 		return refused.Result, refused, nil
 	}
 	c := &shadowClaim{x.exchange, x.event.Keys, dedupe.NewToken()}
+	ctx, cancel := c.limited()
+	defer cancel()
 	// Nobody waits for the claim, so it need not be renewed.
-	found, err := x.store.Claim(context.WithoutCancel(x.r.Context()), c.keys, c.token, x.guard.sender.Rules.Timeout)
+	found, err := x.store.Claim(ctx, c.keys, c.token, x.guard.sender.Rules.Timeout)
 	switch {
 	case err != nil && withoutDedupe(x.guard, err):
 		return webhook.Forwarded, nil, nil
@@ -122,6 +119,7 @@ func (x shadowing) weigh() (result webhook.Result, refused *webhook.Refusal, hel
 
 // forward runs the app, and records the event's result.
 func (x shadowing) forward(next caddyhttp.Handler, result webhook.Result, held *shadowClaim) error {
+	x.result = result // for the rest of the route, unless the app fails
 	answer := caddyhttp.NewResponseRecorder(x.w, nil, nil)
 	success := false
 	defer func() {
@@ -149,13 +147,19 @@ type shadowClaim struct {
 	token dedupe.Token
 }
 
+// limited is the context of one step of the store.
+func (c *shadowClaim) limited() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(c.x.r.Context()), shadowWait)
+}
+
 // settle records a success, or ends the claim. What the store does not take is counted
 // there, and no more: no event depends on it.
 func (c *shadowClaim) settle(success bool, status int) {
 	if c == nil {
 		return
 	}
-	ctx := context.WithoutCancel(c.x.r.Context())
+	ctx, cancel := c.limited()
+	defer cancel()
 	if success {
 		done := dedupe.Success{Status: status}
 		_ = c.x.store.Commit(ctx, c.keys, done, c.x.guard.sender.TTL(&c.x.event, c.x.guard.now()))
@@ -163,71 +167,3 @@ func (c *shadowClaim) settle(success bool, status int) {
 	}
 	_ = c.x.store.Release(ctx, c.keys, c.token)
 }
-
-// shadowBody is a body that is read to be judged, and goes on to the app as it came: also
-// where it was too large to be held, or broke off.
-type shadowBody struct {
-	x    *exchange
-	rest io.ReadCloser // what has not been read; nil: the body has not been touched
-	read bytes.Buffer
-	held int64
-	err  error // how it ended, where that was not its end
-}
-
-// take reads the body into the event.
-func (b *shadowBody) take(limit int64) *webhook.Refusal {
-	r := b.x.r
-	if r.ContentLength > limit {
-		return webhook.Refuse(webhook.BodyTooLarge, "the body has %d bytes, the limit is %d", r.ContentLength, limit)
-	}
-	b.rest = r.Body
-	const most = 32 << 10
-	for int64(b.read.Len()) <= limit {
-		step := min(most, limit+1-int64(b.read.Len())) // one byte too many shows that the body is too large
-		if !b.reserve(step) {
-			return webhook.Refuse(webhook.Overloaded, "guards in shadow mode hold %d MiB of bodies already", maxShadowed>>20)
-		}
-		_, err := io.CopyN(&b.read, b.rest, step)
-		switch {
-		case errors.Is(err, io.EOF):
-			stripOwnNames(r.Trailer)
-			b.x.event.Own(body.Of(b.read.Bytes()))
-			return nil
-		case err != nil:
-			b.err = err
-			return webhook.Refuse(webhook.BodyUnreadable, "%w", err)
-		}
-	}
-	return webhook.Refuse(webhook.BodyTooLarge, "the body has more than %d bytes", limit)
-}
-
-func (b *shadowBody) reserve(n int64) bool {
-	if shadowed.Add(n) > maxShadowed {
-		shadowed.Add(-n)
-		return false
-	}
-	b.held += n
-	return true
-}
-
-// rewind gives the app the whole body: what was read, and what has not been.
-func (b *shadowBody) rewind() {
-	if b.rest == nil {
-		return
-	}
-	rest := io.Reader(b.rest)
-	if b.err != nil {
-		rest = brokenReader{b.err}
-	}
-	b.x.r.Body = struct {
-		io.Reader
-		io.Closer
-	}{io.MultiReader(bytes.NewReader(b.read.Bytes()), rest), b.rest}
-}
-
-func (b *shadowBody) release() { shadowed.Add(-b.held) }
-
-// brokenReader ends a body as the sender's connection did.
-type brokenReader struct{ err error }
-
-func (r brokenReader) Read([]byte) (int, error) { return 0, r.err }

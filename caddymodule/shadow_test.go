@@ -1,9 +1,14 @@
 package caddymodule
 
 import (
+	"context"
 	"errors"
+	"io"
 	"net/http"
+	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -32,7 +37,14 @@ func TestShadowSaysWhatEnforcingWould(t *testing.T) {
 			for _, mode := range []string{modeEnforce, modeShadow} {
 				b := newBench(t, func(g *Guard) { g.Mode, g.Success = mode, []string{"200", "202"} })
 				r := b.request(event("1"))
-				_, _ = b.serve(r, tc.app) // errors are for Caddy
+				var passed string
+				_, _ = b.serve(r, func(w http.ResponseWriter, r *http.Request) error { // errors are for Caddy
+					passed, _ = r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer).GetString("http.webhook_guard.result")
+					return tc.app(w, r)
+				})
+				if passed != "forwarded" {
+					t.Errorf("mode %s: the rest of the route saw the result %q", mode, passed)
+				}
 				result, _ := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer).GetString("http.webhook_guard.result")
 				if result != tc.want {
 					t.Errorf("mode %s: %s, want %s", mode, result, tc.want)
@@ -58,4 +70,107 @@ func TestShadowSaysWhatEnforcingWouldWithoutAStore(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Behind an enforcing guard it takes none of that one's headers from the app.
+func TestShadowLeavesTheHeadersOfAnotherGuard(t *testing.T) {
+	enforcing, shadow := newBench(t, nil), newBench(t, func(g *Guard) { g.Mode = modeShadow })
+	var got http.Header
+	app := func(w http.ResponseWriter, r *http.Request) error {
+		got = r.Header
+		return says(http.StatusOK, "")(w, r)
+	}
+	_, err := enforcing.serve(enforcing.request(event("1")), func(w http.ResponseWriter, r *http.Request) error {
+		return shadow.guard.ServeHTTP(w, r, caddyhttp.HandlerFunc(app))
+	})
+	if err != nil || got.Get(headerResult) != verified || got.Get(headerID) != "1" || got.Get(headerShadow) != "misconfigured" {
+		t.Errorf("the app got %v, %v", got, err)
+	}
+}
+
+// A store that hangs delays nobody for long, neither before the app nor after it.
+func TestShadowDoesNotWaitForAStoreThatHangs(t *testing.T) {
+	for _, op := range []string{"claim", "commit", "release"} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(t, func(g *Guard) { g.Mode = modeShadow })
+			b.guard.app.store = newSharedStore(hangs{b.store, op}, "fake", b.guard.metrics)
+			status := http.StatusOK
+			if op == "release" {
+				status = http.StatusInternalServerError
+			}
+			begun := time.Now()
+			if _, err := b.serve(b.request(event("1")), says(status, "")); err != nil {
+				t.Error(err)
+			}
+			if took := time.Since(begun); took != shadowWait {
+				t.Errorf("%s: the request took %s, want %s", op, took, shadowWait)
+			}
+		})
+	}
+}
+
+// hangs is a store whose step does not end by itself.
+type hangs struct {
+	dedupe.Store
+	op string
+}
+
+func (s hangs) until(ctx context.Context, op string) error {
+	if s.op != op {
+		return nil
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func (s hangs) Claim(ctx context.Context, event dedupe.Event, token dedupe.Token, lease time.Duration) (dedupe.Answer, error) {
+	if err := s.until(ctx, "claim"); err != nil {
+		return dedupe.Answer{}, err
+	}
+	return s.Store.Claim(ctx, event, token, lease)
+}
+
+func (s hangs) Commit(ctx context.Context, event dedupe.Event, success dedupe.Success, ttl time.Duration) error {
+	if err := s.until(ctx, "commit"); err != nil {
+		return err
+	}
+	return s.Store.Commit(ctx, event, success, ttl)
+}
+
+func (s hangs) Release(ctx context.Context, event dedupe.Event, token dedupe.Token) error {
+	if err := s.until(ctx, "release"); err != nil {
+		return err
+	}
+	return s.Store.Release(ctx, event, token)
+}
+
+// It says so of a body that takes longer to come than it may, and the app gets all of it.
+func TestShadowSaysThatABodyCameTooLate(t *testing.T) {
+	for took, want := range map[time.Duration]string{9 * time.Second: "forwarded", 11 * time.Second: "body_timeout"} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(t, func(g *Guard) { g.Mode = modeShadow })
+			r := b.request("")
+			r.ContentLength = -1
+			r.Body = io.NopCloser(io.MultiReader(strings.NewReader(event("1")[:5]), late{took}, strings.NewReader(event("1")[5:])))
+			var sent []byte
+			app := func(w http.ResponseWriter, r *http.Request) (err error) {
+				if got := r.Header.Get(headerShadow); got != want {
+					t.Errorf("a body that took %s: %s, want %s", took, got, want)
+				}
+				sent, err = io.ReadAll(r.Body)
+				return errors.Join(err, says(http.StatusOK, "")(w, r))
+			}
+			if _, err := b.serve(r, app); err != nil || string(sent) != event("1") {
+				t.Errorf("the app got %q, %v", sent, err)
+			}
+		})
+	}
+}
+
+// late is a part of a body that brings nothing, and takes its time.
+type late struct{ took time.Duration }
+
+func (l late) Read([]byte) (int, error) {
+	time.Sleep(l.took)
+	return 0, io.EOF
 }

@@ -22,6 +22,7 @@ type sharedStore struct {
 	measuredStore
 	inboxes inbox.Store // nil where the store has none
 	flights flights
+	commits commits
 
 	mu      sync.Mutex
 	users   int
@@ -32,6 +33,9 @@ func newSharedStore(store dedupe.Store, kind string, m *metrics) *sharedStore {
 	// From 0 on, so that the first of a kind is an increase.
 	m.commitRetries.WithLabelValues(kind)
 	shared := &sharedStore{measuredStore: measuredStore{Store: store, kind: kind, metrics: m}}
+	if gatherer, ok := store.(dedupe.Gatherer); ok {
+		shared.commits.gatherFor = gatherer.GatherFor()
+	}
 	for _, op := range []string{"claim", "renew", "commit", "release"} {
 		m.storeErrors.WithLabelValues(kind, op)
 		shared.duration(op)

@@ -1,8 +1,8 @@
 package caddymodule
 
 import (
-	"context"
-	"fmt"
+	"cmp"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -30,16 +30,13 @@ func (x *exchange) logFields(more ...zap.Field) []zap.Field {
 // requestFields say where a request came from and where it went, without its query, which
 // may have a token in it.
 func requestFields(x *exchange, more ...zap.Field) []zap.Field {
-	ctx := x.r.Context()
-	ip, _ := caddyhttp.GetVar(ctx, caddyhttp.ClientIPVarKey).(string)
+	ip, _ := caddyhttp.GetVar(x.r.Context(), caddyhttp.ClientIPVarKey).(string)
 	fields := x.logFields(
 		zap.String("client_ip", ip),
 		zap.String("host", x.r.Host),
 		zap.String("path", x.r.URL.Path),
+		zap.String("uuid", requestID(x)),
 	)
-	if id := requestID(ctx); id != "" {
-		fields = append(fields, zap.String("uuid", id)) // as in Caddy's access log
-	}
 	if !x.named && x.event.Scope == x.guard.scope.line {
 		if asked := askedTenant(x); asked != "" {
 			fields = append(fields, zap.String("tenant", asked))
@@ -48,12 +45,11 @@ func requestFields(x *exchange, more ...zap.Field) []zap.Field {
 	return append(fields, more...)
 }
 
-// requestID is Caddy's, where something has asked for one.
-func requestID(ctx context.Context) string {
-	if id, ok := caddyhttp.GetVar(ctx, "uuid").(fmt.Stringer); ok {
-		return id.String()
-	}
-	return ""
+// requestID is the one that Caddy's access log has of a request. Caddy makes it when it is
+// first asked for.
+func requestID(x *exchange) string {
+	id, _ := x.repl.GetString("http.request.uuid")
+	return id
 }
 
 // askedTenant is the tenant that a request asks for, by the host, path and headers that its
@@ -124,14 +120,22 @@ func logFailed(x *exchange, out outcome) {
 	if !ok {
 		return
 	}
-	fields := []zap.Field{zap.String("result", string(out.result)), zap.Duration("duration", x.inApp), held}
-	if out.answer != nil && out.answer.status != 0 {
-		fields = append(fields, zap.Int("status", out.answer.status))
+	fields := []zap.Field{zap.String("result", string(out.result)), zap.Duration("duration", x.inApp), zap.String("uuid", requestID(x)), held}
+	if status := cmp.Or(out.status(), statusOf(out.err)); status != 0 {
+		fields = append(fields, zap.Int("status", status))
 	}
 	if out.err != nil {
 		fields = append(fields, zap.Error(out.err))
 	}
 	x.guard.logger.Warn("app failed", x.logFields(fields...)...)
+}
+
+// statusOf is what Caddy answers for an error, as a proxy's for an app that is away; 0 where it
+// says nothing of it.
+func statusOf(err error) int {
+	var known caddyhttp.HandlerError
+	errors.As(err, &known)
+	return known.StatusCode
 }
 
 // logUnanswered logs that no handler behind the guard has answered.

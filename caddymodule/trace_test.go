@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -60,6 +61,19 @@ func TestAppFailedLine(t *testing.T) {
 	got := lines[0].ContextMap()
 	if _, timed := got["duration"].(time.Duration); !timed || got["status"] != int64(500) || got["result"] != "upstream_failed" || got["id"] != "1" {
 		t.Errorf("the line has %v", got)
+	}
+}
+
+// A proxy's own failure has a status, too: what Caddy answers for it.
+func TestAppFailedLineOfAProxy(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, nil)
+	_, err := b.serve(b.request(event("1")), func(http.ResponseWriter, *http.Request) error {
+		return caddyhttp.Error(http.StatusBadGateway, errors.New("dial tcp: connection refused"))
+	})
+	lines := b.logs.FilterMessage("app failed").TakeAll()
+	if err == nil || len(lines) != 1 || lines[0].ContextMap()["status"] != int64(502) {
+		t.Errorf("%v, lines %v", err, lines)
 	}
 }
 

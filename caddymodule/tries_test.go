@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http/httptrace"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -33,27 +34,29 @@ func begins(x *tries) (*httptrace.ClientTrace, error) {
 }
 
 func TestATryBeginsWhereItsTraceIsMade(t *testing.T) {
-	x := newTries(t, "event", false)
-	for range 3 {
+	synctest.Test(t, func(t *testing.T) {
+		x := newTries(t, "event", false)
+		for range 3 {
+			trace, err := begins(x)
+			if err != nil {
+				t.Fatal(err)
+			}
+			trace.WroteHeaders()
+			time.AfterFunc(time.Millisecond, func() { trace.WroteRequest(httptrace.WroteRequestInfo{}) })
+			if got, err := io.ReadAll(x.reader); string(got) != "event" || err != nil {
+				t.Errorf("the try got %q, %v", got, err)
+			}
+			_ = x.reader.Close()
+		}
 		trace, err := begins(x)
 		if err != nil {
 			t.Fatal(err)
 		}
-		trace.WroteHeaders()
-		time.AfterFunc(time.Millisecond, func() { trace.WroteRequest(httptrace.WroteRequestInfo{}) })
-		if got, err := io.ReadAll(x.reader); string(got) != "event" || err != nil {
-			t.Errorf("the try got %q, %v", got, err)
+		trace.WroteHeaders() // and nothing more
+		if _, err := begins(x); !errors.Is(err, context.Canceled) || !errors.Is(x.ended(), errBodyUsed) {
+			t.Errorf("a try without the body began: %v, %v", err, x.ended())
 		}
-		_ = x.reader.Close()
-	}
-	trace, err := begins(x)
-	if err != nil {
-		t.Fatal(err)
-	}
-	trace.WroteHeaders() // and nothing more
-	if _, err := begins(x); !errors.Is(err, context.Canceled) || !errors.Is(x.ended(), errBodyUsed) {
-		t.Errorf("a try without the body began: %v, %v", err, x.ended())
-	}
+	})
 }
 
 // What was sent and not answered is not sent again; what could not be sent, or was answered,

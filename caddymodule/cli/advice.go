@@ -17,6 +17,7 @@ import (
 func adviceOnFailure(err error) string {
 	var certificate *tls.CertificateVerificationError
 	var name *net.DNSError
+	var network *net.OpError
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return ": is the gateway running, and is that its port?"
@@ -24,12 +25,14 @@ func adviceOnFailure(err error) string {
 		return ": say where the gateway is with --resolve " + name.Name + ":<address>"
 	case errors.As(err, &certificate):
 		return ": name the host that the certificate is for in the URL, and the address with --resolve; or take any certificate with --insecure"
+	case errors.As(err, &network) && network.Op == "remote error": // how crypto/tls calls an alert
+		return ": the gateway may have no certificate for that name: name the host that it serves in the URL, and its address with --resolve"
 	case errors.Is(err, http.ErrSchemeMismatch):
 		return ": the URL has to begin with http://"
 	case os.IsTimeout(err):
 		return ": a firewall may drop what is sent there, or the app takes longer than senders wait"
 	case errors.Is(err, syscall.ECONNRESET) || strings.HasSuffix(err.Error(), "EOF"):
-		return ": the connection was closed without an answer: is that the gateway's port, and does the URL begin with http:// or https:// as it should?"
+		return ": the connection was closed before there was a whole answer: is that the gateway's port, and does the URL begin with http:// or https:// as it should?"
 	}
 	return ""
 }

@@ -3,6 +3,8 @@ package cli
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -32,6 +34,17 @@ func TestSendSaysWhatToDoWhereNoGuardAnswers(t *testing.T) {
 		http.Redirect(w, r, "https://example.com/", http.StatusPermanentRedirect)
 	})
 	broken := newGateway(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	nameless := httptest.NewUnstartedServer(nothing)
+	nameless.Config.ErrorLog = silent()
+	nameless.TLS = &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return nil, errors.New("no certificate for it") }}
+	nameless.StartTLS()
+	t.Cleanup(nameless.Close)
+	cut := newGateway(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "100")
+		_, _ = io.WriteString(w, "a part")
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	})
 	swap := func(url, from, to string) string { return to + strings.TrimPrefix(url, from) }
 	for name, c := range map[string]struct{ url, says string }{
 		"nobody listens":        {fmt.Sprintf("http://127.0.0.1:%d/in", testbed.FreePort(t)), "is the gateway running"},
@@ -41,7 +54,9 @@ func TestSendSaysWhatToDoWhereNoGuardAnswers(t *testing.T) {
 		"another's certificate": {encrypted.URL, "--insecure"},
 		"a redirect":            {elsewhere.URL, "leads to another URL"},
 		"no route":              {plain.URL, "does a route with webhook_guard match"},
-		"a broken connection":   {broken.URL, "closed without an answer"},
+		"no certificate":        {nameless.URL, "the gateway may have no certificate for that name"},
+		"a broken connection":   {broken.URL, "closed before there was a whole answer"},
+		"a broken answer":       {cut.URL, "closed before there was a whole answer"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := run(sendCommand(), strings.NewReader(""), "github", c.url, "--secret-env", "GUARD_SECRET")

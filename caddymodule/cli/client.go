@@ -93,8 +93,8 @@ func parseResolve(text string, target *url.URL) (host, address string, err error
 }
 
 func isPort(text string) bool {
-	_, err := strconv.ParseUint(text, 10, 16)
-	return err == nil
+	port, err := strconv.ParseUint(text, 10, 16)
+	return err == nil && port > 0
 }
 
 // reply is what came of one request.
@@ -127,7 +127,7 @@ func (c *client) post(ctx context.Context, r *signature.Request) reply {
 	defer func() { _ = resp.Body.Close() }()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, 256))
 	if err != nil {
-		return reply{err: fmt.Errorf("reading the answer of %s: %w", r.Host, withoutURL(err))}
+		return reply{err: fmt.Errorf("reading the answer of %s: %w%s", r.Host, withoutURL(err), adviceOnFailure(err))}
 	}
 	first, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
 	return reply{

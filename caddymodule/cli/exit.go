@@ -114,7 +114,7 @@ func group(cmd *cobra.Command) {
 		if len(args) == 0 {
 			return cmd.Help()
 		}
-		text := ""
+		text := fmt.Sprintf(": `%s --help` lists them", cmd.CommandPath())
 		if similar := cmd.SuggestionsFor(args[0]); len(similar) > 0 {
 			text = fmt.Sprintf(": did you mean %s?", similar[0])
 		}

@@ -188,7 +188,7 @@ func TestExplainUsage(t *testing.T) {
 		want    string
 	}{
 		{raw, []string{"struktr"}, "--secret-env"},
-		{raw, []string{"--secret-env", "EXPLAIN_UNSET", "struktr"}, "EXPLAIN_UNSET"},
+		{raw, []string{"--secret-env", "EXPLAIN_UNSET", "struktr"}, "no variable of this name"},
 		{raw, []string{"--secret-env", "EXPLAIN_SECRET", "nobody"}, "unknown provider"},
 		{raw, []string{"--secret-env", "EXPLAIN_SECRET", "--now", "noon", "struktr"}, "--now"},
 		{raw, []string{"--secret-env", "EXPLAIN_SECRET", "--public-url", "hooks.example.com", "struktr"}, "public_url"},

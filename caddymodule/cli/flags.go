@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/textproto"
 	"os"
 	"slices"
@@ -12,6 +13,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/webhookguard/caddy-webhook-guard/explain/capture"
 )
 
 // secretFlags say where a secret is. It is never taken from the command line
@@ -28,19 +31,24 @@ func (f *secretFlags) add(cmd *cobra.Command) {
 
 var errNoSecret = errors.New("name the secret: --secret-env <variable> or --secret-file <file>, or --config <file> for that of a guard")
 
+// read reads the secret. Its errors do not hold what the flags say: whoever writes $NAME where
+// a name belongs gives the secret itself, and an error ends up in a log.
 func (f *secretFlags) read(stdin io.Reader) (string, error) {
 	var secret string
 	switch {
 	case f.env != "":
 		secret = os.Getenv(f.env)
 		if secret == "" {
-			return "", fmt.Errorf("--secret-env: the environment has no %s, or it is empty", f.env)
+			return "", errors.New("--secret-env: the environment has no variable of this name, or it is empty: write NAME, not $NAME")
 		}
 		return secret, nil
 	case f.file != "":
 		text, err := readFile(f.file, stdin)
 		if err != nil {
-			return "", fmt.Errorf("--secret-file: %w", err)
+			return "", fmt.Errorf("--secret-file: %w", withoutName(err))
+		}
+		if capture.IsUTF16(text) {
+			return "", errors.New("--secret-file: it is in UTF-16, as PowerShell writes files: save it as UTF-8")
 		}
 		// One newline at the end, as editors and {file.*} have it.
 		secret = strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")
@@ -50,6 +58,15 @@ func (f *secretFlags) read(stdin io.Reader) (string, error) {
 		return secret, nil
 	}
 	return "", errNoSecret
+}
+
+// withoutName takes the name of the file out of an error.
+func withoutName(err error) error {
+	var named *fs.PathError
+	if errors.As(err, &named) {
+		return fmt.Errorf("%s: %w", named.Op, named.Err)
+	}
+	return err
 }
 
 // readFile reads a file, or standard input for the name -.

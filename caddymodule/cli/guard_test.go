@@ -253,10 +253,21 @@ func TestSendReachesAnotherAddress(t *testing.T) {
 			t.Errorf("request %d has the host %s", i, r.Host)
 		}
 	}
-	for _, wrong := range []string{"hooks.example.com", "hooks.example.com:", ":127.0.0.1", "other.example.com:127.0.0.1", "hooks.example.com:http://x"} {
+	for _, wrong := range []string{"hooks.example.com", "hooks.example.com:", ":127.0.0.1", "other.example.com:127.0.0.1", "hooks.example.com:http://x", "hooks.example.com:127.0.0.1:0"} {
 		_, err := run(sendCommand(), strings.NewReader(""), "stripe", "http://hooks.example.com/", "--secret-env", "GUARD_SECRET", "--resolve", wrong)
 		if statusOf(err) != exitUsage {
 			t.Errorf("%s: %v", wrong, err)
+		}
+	}
+}
+
+// Whoever mistypes a command is told what it is called, or how to find out.
+func TestAWrongCommandIsToldTheRightOne(t *testing.T) {
+	for name, says := range map[string]string{"lst": "did you mean list?", "zzz": "`inbox --help` lists them"} {
+		_, err := run(inboxCommand(), strings.NewReader(""), name)
+		wantText(t, err, says)
+		if statusOf(err) != exitUsage {
+			t.Errorf("%s: status %d", name, statusOf(err))
 		}
 	}
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -27,6 +28,11 @@ func inboxListCommand() *cobra.Command {
 		Example: "  caddy webhook-guard inbox list\n  caddy webhook-guard inbox list payments --state dead --since 24h",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
+				for _, name := range []string{"state", "event", "scope", "type", "dead-reason", "since", "until", "limit"} {
+					if cmd.Flags().Changed(name) {
+						return fmt.Errorf("--%s is about the events of one inbox: name it, as in inbox list payments --%s", name, name)
+					}
+				}
 				var states []adminapi.InboxState
 				if err := f.ask(http.MethodGet, adminapi.InboxesPath, nil, &states); err != nil {
 					return err

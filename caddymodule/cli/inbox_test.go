@@ -105,6 +105,17 @@ func TestInboxListEndsAtItsLimit(t *testing.T) {
 }
 
 // A table fits 80 columns, and 120, and still names each event so that other commands find it.
+// What says which events is refused where there is no inbox to list them of.
+func TestInboxListFiltersOnlyEvents(t *testing.T) {
+	for _, args := range [][]string{{"--state", "dead"}, {"--limit", "5"}, {"--since", "24h"}} {
+		s := &adminServer{events: 5}
+		_, err := run(inboxListCommand(), nil, append(args, "--address", s.start(t))...)
+		if status := statusOf(err); err == nil || !strings.Contains(err.Error(), args[0]) || status != exitUsage {
+			t.Errorf("%v: %d, %v", args, status, err)
+		}
+	}
+}
+
 func TestInboxTablesFit(t *testing.T) {
 	long := strings.Repeat("x", 200)
 	events := []adminapi.InboxEvent{

@@ -86,7 +86,7 @@ func TestServeSaysThatTheAppGotNothing(t *testing.T) {
 	cancel()
 	err = app.wait(ctx, 2)
 	wantText(t, err, "received 0 of the 2 events")
-	for _, address := range []string{"", "x", "127.0.0.1:port", "127.0.0.1:70000"} {
+	for _, address := range []string{"", "x", "127.0.0.1:port", "127.0.0.1:70000", "0"} {
 		_, err := serveApp(address, func(string) {})
 		wantText(t, err, "--serve 5000")
 	}

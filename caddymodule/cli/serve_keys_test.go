@@ -106,7 +106,7 @@ func TestServeKeysNeedsAGuardThatFetchesThem(t *testing.T) {
 		"a secret":         {[]string{"stripe", "--config", configFile(t, `{}`)}, "name the secret"},
 		"a token":          {[]string{"gitlab-secret-token"}, "the guard of gitlab-secret-token has no keys line"},
 		"a port in use":    {[]string{"kinde", "--config", fetchingFrom(t, "kinde", "http://"+busy.Addr().String()+"/keys")}, "address already in use"},
-		"an empty key":     {[]string{"kinde", "--secret-env", "NOT_THERE"}, "the environment has no NOT_THERE"},
+		"an empty key":     {[]string{"kinde", "--secret-env", "NOT_THERE"}, "the environment has no variable of this name"},
 		"no key of a pair": {[]string{"kinde", "--secret-file", "-"}, "is neither PEM nor base64"},
 	} {
 		t.Run(name, func(t *testing.T) {

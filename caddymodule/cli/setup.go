@@ -238,6 +238,16 @@ func resolvePublicURL(p *config.Provider) error {
 	return nil
 }
 
+// guarded are the providers that the configuration has guards of.
+func (s *setup) guarded() (names []string) {
+	for _, block := range s.guards {
+		if !slices.Contains(names, block.ProviderName) {
+			names = append(names, block.ProviderName)
+		}
+	}
+	return names
+}
+
 // secrets returns the secret that the flags name, or else those of the guard that are in
 // force, in its order. No error holds any of them.
 func (s *subject) secrets(flags secretFlags, stdin io.Reader) ([]string, error) {
@@ -245,6 +255,8 @@ func (s *subject) secrets(flags secretFlags, stdin io.Reader) ([]string, error) 
 	switch {
 	case err == nil:
 		return []string{text}, nil
+	case errors.Is(err, errNoSecret) && s.block == nil && len(s.guards) > 0:
+		return nil, fmt.Errorf("the configuration guards %s, not %s: %w", strings.Join(s.guarded(), ", "), s.name, err)
 	case !errors.Is(err, errNoSecret) || s.block == nil:
 		return nil, err
 	}

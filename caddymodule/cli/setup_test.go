@@ -47,6 +47,7 @@ func TestGuardsAreFoundWhereHandlersAre(t *testing.T) {
 		{"as the line has it", []string{"acme", "--scope", "t-{tenant}", "--secret-env", "GUARD_SECRET"}, ""},
 		{"a provider without a guard", []string{"stripe", "--secret-env", "GUARD_SECRET"}, ""},
 		{"a secret per request", []string{"acme", "--scope", "t-9"}, "chosen for each request"},
+		{"a provider without one, and no secret", []string{"stripe"}, "the configuration guards acme, github, slack, gitlab-secret-token, not stripe: name the secret"},
 		{"several guards", []string{"acme"}, "choose one with --scope: one, t-{tenant}"},
 		{"another scope", []string{"acme", "--scope", "two"}, `has the scope "two": there are one, t-{tenant}`},
 		{"a scope of nobody's", []string{"stripe", "--scope", "one"}, "no guard of stripe"},

@@ -66,7 +66,7 @@ func (o signOptions) run(provider string, stdin io.Reader, stdout io.Writer) err
 		}
 	}
 	if msg.url, err = url.Parse(o.url); err != nil {
-		return fmt.Errorf("--url: %w", err)
+		return fmt.Errorf("--url: %w", withoutURL(err))
 	}
 	if msg.body, err = readFile(o.body, stdin); err != nil {
 		return fmt.Errorf("--body: %w", err)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -209,7 +210,8 @@ func (t *tally) summary() string {
 	}
 	slices.Sort(t.took)
 	at := func(share float64) time.Duration {
-		d := t.took[int(share*float64(len(t.took)-1))]
+		// The least that the share of the answers took no longer than.
+		d := t.took[max(int(math.Ceil(share*float64(len(t.took)))), 1)-1]
 		return d.Round(max(d/100, time.Microsecond))
 	}
 	return fmt.Sprintf("%s; median %s, 99%% %s, slowest %s", summary, at(0.5), at(0.99), at(1))

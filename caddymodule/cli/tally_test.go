@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"io"
 	"regexp"
 	"strings"
 	"testing"
@@ -45,5 +46,30 @@ func TestProgressOnATerminal(t *testing.T) {
 	want := "the app receives POST /in\n503 overloaded\n1000 requests: 999 forwarded, 1 overloaded; median 1ms, 99% 1ms, slowest 1ms\n"
 	if shown := screen(out.String()); shown != want {
 		t.Errorf("in the end the terminal shows %q, want %q", shown, want)
+	}
+}
+
+// The summary never says that 99% of the answers came sooner than 99% of them did.
+func TestTheSummaryOfLatencies(t *testing.T) {
+	for _, tt := range []struct {
+		answers int // which took 1 ms, 2 ms and so on
+		want    string
+	}{
+		{1, "median 1ms, 99% 1ms, slowest 1ms"},
+		{2, "median 1ms, 99% 2ms, slowest 2ms"},
+		{5, "median 3ms, 99% 5ms, slowest 5ms"},
+		{100, "median 50ms, 99% 99ms, slowest 100ms"},
+		{101, "median 51ms, 99% 100ms, slowest 101ms"},
+	} {
+		tally := newTally(io.Discard, nil, tt.answers, true)
+		for n := tt.answers; n > 0; n-- {
+			got := reply{status: 200, result: webhook.Forwarded, took: time.Duration(n) * time.Millisecond}
+			if err := tally.add(got, expectation{}, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, latencies, _ := strings.Cut(tally.summary(), "; "); latencies != tt.want {
+			t.Errorf("of %d answers it says %q, want %q", tt.answers, latencies, tt.want)
+		}
 	}
 }

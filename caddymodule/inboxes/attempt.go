@@ -28,6 +28,10 @@ const (
 	headerRetry   = "Webhook-Guard-Retry"
 )
 
+// HeaderContent is kept with an event and not sent to the app: what recognises its copies under
+// other IDs, for [Guard.Remember].
+const HeaderContent = "Webhook-Guard-Content"
+
 // result is what the app made of an attempt.
 type result struct {
 	status int // 0 where it has not answered
@@ -89,6 +93,7 @@ func (in *Inbox) request(ctx context.Context, d inbox.Delivery, e *inbox.Envelop
 	for name, values := range e.Header {
 		header[name] = values
 	}
+	delete(header, HeaderContent)
 	delete(header, "Accept-Encoding") // nobody unpacks the answer, whose beginning is listed
 	header[headerAttempt] = []string{strconv.Itoa(d.Info.Attempts)}
 	if d.Replay {

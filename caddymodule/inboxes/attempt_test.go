@@ -125,3 +125,17 @@ func TestTheBeginningOfAnAnswerCanBeRead(t *testing.T) {
 		t.Error("the request that is kept has changed")
 	}
 }
+
+// What recognises copies is the guard's own, and no header of the app's request.
+func TestTheMarksOfAnEventAreNotSent(t *testing.T) {
+	c := Config{Timeout: caddy.Duration(time.Minute)}
+	in := &Inbox{Config: &c, logger: zap.NewNop(), sign: func(http.Header, []byte, inbox.Key) error { return nil }}
+	e := &inbox.Envelope{Method: http.MethodPost, URI: "/hook", Header: http.Header{HeaderContent: {"key", "id"}, "X-Other": {"kept"}}}
+	r, err := in.request(t.Context(), inbox.Delivery{}, e, nil)
+	if err != nil || r.Header.Get(HeaderContent) != "" || r.Header.Get("X-Other") != "kept" {
+		t.Errorf("headers %v, %v", r.Header, err)
+	}
+	if len(e.Header[HeaderContent]) != 2 {
+		t.Error("and they are gone from the event")
+	}
+}

@@ -14,7 +14,7 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/inbox"
 )
 
-// lockedDelay is how long an event waits whose key is not there, before it is looked at again.
+// lockedDelay is how long an event waits that cannot be read yet, before it is looked at again.
 const lockedDelay = 5 * time.Minute
 
 // What is encrypted of an event, each for itself: its request, and the beginnings of the app's
@@ -117,12 +117,31 @@ func (s *sealing) head(k inbox.Key, piece []byte) []byte {
 	return head
 }
 
-// postpone gives an event back that waits for its key, however long that takes.
-func (w *worker) postpone(d inbox.Delivery, t inbox.Token, log *zap.Logger) {
-	s := inbox.Settlement{Outcome: inbox.Postpone, Reason: inbox.Locked, Delay: lockedDelay + jitter(lockedDelay)}
+// waitsFor is what an event whose envelope could not be read waits for. It is empty for one
+// that nothing makes readable.
+func waitsFor(err error) (reason string) {
+	switch {
+	case errors.Is(err, inbox.ErrLocked):
+		return inbox.Locked
+	case errors.Is(err, inbox.ErrNewer):
+		return inbox.Newer
+	}
+	return ""
+}
+
+// fixes are what an event needs that waits.
+var fixes = map[string]string{
+	inbox.Locked: "events cannot be decrypted, so they wait: their key is not among those of the inbox; name it in encrypt, behind the first",
+	inbox.Newer:  "events cannot be read, so they wait: a later version of the gateway has written them; run that version here, or let it deliver them",
+}
+
+// postpone gives an event back that waits for its key, or for a gateway that can read it,
+// however long that takes.
+func (w *worker) postpone(d inbox.Delivery, t inbox.Token, reason string, log *zap.Logger) {
+	s := inbox.Settlement{Outcome: inbox.Postpone, Reason: reason, Delay: lockedDelay + jitter(lockedDelay)}
 	w.metrics.settled(w.Name, s, 0)
 	w.locked.Do(func() {
-		w.logger.Error("events cannot be decrypted, so they wait: their key is not among those of the inbox; name it in encrypt, behind the first",
+		w.logger.Error(fixes[reason],
 			zap.String("scope", d.Scope), zap.String("id", d.ID), zap.Duration("next_look_in", lockedDelay))
 	})
 	w.settle(d, t, s, log)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"net/http"
 	"sync"
@@ -23,16 +24,17 @@ type Inbox struct {
 	*Config
 	Provider string
 
-	success config.Statuses
-	handler caddyhttp.Handler
-	same    [sha256.Size]byte
-	server  *caddyhttp.Server // that the guard stands in: its trusted proxies and named routes
-	tries   Tries
-	sign    func(header http.Header, body []byte, key inbox.Key) error
-	metrics *Metrics
-	logger  *zap.Logger
-	wake    chan struct{} // has one when there may be something to take
-	sealing sealing
+	success  config.Statuses
+	handler  caddyhttp.Handler
+	same     [sha256.Size]byte
+	server   *caddyhttp.Server // that the guard stands in: its trusted proxies and named routes
+	tries    Tries
+	sign     func(header http.Header, body []byte, key inbox.Key) error
+	remember func(key inbox.Key, marks []string)
+	metrics  *Metrics
+	logger   *zap.Logger
+	wake     chan struct{} // has one when there may be something to take
+	sealing  sealing
 
 	mu    sync.Mutex
 	queue inbox.Queue // nil until it is opened
@@ -51,8 +53,11 @@ type Guard struct {
 	Same     [sha256.Size]byte // of guards that are one and the same, in several servers
 	Tries    Tries
 	// Sign signs a request for the app anew, where the guard does so. key is the event's.
-	Sign    func(header http.Header, body []byte, key inbox.Key) error
-	Metrics *Metrics
+	Sign func(header http.Header, body []byte, key inbox.Key) error
+	// Remember has the guard remember an event from now on, for as long as it remembers what
+	// it has accepted. marks are what the guard put into [HeaderContent] of its request.
+	Remember func(key inbox.Key, marks []string)
+	Metrics  *Metrics
 	// Follow resolves the keys of encrypt, and Look applies the changes of their files.
 	Follow Follow
 	Look   func()
@@ -74,7 +79,7 @@ func New(ctx caddy.Context, c *Config, g Guard) (*Inbox, error) {
 		return nil, fmt.Errorf("inbox %s: %w", c.Name, err)
 	}
 	in := &Inbox{
-		Config: c, Provider: g.Provider, same: g.Same, success: g.Success, tries: g.Tries, sign: g.Sign, metrics: g.Metrics,
+		Config: c, Provider: g.Provider, same: g.Same, success: g.Success, tries: g.Tries, sign: g.Sign, remember: g.Remember, metrics: g.Metrics,
 		logger: ctx.Logger().With(zap.String("inbox", c.Name)),
 		wake:   make(chan struct{}, 1),
 	}
@@ -128,6 +133,17 @@ func (in *Inbox) Revive(ctx context.Context, s inbox.Store, k inbox.Key) (inbox.
 	in.stir(answer)
 	in.metrics.answered(in.Name, answer, err)
 	return answer, err
+}
+
+// Lost reports whether the store does not have an event that it has acknowledged. It is false
+// where that cannot be told.
+func (in *Inbox) Lost(ctx context.Context, s inbox.Store, k inbox.Key) bool {
+	queue, err := in.opened(s)
+	if err != nil {
+		return false
+	}
+	_, err = queue.Get(ctx, k)
+	return errors.Is(err, inbox.ErrUnknown)
 }
 
 // stir wakes the worker where something is ready.

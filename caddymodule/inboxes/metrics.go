@@ -1,8 +1,7 @@
 package inboxes
 
 import (
-	"errors"
-	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -13,7 +12,8 @@ import (
 )
 
 // Metrics are made once in a process and registered with the registry of every
-// configuration, so their values survive reloads. Labels come from closed sets: the inboxes
+// configuration, so their values survive reloads. Those that say how an inbox stands are
+// shown by [standings]. Labels come from closed sets: the inboxes
 // of the store, states, outcomes, and reasons of which there are few.
 type Metrics struct {
 	events   *prometheus.GaugeVec
@@ -23,6 +23,7 @@ type Metrics struct {
 	attempts *prometheus.CounterVec
 	dead     *prometheus.CounterVec
 	refused  *prometheus.CounterVec
+	failed   *prometheus.CounterVec
 	delivery *prometheus.HistogramVec
 	wait     *prometheus.HistogramVec
 }
@@ -46,46 +47,80 @@ var sharedMetrics = sync.OnceValue(func() *Metrics {
 		attempts: counter("attempts_total", "Attempts to deliver an event, by outcome.", "inbox", "outcome"),
 		dead:     counter("dead_total", "Events that were given up, by reason.", "inbox", "reason"),
 		refused:  counter("refused_total", "Events that were not accepted, by reason.", "inbox", "reason"),
+		failed:   counter("store_errors_total", "Failed operations of the store, by operation.", "inbox", "op"),
 		delivery: histogram("delivery_seconds", "How long the app works on an event.", prometheus.ExponentialBuckets(0.001, 3, 12)), // 1 ms … 3 min
 		wait: histogram("wait_seconds", "Times from accepting an event, or replaying it, to the app's success.",
 			[]float64{0.005, 0.02, 0.1, 0.5, 1, 5, 30, 120, 600, 3600, 6 * 3600, 24 * 3600, 72 * 3600}),
 	}
 })
 
-// RegisterMetrics puts the metrics into a configuration's registry.
-func RegisterMetrics(registry prometheus.Registerer) (*Metrics, error) {
-	m := sharedMetrics()
-	for _, collector := range []prometheus.Collector{
-		m.events, m.bytes, m.oldest, m.held, m.attempts, m.dead, m.refused, m.delivery, m.wait,
-	} {
-		var again prometheus.AlreadyRegisteredError
-		if err := registry.Register(collector); err != nil && !errors.As(err, &again) {
-			return nil, fmt.Errorf("registering metrics of inboxes: %w", err)
-		}
-	}
-	return m, nil
+// SharedMetrics are those of the process.
+func SharedMetrics() *Metrics { return sharedMetrics() }
+
+// Collectors are what the registry of a configuration has of them. sets has the inboxes of the
+// configuration in force, which need not be this one: a reload may fail.
+func (m *Metrics) Collectors(sets func() []*Set) []prometheus.Collector {
+	return []prometheus.Collector{standings{m, sets}, m.attempts, m.dead, m.refused, m.failed, m.delivery, m.wait}
 }
 
-// outcomes are how attempts end, as they are counted.
-var outcomes = map[inbox.Outcome]string{inbox.Success: "success", inbox.Retry: "retry", inbox.GiveUp: "give_up", inbox.Postpone: inbox.Locked}
+// standings show how the inboxes of the configuration in force stand: those that its guards name, and
+// those that its store has. An inbox that is in neither any more is not shown: nobody looks
+// after what it last said.
+type standings struct {
+	metrics *Metrics
+	sets    func() []*Set
+}
+
+// Describe implements prometheus.Collector.
+func (s standings) Describe(to chan<- *prometheus.Desc) {
+	for _, gauge := range []*prometheus.GaugeVec{s.metrics.events, s.metrics.bytes, s.metrics.oldest, s.metrics.held} {
+		gauge.Describe(to)
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (s standings) Collect(to chan<- prometheus.Metric) {
+	var names []string
+	for _, set := range s.sets() {
+		names = append(names, set.shown()...) // two of one name while the configuration changes
+	}
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		for _, state := range inbox.StateNames() {
+			to <- s.metrics.events.WithLabelValues(name, state)
+		}
+		for _, gauge := range []*prometheus.GaugeVec{s.metrics.bytes, s.metrics.oldest, s.metrics.held} {
+			to <- gauge.WithLabelValues(name)
+		}
+	}
+}
+
+// outcomes are how attempts end, as they are counted. Those of events that are postponed are
+// counted by what they wait for.
+var outcomes = map[inbox.Outcome]string{inbox.Success: "success", inbox.Retry: "retry", inbox.GiveUp: "give_up"}
 
 const (
 	refusedFull  = "full"
 	refusedStore = "store"
 )
 
+// Operations of the store whose failures are counted. Of those that accept an event, the
+// requests and [refusedStore] tell.
+const (
+	opTake   = "take"
+	opSettle = "settle"
+	opStatus = "status"
+)
+
 // begin shows an inbox from 0 on, so that the first of a kind is an increase. What has been
 // counted before stays.
 func (m *Metrics) begin(c *Config) {
 	name := c.Name
-	for _, state := range inbox.StateNames() {
-		m.events.WithLabelValues(name, state)
-	}
-	for _, gauge := range []*prometheus.GaugeVec{m.bytes, m.oldest, m.held} {
-		gauge.WithLabelValues(name)
-	}
 	for _, outcome := range outcomes {
 		m.attempts.WithLabelValues(name, outcome)
+	}
+	for reason := range fixes {
+		m.attempts.WithLabelValues(name, reason)
 	}
 	for _, reason := range []string{reasonAge, reasonRefused, inbox.Damaged} {
 		m.dead.WithLabelValues(name, reason)
@@ -98,9 +133,15 @@ func (m *Metrics) begin(c *Config) {
 	for _, reason := range []string{refusedFull, refusedStore} {
 		m.refused.WithLabelValues(name, reason)
 	}
+	for _, op := range []string{opTake, opSettle, opStatus} {
+		m.failed.WithLabelValues(name, op)
+	}
 	m.delivery.WithLabelValues(name)
 	m.wait.WithLabelValues(name)
 }
+
+// storeFailed counts an operation that the store of an inbox did not carry out.
+func (m *Metrics) storeFailed(name, op string) { m.failed.WithLabelValues(name, op).Inc() }
 
 // stands records how an inbox stands.
 func (m *Metrics) stands(name string, s inbox.Status) {
@@ -123,10 +164,11 @@ func (m *Metrics) stands(name string, s inbox.Status) {
 
 // settled counts an attempt, whose event has waited for the given time.
 func (m *Metrics) settled(name string, s inbox.Settlement, waited time.Duration) {
-	m.attempts.WithLabelValues(name, outcomes[s.Outcome]).Inc()
 	if s.Outcome == inbox.Postpone {
+		m.attempts.WithLabelValues(name, s.Reason).Inc()
 		return // the app had nothing to do with it
 	}
+	m.attempts.WithLabelValues(name, outcomes[s.Outcome]).Inc()
 	m.delivery.WithLabelValues(name).Observe(s.Attempt.Took.Seconds())
 	switch s.Outcome {
 	case inbox.Success:

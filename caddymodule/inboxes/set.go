@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -29,6 +30,7 @@ type Host struct {
 type Set struct {
 	mu     sync.Mutex
 	all    []*Inbox
+	stored []string           // what the store had when it was last looked at
 	cancel context.CancelFunc // ends the workers; nil before Start
 }
 
@@ -111,8 +113,16 @@ const watchEvery = 10 * time.Second
 func (s *Set) watch(ctx context.Context, host Host) {
 	warned := make(map[string]bool)
 	for {
-		// Where the store does not answer, the workers say so.
-		names, _ := host.Store.Names(ctx)
+		// Where the store does not answer, the workers log it.
+		names, err := host.Store.Names(ctx)
+		switch {
+		case err == nil:
+			s.saw(names)
+		case ctx.Err() == nil:
+			for _, in := range s.all {
+				host.Metrics.storeFailed(in.Name, opStatus)
+			}
+		}
 		for _, name := range names {
 			queue, err := host.Store.Queue(name, inbox.Options{})
 			if err != nil {
@@ -120,6 +130,9 @@ func (s *Set) watch(ctx context.Context, host Host) {
 			}
 			status, err := queue.Status(ctx)
 			if err != nil {
+				if ctx.Err() == nil {
+					host.Metrics.storeFailed(name, opStatus)
+				}
 				continue
 			}
 			host.Metrics.stands(name, status)
@@ -135,6 +148,26 @@ func (s *Set) watch(ctx context.Context, host Host) {
 			return
 		}
 	}
+}
+
+// saw notes which inboxes the store has.
+func (s *Set) saw(names []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stored = names
+}
+
+// shown are the inboxes that metrics show.
+func (s *Set) shown() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	names := slices.Clone(s.stored)
+	for _, in := range s.all {
+		if !slices.Contains(names, in.Name) {
+			names = append(names, in.Name)
+		}
+	}
+	return names
 }
 
 // Find returns the inbox of the given name, or nil.

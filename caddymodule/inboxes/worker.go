@@ -14,6 +14,9 @@ import (
 )
 
 const (
+	// rememberAfter is how old an event is that is remembered once more when the app has taken
+	// it: its time to be remembered began when it was accepted. For most it has just begun.
+	rememberAfter = time.Minute
 	// lease is how long an event is a worker's. It is extended while the app works.
 	lease = 30 * time.Second
 	// poll is how long a worker sleeps at most: other gateways put events, too.
@@ -39,7 +42,7 @@ type worker struct {
 	rate  *rate.Limiter // nil without one
 	freed chan struct{} // has one when an attempt has ended
 
-	locked rate.Sometimes // reports events whose key is not there
+	locked rate.Sometimes // reports events that cannot be read yet
 
 	mu      sync.Mutex
 	settled map[inbox.Key]bool // successes that the store does not have yet
@@ -71,6 +74,7 @@ func (w *worker) work(ctx context.Context) {
 			if err != nil {
 				pause = min(max(firstPause, 2*pause), lastPause)
 				wait = pause
+				w.metrics.storeFailed(w.Name, opTake)
 				w.logger.Warn("the inbox's store does not answer; nothing is delivered meanwhile", zap.Duration("retry_in", pause), zap.Error(err))
 			} else {
 				pause = 0
@@ -191,8 +195,8 @@ func (w *worker) deliver(d inbox.Delivery, batch inbox.Batch, taken time.Time, f
 	log := w.logger.With(zap.String("scope", d.Scope), zap.String("id", d.ID), zap.Int("attempt", d.Info.Attempts))
 	now := func() time.Time { return batch.Now.Add(time.Since(taken)) }
 	envelope, err := w.sealing.envelope(d.Key, d.Envelope)
-	if errors.Is(err, inbox.ErrLocked) {
-		w.postpone(d, batch.Token, log)
+	if reason := waitsFor(err); reason != "" {
+		w.postpone(d, batch.Token, reason, log)
 		w.probeAgain(batch)
 		return
 	}
@@ -214,6 +218,9 @@ func (w *worker) deliver(d inbox.Delivery, batch inbox.Batch, taken time.Time, f
 	free()
 	w.heed(v)
 	s := w.settlement(d, batch.Now, now(), res)
+	if s.Outcome == inbox.Success && now().Sub(d.Accepted) > rememberAfter {
+		w.remember(d.Key, envelope.Header[HeaderContent])
+	}
 	w.metrics.settled(w.Name, s, now().Sub(d.Begun))
 	w.settle(d, batch.Token, s, log)
 }
@@ -286,6 +293,7 @@ func (w *worker) settle(d inbox.Delivery, t inbox.Token, s inbox.Settlement, log
 			log.Info("the attempt was over before it was settled: another one has begun, or somebody has replayed or deleted the event")
 			return
 		}
+		w.metrics.storeFailed(w.Name, opSettle)
 		log.Warn("the store does not take the outcome of an attempt; retrying in the background", zap.Error(err))
 		select {
 		case <-time.After(pause):

@@ -32,9 +32,10 @@ type rig struct {
 	stop  context.CancelFunc
 	users sync.WaitGroup
 
-	calls atomic.Int64
-	most  atomic.Int64 // at once
-	now   atomic.Int64
+	calls      atomic.Int64
+	remembered atomic.Int64
+	most       atomic.Int64 // at once
+	now        atomic.Int64
 }
 
 // faulty is a store whose queues fail while they are told to.
@@ -104,6 +105,7 @@ func runOn(t *testing.T, open func(*testing.T) inbox.Store, c Config, app func(w
 		}
 		c.Name = "payments"
 		g.in = &Inbox{Config: &c, success: success, metrics: sharedMetrics(), logger: zap.New(core), wake: make(chan struct{}, 1)}
+		g.in.remember = func(inbox.Key, []string) { g.remembered.Add(1) }
 		g.in.sign = func(http.Header, []byte, inbox.Key) error { return nil }
 		g.in.tries = func(ctx context.Context, _ context.CancelFunc, _ *body.Reader, _ bool) (context.Context, func() error) {
 			return ctx, ctx.Err
@@ -201,6 +203,34 @@ func TestAnEventIsGivenUpByAge(t *testing.T) {
 		}
 		if s := g.status(); s.Held {
 			t.Error("a 500 is the event's, and the inbox is held")
+		}
+	})
+}
+
+// What the app takes long after it was accepted is remembered from then on: its time began when
+// it was accepted.
+func TestWhatIsDeliveredLateIsRememberedOnceMore(t *testing.T) {
+	var well atomic.Bool
+	run(t, Config{Retry: []caddy.Duration{caddy.Duration(time.Second)}}, func(w http.ResponseWriter, r *http.Request) error {
+		return answers(map[bool]int{false: 500, true: 200}[well.Load()])(w, r)
+	}, func(g *rig) {
+		g.put(2)
+		wait(rememberAfter / 2)
+		well.Store(true)
+		wait(10 * time.Second)
+		if s := g.status(); s.Done != 2 || g.remembered.Load() != 0 {
+			t.Fatalf("%+v, and %d were remembered once more", s, g.remembered.Load())
+		}
+		well.Store(false)
+		g.put(3)
+		wait(2 * rememberAfter)
+		if n := g.remembered.Load(); n != 0 {
+			t.Errorf("%d failures were remembered", n)
+		}
+		well.Store(true)
+		wait(10 * time.Second)
+		if s := g.status(); s.Done != 5 || g.remembered.Load() != 3 {
+			t.Errorf("%+v, and %d were remembered once more, want 3", s, g.remembered.Load())
 		}
 	})
 }

@@ -40,6 +40,7 @@ var errTooManyNew = errors.New("too many keys were asked for that are not known 
 type Named struct {
 	options NamedOptions
 	now     func() time.Time
+	limits  limits
 
 	mu    sync.Mutex
 	ctx   context.Context // of fetches; nil until Start
@@ -74,7 +75,7 @@ type NamedOptions struct {
 
 // NewNamed makes a Named. It fetches nothing.
 func NewNamed(o NamedOptions) *Named {
-	return &Named{options: o, now: time.Now, known: make(map[string]*namedSource), room: rate.NewLimiter(rate.Every(newEvery), newAtOnce)}
+	return &Named{options: o, now: time.Now, limits: usual, known: make(map[string]*namedSource), room: rate.NewLimiter(rate.Every(newEvery), newAtOnce)}
 }
 
 // Start sets the context of fetches, and begins to take up the keys that an earlier process
@@ -199,7 +200,7 @@ func (n *Named) add(name string, now time.Time) *namedSource {
 		Title: n.title(name), Fetch: n.options.Fetch(name), Store: n.options.Store, Logger: n.options.Logger,
 		Parse: func(document []byte) ([]signature.Secret, error) { return n.options.Parse(name, document) },
 	})
-	source.now, source.ctx = n.now, n.ctx
+	source.now, source.limits, source.ctx = n.now, n.limits, n.ctx
 	n.known[name] = &namedSource{Source: source, used: now}
 	return n.known[name]
 }

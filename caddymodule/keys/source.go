@@ -23,11 +23,13 @@ const (
 	lookEvery = time.Minute
 	// retryEvery is how often it is tried while the publisher does not answer.
 	retryEvery = 10 * time.Second
-	// fetchFor is the longest that one fetch takes, waitFor what a request waits for it: a
-	// sender wants its answer within seconds.
-	fetchFor = 10 * time.Second
-	waitFor  = 5 * time.Second
 )
+
+// limits are the longest that one fetch takes, and the longest that a request waits for it.
+type limits struct{ fetch, wait time.Duration }
+
+// usual are short: a sender wants its answer within seconds.
+var usual = limits{fetch: 10 * time.Second, wait: 5 * time.Second}
 
 // ErrJustLooked means that the keys were fetched again less than a minute ago for the sake
 // of a key that they did not hold.
@@ -42,7 +44,7 @@ type Source struct {
 	parse  func(document []byte) ([]signature.Secret, error)
 	logger *zap.Logger
 	now    func() time.Time
-	wait   time.Duration
+	limits limits
 
 	held atomic.Pointer[set] // nil until there is one
 
@@ -87,7 +89,7 @@ type Options struct {
 func New(o Options) *Source {
 	return &Source{
 		title: o.Title, fetch: o.Fetch, store: o.Store, parse: o.Parse,
-		logger: o.Logger.With(zap.String("keys", o.Title)), now: time.Now, wait: waitFor,
+		logger: o.Logger.With(zap.String("keys", o.Title)), now: time.Now, limits: usual,
 	}
 }
 
@@ -172,7 +174,7 @@ func (s *Source) unavailable(err error) error { return fmt.Errorf("the keys at %
 
 // await waits for a fetch, but not for long.
 func (s *Source) await(f *flight) error {
-	timer := time.NewTimer(s.wait)
+	timer := time.NewTimer(s.limits.wait)
 	defer timer.Stop()
 	select {
 	case <-f.done:
@@ -194,7 +196,7 @@ func (s *Source) begin() *flight {
 	f := &flight{done: make(chan struct{})}
 	s.flight = f
 	go func() {
-		ctx, cancel := context.WithTimeout(ctx, fetchFor)
+		ctx, cancel := context.WithTimeout(ctx, s.limits.fetch)
 		defer cancel()
 		f.err = s.refresh(ctx)
 		s.end(f)

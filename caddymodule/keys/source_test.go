@@ -108,6 +108,9 @@ func parseText(document []byte) ([]signature.Secret, error) {
 	return []signature.Secret{{ID: string(document)}}, nil
 }
 
+// patient are for tests, whose publishers may stand still for a while.
+var patient = limits{fetch: time.Minute, wait: time.Minute}
+
 func newSource(t *testing.T, url string, store Store) (*Source, *clock, *observer.ObservedLogs) {
 	t.Helper()
 	core, logs := observer.New(zap.InfoLevel)
@@ -117,7 +120,7 @@ func newSource(t *testing.T, url string, store Store) (*Source, *clock, *observe
 	}
 	s := New(Options{Title: url, Fetch: client.JSON(url), Store: store, Parse: parseText, Logger: zap.New(core)})
 	c := &clock{at: time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)}
-	s.now = c.now
+	s.now, s.limits = c.now, patient
 	return s, c, logs
 }
 
@@ -185,11 +188,11 @@ func TestAllWaitForOneFetch(t *testing.T) {
 	p := newPublisher(t, "a")
 	p.hold = make(chan struct{})
 	s, _, _ := newSource(t, p.URL, nil)
-	s.wait = 20 * time.Millisecond
+	s.limits.wait = 20 * time.Millisecond
 	if _, err := s.Keys(); err == nil || !strings.Contains(err.Error(), "has not answered yet") {
 		t.Fatalf("keys that are not there: %v", err)
 	}
-	s.wait = time.Minute
+	s.limits.wait = time.Minute
 	var all sync.WaitGroup
 	for range 50 {
 		all.Go(func() {

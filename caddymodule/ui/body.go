@@ -36,12 +36,11 @@ func (m mask) present(body []byte, contentType string) shownBody {
 	if len(body) > mostShown {
 		notes = append(notes, fmt.Sprintf("Only the first %s of %s are shown.", formatSize(mostShown), formatSize(int64(len(body)))))
 	}
-	text := texts.Cut(string(body[:min(len(body), mostShown+utf8.UTFMax)]), mostShown)
-	switch kind, _, _ := mime.ParseMediaType(contentType); {
-	case kind == "application/x-www-form-urlencoded":
-		text = m.form(text)
-	case looksLikeJSON(body):
-		text = m.json(text)
+	if m.body && len(body) > 0 {
+		return shownBody{Note: "The whole body is a token, so nothing of it is shown."}
+	}
+	text := m.hide(texts.Cut(string(body[:min(len(body), mostShown+utf8.UTFMax)]), mostShown), contentType)
+	if looksLikeJSON(body) {
 		var pretty bytes.Buffer
 		if nested(text) <= mostNested && json.Indent(&pretty, []byte(text), "", "  ") == nil {
 			text = pretty.String()
@@ -56,6 +55,19 @@ func (m mask) present(body []byte, contentType string) shownBody {
 		notes = append(notes, "Values that look like secrets are masked.")
 	}
 	return shownBody{Text: text, Note: strings.Join(notes, " ")}
+}
+
+// hide hides values of a body. What it is decides, as it does for a guard: its Content-Type is
+// not signed, as a rule.
+func (m mask) hide(text, contentType string) string {
+	kind, params, _ := mime.ParseMediaType(contentType)
+	switch {
+	case strings.HasPrefix(kind, "multipart/"), strings.HasPrefix(strings.TrimLeft(text, "\r\n"), "--"):
+		text = m.multipart(text, params["boundary"])
+	case m.forms && !looksLikeJSON([]byte(text)), kind == "application/x-www-form-urlencoded":
+		text = m.form(text)
+	}
+	return jsonWebToken.ReplaceAllLiteralString(m.json(text), masked)
 }
 
 // nested is how deep a text is nested at most, as JSON, where brackets in texts count too.

@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -17,23 +18,43 @@ const masked = "[masked]"
 // guard's own sender sends is known exactly: see mask.
 var secretive = regexp.MustCompile(`(?i)secret|token|signature|[-_]sig$|hmac|passw|passphrase|credential|cookie|api[-_]?key|private[-_]?key|authorization|[-_]auth$`)
 
+// jsonWebToken matches a token, whichever guard has verified it.
+var jsonWebToken = regexp.MustCompile(`\beyJ[\w-]+\.[\w-]+\.[\w-]*`)
+
 // mask hides the secrets, tokens and signatures of one sender's requests.
-type mask struct{ names []string }
+type mask struct {
+	names []string
+	// body means that the body as a whole is a token. forms means that the guard reads forms,
+	// whatever Content-Type a request has.
+	body, forms bool
+}
 
 // newMask takes the places where the sender's signature or token is.
 func newMask(carries []signature.Source) (m mask) {
 	for _, source := range carries {
 		name := source.Name
-		if header, ok := source.Header(); ok {
+		header, inHeader := source.Header()
+		switch {
+		case inHeader:
 			name = header
-		} else if source.Kind == signature.SourceBody {
-			name = name[strings.LastIndex(name, ".")+1:]
+		case source.Kind == signature.SourceBody && name == "":
+			m.body = true
+		case source.Kind == signature.SourceBody, source.Kind == signature.SourceFormJSON:
+			name = lastOf(name)
 		}
+		m.forms = m.forms || source.Kind == signature.SourceForm || source.Kind == signature.SourceFormJSON
 		if name != "" {
 			m.names = append(m.names, strings.ToLower(name))
 		}
 	}
 	return m
+}
+
+// lastOf is the name at the end of a path, in which `\.` is a dot of a name.
+func lastOf(path string) string {
+	const dot = "\x00"
+	path = strings.ReplaceAll(path, `\.`, dot)
+	return strings.ReplaceAll(path[strings.LastIndex(path, ".")+1:], dot, ".")
 }
 
 // hides reports whether the values of a header, a key or a field are not to be shown.
@@ -71,19 +92,68 @@ func (m mask) uri(uri string) string {
 	if !ok {
 		return uri
 	}
-	return path + "?" + m.form(query)
+	return path + "?" + jsonWebToken.ReplaceAllLiteralString(m.form(query), masked)
 }
 
-// form hides values of a form, or of a query, and leaves the rest as it was sent.
+// form hides values of a form, or of a query, and leaves the rest as it was sent. A value that
+// is JSON is decoded where something in it is hidden.
 func (m mask) form(text string) string {
 	pairs := strings.Split(text, "&")
 	for i, pair := range pairs {
 		name, value, _ := strings.Cut(pair, "=")
 		if plain, err := url.QueryUnescape(name); value != "" && (err != nil || m.hides(plain)) {
 			pairs[i] = name + "=" + masked
+			continue
+		}
+		// What is cut off within an escape is decoded up to there.
+		if at := strings.LastIndex(value, "%"); at >= 0 && at > len(value)-len("%00") {
+			value = value[:at]
+		}
+		if plain, err := url.QueryUnescape(value); err == nil && looksLikeJSON([]byte(plain)) {
+			if hidden := m.json(plain); hidden != plain {
+				pairs[i] = name + "=" + hidden
+			}
 		}
 	}
 	return strings.Join(pairs, "&")
+}
+
+var (
+	// partHead is the head of a part of a multipart body.
+	partHead = regexp.MustCompile(`(?is)^\r?\n(?:[^\r\n]+\r?\n)*\r?\n`)
+	// partName is the name of a field in it, in the spellings that readers take.
+	partName = regexp.MustCompile(`(?i)[;\s]name\*?\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;]+))`)
+)
+
+// multipart hides values of a multipart body, and leaves the rest as it was sent. A guard takes
+// the body's first line for the boundary, and an app that of the Content-Type.
+func (m mask) multipart(text, boundary string) string {
+	first, _, _ := strings.Cut(strings.TrimLeft(text, "\r\n"), "\n")
+	return m.parts(m.parts(text, strings.TrimRight(first, " \t\r")), "--"+boundary)
+}
+
+func (m mask) parts(text, boundary string) string {
+	if len(boundary) <= len("--") {
+		return text
+	}
+	parts := strings.Split(text, boundary)
+	for i, part := range parts {
+		head := partHead.FindString(part)
+		if m.hidesPart(head) && len(part) > len(head) {
+			parts[i] = head + masked + "\r\n"
+		}
+	}
+	return strings.Join(parts, boundary)
+}
+
+// hidesPart reports whether a part with that head is not to be shown.
+func (m mask) hidesPart(head string) bool {
+	for _, found := range partName.FindAllStringSubmatch(head, -1) {
+		if m.hides(found[1]) || m.hides(found[2]) {
+			return true
+		}
+	}
+	return false
 }
 
 var (
@@ -102,7 +172,7 @@ func (m mask) json(text string) string {
 			b.WriteString(text)
 			return b.String()
 		}
-		name, _, _ := strings.Cut(text[at[0]+1:], `"`)
+		name := jsonText(text[at[0]:at[1]])
 		b.WriteString(text[:at[1]])
 		text = text[at[1]:]
 		if m.hides(name) {
@@ -112,4 +182,13 @@ func (m mask) json(text string) string {
 			}
 		}
 	}
+}
+
+// jsonText is the name before a colon, without its escapes.
+func jsonText(member string) (name string) {
+	quoted := member[:strings.LastIndex(member, `"`)+1]
+	if json.Unmarshal([]byte(quoted), &name) != nil {
+		return strings.Trim(quoted, `"`)
+	}
+	return name
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -233,7 +234,7 @@ func TestALongChangeIsFollowed(t *testing.T) {
 				return nil
 			}})
 			b.patience = 0
-			_, body := b.submit(b.served(), screen, replayAll)
+			_, body := b.submit(b.served(), screen, maps.Clone(replayAll)) // submit adds to it
 			lines := bufio.NewReader(body)
 			for begun := ""; !strings.Contains(begun, "so far."); {
 				line, err := lines.ReadString('\n')

@@ -93,7 +93,7 @@ func TestSlips(t *testing.T) {
 	for _, text := range []string{
 		"s3cr$NAMEt", "a%NAME%b", "pa$$word", "xenv.NAME", "sk_{env", "s3cr{e}t", "s3cr{et", "}x{", "$2b$10$abcdefghijklmnopqrstuv", "$aB3dE5gH7jK9", "%aB3dE5gH7jK9%", "{aB3dE5gH7jK9",
 		"{123e4567-e89b-12d3-a456-426614174000}", "{a1b2c3d4-e89b-12d3-a456-426614174000}", "100%", "$", "%%", "{", "{}", "$100", "$!x", "<", "a<b>c", "/8kd83Jd+dk2==", "env", "environment.x", "whsec_abc/def+g==", "user:pa$word",
-		"-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----", "key", "TOKEN", "token-0123456789abcdef", "report-secret-0123456789", "AKIA_1234_abcd", "{\"a\":1}",
+		"-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----", "key", "TOKEN", "token-0123456789abcdef", "report-secret-0123456789", "AKIA_1234_abcd", "{\"a\":1}", "sk_{env}", "a{env.b c}", "{\"file.a\":1}",
 	} {
 		if err := Slip(text); err != nil {
 			t.Errorf("%q: %v", text, err)
