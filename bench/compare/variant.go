@@ -186,7 +186,7 @@ func caddy(store string, guard func(testbed.Sender) string, transport string, mo
 		case "memory":
 			line = "memory {\n\t\t\tmax_entries 10000000\n\t\t}" // a run may come to more than the default
 		case "redis":
-			line = "redis " + e.redis.URL()
+			line = testbed.RedisStore(e.redis.URL())
 		case "disk":
 			dir = filepath.Join(tb.TempDir(), "events")
 			line = "disk " + dir
@@ -199,7 +199,8 @@ func caddy(store string, guard func(testbed.Sender) string, transport string, mo
 // caddyfile differs from a user's configuration in two points, for the floor too. The
 // proxy keeps more idle connections to the app than 32, or with more senders most of
 // the measured time would be spent on opening connections. The log goes to a file, so
-// that no reader of it takes part in the measurement.
+// that no reader of it takes part in the measurement. Redis has a longer timeout than
+// the default, so that a machine that stands still makes steps slow and not failures.
 func caddyfile(tb testing.TB, store, app string, guard func(testbed.Sender) string, transport string, more ...string) string {
 	tb.Helper()
 	var providers, routes strings.Builder

@@ -67,7 +67,7 @@ func (p Peer) Start(tb testing.TB, redis, app string) *Server {
 	}}
 	addr := "127.0.0.1:" + strconv.Itoa(port)
 	server := &Server{Addr: addr, Process: p.command(tb, s)}
-	testbed.Eventually(tb, 30*time.Second, func() bool {
+	testbed.Eventually(tb, 3*time.Minute, func() bool {
 		select {
 		case <-server.Exited():
 			tb.Fatalf("%s ended at once; it printed:\n%s\nIs all installed? Run `.ci/deps bench`", p.Name, server.Output())

@@ -18,6 +18,23 @@ type figures struct {
 	cpus       float64 // of that
 	perSecond  float64 // events a second on it
 	remembered float64 // bytes of Redis for a remembered event
+	twoKeysCPU float64 // of Redis, for an event whose ID is not signed, over one whose ID is
+	twoKeys    float64 // bytes of Redis for it, over those of the other
+	inFiles    float64 // bytes of disk for a remembered event, with `store disk`
+	inbox      inboxFigures
+}
+
+// inboxFigures are those of events in an inbox in Redis, from a run of their own. CPU times
+// are µs.
+type inboxFigures struct {
+	measured   string
+	acceptCPU  float64 // of a gateway, until the sender has its answer
+	deliverCPU float64 // of a gateway, after that
+	claimCPU   float64 // of Redis, for claim and commit
+	putCPU     float64 // of Redis
+	takeCPU    float64 // of Redis, for take and settlement
+	waiting    float64 // bytes of Redis for an event, all that there is of it
+	finished   float64 // the same when the app has had it, while it is listed
 }
 
 var cpuCount = regexp.MustCompile(`([0-9]+) CPUs`)
@@ -56,7 +73,25 @@ func readFigures(path string) (f figures, err error) {
 	f.cpus = d.cpus()
 	f.perSecond = d.cell("main", "guard, `redis`", "requests/s")
 	f.remembered = d.cell("redis", "guard, `redis`", "bytes remembered")
+	f.twoKeysCPU = d.cell("redis", "guard, `redis` struktr", "Redis CPU µs") / d.cell("redis", "guard, `redis` stripe", "Redis CPU µs")
+	f.twoKeys = d.cell("redis", "guard, `redis` struktr", "bytes remembered") / f.remembered
+	f.inFiles = d.cell("remembered", "guard, `disk` 1000000", "in files")
+	f.inbox = d.inbox()
 	return f, d.err
+}
+
+// inbox reads what an event costs more with each step of it.
+func (d *document) inbox() (i inboxFigures) {
+	const accepting, all = "guard, inbox on `redis`, accepting", "guard, inbox on `redis`, until the app has had them"
+	i.measured = d.firstLine("inbox-machine")
+	i.acceptCPU = d.cell("inbox", accepting, "CPU µs/event")
+	i.deliverCPU = d.cell("inbox", all, "CPU µs/event") - i.acceptCPU
+	i.claimCPU = d.cell("inbox", "guard, `redis`", "Redis CPU µs")
+	i.putCPU = d.cell("inbox", accepting, "Redis CPU µs") - i.claimCPU
+	i.takeCPU = d.cell("inbox", all, "Redis CPU µs") - i.claimCPU - i.putCPU
+	i.waiting = d.cell("inbox-uses", "bytes/event, all in Redis or in files", "`redis`")
+	i.finished = d.cell("inbox-uses", "bytes/event in Redis when it is finished", "`redis`")
+	return i
 }
 
 // document is a page with tables between the marks of make bench.
@@ -79,8 +114,8 @@ func (d *document) firstLine(table string) string {
 	return strings.TrimPrefix(line, "- ")
 }
 
-// cell is a number in a row, which its first cell names, and a column. Where rows have one
-// name, it is the first one's.
+// cell is a number in a row, which its first cell names, or its first two, and a column.
+// Where rows have one name, it is the first one's.
 func (d *document) cell(table, row, column string) float64 {
 	var head []string
 	for line := range strings.Lines(d.between(table)) {
@@ -91,7 +126,7 @@ func (d *document) cell(table, row, column string) float64 {
 		if head == nil && len(cells) > 1 {
 			head = cells
 		}
-		if cells[0] != row {
+		if cells[0] != row && (len(cells) < 2 || cells[0]+" "+cells[1] != row) {
 			continue
 		}
 		for i, name := range head {

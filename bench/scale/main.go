@@ -17,6 +17,10 @@ func main() {
 	document := flag.String("document", "docs/scaling.md", "the document to put the tables in")
 	print := flag.Bool("print", false, "print the tables, and write nothing")
 	flag.Parse()
+	if flag.NArg() > 0 {
+		fmt.Fprintf(os.Stderr, "usage: scale [-from file] [-document file] [-print]: what is %q?\n", flag.Arg(0))
+		os.Exit(2)
+	}
 	if err := run(*from, *document, *print); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -44,14 +48,17 @@ func (f *figures) computed() map[string]string {
 	return map[string]string{
 		"scale-costs": "From the run of " + f.measured + ":\n\n" + f.costs(),
 		"scale-sizes": f.sizes(),
+		"scale-inbox": "From the run of " + f.inbox.measured + ":\n\n" + f.inboxSizes(),
 	}
 }
 
 // simulated are the other tables.
 func (f *figures) simulated() map[string]string {
 	return map[string]string{
-		"scale-planned":    f.planned(),
-		"scale-saturation": f.saturation(),
-		"scale-faults":     f.faults(),
+		"scale-planned":          f.planned(),
+		"scale-saturation":       saturation(f.plan),
+		"scale-faults":           f.faults(),
+		"scale-inbox-saturation": saturation(f.inboxPlan),
+		"scale-inbox-faults":     f.inboxFaults(),
 	}
 }

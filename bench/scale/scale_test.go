@@ -31,7 +31,14 @@ func TestFiguresAreReadFromTheDocument(t *testing.T) {
 	const page = "<!-- bench:machine -->\n\n- 2030-01-01; a machine, 2 CPUs, memory\n- go\n\n<!-- /bench:machine -->\n" +
 		"<!-- bench:main -->\n\n|  | CPU µs/request | × floor | requests/s | Redis CPU µs | app CPU µs | generator CPU µs |\n|---|---:|---:|---:|---:|---:|---:|\n" +
 		"| guard, `memory` | 1 | 1.00 (1.00–1.00) | 2 |  | 3 | 4 |\n| guard, `redis` | 100 | 1.30 (1.00–1.40) | 8000 | 20 | 30 | 10 |\n\n<!-- /bench:main -->\n" +
-		"<!-- bench:redis -->\n\n|  | events of | bytes remembered |\n|---|---:|---:|\n| guard, `redis` | stripe | 118 |\n| guard, `redis` | struktr | 283 |\n\n<!-- /bench:redis -->\n"
+		"<!-- bench:redis -->\n\n|  | events of | Redis CPU µs | bytes remembered |\n|---|---:|---:|---:|\n| guard, `redis` | stripe | 20 | 118 |\n" +
+		"| guard, `redis` | struktr | 25 | 295 |\n\n<!-- /bench:redis -->\n" +
+		"<!-- bench:remembered -->\n\n|  | events remembered | in files |\n|---|---:|---:|\n| guard, `disk` | 10000 | 0 |\n| guard, `disk` | 1000000 | 160 |\n\n<!-- /bench:remembered -->\n" +
+		"<!-- bench:inbox-machine -->\n\n- 2030-01-02; another machine\n\n<!-- /bench:inbox-machine -->\n" +
+		"<!-- bench:inbox -->\n\n|  | CPU µs/event | Redis CPU µs |\n|---|---:|---:|\n| guard, `redis` | 100 | 25 |\n" +
+		"| guard, inbox on `redis`, accepting | 80 | 65 |\n| guard, inbox on `redis`, until the app has had them | 200 | 115 |\n\n<!-- /bench:inbox -->\n" +
+		"<!-- bench:inbox-uses -->\n\n|  | `disk` | `redis` |\n|---|---:|---:|\n| bytes/event, all in Redis or in files | 1 | 1500 |\n" +
+		"| bytes/event in Redis when it is finished |  | 900 |\n\n<!-- /bench:inbox-uses -->\n"
 	path := t.TempDir() + "/page.md"
 	write := func(text string) {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -40,7 +47,10 @@ func TestFiguresAreReadFromTheDocument(t *testing.T) {
 	}
 	write(page)
 	f, err := readFigures(path)
-	want := figures{measured: "2030-01-01; a machine, 2 CPUs, memory", gatewayCPU: 100, redisCPU: 20, appCPU: 30, loadCPU: 10, cpus: 2, perSecond: 8000, remembered: 118}
+	want := figures{measured: "2030-01-01; a machine, 2 CPUs, memory", gatewayCPU: 100, redisCPU: 20, appCPU: 30, loadCPU: 10, cpus: 2, perSecond: 8000, remembered: 118,
+		twoKeysCPU: 1.25, twoKeys: 2.5, inFiles: 160,
+		inbox: inboxFigures{measured: "2030-01-02; another machine", acceptCPU: 80, deliverCPU: 120, claimCPU: 25, putCPU: 40, takeCPU: 50, waiting: 1500, finished: 900},
+	}
 	if err != nil || f != want {
 		t.Errorf("%+v, %v; want %+v", f, err, want)
 	}
@@ -55,7 +65,17 @@ func TestFiguresAreReadFromTheDocument(t *testing.T) {
 	if s := f.sizeOf(1_000_000, 24); s.gateways != 67 || s.forCPU != 63 || s.forRoom != 478 {
 		t.Errorf("%+v", s)
 	}
-	for _, gone := range []string{"bench:redis", "guard, `redis`", "bytes remembered", "CPUs, memory"} {
+	// With an inbox 10,000/s × 200 µs × 1.5625 = 3.13 CPUs: two gateways, and a spare one, each of
+	// which gives the app 10,000/s × 20 ms / 2 / 60% at once. 115 µs: 1.8, at 50%: 4 shards.
+	// 54 MB/h × (24 × 900 + 48 × 118): 1472 GB, and 54 × 600 more for each hour of waiting.
+	if s := f.inboxSizeOf(10_000); s.gateways != 3 || s.concurrency != 167 || s.forCPU != 4 || s.inboxes != 1 || s.forRoom != 47 || int(s.gigabyte) != 1472 || int(10*s.awayGigabyte) != 324 {
+		t.Errorf("%+v", s)
+	}
+	// 90 µs for put and settlement at 1,000,000/s: 281 shards, of which an inbox has 16.
+	if s := f.inboxSizeOf(1_000_000); s.inboxes != 18 || s.forCPU != 360 {
+		t.Errorf("%+v", s)
+	}
+	for _, gone := range []string{"bench:redis", "guard, `redis`", "bytes remembered", "CPUs, memory", "accepting", "when it is finished", "1000000", "bench:inbox-machine"} {
 		write(strings.ReplaceAll(page, gone, "gone"))
 		if _, err := readFigures(path); err == nil {
 			t.Errorf("without %q there is no error", gone)

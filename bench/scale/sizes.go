@@ -24,9 +24,11 @@ type size struct {
 	forCPU   int // shards that the commands take
 	forRoom  int // shards that the memory takes
 	gigabyte float64
+	// Of an inbox:
+	inboxes      int     // that the lanes of one do not reach for
+	awayGigabyte float64 // for each hour that the app is away
+	concurrency  int     // of a gateway
 }
-
-func (s *size) shards() int { return max(s.forCPU, s.forRoom) }
 
 // sizeOf is what a rate takes whose events are remembered for so many hours.
 func (f *figures) sizeOf(rate int, hours float64) size {
@@ -36,6 +38,50 @@ func (f *figures) sizeOf(rate int, hours float64) size {
 	s.forCPU = ceil(perSecond * f.redisCPU / busyShard)
 	s.forRoom = ceil(s.gigabyte / shardMemory)
 	return s
+}
+
+// What an inbox is planned with.
+const (
+	keepHours     = 24 // how long finished events are listed
+	rememberHours = 72
+	lanes         = 16    // masters that an inbox is spread over
+	appSeconds    = 20e-3 // for an event
+)
+
+// inboxSizeOf is what a rate takes whose events all go through inboxes.
+func (f *figures) inboxSizeOf(rate int) size {
+	i, perSecond := &f.inbox, float64(rate)/1e6*f.overhead()
+	perHour := float64(rate) * 3600 * spareMemory / 1e9
+	s := size{rate: rate, gigabyte: perHour * f.keptBytes(keepHours), awayGigabyte: perHour * (i.waiting - i.finished)}
+	s.gateways = ceil(perSecond*(i.acceptCPU+i.deliverCPU)/cpusOfGateway/busyGateway) + 1
+	s.forCPU = ceil(perSecond * (i.claimCPU + i.putCPU + i.takeCPU) / busyShard)
+	s.forRoom = ceil(s.gigabyte / shardMemory)
+	s.inboxes = ceil(perSecond * (i.putCPU + i.takeCPU) / busyShard / lanes)
+	s.concurrency = ceil(float64(rate) * appSeconds / float64(s.gateways-1) / busyGateway)
+	return s
+}
+
+// keptBytes is what the events of an hour come to, for each, that are listed for so many hours. The
+// bytes of a listed event are all that there is of it, what is remembered too.
+func (f *figures) keptBytes(hours float64) float64 {
+	return f.inbox.finished*hours + f.remembered*(rememberHours-hours)
+}
+
+// inboxSizes is the table for all rates.
+func (f *figures) inboxSizes() string {
+	i := &f.inbox
+	var b strings.Builder
+	fmt.Fprintf(&b, "an event takes %.0f µs of a gateway until it is accepted and %.0f µs after that, and of Redis %.0f µs for claim and commit,\n"+
+		"%.0f µs for the put and %.0f µs for take and settlement. It has %.0f bytes in Redis while it waits, and %.0f when it is finished.\n"+
+		"With `keep 1h` the memory is %.0f%% of what follows.\n\n",
+		i.acceptCPU, i.deliverCPU, i.claimCPU, i.putCPU, i.takeCPU, i.waiting, i.finished, 100*f.keptBytes(1)/f.keptBytes(keepHours))
+	b.WriteString("| events/s | gateways of 4 CPUs, one spare | `concurrency` | inboxes, at least | Redis masters: for the commands | for the memory | memory of all, GB | more for each hour without the app, GB |\n")
+	b.WriteString("|---:|---:|---:|---:|---:|---:|---:|---:|\n")
+	for _, rate := range rates {
+		s := f.inboxSizeOf(rate)
+		fmt.Fprintf(&b, "| %d | %d | %d | %d | %d | %d | %.1f | %.1f |\n", rate, s.gateways, s.concurrency, s.inboxes, s.forCPU, s.forRoom, s.gigabyte, s.awayGigabyte)
+	}
+	return b.String()
 }
 
 func ceil(x float64) int { return max(1, int(math.Ceil(x))) }
@@ -69,6 +115,9 @@ func (f *figures) costs() string {
 		{"events a second on that machine", f.perSecond, "%.0f"},
 		{"the machine's CPU time for an event, over what its parts report", f.overhead(), "%.2f"},
 		{"bytes of Redis for a remembered event", f.remembered, "%.0f"},
+		{"bytes of disk for one, with `store disk`", f.inFiles, "%.0f"},
+		{"CPU of Redis for an event with two keys, over that", f.twoKeysCPU, "%.2f"},
+		{"bytes of Redis for it, over those", f.twoKeys, "%.2f"},
 	} {
 		fmt.Fprintf(&b, "| %s | "+row.form+" |\n", row.what, row.value)
 	}

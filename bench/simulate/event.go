@@ -11,10 +11,13 @@ const (
 type event struct {
 	*system
 	sent    float64
-	waited  float64 // of that, in the app
-	shard   *station
+	waited  float64  // of that, in the app
+	shard   *station // of its keys
+	lane    *station // of its place in the inbox
 	gateway *station
 	tries   int
+	calls   int  // of the app
+	kept    bool // by the inbox
 	// held is when the claim of a gateway that is gone ends.
 	held float64
 }
@@ -31,11 +34,10 @@ func (e *event) work(share float64, then func()) {
 	e.gateway.serve(job{e.varied(e.GatewayCPU * share), then, e.refused})
 }
 
-// ask is one step at the event's shard, there and back. It is lost with the shard, or with the
-// gateway that waits for the answer.
-func (e *event) ask(seconds float64, then, lost func()) {
-	gateway := e.gateway
-	e.clock.after(e.varied(e.RoundTrip)/2, func() {
+// ask is one step at a shard, there and back. It is lost with the shard, or with the gateway
+// that waits for the answer.
+func (s *system) ask(gateway, shard *station, seconds float64, then, lost func()) {
+	s.clock.after(s.varied(s.RoundTrip)/2, func() {
 		back := func() {
 			if gateway.down {
 				lost()
@@ -43,7 +45,7 @@ func (e *event) ask(seconds float64, then, lost func()) {
 			}
 			then()
 		}
-		e.shard.serve(job{e.varied(seconds), func() { e.clock.after(e.varied(e.RoundTrip)/2, back) }, func() { e.clock.after(e.Timeout, lost) }})
+		shard.serve(job{s.varied(seconds), func() { s.clock.after(s.varied(s.RoundTrip)/2, back) }, func() { s.clock.after(s.Timeout, lost) }})
 	})
 }
 
@@ -53,17 +55,16 @@ func (e *event) claim() {
 		e.refused()
 		return
 	}
+	then := func() { e.work(workBeforeApp, e.forward) }
 	if e.Inbox {
-		e.ask(e.RedisCPU+e.InboxCPU/3, e.accepted, e.orphaned)
-		return
+		then = e.put
 	}
-	e.ask(e.RedisCPU/2, func() { e.work(workBeforeApp, e.call) }, e.orphaned)
+	e.ask(e.gateway, e.shard, e.RedisCPU/2, then, e.orphaned)
 }
 
-// call is the app's part.
-func (e *event) call() {
-	e.toApp = append(e.toApp, e.clock.now-e.sent-e.waited)
-	took := e.varied(e.App)
+// forward is the app's part, while the sender waits.
+func (e *event) forward() {
+	took := e.called()
 	e.waited += took
 	gateway := e.gateway
 	e.clock.after(took, func() {
@@ -71,11 +72,32 @@ func (e *event) call() {
 			e.orphaned()
 			return
 		}
-		e.ask(e.RedisCPU/2, e.committed, e.uncommitted)
+		e.commit()
 	})
 }
 
-func (e *event) committed() { e.work(1-workBeforeClaim-workBeforeApp, e.answer) }
+// called counts a call of the app, and returns how long it takes.
+func (e *event) called() float64 {
+	e.calls++
+	switch e.calls {
+	case 1:
+		e.Called++
+		e.toApp = append(e.toApp, e.clock.now-e.sent)
+	case 2:
+		e.Twice++
+	}
+	return e.varied(e.App)
+}
+
+func (e *event) commit() { e.ask(e.gateway, e.shard, e.RedisCPU/2, e.committed, e.uncommitted) }
+
+func (e *event) committed() {
+	done := workBeforeClaim
+	if !e.Inbox {
+		done += workBeforeApp
+	}
+	e.work(1-done, e.answer)
+}
 
 // uncommitted is a success that its shard does not have. The sender gets it all the same,
 // unless its gateway is gone, too.
@@ -94,19 +116,6 @@ func (e *event) orphaned() {
 		e.held = e.clock.now + e.Lease
 	}
 	e.refused()
-}
-
-// accepted answers the sender. What follows no sender waits for: an event that its worker
-// loses is another's when its lease ends.
-func (e *event) accepted() {
-	e.committed()
-	late := func() {}
-	e.gateway.serve(job{e.varied(e.GatewayCPU * workBeforeApp), func() {
-		e.ask(e.InboxCPU/3, func() {
-			e.toApp = append(e.toApp, e.clock.now-e.sent)
-			e.clock.after(e.varied(e.App), func() { e.ask(e.InboxCPU/3, late, late) })
-		}, late)
-	}, late})
 }
 
 // refused is a 503, or a connection that ended. The sender tries again.

@@ -9,8 +9,10 @@ import (
 // Costs are what one event takes of each node. Times are seconds.
 type Costs struct {
 	GatewayCPU float64 // of one gateway, for an event from accept to answer
+	DeliverCPU float64 // of one gateway, for the delivery of an event that an inbox has
 	RedisCPU   float64 // of one shard, for an event's claim and commit together
-	InboxCPU   float64 // of one shard, for an event's put, take and settlement together
+	PutCPU     float64 // of one shard, for an event's put into an inbox
+	TakeCPU    float64 // of one shard, for its take and settlement together
 	RoundTrip  float64 // of the network between gateway and shard
 	Timeout    float64 // after which a gateway gives a step of the store up
 }
@@ -30,15 +32,17 @@ type Plan struct {
 	GatewayLostAt, GatewayLostFor float64
 	// Noticed is how long the load balancer sends requests to a gateway that is gone.
 	Noticed float64
-	// Retry is when senders try again, on average, and Lease how long a claim holds whose
-	// gateway is gone.
-	Retry, Lease float64
-	Seed         uint64
+	// Retry is when senders try again, on average. Lease is how long a claim holds whose gateway
+	// is gone, and InboxLease how long an event of an inbox does.
+	Retry, Lease, InboxLease float64
+	Seed                     uint64
 }
 
 // Outcome is what came of a plan.
 type Outcome struct {
-	Sent, Delivered int // events
+	Sent, Delivered int // events; delivered are those whose senders had their answer
+	Called, Twice   int // of these, the app had: at all, and more than once
+	Finished        int // events of an inbox whose success it has
 	Refused         int // requests that got 503, or no answer
 	InFlight        int // of these, for a claim of a gateway that was gone
 	Uncommitted     int // successes that the shard does not have yet: a copy would be forwarded
@@ -78,9 +82,11 @@ type system struct {
 	gateways []*station
 	shards   []*station
 	unknown  *station // a gateway that is gone, which the load balancer does not know yet
-	next     int
-	added    []float64
-	toApp    []float64
+	next     int      // gateway to get a request, and
+	// nextWorker, to deliver an event of an inbox.
+	nextWorker int
+	added      []float64
+	toApp      []float64
 	Outcome
 }
 
@@ -106,7 +112,7 @@ func (s *system) arrive() {
 		return
 	}
 	s.Sent++
-	e := &event{system: s, sent: s.clock.now, shard: s.shards[s.random.IntN(len(s.shards))]}
+	e := &event{system: s, sent: s.clock.now, shard: s.shards[s.random.IntN(len(s.shards))], lane: s.shards[s.random.IntN(len(s.shards))]}
 	e.send()
 	s.clock.after(s.random.ExpFloat64()/s.Rate, s.arrive)
 }
@@ -157,11 +163,12 @@ func quantile(sorted []float64, q float64) float64 {
 // Capacity is the rate at which the busiest kind of node of a plan has no time left, in
 // events a second, and which kind that is.
 func Capacity(p Plan) (rate float64, what string) {
-	shard := p.RedisCPU
+	gateway, shard := p.GatewayCPU, p.RedisCPU
 	if p.Inbox {
-		shard += p.InboxCPU
+		gateway += p.DeliverCPU
+		shard += p.PutCPU + p.TakeCPU
 	}
-	gateways, shards := float64(p.Gateways*p.CPUs)/p.GatewayCPU, float64(p.Shards)/shard
+	gateways, shards := float64(p.Gateways*p.CPUs)/gateway, float64(p.Shards)/shard
 	if gateways < shards {
 		return gateways, "the gateways"
 	}

@@ -1,0 +1,5 @@
+package load
+
+import "time"
+
+func init() { grace = 2 * time.Minute }
