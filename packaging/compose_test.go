@@ -63,8 +63,19 @@ func TestCompose(t *testing.T) {
 		}
 	}
 	gateway, app := service(t, project, "gateway"), service(t, project, "app")
-	if app.NetworkMode != "service:gateway" || len(app.Ports) > 0 {
-		t.Errorf("the app has the network %q and the ports %v: it must be reached through the gateway alone", app.NetworkMode, app.Ports)
+	// With another's network it would have none once that one has been started again.
+	if app.NetworkMode != "" || len(app.Ports) > 0 || len(app.Networks) != 1 {
+		t.Errorf("the app has the network %q, %v and the ports %v: it must be reached through the gateway alone", app.NetworkMode, app.Networks, app.Ports)
+	}
+	for name, s := range project.Services {
+		for network := range app.Networks {
+			if _, shared := s.Networks[network]; shared != (name == "app" || name == "gateway") {
+				t.Errorf("%s is in the app's network: %t", name, shared)
+			}
+		}
+	}
+	if host := gateway.Environment["APP_HOST"]; host == nil || *host != app.Name {
+		t.Errorf("the gateway looks for the app at %v, and its name is %s", host, app.Name)
 	}
 	if grace := time.Duration(*gateway.StopGracePeriod); grace <= 5*time.Minute {
 		t.Errorf("the gateway is killed after %s, and an app may work for five minutes", grace)
@@ -88,13 +99,17 @@ func TestWhatComposeStartsWorks(t *testing.T) {
 		t.Fatalf("the Redis runs %q", redis.Command)
 	}
 	server := testbed.StartRedis(t, redis.Command[1:]...)
-	app := testbed.StartFlask(t)
+	// What listens on all addresses has this one too; on 127.0.0.1 alone it has not.
+	const elsewhere = "127.0.0.2"
+	app := testbed.StartFlask(t, "LISTEN_HOST="+*service(t, project, "app").Environment["LISTEN_HOST"])
 	port := testbed.FreePort(t)
 	env := []string{"SITE_ADDRESS=http://127.0.0.1:" + strconv.Itoa(port)}
 	for name, value := range gateway.Environment {
 		switch name {
 		case "REDIS_URL":
 			env = append(env, name+"="+hostname.ReplaceAllString(*value, "//"+server.Addr()))
+		case "APP_HOST":
+			env = append(env, name+"="+elsewhere)
 		case "APP_PORT":
 			env = append(env, name+"="+strconv.Itoa(app.Port()))
 		default:

@@ -87,7 +87,7 @@ func TestTheImageServesAndSaysSo(t *testing.T) {
 			t.Logf("the last health check says: %s", said)
 		}
 	})
-	testbed.Eventually(t, 30*time.Second, func() bool {
+	testbed.Eventually(t, 3*time.Minute, func() bool {
 		var err error
 		said, err = healthy()
 		return err == nil

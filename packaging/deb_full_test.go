@@ -45,9 +45,36 @@ func TestTheDebInARealDebian(t *testing.T) {
 		t.Fatal("caddy is not the guard's after the packaged one was installed anew")
 	}
 	inside("caddy", "validate", "--config", "/etc/caddy/Caddyfile")
+	serviceFails(t, root, inside)
 	inside("apt-get", "purge", "-y", "-q", "caddy-webhook-guard")
 	if has() {
 		t.Fatal("caddy is the guard's after the removal")
+	}
+}
+
+// serviceFails has a systemd that cannot start the service again. The upgrade is not stopped by
+// that. Where a policy forbids to start services, the service is not touched at all.
+func serviceFails(t *testing.T, root string, inside func(...string) string) {
+	t.Helper()
+	calls := filepath.Join(root, "calls")
+	write(t, filepath.Join(root, "usr/local/bin/systemctl"), "#!/bin/sh\necho \"$@\" >>/calls\n! echo \"$@\" | grep -q restart\n", 0o755)
+	if err := os.MkdirAll(filepath.Join(root, "run/systemd/system"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	inside("dpkg", "-i", "/guard.deb")
+	if got := read(t, calls); !strings.Contains(got, "daemon-reload\n") || !strings.Contains(got, "try-restart caddy.service\n") {
+		t.Errorf("the installation called systemctl with\n%s", got)
+	}
+	write(t, calls, "", 0o644)
+	write(t, filepath.Join(root, "usr/sbin/policy-rc.d"), "#!/bin/sh\nexit 101\n", 0o755)
+	inside("dpkg", "-i", "/guard.deb")
+	if got := read(t, calls); strings.Contains(got, "restart") {
+		t.Errorf("against the policy, the installation called systemctl with\n%s", got)
+	}
+	for _, path := range []string{"usr/local/bin/systemctl", "usr/sbin/policy-rc.d", "run/systemd"} {
+		if err := os.RemoveAll(filepath.Join(root, path)); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

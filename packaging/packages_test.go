@@ -57,8 +57,8 @@ func TestPackagesAreReproducible(t *testing.T) {
 var packaged = []string{
 	"/etc/caddy-webhook-guard/environment",
 	"/usr/bin/caddy-webhook-guard",
-	"/usr/lib/caddy-webhook-guard/caddy",
-	"/usr/lib/systemd/system/caddy.service.d/webhook-guard.conf",
+	"/usr/libexec/caddy-webhook-guard/caddy",
+	"/usr/lib/systemd/system/caddy.service.d/10-webhook-guard.conf",
 	"/usr/share/doc/caddy-webhook-guard/THIRD_PARTY_LICENSES.txt",
 	"/usr/share/doc/caddy-webhook-guard/copyright",
 }
@@ -234,7 +234,7 @@ func TestTheRpm(t *testing.T) {
 	environment := filepath.Join(root, "etc/caddy-webhook-guard/environment")
 	write(t, environment, "GOGC=200\n", 0o644)
 	rpm(t, root, append([]string{"--upgrade", second}, flags...)...)
-	if got := strings.TrimSpace(run(t, nil, filepath.Join(root, "usr/lib/caddy-webhook-guard/caddy"))); got != "guard-1.1.0" {
+	if got := strings.TrimSpace(run(t, nil, filepath.Join(root, "usr/libexec/caddy-webhook-guard/caddy"))); got != "guard-1.1.0" {
 		t.Errorf("after the upgrade it is %s", got)
 	}
 	if got := read(t, environment); got != "GOGC=200\n" {

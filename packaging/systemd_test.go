@@ -16,7 +16,7 @@ import (
 
 const (
 	unit   = "systemd/webhook-guard.service"
-	dropIn = "systemd/caddy.service.d/webhook-guard.conf"
+	dropIn = "systemd/caddy.service.d/10-webhook-guard.conf"
 )
 
 // lastOf is the last value of a setting in a unit.
@@ -70,15 +70,27 @@ const stock = "[Service]\nType=notify\nUser=root\nExecStart=/usr/bin/caddy run -
 func TestSystemdReadsTheDropIn(t *testing.T) {
 	dir, text := t.TempDir(), read(t, dropIn)
 	write(t, filepath.Join(dir, "caddy.service"), program.ReplaceAllString(stock, "${1}/bin/true"), 0o644)
-	write(t, filepath.Join(dir, "caddy.service.d", "webhook-guard.conf"), program.ReplaceAllString(text, "${1}/bin/true"), 0o644)
+	write(t, filepath.Join(dir, "caddy.service.d", filepath.Base(dropIn)), program.ReplaceAllString(text, "${1}/bin/true"), 0o644)
 	verified(t, dir)
 	for _, setting := range []string{"ExecStart", "ExecReload"} {
 		if !strings.Contains(text, "\n"+setting+"=\n") {
 			t.Errorf("%s is added to the packaged one, which systemd refuses for a service", setting)
 		}
-		if got := lastOf(t, text, setting); !strings.HasPrefix(got, "/usr/lib/caddy-webhook-guard/caddy ") || strings.Contains(got, "--environ") {
+		if got := lastOf(t, text, setting); !strings.HasPrefix(got, "/usr/libexec/caddy-webhook-guard/caddy ") || strings.Contains(got, "--environ") {
 			t.Errorf("%s=%s", setting, got)
 		}
+	}
+}
+
+// What an administrator sets with `systemctl edit caddy` comes after the drop-in: systemd goes by
+// the names of the files, whatever directories they are in.
+func TestTheAdministratorsDropInComesLast(t *testing.T) {
+	root := t.TempDir()
+	write(t, filepath.Join(root, "usr/lib/systemd/system/caddy.service"), stock, 0o644)
+	write(t, filepath.Join(root, "usr/lib/systemd/system/caddy.service.d", filepath.Base(dropIn)), read(t, dropIn), 0o644)
+	write(t, filepath.Join(root, "etc/systemd/system/caddy.service.d/override.conf"), "[Service]\nTimeoutStopSec=900\n", 0o644)
+	if got := lastOf(t, run(t, nil, "systemd-analyze", "cat-config", "--root="+root, "systemd/system/caddy.service"), "TimeoutStopSec"); got != "900" {
+		t.Errorf("TimeoutStopSec=%s, and the administrator has 900", got)
 	}
 }
 
@@ -137,7 +149,7 @@ func TestCaddyNotifiesSystemd(t *testing.T) {
 
 func waitNotice(t *testing.T, socket *net.UnixConn, want string) {
 	t.Helper()
-	if err := socket.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
+	if err := socket.SetReadDeadline(time.Now().Add(3 * time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	notice := make([]byte, 4096)

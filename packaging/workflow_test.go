@@ -31,6 +31,23 @@ func TestTheWorkflowsActionsArePinned(t *testing.T) {
 	}
 }
 
+// A release has the version of the tag that was pushed, and no other tag of its commit.
+func TestTheWorkflowReleasesTheTag(t *testing.T) {
+	if text := read(t, workflow); !strings.Contains(text, "\n      - run: make release VERSION=\"$GITHUB_REF_NAME\"\n") {
+		t.Error("make release looks for a tag of the commit, which may have another one")
+	}
+}
+
+// Nothing is released that the checks here refuse.
+func TestTheWorkflowChecksPackages(t *testing.T) {
+	text := read(t, workflow)
+	_, job, _ := strings.Cut(text, "\n  packages:\n")
+	job, _, _ = strings.Cut(job, "\n\n")
+	if !strings.Contains(job, "run: go -C packaging test -count=1 ./...") || !regexp.MustCompile(`(?m)^    needs: \[.*\bpackages\b`).MatchString(text) {
+		t.Error("a release does not wait for the checks of packages")
+	}
+}
+
 var makeCommand = regexp.MustCompile(`(?m)run: make ([a-z-]+)`)
 
 // Each make target that the workflow runs is one.

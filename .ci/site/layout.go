@@ -66,6 +66,7 @@ var layout = template.Must(template.New("page").Parse(`<!DOCTYPE html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'self'; img-src 'self'">
 <title>{{.Title}} · Webhook Guard</title>
 <link rel="stylesheet" href="{{.Up}}style.css">
@@ -76,6 +77,12 @@ var layout = template.Must(template.New("page").Parse(`<!DOCTYPE html>
 <summary>{{.Title}}</summary>
 <ul>
 {{range .Pages}}<li><a href="{{$.Up}}{{.Page}}"{{if eq .Page $.Here}} aria-current="page"{{end}}>{{.Title}}</a></li>
+{{end}}</ul>
+</details>
+{{end}}{{if .Parts}}<details class="parts">
+<summary>On this page</summary>
+<ul>
+{{range .Parts}}<li><a href="{{.Page}}">{{.Title}}</a></li>
 {{end}}</ul>
 </details>
 {{end}}</nav>
@@ -90,9 +97,10 @@ nav { flex: 0 0 15rem; font-size: .9rem }
 nav ul { list-style: none; padding-left: 1rem }
 nav a[aria-current] { font-weight: bold; color: inherit; text-decoration: none }
 summary { cursor: pointer; font-weight: bold }
-main { flex: 1 1 30rem; min-width: 0 }
+.parts { margin-top: 1rem; border-top: 1px solid #ddd; padding-top: 1rem }
+main { flex: 1 1 30rem; min-width: 0; overflow-wrap: break-word }
 a { color: #0550ae }
-pre { overflow-x: auto; padding: .75rem; background: #f4f4f4; border-radius: .25rem }
+pre { overflow-x: auto; tab-size: 4; padding: .75rem; background: #f4f4f4; border-radius: .25rem }
 code { font: .9em ui-monospace, monospace }
 :not(pre) > code { background: #f4f4f4; padding: .1em .25em; overflow-wrap: anywhere }
 table { display: block; overflow-x: auto; border-collapse: collapse; font-size: .9rem }
@@ -102,6 +110,6 @@ img { max-width: 100% }
 	body { color: #ddd; background: #181818 }
 	a { color: #79b8ff }
 	pre, :not(pre) > code { background: #262626 }
-	th, td { border-color: #444 }
+	th, td, .parts { border-color: #444 }
 }
 `

@@ -66,7 +66,8 @@ func pageOf(name string) string {
 }
 
 var markdown = goldmark.New(
-	goldmark.WithExtensions(extension.Table, extension.Linkify),
+	// The pages allow no style in an element.
+	goldmark.WithExtensions(extension.NewTable(extension.WithTableCellAlignMethod(extension.TableCellAlignAttribute)), extension.Linkify),
 	goldmark.WithRendererOptions(html.WithUnsafe()), // for comments; build fails on anything else
 )
 
@@ -83,6 +84,7 @@ func anchor(heading string) string {
 func render(repository fs.FS, files map[string][]byte, nav []section, name string, source []byte) ([]byte, error) {
 	doc := markdown.Parser().Parse(text.NewReader(source), parser.WithContext(parser.NewContext()))
 	title, taken := "", make(map[string]int)
+	var parts []link // what is on the page
 	err := ast.Walk(doc, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
 		if !entering {
 			return ast.WalkContinue, nil
@@ -99,6 +101,9 @@ func render(repository fs.FS, files map[string][]byte, nav []section, name strin
 				id = fmt.Sprintf("%s-%d", id, taken[id]-1)
 			}
 			n.SetAttributeString("id", []byte(id))
+			if n.Level == 2 {
+				parts = append(parts, link{Title: heading, Page: "#" + id})
+			}
 		case *ast.Link:
 			to, err := target(repository, files, name, string(n.Destination))
 			n.Destination = []byte(to)
@@ -129,7 +134,7 @@ func render(repository fs.FS, files map[string][]byte, nav []section, name strin
 	}
 	var page bytes.Buffer
 	err = layout.Execute(&page, map[string]any{
-		"Title": title, "Body": template.HTML(body.String()), "Up": strings.Repeat("../", strings.Count(name, "/")), "Nav": nav, "Here": pageOf(name),
+		"Title": title, "Body": template.HTML(body.String()), "Up": strings.Repeat("../", strings.Count(name, "/")), "Nav": nav, "Here": pageOf(name), "Parts": parts,
 	})
 	return page.Bytes(), err
 }

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -34,8 +35,8 @@ func TestEveryLinkLeadsSomewhere(t *testing.T) {
 			continue
 		}
 		pages++
-		if lower := strings.ToLower(string(text)); strings.Contains(lower, "<script") || strings.Contains(lower, " onclick=") {
-			t.Errorf("%s has a script", name)
+		if lower := strings.ToLower(string(text)); strings.Contains(lower, "<script") || strings.Contains(lower, " onclick=") || strings.Contains(lower, " style=") {
+			t.Errorf("%s has a script or a style, which it does not allow itself", name)
 		}
 		for _, match := range href.FindAllStringSubmatch(string(text), -1) {
 			if strings.Contains(match[1], "://") || strings.HasPrefix(match[1], "mailto:") {
@@ -56,6 +57,26 @@ func TestEveryLinkLeadsSomewhere(t *testing.T) {
 	}
 	if pages < 30 || links < 1000 {
 		t.Errorf("only %d pages with %d links", pages, links)
+	}
+}
+
+// A page lists its parts, for whoever looks for one of them.
+func TestAPageListsItsParts(t *testing.T) {
+	site, err := build(fstest.MapFS{"README.md": {Data: []byte("# A\n\n## First `part`\n\n### Detail\n\n## Second\n\n## Second\n")}, "SECURITY.md": {Data: []byte("# B\n")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, list, _ := strings.Cut(string(site["index.html"]), "On this page")
+	list, _, _ = strings.Cut(list, "</nav>")
+	var parts []string
+	for _, match := range regexp.MustCompile(`<a href="([^"]*)">([^<]*)</a>`).FindAllStringSubmatch(list, -1) {
+		parts = append(parts, match[1]+" "+match[2])
+	}
+	if want := []string{"#first-part First part", "#second Second", "#second-1 Second"}; !slices.Equal(parts, want) {
+		t.Errorf("the page has %q, want %q", parts, want)
+	}
+	if strings.Contains(string(site["SECURITY.html"]), "On this page") {
+		t.Error("a page without parts lists them")
 	}
 }
 

@@ -28,6 +28,7 @@ func (r *release) contents(t target, binary string) []entry {
 		{name: "README.md", from: at("README.md")},
 		{name: "CHANGELOG.md", from: at("CHANGELOG.md")},
 		{name: "Caddyfile", from: at("Caddyfile")},
+		{name: "demo.env", from: at("examples/demo.env")}, // with which that one starts
 	}
 	if t.os == "linux" {
 		files = append(files,

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -61,12 +63,39 @@ func (r *release) compile(t target, binary string) error {
 	return err
 }
 
-// sbom writes what the binary says it was built from, as CycloneDX. It has no time and no
-// serial number, so that it is the same each time.
+// sbom writes what the binary says it was built from, as CycloneDX. It has no time, no serial
+// number and no checksum of the tool that made it, so that it is the same each time: a tool
+// that `go tool` builds differs from one directory to the next.
 func (r *release) sbom(binary, file string) error {
-	_, err := r.tool(nil, "cyclonedx-gomod", "bin", "-json", "-std", "-licenses", "-noserial", "-notimestamp",
-		"-version", r.version, "-output", file, binary)
-	return err
+	made, err := r.tool(nil, "cyclonedx-gomod", "bin", "-json", "-std", "-licenses", "-noserial", "-notimestamp", "-version", r.version, binary)
+	if err != nil {
+		return err
+	}
+	text, err := withoutToolSums([]byte(made))
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	return os.WriteFile(file, text, 0o644)
+}
+
+// withoutToolSums removes the checksums of the tools from an SBOM.
+func withoutToolSums(sbom []byte) ([]byte, error) {
+	var all object
+	if err := json.Unmarshal(sbom, &all); err != nil {
+		return nil, err
+	}
+	metadata, _ := all["metadata"].(map[string]any)
+	tools, _ := metadata["tools"].([]any)
+	if len(tools) == 0 {
+		return nil, errors.New("the SBOM does not say what made it where it used to")
+	}
+	for _, tool := range tools {
+		if fields, ok := tool.(map[string]any); ok {
+			delete(fields, "hashes")
+		}
+	}
+	text, err := json.MarshalIndent(all, "", "  ")
+	return append(text, '\n'), err
 }
 
 // tool runs a program that packaging/go.mod pins.

@@ -13,10 +13,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/mod/semver"
 )
 
 // name begins the names of all files.
@@ -46,7 +48,8 @@ func (t target) binary() string {
 	return "caddy"
 }
 
-var versionForm = regexp.MustCompile(`^v\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$`)
+// isVersion tells v1.2.3 and v1.2.3-rc.1 from what is short for a version, and from builds.
+func isVersion(text string) bool { return text != "" && semver.Canonical(text) == text }
 
 func main() {
 	var r release
@@ -110,9 +113,11 @@ func (r *release) settle(targets string) (err error) {
 		}
 	}
 	if r.version == "" {
-		r.version = r.tagged()
+		if r.version, err = r.tagged(); err != nil {
+			return err
+		}
 	}
-	if !versionForm.MatchString(r.version) {
+	if !isVersion(r.version) {
 		return fmt.Errorf("version %q is not of the form v1.2.3 or v1.2.3-rc.1", r.version)
 	}
 	if r.time, err = r.epoch(); err != nil {
@@ -134,7 +139,14 @@ func (r *release) head() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("no commit: give -commit outside a clone: %w", err)
 	}
-	changed, err := r.git("status", "--porcelain")
+	switch within, err := r.git("rev-parse", "--show-prefix"); {
+	case err != nil:
+		return "", err
+	case within != "":
+		return "", fmt.Errorf("no commit: %s is a part of another clone: give -commit", r.source)
+	}
+	// Somebody's own settings may have git pass over new files, which go build takes.
+	changed, err := r.git("status", "--porcelain", "--untracked-files=normal")
 	if err != nil {
 		return "", err
 	}
@@ -145,12 +157,17 @@ func (r *release) head() (string, error) {
 }
 
 // tagged is the version that the commit has a tag of, or one that is lower than any release.
-func (r *release) tagged() string {
-	tag, err := r.git("describe", "--tags", "--exact-match", "--match", "v*", r.commit)
+// A commit that was a candidate before it was released has two: the higher one is meant.
+func (r *release) tagged() (string, error) {
+	tags, err := r.git("tag", "--points-at", r.commit)
 	if err != nil {
-		return "v0.0.0-dev." + r.commit[:min(12, len(r.commit))]
+		return "", fmt.Errorf("no version: give -version outside a clone: %w", err)
 	}
-	return tag
+	versions := slices.DeleteFunc(strings.Fields(tags), func(tag string) bool { return !isVersion(tag) })
+	if len(versions) == 0 {
+		return "v0.0.0-dev." + r.commit[:min(12, len(r.commit))], nil
+	}
+	return slices.MaxFunc(versions, semver.Compare), nil
 }
 
 // epoch is the time that all files are given.

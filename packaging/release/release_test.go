@@ -30,6 +30,21 @@ func testRelease(t *testing.T) *release {
 	return r
 }
 
+// The checksum of the tool is that of a build of somebody's own. Everything else of an SBOM
+// stays.
+func TestAnSBOMHasNoChecksumOfItsTool(t *testing.T) {
+	got, err := withoutToolSums([]byte(`{"version":1,"metadata":{"component":{"hashes":["1"]},"tools":[{"name":"a","hashes":["2"]}]},"components":[{"hashes":["3"]}]}`))
+	want := `{"components":[{"hashes":["3"]}],"metadata":{"component":{"hashes":["1"]},"tools":[{"name":"a"}]},"version":1}` + "\n"
+	if flat := strings.Join(strings.Fields(string(got)), "") + "\n"; err != nil || flat != want {
+		t.Errorf("%s, %v", got, err)
+	}
+	for _, other := range []string{`{}`, `{"metadata":{"tools":[]}}`, `[]`} {
+		if _, err := withoutToolSums([]byte(other)); err == nil {
+			t.Errorf("%s was taken", other)
+		}
+	}
+}
+
 // An archive is the same wherever its files come from, whatever their times and modes.
 func TestArchivesAreReproducible(t *testing.T) {
 	for _, system := range []string{"linux", "windows"} {
@@ -69,8 +84,8 @@ func TestArchivesAreReproducible(t *testing.T) {
 // Ordinary programs read the archives, and find all that is needed to start.
 func TestWhatIsInTheArchives(t *testing.T) {
 	for system, want := range map[string][]string{
-		"linux":   {"caddy", "LICENSE", "README.md", "CHANGELOG.md", "Caddyfile", "webhook-guard.service", "environment"},
-		"windows": {"caddy.exe", "LICENSE", "README.md", "CHANGELOG.md", "Caddyfile"},
+		"linux":   {"caddy", "LICENSE", "README.md", "CHANGELOG.md", "Caddyfile", "demo.env", "webhook-guard.service", "environment"},
+		"windows": {"caddy.exe", "LICENSE", "README.md", "CHANGELOG.md", "Caddyfile", "demo.env"},
 	} {
 		r := testRelease(t)
 		binary := filepath.Join(t.TempDir(), "caddy")
@@ -184,18 +199,13 @@ func TestTheProvenanceIsAStatement(t *testing.T) {
 // changes.
 func TestAReleaseIsOfACommit(t *testing.T) {
 	source := t.TempDir()
-	git := func(args ...string) {
-		t.Helper()
-		cmd := exec.Command("git", append([]string{"-C", source, "-c", "user.name=x", "-c", "user.email=x@example.com"}, args...)...)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("git %v: %v\n%s", args, err, out)
-		}
-	}
+	git := inClone(t, source)
 	settle := func() error {
 		r := &release{source: source, out: t.TempDir()}
 		return r.settle("linux/amd64")
 	}
 	git("init", "-q")
+	git("config", "status.showUntrackedFiles", "no")
 	if err := settle(); err == nil || !strings.Contains(err.Error(), "-commit") {
 		t.Errorf("without a commit: %v", err)
 	}
@@ -209,12 +219,90 @@ func TestAReleaseIsOfACommit(t *testing.T) {
 	if err := settle(); err == nil || !strings.Contains(err.Error(), "new.go") {
 		t.Errorf("with a file that is not committed: %v", err)
 	}
+	part := filepath.Join(source, "part")
+	if err := os.MkdirAll(part, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	r := &release{source: part, out: t.TempDir()}
+	if err := r.settle("linux/amd64"); err == nil || !strings.Contains(err.Error(), "another clone") {
+		t.Errorf("in a directory of another clone: %v", err)
+	}
+}
+
+// A commit that was a candidate first is released as what it is in the end. A tag that is no
+// version says nothing.
+func TestTheVersionIsTheHighestTag(t *testing.T) {
+	source := t.TempDir()
+	git := inClone(t, source)
+	git("init", "-q")
+	git("commit", "-q", "--allow-empty", "-m", "x")
+	for _, step := range []struct{ tag, want string }{
+		{"vendored", "v0.0.0-dev."}, {"v1", "v0.0.0-dev."}, {"v1.2.3-rc.2", "v1.2.3-rc.2"}, {"v1.2.3-rc.10", "v1.2.3-rc.10"},
+		{"v1.2.3", "v1.2.3"}, {"v1.2.3-rc.11", "v1.2.3"},
+	} {
+		git("tag", "-a", "-m", "x", step.tag)
+		r := &release{source: source, out: t.TempDir()}
+		if err := r.settle("linux/amd64"); err != nil || !strings.HasPrefix(r.version, step.want) {
+			t.Errorf("with the tag %s too the version is %q, %v; want %s", step.tag, r.version, err, step.want)
+		}
+	}
+}
+
+// GitHub replaces some characters in the names of a release's files, and the checksums would
+// then name none that anybody has.
+func TestPackagesHaveNamesThatStay(t *testing.T) {
+	r := testRelease(t)
+	r.version = "v1.2.3-rc.1"
+	var err error
+	if r.source, err = filepath.Abs(r.source); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "caddy")
+	if err := os.WriteFile(file, []byte("binary"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, arch := range []string{"amd64", "arm64"} {
+		if err := r.packages(target{"linux", arch}, file, file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sums, err := checksums(r.out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, s := range sums {
+		names = append(names, s.file)
+	}
+	want := []string{
+		"caddy-webhook-guard-1.2.3-rc.1-1.aarch64.rpm", "caddy-webhook-guard-1.2.3-rc.1-1.x86_64.rpm",
+		"caddy-webhook-guard_1.2.3-rc.1_amd64.deb", "caddy-webhook-guard_1.2.3-rc.1_arm64.deb",
+	}
+	if !slices.Equal(names, want) {
+		t.Errorf("they are %v, want %v", names, want)
+	}
+	// Inside, a candidate is lower than its release.
+	out, err := exec.Command("dpkg-deb", "--field", filepath.Join(r.out, want[2]), "Version").CombinedOutput()
+	if err != nil || strings.TrimSpace(string(out)) != "1.2.3~rc.1" {
+		t.Errorf("the version of the deb is %q, %v", out, err)
+	}
+}
+
+// inClone runs git in a directory, as somebody with a name.
+func inClone(t *testing.T, dir string) func(args ...string) {
+	return func(args ...string) {
+		t.Helper()
+		cmd := exec.Command("git", append([]string{"-C", dir, "-c", "user.name=x", "-c", "user.email=x@example.com"}, args...)...)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("git %v: %v\n%s", args, err, out)
+		}
+	}
 }
 
 // A release has a semantic version, and goes into a directory of its own.
 func TestWhatMakesNoRelease(t *testing.T) {
 	t.Setenv("SOURCE_DATE_EPOCH", "1700000000")
-	for _, version := range []string{"1.2.3", "v1.2", "v1.2.3 ", "v1.2.3+build", "latest"} {
+	for _, version := range []string{"1.2.3", "v1.2", "v1.2.3 ", "v1.2.3+build", "v01.2.3", "v1.2.3-rc..1", "latest"} {
 		r := &release{source: "../..", out: t.TempDir(), version: version, commit: "c"}
 		if err := r.settle("linux/amd64"); err == nil || !strings.Contains(err.Error(), "v1.2.3") {
 			t.Errorf("%q: %v", version, err)
