@@ -6,9 +6,11 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -75,12 +77,13 @@ type directive struct {
 	rule    string
 	parsers []string
 	some    []string // lines that it surely has
+	pages   []string // that say what each is for
 }
 
 var directives = map[string]directive{
 	"webhook_guard": {"line", []string{"config/lines.go", "caddymodule/caddyfile.go", "caddymodule/inboxes/caddyfile.go", "caddymodule/stores/*.go"},
-		[]string{"secret", "signature", "retry_for", "max_entries", "sentinel"}},
-	"webhook_guard_ui": {"pageLine", []string{"caddymodule/ui/caddyfile.go"}, []string{"read_only", "user", "banner"}},
+		[]string{"secret", "signature", "retry_for", "max_entries", "sentinel"}, []string{"caddyfile.md", "inbox.md", "operations.md"}},
+	"webhook_guard_ui": {"pageLine", []string{"caddymodule/ui/caddyfile.go"}, []string{"read_only", "user", "banner"}, []string{"page.md"}},
 }
 
 // wordsOf are the lines that a piece of a parser names.
@@ -116,6 +119,49 @@ func wordsOf(n ast.Node) (words []string) {
 	return words
 }
 
+// adapted are the Caddyfiles that the tests of caddymodule adapt, or see refused, by their names.
+func adapted(t *testing.T) map[string]string {
+	t.Helper()
+	files, err := filepath.Glob("../caddymodule/testdata/adapt/*")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	texts := make(map[string]string)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts[filepath.Base(file)], _, _ = strings.Cut(string(text), "----------")
+	}
+	return texts
+}
+
+// Each line of the directives is in the documents, and in a configuration that is adapted.
+func TestEachLineIsDocumentedAndAdapted(t *testing.T) {
+	all := strings.Join(slices.Collect(maps.Values(adapted(t))), "")
+	own := linesIn(t, "caddymodule/caddyfile.go", "caddymodule/inboxes/caddyfile.go") // less those of providers and stores
+	for of, d := range directives {
+		documented := ""
+		for _, page := range d.pages {
+			text, err := os.ReadFile(filepath.Join("..", "docs", page))
+			if err != nil {
+				t.Fatal(err)
+			}
+			documented += string(text)
+		}
+		for name := range linesIn(t, d.parsers...) {
+			line := regexp.MustCompile("(?m)(^|`)\\s*" + regexp.QuoteMeta(name) + "( |`|$)")
+			if !line.MatchString(documented) {
+				t.Errorf("none of docs/%s has the line %s of %s", strings.Join(d.pages, ", docs/"), name, of)
+			}
+			if of == "webhook_guard" && own[name] && !line.MatchString(all) {
+				t.Errorf("no file of caddymodule/testdata/adapt has the line %s of %s", name, of)
+			}
+		}
+	}
+}
+
 // The grammar knows each line of the directives, and no word that is none.
 func TestTheGrammarKnowsEachLine(t *testing.T) {
 	g := read[grammar](t, "webhook-guard.tmLanguage.json")
@@ -130,7 +176,7 @@ func TestTheGrammarKnowsEachLine(t *testing.T) {
 		for name := range known {
 			for _, text := range []string{name + " value", "\t\t" + name + " value", name} {
 				if found := line.FindStringSubmatch(text); found == nil || found[1] != name {
-					t.Errorf("the grammar does not know the line %s of %s in %q", name, of, text)
+					t.Errorf("the grammar does not know the line %s of %s in %q: add it to vscode/webhook-guard.tmLanguage.json", name, of, text)
 				}
 			}
 		}
@@ -159,6 +205,8 @@ func TestTheGrammarFindsBlocks(t *testing.T) {
 		{"block", "\twebhook_guard stripe {", true},
 		{"block", "\twebhook_guard @hooks stripe {", true},
 		{"block", "\twebhook_guard {", true},
+		{"block", "\twebhook_guard {args[0]} { # as imported", true},
+		{"block", "\twebhook_guard {args[0]}", false},
 		{"block", "\twebhook_guard stripe", false},
 		{"block", "\twebhook_guard_ui {", false},
 		{"page", "\twebhook_guard_ui {", true},
@@ -166,14 +214,17 @@ func TestTheGrammarFindsBlocks(t *testing.T) {
 		{"page", "\twebhook_guard_ui", false},
 		{"page", "\twebhook_guard stripe {", false},
 		{"nested", "\t\tinbox payments {", true},
-		{"nested", "\t\tdeliver {", true},
+		{"deliver", "\t\tdeliver {", true},
+		{"nested", "\t\tstore redis {$REDIS_URL} {", true},
 		{"nested", "\t\tsecret {env.X}", false},
+		{"foreign", "\t\treverse_proxy {env.APP} {", true},
+		{"foreign", "\t\t# reverse_proxy app {", false},
 	} {
 		if got := regexp.MustCompile(g.Repository[tt.rule].Begin).MatchString(tt.text); got != tt.begins {
 			t.Errorf("%s begins at %q: %v", tt.rule, tt.text, got)
 		}
 	}
-	for _, rule := range []string{"block", "page", "nested"} {
+	for _, rule := range []string{"block", "page", "nested", "deliver", "foreign"} {
 		if end := regexp.MustCompile(g.Repository[rule].End); !end.MatchString("\t}") || end.MatchString("\tsecret {env.X}") {
 			t.Errorf("%s ends elsewhere", rule)
 		}

@@ -20,9 +20,13 @@ import (
 const patient = 120 * time.Second
 
 // watched is a gateway that shows every metric: guards under scopes of their own, of which
-// some get into trouble, and inboxes of an app that fails events, or is away. Its senders are
-// DocRouter and, where the clock is wrong, Struktr.
-func watched(store string, app *testbed.App, away int) string {
+// some get into trouble, and inboxes of an app that fails events, or is away, one of them
+// encrypted. Its senders are DocRouter and, where the clock is wrong, Struktr.
+func watched(t *testing.T, store string, app *testbed.App, away int, key string) string {
+	keyFile := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(keyFile, []byte(strings.Repeat(key, 32)), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	var routes strings.Builder
 	guard := func(scope string, s testbed.Sender, lines ...string) {
 		fmt.Fprintf(&routes, "\thandle /%s/* {\n\t\twebhook_guard %s {\n\t\t\tscope %s\n\t\t\tsecret %s\n\t\t\t%s\n\t\t}\n\t\treverse_proxy %s\n\t}\n",
@@ -38,8 +42,10 @@ func watched(store string, app *testbed.App, away int) string {
 	guard("old", docrouter, "secret "+oldSecret+" until "+time.Now().Add(48*time.Hour).UTC().Format(time.RFC3339))
 	guard("forwards", docrouter, "on_store_error forward")
 	guard("skewed", testbed.Struktr())
+	guard("late", testbed.Struktr())
 	guard("kept", docrouter, inbox("kept", app.Addr())...)
 	guard("dead", docrouter, inbox("dead", app.Addr(), "give_up 410")...)
+	guard("locked", docrouter, inbox("locked", app.Addr(), "retry 1s", "encrypt {file."+keyFile+"}")...)
 	guard("away", docrouter, inbox("away", fmt.Sprintf("127.0.0.1:%d", away), "max_events 8", "retry 100ms")...)
 	return fmt.Sprintf("{\n\tadmin 127.0.0.1:{$ADMIN}\n\twebhook_guard {\n\t\tstore %s\n\t}\n}\nhttp://:{$PORT} {\n%s}\n", store, routes.String())
 }
@@ -49,7 +55,7 @@ const oldSecret = "the-old-secret-0123456789"
 // troubled is an app that fails what it is sent to fail.
 func troubled(d testbed.Delivery) testbed.Answer {
 	switch {
-	case strings.HasPrefix(d.URL, "/failing/"):
+	case strings.HasPrefix(d.URL, "/failing/"), strings.HasPrefix(d.URL, "/locked/"):
 		return testbed.Answer{Status: http.StatusInternalServerError}
 	case strings.HasPrefix(d.URL, "/dead/"):
 		return testbed.Answer{Status: http.StatusGone}
@@ -65,6 +71,8 @@ func attempt(t testing.TB, g *testbed.Gateway, scope string) *http.Request {
 		s.Secret = oldSecret
 	case "skewed":
 		s, e.Sent = testbed.Struktr(), time.Now().Add(-2*time.Minute)
+	case "late":
+		s, e.Sent = testbed.Struktr(), time.Now().Add(-10*time.Minute)
 	}
 	return s.Request(t, g.URL("/"+scope), e)
 }
@@ -92,7 +100,7 @@ func metricsNamed(text string) []string {
 func TestAlertsDashboardAndDocsNameTheMetricsOfAGateway(t *testing.T) {
 	t.Parallel()
 	app := testbed.StartApp(t, troubled)
-	g := testbed.StartGateway(t, watched("disk "+t.TempDir(), app, testbed.FreePort(t)))
+	g := testbed.StartGateway(t, watched(t, "disk "+t.TempDir(), app, testbed.FreePort(t), "a1"))
 	for _, scope := range []string{"good", "skewed", "kept", "dead"} {
 		testbed.Do(t, attempt(t, g, scope))
 	}

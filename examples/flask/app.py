@@ -2,7 +2,7 @@
 
 What arrives here is verified, fresh and not a duplicate: the gateway has checked
 that. The app listens on the loopback interface only, so that nobody gets past the
-gateway.
+gateway. In a container it listens for the network that it shares with the gateway alone.
 """
 
 import logging
@@ -33,4 +33,4 @@ def handle(provider, event_type, event_id, event):
 
 if __name__ == "__main__":
     # Flask's own server keeps the example short; use a WSGI server in production.
-    app.run(host="127.0.0.1", port=int(os.environ.get("PORT", "5000")))
+    app.run(host=os.environ.get("LISTEN_HOST", "127.0.0.1"), port=int(os.environ.get("PORT", "5000")))
