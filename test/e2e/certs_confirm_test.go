@@ -40,6 +40,7 @@ func TestSNSSubscriptionsAreConfirmed(t *testing.T) {
 	}
 
 	// While Amazon does not answer, the sender is told to come again.
+	m = snsConfirmation("SubscriptionConfirmation", "SignatureVersion", "1")
 	for _, status := range []int{500, 403, 302, 204} {
 		w.page("https://sns.us-east-1.amazonaws.com/", func(rw http.ResponseWriter, _ *http.Request) {
 			rw.Header().Set("Location", "https://evil.example/")
@@ -56,6 +57,33 @@ func TestSNSSubscriptionsAreConfirmed(t *testing.T) {
 			t.Errorf("called: %s", page)
 		}
 	}
+}
+
+// A confirmation that is sent again confirms nothing, so that who was unsubscribed stays so, and
+// keeps nobody else from being confirmed. One that failed is tried again.
+func TestSNSConfirmationsAreActedOnOnce(t *testing.T) {
+	t.Parallel()
+	w := newSNSWorld(t)
+	const api = "https://sns.us-east-1.amazonaws.com/"
+	app := testbed.StartApp(t, nil)
+	g := w.start(t, site{store: "memory", routes: snsRoute(app, w.files(t))})
+	first := snsSigned(t, w.key, snsConfirmation("SubscriptionConfirmation"))
+	w.page(api, func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusInternalServerError) })
+	want(t, snsPost(t, g, snsBody(first)), 503, "handshake")
+	w.page(api, func(http.ResponseWriter, *http.Request) {})
+	want(t, snsPost(t, g, snsBody(first)), 200, "handshake")
+	want(t, snsPost(t, g, snsBody(snsSigned(t, w.key, snsConfirmation("UnsubscribeConfirmation")))), 200, "handshake")
+	for range 20 {
+		want(t, snsPost(t, g, snsBody(first)), 200, "handshake")
+	}
+	if n := w.seen()["sns.us-east-1.amazonaws.com/"]; n != 2 {
+		t.Errorf("called %d times, want 2", n)
+	}
+	want(t, snsPost(t, g, snsBody(snsSigned(t, w.key, snsConfirmation("SubscriptionConfirmation")))), 200, "handshake")
+	if n := w.seen()["sns.us-east-1.amazonaws.com/"]; n != 3 {
+		t.Errorf("called %d times, want 3", n)
+	}
+	wantCalls(t, app, 0)
 }
 
 // Nothing is confirmed for a topic that is not allowed, for a message that is not signed, or

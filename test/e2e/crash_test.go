@@ -13,7 +13,7 @@ func TestTwoGatewaysOnOneRedisHandleEachEventOnce(t *testing.T) {
 	t.Parallel()
 	redis := testbed.StartRedis(t)
 	app := testbed.StartApp(t, nil)
-	conf := setup{store: "redis " + redis.URL(), app: app, lines: "in_flight wait 30s"}
+	conf := setup{store: testbed.RedisStore(redis.URL()), app: app, lines: "in_flight wait 30s"}
 	gateways := []*testbed.Gateway{conf.start(t), conf.start(t)}
 	const events = 60
 	for name, c := range copies {
@@ -57,12 +57,16 @@ func TestAnotherGatewayTakesOverWhenTheLeaseOfAKilledOneEnds(t *testing.T) {
 			t.Parallel()
 			app := testbed.StartApp(t, hangFirst)
 			const lease = 3 * time.Second
-			conf := setup{store: "redis " + redis.URL(), app: app, lines: "lease 3s\n\t\t\tin_flight wait 30s"}
-			killed, other := conf.start(t), conf.start(t)
+			conf := setup{store: testbed.RedisStore(redis.URL()), app: app, lines: "lease 3s\n\t\t\tin_flight wait 30s"}
+			killed := conf.start(t)
+			conf.lines = "in_flight wait 30s"
+			other := conf.start(t)
 			e := testbed.Event{}.Fill()
-			begun := time.Now() // the lease cannot begin earlier
-			broken := sendAsync(c.copyOf(t, killed.URL(""), e, 0))
-			app.WaitCount(1)
+			var begun time.Time // the lease cannot begin earlier
+			broken := untilAtApp(t, app, func() *http.Request {
+				begun = time.Now()
+				return c.copyOf(t, killed.URL(""), e, 0)
+			})
 			killed.Kill()
 			if r := <-broken; r.err == nil {
 				t.Fatalf("a killed gateway answered %v", r.Response)
@@ -82,7 +86,7 @@ func TestAnotherGatewayTakesOverWhenTheLeaseOfAKilledOneEnds(t *testing.T) {
 // leaves behind must have ended by then.
 func TestDocIntellRetriesOutliveACrash(t *testing.T) {
 	t.Parallel()
-	redisStore := func(t *testing.T) string { return "redis " + testbed.StartRedis(t).URL() }
+	redisStore := func(t *testing.T) string { return testbed.RedisStore(testbed.StartRedis(t).URL()) }
 	for name, c := range map[string]struct {
 		store   func(t *testing.T) string
 		another bool // the retries go to another gateway, not to the same one restarted
@@ -97,16 +101,18 @@ func TestDocIntellRetriesOutliveACrash(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			app := testbed.StartApp(t, hangFirst)
-			conf := setup{store: c.store(t), app: app, lines: c.lines}
+			conf := setup{store: c.store(t), app: app, lines: c.lines, defaultLease: true}
 			g := conf.start(t)
 			next := g
 			if c.another {
 				next = conf.start(t)
 			}
 			e := testbed.Event{}.Fill()
-			begun := time.Now()
-			broken := sendAsync(testbed.DocIntell().Request(t, g.URL(""), e))
-			app.WaitCount(1)
+			var begun time.Time
+			broken := untilAtApp(t, app, func() *http.Request {
+				begun = time.Now()
+				return testbed.DocIntell().Request(t, g.URL(""), e)
+			})
 			g.Kill()
 			<-broken
 			if !c.another {
@@ -143,17 +149,24 @@ func TestLeaseIsRenewedWhileTheAppWorks(t *testing.T) {
 	for name, c := range copies {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			app := testbed.StartApp(t, func(testbed.Delivery) testbed.Answer {
-				return testbed.Answer{Status: 202, Wait: testbed.After(5 * time.Second)}
+			hold := newGate(t)
+			app := testbed.StartApp(t, func(d testbed.Delivery) testbed.Answer {
+				if d.N > 1 {
+					return testbed.Answer{} // so that the test fails at once
+				}
+				return testbed.Answer{Status: 202, Wait: hold.c}
 			})
-			conf := setup{store: "redis " + redis.URL(), app: app, lines: "lease 3s\n\t\t\tin_flight wait 200ms"}
+			// Two thirds of it are left at least, which is more than a machine stands still for.
+			const lease = 21 * time.Second
+			conf := setup{store: testbed.RedisStore(redis.URL()), app: app, lines: "lease 21s\n\t\t\tin_flight wait 200ms"}
 			holder, other := conf.start(t), conf.start(t)
 			e := testbed.Event{}.Fill()
 			first := sendAsync(c.copyOf(t, holder.URL(""), e, 0))
 			app.WaitCount(1)
-			for begun := time.Now(); time.Since(begun) < 4500*time.Millisecond; {
+			for begun := time.Now(); time.Since(begun) < lease+lease/4; {
 				want(t, testbed.Do(t, c.copyOf(t, other.URL(""), e, 1)), 503, "in_flight")
 			}
+			hold.open()
 			want(t, wait(t, first), 202, "forwarded")
 			want(t, testbed.Do(t, c.copyOf(t, other.URL(""), e, 1)), 202, "duplicate")
 			wantCalls(t, app, 1)
@@ -184,15 +197,16 @@ func TestRevivedGatewayUndoesNothing(t *testing.T) {
 				}
 				return testbed.Answer{Status: 202, Wait: two.c}
 			})
-			conf := setup{store: "redis " + redis.URL(), app: app, lines: "lease 3s\n\t\t\tin_flight wait 30s",
+			conf := setup{store: testbed.RedisStore(redis.URL()), app: app, lines: "lease 3s\n\t\t\tin_flight wait 30s",
 				more: map[string]string{"/reject": "in_flight reject"}}
-			frozen, other := conf.start(t), conf.start(t)
+			frozen := conf.start(t)
+			conf.lines = "in_flight wait 30s" // and a lease that does not end while it works
+			other := conf.start(t)
 			e := testbed.Event{}.Fill()
 			attempt := func(g *testbed.Gateway, prefix string) *http.Request {
 				return testbed.Struktr().Request(t, g.URL(prefix), e)
 			}
-			first := sendAsync(attempt(frozen, ""))
-			app.WaitCount(1)
+			first := untilAtApp(t, app, func() *http.Request { return attempt(frozen, "") })
 			frozen.Freeze()
 			second := sendAsync(attempt(other, ""))
 			app.WaitCount(2) // the lease has ended

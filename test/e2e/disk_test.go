@@ -112,7 +112,7 @@ func TestDiskSurvivesKills(t *testing.T) {
 	})
 	dir := t.TempDir()
 	// A busy machine takes more than five minutes for the kills, and a copy is as old as they.
-	g := setup{store: "disk " + dir, app: app, lines: "max_age 2h"}.start(t)
+	g := setup{store: "disk " + dir, app: app, lines: "max_age 2h", defaultLease: true}.start(t)
 	l := &killedLoad{t: t, base: g.URL("")}
 	stop := make(chan struct{})
 	var workers sync.WaitGroup

@@ -193,7 +193,7 @@ func TestTheReadmesCommandsPrintItsOutput(t *testing.T) {
 	}
 }
 
-var demo = regexp.MustCompile(`(?m)^run: export ([A-Z_]+) \?= (\S+)$`)
+var demo = regexp.MustCompile(`(?m)^([A-Z_]+)=(\S+)$`)
 
 // shippedCaddyfile is what `make run` starts.
 func shippedCaddyfile(t *testing.T) string {
@@ -208,16 +208,16 @@ func shippedCaddyfile(t *testing.T) string {
 // demoSecrets reads what `make run` puts into the environment.
 func demoSecrets(t *testing.T) []string {
 	t.Helper()
-	makefile, err := os.ReadFile(filepath.Join(root, "Makefile"))
+	file, err := os.ReadFile(filepath.Join(root, "examples", "demo.env"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var env []string
-	for _, v := range demo.FindAllStringSubmatch(string(makefile), -1) {
+	for _, v := range demo.FindAllStringSubmatch(string(file), -1) {
 		env = append(env, v[1]+"="+v[2])
 	}
 	if len(env) != len(testbed.Senders()) {
-		t.Fatalf("the Makefile sets %d demo secrets for %d senders", len(env), len(testbed.Senders()))
+		t.Fatalf("demo.env has %d demo secrets for %d senders", len(env), len(testbed.Senders()))
 	}
 	return env
 }

@@ -28,7 +28,7 @@ func onEachStore(t *testing.T, test func(t *testing.T, store string)) {
 	})
 	t.Run("redis", func(t *testing.T) {
 		t.Parallel()
-		test(t, "redis "+testbed.StartRedis(t).URL())
+		test(t, testbed.RedisStore(testbed.StartRedis(t).URL()))
 	})
 }
 
@@ -44,6 +44,23 @@ type setup struct {
 	app    *testbed.App      // behind the guards
 	more   map[string]string // further sets of guards, by their path's beginning, and their lines
 	tail   string            // whatever else stands in the Caddyfile
+
+	defaultLease bool // instead of one that ends in no test: see steadyLease
+}
+
+// steadyLease is a line of a guard whose lease is not the test's subject. The default is 10 s or
+// less, and what stands still for half of it between claim and call forwards nothing.
+const steadyLease = "lease 30s"
+
+// withSteadyLease adds steadyLease to a guard's lines where nothing in them is about leases: a
+// lease is no longer than timeout.
+func withSteadyLease(lines string) string {
+	for line := range strings.Lines(lines) {
+		if words := strings.Fields(line); len(words) > 0 && (words[0] == "lease" || words[0] == "timeout") {
+			return lines
+		}
+	}
+	return strings.TrimPrefix(lines+"\n\t\t\t"+steadyLease, "\n\t\t\t")
 }
 
 // caddyfile returns the configuration.
@@ -68,6 +85,10 @@ func (s setup) guards(b *strings.Builder, prefix, lines string) {
 		}
 		if !strings.Contains(lines, "scope ") {
 			secret += "\n\t\t\tscope " + sender.Name // there may be others under another prefix
+		}
+		lines := lines
+		if !s.defaultLease {
+			lines = withSteadyLease(lines)
 		}
 		fmt.Fprintf(b, "\thandle %s/webhooks/%s {\n\t\twebhook_guard %s {\n\t\t\t%s\n\t\t\t%s\n\t\t}\n\t\treverse_proxy %s\n\t}\n",
 			prefix, sender.Name, sender.Name, secret, lines, s.app.Addr())

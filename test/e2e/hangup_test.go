@@ -5,30 +5,34 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
 
-// hangUpAfter sends a request whose sender does not wait any longer than that.
-func hangUpAfter(t *testing.T, req *http.Request, wait time.Duration) {
+// hangUp sends a request whose sender hangs up once it is the app's n-th.
+func hangUp(t *testing.T, req *http.Request, app *testbed.App, n int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), wait)
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	if resp, err := testbed.Try(req.WithContext(ctx)); !errors.Is(err, context.DeadlineExceeded) {
-		t.Fatalf("the sender hung up after %v, but got %v, %v", wait, resp, err)
+	answered := sendAsync(req.WithContext(ctx))
+	app.WaitCount(n)
+	cancel()
+	if r := <-answered; !errors.Is(r.err, context.Canceled) {
+		t.Fatalf("the sender hung up, but got %v, %v", r.Response, r.err)
 	}
 }
 
-// begin sends a request whose sender waits for the answer, on the channel, or hangs up
-// soon.
-func begin(t *testing.T, req *http.Request, stays bool) <-chan reply {
+// begin sends a request, the app's first. Its sender waits for the answer, on the channel,
+// or hangs up.
+func begin(t *testing.T, req *http.Request, app *testbed.App, stays bool) <-chan reply {
 	t.Helper()
 	if stays {
 		return sendAsync(req)
 	}
-	hangUpAfter(t, req, 300*time.Millisecond)
+	hangUp(t, req, app, 1)
 	return nil
 }
 
@@ -65,7 +69,7 @@ func TestSenderThatHangsUpDoesNotStopTheApp(t *testing.T) {
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				cancelled := make(chan bool, 1)
+				hold, cancelled := newGate(t), make(chan bool, 1)
 				app := testbed.StartApp(t, func(d testbed.Delivery) testbed.Answer {
 					if d.N > 1 {
 						return testbed.Answer{}
@@ -73,15 +77,19 @@ func TestSenderThatHangsUpDoesNotStopTheApp(t *testing.T) {
 					select {
 					case <-d.Gone:
 						cancelled <- true
-					case <-time.After(1500 * time.Millisecond):
+					case <-hold.c:
 						cancelled <- false
 					}
 					return c.answer
 				})
-				g := setup{store: store, app: app}.start(t)
+				g := setup{store: store, app: app, lines: "in_flight wait 1m"}.start(t)
 				e := testbed.Event{}.Fill()
-				hangUpAfter(t, testbed.DocRouter().Request(t, g.URL(""), e), 400*time.Millisecond)
-				want(t, testbed.Do(t, testbed.DocRouter().Request(t, g.URL(""), e)), c.status, c.retry)
+				hangUp(t, testbed.DocRouter().Request(t, g.URL(""), e), app, 1)
+				retry := sendAsync(testbed.DocRouter().Request(t, g.URL(""), e))
+				bodiesRead(t, g, "docrouter", 2)
+				time.Sleep(time.Second) // a gateway that passes the hang-up on does so at once
+				hold.open()
+				want(t, wait(t, retry), c.status, c.retry)
 				if <-cancelled {
 					t.Error("the app's request was cancelled when its sender hung up")
 				}
@@ -123,21 +131,22 @@ func TestTimeoutEndsTheAppsWorkAndFreesTheEvent(t *testing.T) {
 	onEachStore(t, func(t *testing.T, store string) {
 		cancelled := make(chan struct{}, 4)
 		app := testbed.StartApp(t, func(d testbed.Delivery) testbed.Answer {
-			if d.N%2 == 0 {
+			if !strings.HasPrefix(d.URL, "/short/") {
 				return testbed.Answer{Status: 204}
 			}
 			<-d.Gone
 			cancelled <- struct{}{}
 			return testbed.Answer{}
 		})
-		g := setup{store: store, app: app, lines: "timeout 1s"}.start(t)
+		const limit = 12 * time.Second // so that the event is at the app before
+		g := setup{store: store, app: app, lines: "in_flight wait 1m", more: map[string]string{"/short": "timeout 12s"}}.start(t)
 
 		t.Run("sender waits", func(t *testing.T) {
 			e := testbed.Event{}.Fill()
 			begun := time.Now()
-			want(t, testbed.Do(t, testbed.DocRouter().Request(t, g.URL(""), e)), 504, "upstream_failed")
-			if took := time.Since(begun); took < time.Second {
-				t.Errorf("the app was given %v, not the second that timeout says", took)
+			want(t, testbed.Do(t, testbed.DocRouter().Request(t, g.URL("/short"), e)), 504, "upstream_failed")
+			if took := time.Since(begun); took < limit {
+				t.Errorf("the app was given %v, not the %v that timeout says", took, limit)
 			}
 			<-cancelled // the request has been cancelled
 			want(t, testbed.Do(t, testbed.DocRouter().Request(t, g.URL(""), e)), 204, "forwarded")
@@ -146,7 +155,7 @@ func TestTimeoutEndsTheAppsWorkAndFreesTheEvent(t *testing.T) {
 		})
 		t.Run("sender hangs up", func(t *testing.T) {
 			e := testbed.Event{}.Fill()
-			hangUpAfter(t, testbed.DocRouter().Request(t, g.URL(""), e), 400*time.Millisecond)
+			hangUp(t, testbed.DocRouter().Request(t, g.URL("/short"), e), app, 3)
 			want(t, testbed.Do(t, testbed.DocRouter().Request(t, g.URL(""), e)), 204, "forwarded")
 			<-cancelled
 			wantCalls(t, app, 4)

@@ -45,7 +45,7 @@ func route(prefix, provider, behind string, lines ...string) string {
 		lines = append(slices.Clone(lines), "scope "+provider)
 	}
 	return fmt.Sprintf("\thandle %s/webhooks/%s {\n\t\twebhook_guard %s {\n\t\t\t%s\n\t\t}\n\t\t%s\n\t}\n",
-		prefix, provider, provider, strings.Join(lines, "\n\t\t\t"), behind)
+		prefix, provider, provider, withSteadyLease(strings.Join(lines, "\n\t\t\t")), behind)
 }
 
 // proxy is the directive that leads to the app.
@@ -194,6 +194,16 @@ func dial(t *testing.T, req *http.Request) *net.TCPConn {
 		t.Fatal(err)
 	}
 	return conn.(*net.TCPConn)
+}
+
+// http2Client returns a client that speaks HTTP/2 without TLS.
+func http2Client(t *testing.T) *http.Client {
+	t.Helper()
+	var protocols http.Protocols
+	protocols.SetUnencryptedHTTP2(true)
+	client := &http.Client{Transport: &http.Transport{Protocols: &protocols}, Timeout: soon}
+	t.Cleanup(client.CloseIdleConnections)
+	return client
 }
 
 // say writes text to a connection verbatim.

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -26,21 +27,24 @@ func allSendersGetThrough(t *testing.T, g *testbed.Gateway) {
 // meanwhile.
 func TestSlowSendersAreDisconnected(t *testing.T) {
 	t.Parallel()
-	app := testbed.StartApp(t, nil)
-	g := setup{store: "memory", app: app, lines: "body_timeout 1s",
-		global: "servers {\n\t\ttimeouts {\n\t\t\tread_header 1s\n\t\t}\n\t}"}.start(t)
+	app, port := testbed.StartApp(t, nil), testbed.FreePort(t)
 	s := testbed.Struktr()
+	// The short limits are where nobody has to get through.
+	g := setup{store: "memory", app: app, lines: "body_timeout 1m", more: map[string]string{"/short": "body_timeout 1s"},
+		global: fmt.Sprintf("servers :%d {\n\t\ttimeouts {\n\t\t\tread_header 1s\n\t\t}\n\t}", port),
+		tail:   fmt.Sprintf("http://:%d {\n%s}\n", port, route("", s.Name, proxy(app), secretOf(s)))}.start(t)
 	const each = 50
 	var heads, bodies, unread []net.Conn
 	for range each {
-		req := s.Request(t, g.URL(""), testbed.Event{})
+		req := s.Request(t, fmt.Sprintf("http://127.0.0.1:%d", port), testbed.Event{})
 		head := dial(t, req)
 		say(t, head, "POST /webhooks/struktr HTTP/1.1\r\nHost: x\r\nX-Slow: ")
 		heads = append(heads, head)
+		req = s.Request(t, g.URL("/short"), testbed.Event{})
 		body := dial(t, req)
 		say(t, body, wire(req, "Content-Length: 1000")+"{")
 		bodies = append(bodies, body)
-		// Refused by its headers, without waiting for the rest of its body.
+		// Refused by its headers.
 		req.Header.Del(s.SignatureHeader)
 		early := dial(t, req)
 		say(t, early, wire(req, "Content-Length: 1000")+"{")
@@ -199,10 +203,7 @@ func TestSenderCannotSpeakInTheGuardsNameOverHTTP2(t *testing.T) {
 	app := testbed.StartApp(t, nil)
 	global := strings.Replace(letIn(), "servers {", "servers {\n\t\tprotocols h1 h2c", 1)
 	g := setup{store: "memory", app: app, global: global}.start(t)
-	var protocols http.Protocols
-	protocols.SetUnencryptedHTTP2(true)
-	client := &http.Client{Transport: &http.Transport{Protocols: &protocols}, Timeout: soon}
-	defer client.CloseIdleConnections()
+	client := http2Client(t)
 	for _, s := range []testbed.Sender{testbed.Struktr(), testbed.OkraPDF()} {
 		e := testbed.Event{}.Fill()
 		req := s.Request(t, g.URL(""), e)

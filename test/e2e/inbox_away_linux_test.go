@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -18,7 +19,7 @@ func init() {
 		return fullDisk(t, func(string) uint64 { return 1 })
 	}
 	storesAway["disk full, files cannot grow"] = func(t *testing.T) absence {
-		return fullDisk(t, func(dir string) uint64 { return sizeOfLargest(t, dir, ".segment") })
+		return fullDisk(t, func(dir string) uint64 { return writtenOfLargest(t, dir, ".segment") })
 	}
 }
 
@@ -34,17 +35,16 @@ func fullDisk(t *testing.T, size func(dir string) uint64) absence {
 	}
 }
 
-// sizeOfLargest is the size of the largest file with an extension in a directory.
-func sizeOfLargest(t *testing.T, dir, ext string) (largest uint64) {
+// writtenOfLargest is how much has been written of the largest file with an extension in a
+// directory. What was made ready behind that for later is zeros.
+func writtenOfLargest(t *testing.T, dir, ext string) (largest uint64) {
 	t.Helper()
 	must(t, filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || filepath.Ext(path) != ext {
 			return err
 		}
-		info, err := os.Stat(path)
-		if err == nil {
-			largest = max(largest, uint64(info.Size()))
-		}
+		data, err := os.ReadFile(path)
+		largest = max(largest, uint64(len(bytes.TrimRight(data, "\x00"))))
 		return err
 	}))
 	return largest

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
@@ -30,5 +31,39 @@ func TestAnInboxDeliversAgainWhatDiedWithItsGateway(t *testing.T) {
 			t.Errorf("attempt %s, want 2", got)
 		}
 		becomes(t, g, e, "duplicate")
+	})
+}
+
+// On a disk the sender has its 200 before the event is recorded as accepted. A gateway that
+// dies in between leaves the event to its inbox, which knows a copy of it.
+func TestAnInboxRecognisesWhatItsGatewayHadNoTimeToRecord(t *testing.T) {
+	t.Parallel()
+	onInboxStores(t, func(t *testing.T, inboxes func(func(testbed.Delivery) testbed.Answer, ...string) inboxSetup) {
+		s := inboxes(nil, "retry 20ms")
+		s.guard = "lease 2s"
+		s.app.Stop() // so that no delivery is under way when the gateway is killed
+		g := s.start(t)
+		var events []testbed.Event
+		for range 3 {
+			e := testbed.Event{}.Fill()
+			want(t, deliverTo(t, g, e), 200, "accepted")
+			g.Kill()
+			g.Start()
+			testbed.Eventually(t, soon, func() bool {
+				resp := deliverTo(t, g, e)
+				if !slices.Contains([]string{"in_flight", "queued"}, resp.Guard) {
+					t.Errorf("the copy gets %v", resp)
+				}
+				return resp.Guard == "queued"
+			}, "the claim of the gateway that was killed to end")
+			events = append(events, e)
+		}
+		s.app.Start()
+		for _, e := range events {
+			becomes(t, g, e, "duplicate")
+			if n := len(deliveriesOf(s.app, e)); n != 1 {
+				t.Errorf("an event was delivered %d times", n)
+			}
+		}
 	})
 }

@@ -5,7 +5,6 @@ package e2e
 import (
 	"crypto/sha1"
 	"encoding/hex"
-	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -59,7 +58,7 @@ func TestAGatewayThatIsKilledBetweenTwoStepsLosesNothing(t *testing.T) {
 			redis := testbed.StartRedis(t)
 			relay := startCutter(t, redis)
 			app := testbed.StartApp(t, nil)
-			s := inboxSetup{store: fmt.Sprintf("redis redis://127.0.0.1:%d", relay.port), app: app, guard: "lease 3s"}
+			s := inboxSetup{store: testbed.RedisStore("redis://" + relay.addr()), app: app, guard: "lease 3s"}
 			g := s.start(t)
 			warm := testbed.Event{}.Fill() // so that Redis knows all scripts
 			want(t, deliverTo(t, g, warm), 200, "accepted")

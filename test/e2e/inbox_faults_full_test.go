@@ -122,6 +122,24 @@ func TestARedisThatIsFullRefusesAndDelivers(t *testing.T) {
 	wantCalls(t, s.app, len(events)+1)
 }
 
+// claimsIn counts the keys of events that are in flight, as a server has them.
+func claimsIn(t *testing.T, server *testbed.Redis) (n int) {
+	t.Helper()
+	keys, err := server.Ask("KEYS", "*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range keys {
+		if strings.Contains(key, "inbox") {
+			continue
+		}
+		if value, err := server.Ask("GET", key); err == nil && len(value) == 1 && strings.HasPrefix(value[0], "*") {
+			n++
+		}
+	}
+	return n
+}
+
 // In a Cluster the claim and the inbox are on different masters. A gateway is killed when some
 // events are claimed and not yet put, as one master hangs: their senders bring them again, and
 // each event is delivered once.
@@ -135,18 +153,7 @@ func TestAClusterThatHangsBetweenClaimAndPut(t *testing.T) {
 	masters := cluster.Masters()
 	claims := func() (n int) { // that are held, on the masters that answer
 		for _, master := range masters[1:] {
-			keys, err := master.Ask("KEYS", "*")
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, key := range keys {
-				if strings.Contains(key, "inbox") {
-					continue
-				}
-				if value, err := master.Ask("GET", key); err == nil && len(value) == 1 && strings.HasPrefix(value[0], "*") {
-					n++
-				}
-			}
+			n += claimsIn(t, master)
 		}
 		return n
 	}
@@ -215,11 +222,11 @@ func TestADamagedRequestIsDeadAndReplaced(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := bytes.Index(data, []byte{0x28, 0xb5, 0x2f, 0xfd}) // the request's zstd frame
+	at := bytes.Index(data, []byte("POST")) // the request begins with it
 	if at < 0 {
 		t.Fatal("there is no request in the segment")
 	}
-	data[at+20] ^= 0xff
+	data[at] ^= 0xff
 	if err := os.WriteFile(segments[0], data, 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -196,3 +196,26 @@ func TestAnInboxSurvivesKillsUnderLoad(t *testing.T) {
 		t.Logf("%d events, %d kills, delivered twice: %d", len(l.acknowledged()), kills, twice)
 	})
 }
+
+// A durable inbox on Sentinel loses nothing when its master is killed under load: whoever had a
+// 200 has the event on the master to be, too.
+func TestADurableInboxSurvivesFailoversUnderLoad(t *testing.T) {
+	t.Parallel()
+	sentinels := testbed.StartSentinels(t, testbed.RedisSet{Args: []string{"--appendonly", "yes"}, DownAfter: testbed.DownSoon})
+	sentinels.WaitOK()
+	store := "redis " + strings.Join(sentinels.URLs(), " ") + " {\n\t\t\tsentinel " + testbed.MasterName + "\n\t\t}"
+	s := inboxSetup{store: store, app: testbed.StartApp(t, nil), lines: "durable", guard: "lease 3s"}
+	g := s.start(t)
+	l := startInboxLoad(t, g.URL(""))
+	for range 3 {
+		l.goOn()
+		gone := sentinels.Master()
+		gone.Stop()
+		sentinels.WaitFailover(gone)
+		l.goOn()
+		gone.Start()
+		sentinels.WaitOK()
+	}
+	l.end()
+	l.delivered(s.app)
+}

@@ -47,7 +47,7 @@ http://:{$PORT} {
 		error 500
 	}
 }
-`, s.store, sender.Name, sender.Name, sender.Secret, s.guard, s.name, s.app.Addr(), s.lines)
+`, s.store, sender.Name, sender.Name, sender.Secret, withSteadyLease(s.guard), s.name, s.app.Addr(), s.lines)
 }
 
 func (s inboxSetup) start(t *testing.T) *testbed.Gateway {
@@ -59,7 +59,7 @@ func (s inboxSetup) start(t *testing.T) *testbed.Gateway {
 func inboxes(t *testing.T, answer func(testbed.Delivery) testbed.Answer, lines ...string) (inboxSetup, *testbed.Redis) {
 	t.Helper()
 	redis := testbed.StartRedis(t)
-	return inboxSetup{store: "redis " + redis.URL(), app: testbed.StartApp(t, answer), lines: strings.Join(lines, "\n\t\t\t\t")}, redis
+	return inboxSetup{store: testbed.RedisStore(redis.URL()), app: testbed.StartApp(t, answer), lines: strings.Join(lines, "\n\t\t\t\t")}, redis
 }
 
 // onInboxStores runs a test for each store that has inboxes.
@@ -71,7 +71,7 @@ func onInboxStores(t *testing.T, test func(t *testing.T, inboxes func(answer fun
 			test(t, func(answer func(testbed.Delivery) testbed.Answer, lines ...string) inboxSetup {
 				s := inboxSetup{store: "disk " + t.TempDir(), app: testbed.StartApp(t, answer), lines: strings.Join(lines, "\n\t\t\t\t")}
 				if kind == "redis" {
-					s.store = "redis " + testbed.StartRedis(t, "--appendonly", "yes", "--appendfsync", "always").URL()
+					s.store = testbed.RedisStore(testbed.StartRedis(t, "--appendonly", "yes", "--appendfsync", "always").URL())
 				}
 				return s
 			})
@@ -337,7 +337,7 @@ func TestInboxesThatCannotWorkAreRefused(t *testing.T) {
 		say    []string
 	}{
 		"memory":          {func(s *inboxSetup) { s.store = "memory" }, []string{"inbox", "store redis"}},
-		"evicting":        {func(s *inboxSetup) { s.store = "redis " + evicting.URL() }, []string{"allkeys-lru", "noeviction"}},
+		"evicting":        {func(s *inboxSetup) { s.store = testbed.RedisStore(evicting.URL()) }, []string{"allkeys-lru", "noeviction"}},
 		"no dedupe":       {func(s *inboxSetup) { s.guard = "on_store_error forward" }, []string{"inbox", "on_store_error"}},
 		"an instruction":  {func(s *inboxSetup) { s.guard = "answer remember" }, []string{"inbox", "answer remember"}},
 		"a varying scope": {func(s *inboxSetup) { s.guard = "scope {http.request.host}" }, []string{"name the inbox"}},

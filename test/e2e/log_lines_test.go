@@ -1,8 +1,11 @@
 package e2e
 
 import (
+	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"slices"
@@ -56,12 +59,13 @@ func TestEachOutcomeHasItsLineAndItsFieldInTheAccessLog(t *testing.T) {
 		}
 		return testbed.Answer{}
 	})
-	routes := "\tlog\n\theader X-Request-Id {http.request.uuid}\n" + route("", "docrouter", proxy(app), "secret "+testbed.DocRouter().Secret, "scope eu")
+	routes := "\tlog\n" + route("", "docrouter", proxy(app), "secret "+testbed.DocRouter().Secret, "scope eu")
 	g := site{store: "memory", global: "debug", routes: routes}.start(t)
 	s := testbed.DocRouter()
 	e := testbed.Event{}.Fill()
 	id := facts(s, e)["Webhook-Guard-Id"]
 	access := 0
+	uuid := any(nil) // of the guard's last line
 	wantAccess := func(fields map[string]any) {
 		t.Helper()
 		access++
@@ -70,11 +74,15 @@ func TestEachOutcomeHasItsLineAndItsFieldInTheAccessLog(t *testing.T) {
 		if fmt.Sprint(got) != fmt.Sprint(fields) {
 			t.Errorf("the access log has %v, want %v", got, fields)
 		}
+		if uuid != entry["uuid"] {
+			t.Errorf("the access log has the request ID %v, the line before it %v", entry["uuid"], uuid)
+		}
 	}
 	own := map[string]any{"provider": "docrouter", "scope": "eu", "logger": "http.handlers.webhook_guard"}
 	line := func(message string, n int, fields map[string]any) {
 		t.Helper()
 		entry := waitLogged(t, g, message, n)
+		uuid = entry["uuid"]
 		wantFields(t, entry, own)
 		wantFields(t, entry, fields)
 	}
@@ -98,21 +106,20 @@ func TestEachOutcomeHasItsLineAndItsFieldInTheAccessLog(t *testing.T) {
 	forged := s.Request(t, g.URL(""), testbed.Event{})
 	forged.URL.RawQuery = "token=canary"
 	forged.Header.Set(s.SignatureHeader, "sha256="+strings.Repeat("0", 64))
-	resp := testbed.Do(t, forged)
-	want(t, resp, 401, "signature_invalid")
+	want(t, testbed.Do(t, forged), 401, "signature_invalid")
 	line("refused", 1, map[string]any{
 		"level": "info", "result": "signature_invalid", "reason": anyValue, "client_ip": "127.0.0.1", "host": forged.URL.Host,
-		"path": "/webhooks/docrouter", "uuid": resp.Header.Get("X-Request-Id"),
+		"path": "/webhooks/docrouter", "uuid": anyValue,
 	})
-	if entry := logged(g, "refused")[0]; strings.Contains(fmt.Sprint(entry), "canary") || entry["uuid"] == "" {
-		t.Errorf("the query is in the line, or the request's ID is not: %v", entry)
+	if entry := logged(g, "refused")[0]; strings.Contains(fmt.Sprint(entry), "canary") {
+		t.Errorf("the query is in the line: %v", entry)
 	}
 	wantAccess(map[string]any{"result": "signature_invalid", "provider": "docrouter", "scope": "eu"})
 
 	failing := testbed.Event{Type: "fails"}.Fill()
 	want(t, testbed.Do(t, s.Request(t, g.URL(""), failing)), 500, "upstream_failed")
 	failed := facts(s, failing)["Webhook-Guard-Id"]
-	line("app failed", 1, map[string]any{"level": "warn", "result": "upstream_failed", "id": failed, "status": 500, "duration": anyValue})
+	line("app failed", 1, map[string]any{"level": "warn", "result": "upstream_failed", "id": failed, "status": 500, "duration": anyValue, "uuid": anyValue})
 	fields := with(event(failed), "upstream_failed")
 	fields["event"] = "fails"
 	wantAccess(fields)
@@ -125,16 +132,21 @@ func TestALoggedFloodIsSampledAndCounted(t *testing.T) {
 	app := testbed.StartApp(t, nil)
 	g := setup{store: "memory", app: app}.start(t)
 	s := testbed.DocRouter()
-	client := &http.Client{Transport: &http.Transport{}} // one connection, as a flood would use it
-	t.Cleanup(client.CloseIdleConnections)
-	sent := 0
-	forge := func() {
-		req := s.Request(t, g.URL(""), testbed.Event{})
-		req.Header.Set(s.SignatureHeader, "sha256="+strings.Repeat("0", 64))
-		resp, err := client.Do(req)
-		must(t, err)
-		must(t, resp.Body.Close())
-		sent++
+	forged := s.Request(t, g.URL(""), testbed.Event{})
+	forged.Header.Set(s.SignatureHeader, "sha256="+strings.Repeat("0", 64))
+	conn := dial(t, forged)
+	answers := bufio.NewReader(conn)
+	sent, request := 0, wire(forged, "Content-Length: 0")
+	// Nothing is waited for between two requests, so that they are a flood on a busy machine too.
+	forge := func(n int) {
+		say(t, conn, strings.Repeat(request, n))
+		for range n {
+			resp, err := http.ReadResponse(answers, nil)
+			must(t, err)
+			_, err = io.Copy(io.Discard, resp.Body)
+			must(t, errors.Join(err, resp.Body.Close()))
+		}
+		sent += n
 	}
 	counted := func() (lines, held int) {
 		for _, entry := range logged(g, "refused") {
@@ -145,15 +157,13 @@ func TestALoggedFloodIsSampledAndCounted(t *testing.T) {
 		return lines, held
 	}
 	testbed.Eventually(t, soon, func() bool {
-		for range 150 {
-			forge()
-		}
+		forge(200)
 		_, held := counted()
 		return held > 0
 	}, "a line that says how many were held back")
 	// A line of a later second completes the count.
 	testbed.Eventually(t, soon, func() bool {
-		forge()
+		forge(1)
 		lines, held := counted()
 		return lines+held == sent
 	}, "each refusal in a line or in held_back")
@@ -170,13 +180,13 @@ func TestALoggedFloodIsSampledAndCounted(t *testing.T) {
 func TestRefusedLinesNameTheTenant(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		source string
-		ask    func(r *http.Request, tenant string)
-		named  func(tenant string) string
+		scope, source string
+		ask           func(r *http.Request, tenant string)
+		named         func(tenant string) string
 	}{
-		"host":   {"{host}", func(r *http.Request, tenant string) { r.Host = tenant }, func(tenant string) string { return tenant }},
-		"path":   {"{path}", func(r *http.Request, tenant string) { r.URL.Path += "/" + tenant }, func(tenant string) string { return "/webhooks/docrouter/" + tenant }},
-		"header": {"{header.X-Tenant}", func(r *http.Request, tenant string) { r.Header.Set("X-Tenant", tenant) }, func(tenant string) string { return tenant }},
+		"host":   {"", "{host}", func(r *http.Request, tenant string) { r.Host = tenant }, func(tenant string) string { return tenant }},
+		"path":   {"", "{path}", func(r *http.Request, tenant string) { r.URL.Path += "/" + tenant }, func(tenant string) string { return "/webhooks/docrouter/" + tenant }},
+		"header": {"eu-", "{header.X-Tenant}", func(r *http.Request, tenant string) { r.Header.Set("X-Tenant", tenant) }, func(tenant string) string { return tenant }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -188,11 +198,11 @@ func TestRefusedLinesNameTheTenant(t *testing.T) {
 	handle /webhooks/docrouter* {
 		webhook_guard docrouter {
 			secret {tenant_secret} per_request
-			scope {tenant}
+			scope %s{tenant}
 		}
 		%s
 	}
-`, c.source, c.named("acme.test"), proxy(app))}.start(t)
+`, c.source, c.named("acme.test"), c.scope, proxy(app))}.start(t)
 			s := testbed.DocRouter()
 			ask := func(tenant, secret string) testbed.Response {
 				s.Secret = secret
@@ -202,7 +212,7 @@ func TestRefusedLinesNameTheTenant(t *testing.T) {
 			}
 			want(t, ask("acme.test", "canary-secret-of-acme"), 200, "forwarded")
 			wantRefused(t, ask("acme.test", "wrong"), 401, "signature_invalid")
-			wantFields(t, waitLogged(t, g, "refused", 1), map[string]any{"level": "info", "result": "signature_invalid", "scope": "acme"})
+			wantFields(t, waitLogged(t, g, "refused", 1), map[string]any{"level": "info", "result": "signature_invalid", "scope": c.scope + "acme"})
 			wantRefused(t, ask("other.test", "canary-secret-of-acme"), 503, "secret_unavailable")
 			wantFields(t, waitLogged(t, g, "refused", 2), map[string]any{"level": "warn", "result": "secret_unavailable", "tenant": c.named("other.test")})
 			wantCalls(t, app, 1)
@@ -214,7 +224,7 @@ func TestRefusedLinesNameTheTenant(t *testing.T) {
 				return all
 			}
 			testbed.Eventually(t, soon, func() bool {
-				return slices.Equal(results(), []string{"forwarded acme", "signature_invalid acme", "secret_unavailable {tenant}"})
+				return slices.Equal(results(), []string{"forwarded " + c.scope + "acme", "signature_invalid " + c.scope + "acme", "secret_unavailable " + c.scope + "{tenant}"})
 			}, "the access log to name the tenant")
 		})
 	}

@@ -238,7 +238,7 @@ func wantSeries(t *testing.T, g *testbed.Gateway, expected map[string]string) {
 		}
 		return true
 	}
-	for end := time.Now().Add(5 * time.Second); !matches(); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(soon); !matches(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().Before(end) {
 			continue
 		}

@@ -1,10 +1,12 @@
 package e2e
 
 import (
+	"net/http"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/webhookguard/caddy-webhook-guard/dedupe/storetest"
 	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
 
@@ -41,7 +43,8 @@ func onEachOutage(t *testing.T, test func(t *testing.T, name string, o duringOut
 	}
 }
 
-// gateway starts a gateway on this Redis before this app.
+// gateway starts a gateway on this Redis before this app, with the default timeout, which a
+// busy machine may exceed while Redis is well: see onceStoreAnswers.
 func (o duringOutage) gateway(t *testing.T, lines string) *testbed.Gateway {
 	t.Helper()
 	return setup{store: "redis " + o.redis.URL(), app: o.app, lines: lines}.start(t)
@@ -52,23 +55,23 @@ func TestOutageOfRedisIsA503WithinASecondAndEndsByItself(t *testing.T) {
 	onEachOutage(t, func(t *testing.T, name string, o duringOutage) {
 		g := o.gateway(t, "")
 		before := testbed.Event{}.Fill()
-		want(t, testbed.Do(t, testbed.DocRouter().Request(t, g.URL(""), before)), 200, "forwarded")
+		want(t, onceStoreAnswers(t, g, before), 200, "forwarded")
 		errorsBefore := metric(g, "webhook_guard_store_errors_total", "store", "redis", "op", "claim")
 
 		o.begin()
 		refused := testbed.Event{}.Fill()
 		var took []time.Duration
 		for _, sender := range testbed.Senders() {
-			begun := time.Now()
-			resp := testbed.Do(t, sender.Request(t, g.URL(""), refused))
-			took = append(took, time.Since(begun))
+			var resp testbed.Response
+			took = append(took, storetest.Took(func() { resp = testbed.Do(t, sender.Request(t, g.URL(""), refused)) }))
 			want(t, resp, 503, "store_unavailable")
 			if resp.Header.Get("Retry-After") == "" {
 				t.Errorf("%s got no Retry-After: %v", sender.Name, resp.Header)
 			}
 		}
-		// The machine may be busy, but not five times in a row.
-		if fastest, slowest := slices.Min(took), slices.Max(took); fastest > storeUnavailableWithin || slowest > 3*storeUnavailableWithin {
+		// The gateway may be busy, but not five times in a row, and stand still once.
+		slices.Sort(took)
+		if took[0] > storeUnavailableWithin || took[3] > 3*storeUnavailableWithin || took[4] > 15*storeUnavailableWithin {
 			t.Errorf("the 503s took %v, want %v each", took, storeUnavailableWithin)
 		}
 		wantCalls(t, o.app, 1)
@@ -80,36 +83,41 @@ func TestOutageOfRedisIsA503WithinASecondAndEndsByItself(t *testing.T) {
 		recovered(t, g, refused)
 		wantCalls(t, o.app, 2)
 		if name == "frozen" { // the stopped one has no persistence
-			want(t, testbed.Do(t, testbed.DocRouter().Request(t, g.URL(""), before)), 200, "duplicate")
+			want(t, onceStoreAnswers(t, g, before), 200, "duplicate")
 		}
 	})
+}
+
+// onceStoreAnswers sends an event until the answer is no 503, and returns that one.
+func onceStoreAnswers(t *testing.T, g *testbed.Gateway, e testbed.Event) (resp testbed.Response) {
+	t.Helper()
+	testbed.Eventually(t, soon, func() bool {
+		resp = testbed.Do(t, testbed.DocRouter().Request(t, g.URL(""), e))
+		return resp.Status != 503
+	}, "an answer that is no 503 while Redis is well")
+	return resp
 }
 
 // recovered waits until an event that was refused is forwarded, and checks that it is
 // remembered.
 func recovered(t *testing.T, g *testbed.Gateway, e testbed.Event) {
 	t.Helper()
-	testbed.Eventually(t, soon, func() bool {
-		resp := testbed.Do(t, testbed.DocRouter().Request(t, g.URL(""), e))
-		if resp.Status == 503 {
-			return false
-		}
-		want(t, resp, 200, "forwarded")
-		return true
-	}, "an event to be forwarded after Redis is back")
-	want(t, testbed.Do(t, testbed.DocRouter().Request(t, g.URL(""), e)), 200, "duplicate")
+	want(t, onceStoreAnswers(t, g, e), 200, "forwarded")
+	want(t, onceStoreAnswers(t, g, e), 200, "duplicate")
 }
 
 func TestOnStoreErrorForwardForwardsAndCounts(t *testing.T) {
 	t.Parallel()
 	onEachOutage(t, func(t *testing.T, _ string, o duringOutage) {
 		g := o.gateway(t, "on_store_error forward")
-		without := func() float64 {
+		without := func(g *testbed.Gateway) float64 {
 			return metric(g, "webhook_guard_forwarded_without_dedupe_total", "provider", "docrouter")
 		}
-		want(t, testbed.Do(t, testbed.DocRouter().Request(t, g.URL(""), testbed.Event{})), 200, "forwarded")
-		if without() != 0 {
-			t.Errorf("%v events were counted as forwarded without dedupe while Redis answered", without())
+		// While Redis is well, this is about a gateway that a busy machine does not disturb.
+		patient := setup{store: testbed.RedisStore(o.redis.URL()), app: o.app, lines: "on_store_error forward"}.start(t)
+		want(t, testbed.Do(t, testbed.DocRouter().Request(t, patient.URL(""), testbed.Event{})), 200, "forwarded")
+		if n := without(patient); n != 0 {
+			t.Errorf("%v events were counted as forwarded without dedupe while Redis answered", n)
 		}
 		o.begin()
 		for range 3 {
@@ -122,8 +130,8 @@ func TestOnStoreErrorForwardForwardsAndCounts(t *testing.T) {
 			t.Errorf("without its store the guard answered a forgery with %v", resp)
 		}
 		wantCalls(t, o.app, 4)
-		if without() != 3 {
-			t.Errorf("%v events were counted as forwarded without dedupe, want 3", without())
+		if n := without(g); n != 3 {
+			t.Errorf("%v events were counted as forwarded without dedupe, want 3", n)
 		}
 		o.end()
 		testbed.Eventually(t, soon, func() bool {
@@ -162,10 +170,11 @@ func TestCommitIsRetriedAfterAnOutage(t *testing.T) {
 				return testbed.Answer{Status: 202, Body: []byte("done"), Wait: hold.c}
 			})
 			conf := setup{store: "redis " + redis.URL(), app: app, lines: "in_flight wait 30s"}
-			g, other := conf.start(t), conf.start(t)
+			g := conf.start(t)
+			conf.store = testbed.RedisStore(redis.URL())
+			other := conf.start(t)
 			e := testbed.Event{}.Fill()
-			first := sendAsync(testbed.Struktr().Request(t, g.URL(""), e))
-			app.WaitCount(1)
+			first := untilAtApp(t, app, func() *http.Request { return testbed.Struktr().Request(t, g.URL(""), e) })
 			outage.begin(redis)
 			hold.open()
 			resp := wait(t, first)
@@ -193,6 +202,27 @@ func TestCommitIsRetriedAfterAnOutage(t *testing.T) {
 	}
 }
 
+// untilAtApp sends an event until the app has it. Timeouts and leases that are short for a test's
+// sake may end before that on a busy machine, which is a 503.
+func untilAtApp(t *testing.T, app *testbed.App, request func() *http.Request) (first <-chan reply) {
+	t.Helper()
+	testbed.Eventually(t, 2*soon, func() bool {
+		if first == nil {
+			first = sendAsync(request())
+		}
+		select {
+		case r := <-first:
+			if r.err != nil || r.Status != 503 {
+				t.Fatalf("before the app had the event, its sender got %v, %v", r.Response, r.err)
+			}
+			first = nil
+		default:
+		}
+		return app.Count() > 0
+	}, "the event at the app")
+	return first
+}
+
 // A Redis that lost its claims gets back those whose events are still in progress.
 func TestClaimIsTakenAgainAfterRedisForgotIt(t *testing.T) {
 	t.Parallel()
@@ -201,7 +231,7 @@ func TestClaimIsTakenAgainAfterRedisForgotIt(t *testing.T) {
 	app := testbed.StartApp(t, func(testbed.Delivery) testbed.Answer {
 		return testbed.Answer{Wait: hold.c}
 	})
-	conf := setup{store: "redis " + redis.URL(), app: app, lines: "lease 3s\n\t\t\tin_flight reject"}
+	conf := setup{store: testbed.RedisStore(redis.URL()), app: app, lines: "lease 30s\n\t\t\tin_flight reject"}
 	g, other := conf.start(t), conf.start(t)
 	e := testbed.Event{}.Fill()
 	first := sendAsync(testbed.DocRouter().Request(t, g.URL(""), e))
@@ -224,12 +254,12 @@ func TestWrongPasswordOfRedisIsReportedWithoutIt(t *testing.T) {
 	t.Parallel()
 	redis := testbed.StartRedis(t, "--requirepass", "the-right-one")
 	app := testbed.StartApp(t, nil)
-	g := setup{store: "redis redis://:canary-redis-password@" + redis.Addr(), app: app}.start(t)
+	g := setup{store: testbed.RedisStore("redis://:canary-redis-password@" + redis.Addr()), app: app}.start(t)
 	g.WaitOutput("WRONGPASS")
 	want(t, testbed.Do(t, testbed.DocRouter().Request(t, g.URL(""), testbed.Event{})), 503, "store_unavailable")
 	wantCalls(t, app, 0)
 	noCanary(t, "output", g.Output())
-	right := setup{store: "redis redis://:the-right-one@" + redis.Addr(), app: app}
+	right := setup{store: testbed.RedisStore("redis://:the-right-one@" + redis.Addr()), app: app}
 	if err := g.Reload(right.caddyfile()); err != nil {
 		t.Fatal(err)
 	}
@@ -242,7 +272,7 @@ func TestRedisThatMayEvictClaimsIsWarnedOf(t *testing.T) {
 		t.Run(policy, func(t *testing.T) {
 			t.Parallel()
 			redis := testbed.StartRedis(t, "--maxmemory-policy", policy)
-			g := setup{store: "redis " + redis.URL(), app: testbed.StartApp(t, nil)}.start(t)
+			g := setup{store: testbed.RedisStore(redis.URL()), app: testbed.StartApp(t, nil)}.start(t)
 			// It comes after the other one, if at all.
 			g.WaitOutput("persistence is off")
 			if got := containsAll(g.Output(), "maxmemory-policy", policy, "set maxmemory-policy noeviction"); got != warned {

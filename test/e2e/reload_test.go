@@ -19,8 +19,8 @@ func TestReloadInTheMiddleOfARequestLosesNeitherClaimNorCommit(t *testing.T) {
 	onEachStore(t, func(t *testing.T, store string) {
 		for name, change := range map[string]func(*setup){
 			"nothing of ours changes": func(s *setup) { s.tail = "http:// {\n\trespond other\n}\n" },
-			"other lines":             func(s *setup) { s.lines = "in_flight wait 25s\n\t\t\tlease 4s" },
-			"other store options":     func(s *setup) { s.store += otherOptions(store)[0] },
+			"other lines":             func(s *setup) { s.lines = "in_flight wait 25s\n\t\t\tlease 40s" },
+			"other store options":     func(s *setup) { s.store = otherOptions(store) },
 		} {
 			for who, stays := range senderStays {
 				t.Run(name+", "+who, func(t *testing.T) {
@@ -30,7 +30,7 @@ func TestReloadInTheMiddleOfARequestLosesNeitherClaimNorCommit(t *testing.T) {
 					conf := setup{store: store, app: app, lines: "in_flight wait 30s"}
 					g := conf.start(t)
 					e := testbed.Event{}.Fill()
-					first := begin(t, testbed.Struktr().Request(t, g.URL(""), e), stays)
+					first := begin(t, testbed.Struktr().Request(t, g.URL(""), e), app, stays)
 					app.WaitCount(1)
 					change(&conf)
 					// Twice: the second finds no trace of the first configuration.
@@ -114,8 +114,8 @@ func (l *load) count() int {
 func TestTenReloadsUnderLoadDisturbNobody(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, store string) {
-		for name, options := range map[string][2]string{
-			"same store":          {},
+		for name, other := range map[string]string{
+			"same store":          store,
 			"other store options": otherOptions(store),
 		} {
 			t.Run(name, func(t *testing.T) {
@@ -125,7 +125,7 @@ func TestTenReloadsUnderLoadDisturbNobody(t *testing.T) {
 				l := startLoad(t, g, 4)
 				for n := range 10 {
 					done := l.count()
-					conf.store = store + options[n%2]
+					conf.store = []string{other, store}[n%2]
 					conf.lines = fmt.Sprintf("in_flight wait %ds", 20+n)
 					if err := g.Reload(conf.caddyfile()); err != nil {
 						t.Fatal(err)
@@ -147,14 +147,15 @@ func TestTenReloadsUnderLoadDisturbNobody(t *testing.T) {
 	})
 }
 
-func otherOptions(store string) [2]string {
+// otherOptions is the same store with other options.
+func otherOptions(store string) string {
 	switch {
 	case store == "memory":
-		return [2]string{" {\n\t\t\tmax_entries 100000\n\t\t}", ""}
+		return store + " {\n\t\t\tmax_entries 100000\n\t\t}"
 	case !isShared(store): // the disk store has none: the line beside it
-		return [2]string{"\n\t\tmax_buffered 100MiB", ""}
+		return store + "\n\t\tmax_buffered 100MiB"
 	}
-	return [2]string{" {\n\t\t\ttimeout 600ms\n\t\t}", ""}
+	return strings.TrimSuffix(store, "}") + "\tpool_size 100\n\t\t}"
 }
 
 // A configuration that is refused, or that fails to start, changes nothing: neither
@@ -233,7 +234,7 @@ func TestReloadWhileABodyArrives(t *testing.T) {
 		testbed.Eventually(t, soon, func() bool {
 			return metric(g, "webhook_guard_buffered_bytes") > 0
 		}, "the body's beginning at the guard")
-		conf.store += otherOptions(store)[0]
+		conf.store = otherOptions(store)
 		if err := g.Reload(conf.caddyfile()); err != nil {
 			t.Fatal(err)
 		}

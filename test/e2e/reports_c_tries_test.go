@@ -6,8 +6,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
-	"time"
 
 	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
@@ -38,10 +38,33 @@ func early(text string, keep bool) func(int, net.Conn, *http.Request) bool {
 
 func readHalf(r *http.Request) { _, _ = io.CopyN(io.Discard, r.Body, r.ContentLength/2) }
 
-// tries is a proxy that goes on to the next upstream whatever the first one did.
+// tries is a proxy that goes on to the next upstream whatever the first one did. It does not
+// come back to the first one while a test lasts.
 func tries(first, second, more string) string {
-	return fmt.Sprintf("reverse_proxy %s %s {\nlb_policy first\nlb_retries 1\nfail_duration 300ms\nunhealthy_status 503\n"+
+	return fmt.Sprintf("reverse_proxy %s %s {\nlb_policy first\nlb_retries 1\nfail_duration 10m\nunhealthy_status 503\n"+
 		"lb_retry_match {\nmethod POST PUT\n}\nlb_retry_match {\nexpression {rp.status_code} in [502, 503]\n}\n%s\n}", first, second, more)
+}
+
+// eachSize starts a gateway with a proxy for each size of an event, with a first upstream of
+// its own: that is unhealthy afterwards.
+func eachSize(t *testing.T, sizes []int, behind func() string, options ...testbed.Option) *testbed.Gateway {
+	t.Helper()
+	var routes strings.Builder
+	for n := range sizes {
+		routes.WriteString(route(prefixOf(n), "plain", behind(), "secret a-secret-of-the-plain-provider"))
+	}
+	return testbed.StartGateway(t, site{store: "memory", guards: anyMethod, routes: routes.String()}.caddyfile(), options...)
+}
+
+func prefixOf(n int) string { return fmt.Sprintf("/%d", n) }
+
+// sendSized sends an event of the n-th size.
+func sendSized(t *testing.T, g *testbed.Gateway, n, size int) (body []byte, resp testbed.Response) {
+	t.Helper()
+	body = pattern(size)
+	req := plainRequest(t, g, "POST", fmt.Sprint(size), body)
+	req.URL.Path = prefixOf(n) + req.URL.Path
+	return body, testbed.Do(t, req)
 }
 
 // Each upstream that is called gets the whole event.
@@ -57,15 +80,20 @@ func wantWholeEvents(t *testing.T, lines string) {
 	for name, answer := range upstreams {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			first, app := startWire(t, answer), testbed.StartApp(t, nil)
-			g := site{store: "memory", guards: anyMethod, routes: plainRoute(tries(first.addr, app.Addr(), lines))}.start(t)
-			for n, size := range []int{1, 1000, 100_000, 9_000_000} {
-				time.Sleep(600 * time.Millisecond) // until the first one is tried again
-				body := pattern(size)
-				want(t, testbed.Do(t, plainRequest(t, g, "POST", fmt.Sprint(size), body)), 200, "forwarded")
+			app := testbed.StartApp(t, nil)
+			var firsts []*wireApp
+			sizes := []int{1, 1000, 100_000, 9_000_000}
+			g := eachSize(t, sizes, func() string {
+				first := startWire(t, answer)
+				firsts = append(firsts, first)
+				return tries(first.addr, app.Addr(), lines)
+			})
+			for n, size := range sizes {
+				body, resp := sendSized(t, g, n, size)
+				want(t, resp, 200, "forwarded")
 				wantDelivered(t, app, n+1, body)
-				if called := first.count(); answer != nil && called != n+1 {
-					t.Errorf("the first upstream was called %d times, want %d", called, n+1)
+				if called := firsts[n].count(); answer != nil && called != 1 {
+					t.Errorf("the first upstream was called %d times, want once", called)
 				}
 			}
 		})
@@ -78,13 +106,13 @@ func TestTheNextUpstreamGetsTheWholeEventWithBuffers(t *testing.T) {
 		for _, buffers := range []string{"1KiB", "64KiB", "20MiB"} {
 			t.Run(name+", "+buffers, func(t *testing.T) {
 				t.Parallel()
-				first, app := startWire(t, upstreams[name]), testbed.StartApp(t, nil)
-				g := site{store: "memory", guards: anyMethod, routes: plainRoute(tries(first.addr, app.Addr(), "request_buffers "+buffers))}.start(t)
-				for _, size := range []int{500, 100_000} {
-					time.Sleep(600 * time.Millisecond)
+				app, sizes := testbed.StartApp(t, nil), []int{500, 100_000}
+				g := eachSize(t, sizes, func() string {
+					return tries(startWire(t, upstreams[name]).addr, app.Addr(), "request_buffers "+buffers)
+				})
+				for n, size := range sizes {
 					// A proxy that holds a part of the body may fail here, but never pass on a part.
-					body := pattern(size)
-					resp := testbed.Do(t, plainRequest(t, g, "POST", fmt.Sprint(size), body))
+					body, resp := sendSized(t, g, n, size)
 					for _, d := range app.Deliveries() {
 						if d.BodyErr != nil || !bytes.Equal(d.Body, pattern(len(d.Body))) || int64(len(d.Body)) != d.ContentLength {
 							t.Errorf("the next upstream got %d of %d bytes, %v", len(d.Body), d.ContentLength, d.BodyErr)
@@ -127,19 +155,20 @@ func TestTheNextUpstreamOfFastCGIGetsTheWholeEvent(t *testing.T) {
 		got <- body
 		w.WriteHeader(http.StatusOK)
 	})
-	broken := startFastCGI(t, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
-	for name, first := range map[string]string{
-		"drops the connection": startWire(t, nil).addr,
-		"answers 503":          broken,
+	for name, start := range map[string]func() string{
+		"drops the connection": func() string { return startWire(t, nil).addr },
+		"answers 503": func() string {
+			return startFastCGI(t, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := site{store: "memory", guards: anyMethod, routes: plainRoute(tries(first, app, "transport fastcgi"))}.start(t)
-			for _, size := range []int{1, 1000, 100_000} {
-				time.Sleep(600 * time.Millisecond)
-				resp := testbed.Do(t, plainRequest(t, g, "POST", fmt.Sprint(size), pattern(size)))
+			sizes := []int{1, 1000, 100_000}
+			g := eachSize(t, sizes, func() string { return tries(start(), app, "transport fastcgi") })
+			for n, size := range sizes {
+				sent, resp := sendSized(t, g, n, size)
 				select {
 				case body := <-got:
-					if !bytes.Equal(body, pattern(size)) {
+					if !bytes.Equal(body, sent) {
 						t.Errorf("the next upstream got %d bytes of %d", len(body), size)
 					}
 					want(t, resp, 200, "forwarded")
@@ -154,10 +183,10 @@ func TestTheNextUpstreamOfFastCGIGetsTheWholeEvent(t *testing.T) {
 // HTTP/2 takes the same way.
 func TestTheNextUpstreamOfHTTP2GetsTheWholeEvent(t *testing.T) {
 	t.Parallel()
-	first := startH2C(t, func(_ http.ResponseWriter, r *http.Request) {
+	breaks := func(_ http.ResponseWriter, r *http.Request) {
 		readHalf(r)
 		panic(http.ErrAbortHandler)
-	})
+	}
 	got := make(chan []byte, 10)
 	second := startH2C(t, func(_ http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -168,12 +197,12 @@ func TestTheNextUpstreamOfHTTP2GetsTheWholeEvent(t *testing.T) {
 	})
 	// Caddy's proxy itself races here: its bodyNopCloserIfNotRead is read and closed by two
 	// goroutines of its HTTP/2 transport.
-	config := site{store: "memory", guards: anyMethod, routes: plainRoute(tries("h2c://"+first, "h2c://"+second, ""))}.caddyfile()
-	g := testbed.StartGateway(t, config, testbed.WithoutRaceDetector())
-	for _, size := range []int{1, 1000, 100_000, 3_000_000} {
-		time.Sleep(600 * time.Millisecond) // until the first one is tried again
-		want(t, testbed.Do(t, plainRequest(t, g, "POST", fmt.Sprint(size), pattern(size))), 200, "forwarded")
-		if body := <-got; !bytes.Equal(body, pattern(size)) {
+	sizes := []int{1, 1000, 100_000, 3_000_000}
+	g := eachSize(t, sizes, func() string { return tries("h2c://"+startH2C(t, breaks), "h2c://"+second, "") }, testbed.WithoutRaceDetector())
+	for n, size := range sizes {
+		sent, resp := sendSized(t, g, n, size)
+		want(t, resp, 200, "forwarded")
+		if body := <-got; !bytes.Equal(body, sent) {
 			t.Errorf("the next upstream got %d bytes of %d", len(body), size)
 		}
 	}
@@ -236,7 +265,7 @@ func TestAnEventGoesToAnUpstreamThatCanBeReached(t *testing.T) {
 	down, app, auth := testbed.StartApp(t, nil), testbed.StartApp(t, nil), testbed.StartApp(t, nil)
 	down.Stop()
 	g := site{store: "memory", guards: anyMethod, routes: plainRoute(fmt.Sprintf(
-		"route {\nforward_auth %s {\nuri /auth\n}\nreverse_proxy %s %s {\nlb_policy first\nlb_try_duration 2s\nfail_duration 1m\n}\n}", auth.Addr(), down.Addr(), app.Addr()))}.start(t)
+		"route {\nforward_auth %s {\nuri /auth\n}\nreverse_proxy %s %s {\nlb_policy first\nlb_try_duration 1m\nfail_duration 10m\n}\n}", auth.Addr(), down.Addr(), app.Addr()))}.start(t)
 	for n, c := range []struct {
 		method string
 		body   []byte

@@ -128,8 +128,11 @@ func TestBrokenUploadGetsARetryableStatus(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, store string) {
 		app := testbed.StartApp(t, nil)
-		g := site{store: store, routes: docRouterRoute("", proxy(app), "body_timeout 1s")}.start(t)
 		s := testbed.DocRouter()
+		both := func(prefix, timeout string) string {
+			return route(prefix, s.Name, proxy(app), secretOf(s), "body_timeout "+timeout)
+		}
+		g := site{store: store, routes: both("", "1m") + both("/short", "1s")}.start(t)
 		for name, c := range map[string]struct {
 			head    string
 			body    func(body string) string
@@ -151,7 +154,11 @@ func TestBrokenUploadGetsARetryableStatus(t *testing.T) {
 				t.Parallel()
 				e := testbed.Event{}.Fill()
 				body := string(s.Body(e))
-				req := s.Request(t, g.URL(""), e)
+				prefix := ""
+				if c.outcome == "body_timeout" {
+					prefix = "/short"
+				}
+				req := s.Request(t, g.URL(prefix), e)
 				conn := dial(t, req)
 				head := c.head
 				if strings.Contains(head, "%d") {

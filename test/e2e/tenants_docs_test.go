@@ -96,6 +96,62 @@ func TestTheDocumentedTenantsShareNothing(t *testing.T) {
 	}
 }
 
+// A tenant with an inbox of its own fills that one, and not the others'.
+func TestADocumentedTenantWithAnInboxOfItsOwn(t *testing.T) {
+	t.Parallel()
+	app := testbed.StartApp(t, nil)
+	g, _ := documentedTenants(t, "What tenants share", app)
+	s := testbed.GitHub()
+	for i, tenant := range []string{"a", "b"} {
+		s.Secret = "canary-secret-of-tenant-" + tenant
+		req := s.Request(t, g.URL(""), testbed.Event{})
+		req.URL.Path = "/webhooks/" + tenant
+		want(t, testbed.Do(t, req), 200, "accepted")
+		testbed.Eventually(t, soon, func() bool { return app.Count() == i+1 }, "the app did not get it")
+		if got := last(t, app).Header.Get("Webhook-Guard-Scope"); got != tenant {
+			t.Errorf("the app got the scope %q", got)
+		}
+		name := map[string]string{"a": "a", "b": "others"}[tenant]
+		if done := metric(g, "webhook_guard_inbox_attempts_total", "inbox", name); done < 1 {
+			t.Errorf("inbox %s made %v attempts", name, done)
+		}
+	}
+}
+
+// What somebody has added to a captured event that came first is not what the app gets, where
+// the deliver block takes it out.
+func TestADeliverBlockTakesUnsignedPartsOut(t *testing.T) {
+	t.Parallel()
+	app := testbed.StartApp(t, nil)
+	s := testbed.GitHub()
+	g := testbed.StartGateway(t, fmt.Sprintf(`{
+	admin 127.0.0.1:{$ADMIN}
+}
+http://:{$PORT} {
+	webhook_guard github {
+		secret %s
+		inbox captured {
+			deliver {
+				request_header -Content-Encoding
+				request_header Content-Type application/json
+				rewrite * {path}?
+				%s
+			}
+		}
+	}
+}
+`, s.Secret, "reverse_proxy "+app.Addr()))
+	req := s.Request(t, g.URL(""), testbed.Event{})
+	req.URL.RawQuery = "added=1"
+	req.Header.Set("Content-Encoding", "gzip")
+	req.Header.Set("Content-Type", "text/plain")
+	want(t, testbed.Do(t, req), 200, "accepted")
+	testbed.Eventually(t, soon, func() bool { return app.Count() == 1 }, "the app did not get it")
+	if got := last(t, app); got.Header.Get("Content-Encoding") != "" || got.Header.Get("Content-Type") != "application/json" || got.URL != req.URL.Path {
+		t.Errorf("the app got %s with %v", got.URL, got.Header)
+	}
+}
+
 // While a tenant's secret is rotated, the access log and the metric say who uses the old one.
 func TestTheDocumentedRotationOfATenant(t *testing.T) {
 	t.Parallel()

@@ -33,7 +33,6 @@ func TestTheFirstEventTakesTwoCommands(t *testing.T) {
 		"HOME="+os.Getenv("HOME"), "BUILDFLAGS=", "GOWORK=", "MAKEFLAGS=", "MAKELEVEL=", "MFLAGS=") // with what Go has fetched and built: the test is not one of the network
 	gateway := testbed.StartProcess(t, dir, env, "make", commands[0][1])
 	listens(t, "the gateway", gateway, port)
-	listens(t, "the app", gateway, appPort)
 	cmd := exec.CommandContext(t.Context(), "make", commands[1][1])
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)
 	out, err := cmd.CombinedOutput()

@@ -29,7 +29,7 @@ func TestAppsVerifyWhatIsSignedAnew(t *testing.T) {
 				"PYTHONDONTWRITEBYTECODE=1",
 			}, command[0], command[1:]...)
 			direct := "http://127.0.0.1:" + strconv.Itoa(port)
-			testbed.Eventually(t, 30*time.Second, func() bool { return postTo(direct, nil, "{}") == http.StatusUnauthorized }, "the app refuses what is not signed")
+			testbed.Eventually(t, 3*time.Minute, func() bool { return postTo(direct, nil, "{}") == http.StatusUnauthorized }, "the app refuses what is not signed")
 
 			struktr, github, docrouter := testbed.Struktr(), testbed.GitHub(), testbed.DocRouter()
 			g := testbed.StartGateway(t, fmt.Sprintf(`{

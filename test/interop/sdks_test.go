@@ -17,7 +17,7 @@ import (
 )
 
 // callLimit is how long an SDK may take: the first call also loads it.
-const callLimit = 60 * time.Second
+const callLimit = 3 * time.Minute
 
 // call is a request to an SDK.
 type call struct {
