@@ -7,7 +7,7 @@ require (
 	github.com/dustin/go-humanize v1.1.0 // reads sizes such as 10MiB as Caddy does
 	github.com/go-jose/go-jose/v4 v4.1.6 // reads the keys that senders publish as a JWKS
 	github.com/google/btree v1.1.3 // the waiting events of an inbox on a disk, in the order in which they are due
-	github.com/klauspost/compress v1.20.1 // compresses what an inbox keeps (zstd); Caddy links it anyway
+	github.com/klauspost/compress v1.20.1 // compresses what an inbox keeps (S2); Caddy links it anyway
 	github.com/prometheus/client_golang v1.25.0 // metrics, in the registry that Caddy gives
 	github.com/prometheus/client_model v0.6.3 // tests read the metrics of a running gateway
 	github.com/prometheus/common v0.72.0 // tests read the metrics of a running gateway

@@ -94,6 +94,26 @@ func TestEachVersionHasLeftItsFormats(t *testing.T) {
 	}
 }
 
+// stability.md names the formats that the code writes.
+func TestThePageNamesTheFormatsOfTheCode(t *testing.T) {
+	page := text(t, "stability.md")
+	for _, format := range []struct{ row, word, file, constant string }{
+		{"dedupe on a disk", "format", "../dedupe/disk/records.go", `\bformat += \[\]byte\("(\d+)"\)`},
+		{"inbox on a disk", "format", "../inbox/disk/index.go", `\bformat += \[\]byte\("(\d+)"\)`},
+		{"inbox on a disk", "envelopes", "../inbox/envelope.go", `\benvelopeVersion += (\d+)`},
+		{"inbox in Redis", "envelopes", "../inbox/envelope.go", `\benvelopeVersion += (\d+)`},
+	} {
+		found := regexp.MustCompile(format.constant).FindStringSubmatch(text(t, format.file))
+		if found == nil {
+			t.Errorf("%s does not say which version it writes", format.file)
+			continue
+		}
+		if !regexp.MustCompile(`(?m)^\| ` + format.row + ` \|[^|]*\b` + format.word + ` ` + found[1] + `\b`).MatchString(page) {
+			t.Errorf("stability.md does not say %s %s of the %s", format.word, found[1], format.row)
+		}
+	}
+}
+
 func TestAVersionWithoutItsFormatsIsTold(t *testing.T) {
 	got := missingFormats("## [Unreleased]\n## [1.1.0] - 2026-02-01\n## [1.0.0] - 2026-01-31\n", func(folder string) bool {
 		return strings.HasSuffix(folder, "/v1.0.0") || folder == "inbox/disk/testdata/formats/v1.1.0"
