@@ -17,6 +17,8 @@ import (
 const (
 	// appPatience is how long an event that an inbox has accepted may take to the app.
 	appPatience = 30 * time.Second
+	// lastAnswers is how long the answers of a server may take when its run is over.
+	lastAnswers = 5 * time.Second
 	// mostServed is how much of a body is read, and mostShown how much of it is printed.
 	mostServed = 32 << 20
 	mostShown  = 2 << 10
@@ -65,7 +67,17 @@ func serveApp(address string, print func(string)) (*appServer, error) {
 	return s, nil
 }
 
-func (s *appServer) close() { _ = s.server.Close() }
+func (s *appServer) close() { endServer(s.server) }
+
+// endServer ends a server of one run after the answers that it owes: a guard that does not
+// get one takes the event for one that failed.
+func endServer(s *http.Server) {
+	ctx, cancel := context.WithTimeout(context.Background(), lastAnswers)
+	defer cancel()
+	if s.Shutdown(ctx) != nil {
+		_ = s.Close()
+	}
+}
 
 // received is a request as it is printed, one header a line.
 func received(r *http.Request, body []byte) string {

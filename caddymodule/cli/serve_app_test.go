@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
@@ -74,6 +76,46 @@ func TestServeWaitsForAnInbox(t *testing.T) {
 	if out := g.send(t, "github", "--serve", "127.0.0.1:"+strconv.Itoa(port)); !strings.Contains(out, "200 accepted") || !strings.Contains(out, "the app receives") {
 		t.Errorf("printed\n%s", out)
 	}
+}
+
+// What the app has received is answered before the app goes, or the guard takes it for an
+// event that failed.
+func TestServeEndsAfterItsAnswers(t *testing.T) {
+	address := "127.0.0.1:" + strconv.Itoa(testbed.FreePort(t))
+	printed, goOn := make(chan struct{}), make(chan struct{})
+	app, err := serveApp(address, func(string) {
+		close(printed)
+		<-goOn
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	answered := make(chan error, 1)
+	go func() {
+		resp, err := http.Post("http://"+address+"/", "text/plain", nil)
+		if err == nil {
+			_ = resp.Body.Close()
+		}
+		answered <- err
+	}()
+	<-printed
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		app.close()
+	}()
+	testbed.Eventually(t, time.Minute, func() bool {
+		conn, err := net.Dial("tcp", address)
+		if err == nil {
+			_ = conn.Close()
+		}
+		return err != nil
+	}, "the app still listens")
+	close(goOn)
+	if err := <-answered; err != nil {
+		t.Error(err)
+	}
+	<-closed
 }
 
 func TestServeSaysThatTheAppGotNothing(t *testing.T) {

@@ -81,16 +81,26 @@ func isLoopback(host string) bool {
 	return err == nil && addr.IsLoopback() || host == "localhost"
 }
 
-func (s *keyServer) close() { _ = s.server.Close() }
+func (s *keyServer) close() { endServer(s.server) }
 
-// wait waits until the guard has fetched the keys, or may have. It reports whether the
-// request is to be sent again.
+// isFetched reports whether a guard has fetched the keys.
+func (s *keyServer) isFetched() bool {
+	select {
+	case <-s.fetched:
+		return true
+	default:
+		return false
+	}
+}
+
+// wait gives the guard time to fetch the keys, or to take up what it has fetched. It
+// reports whether the request is to be sent again.
 func (s *keyServer) wait(ctx context.Context, say func(string)) bool {
 	if s.until.IsZero() {
 		s.until = time.Now().Add(s.patience)
 		say("waiting until the guard fetches the keys from " + s.url)
 	}
-	if !time.Now().Before(s.until) {
+	if !s.isFetched() && !time.Now().Before(s.until) {
 		return false
 	}
 	timer := time.NewTimer(s.pause)
@@ -98,24 +108,19 @@ func (s *keyServer) wait(ctx context.Context, say func(string)) bool {
 	select {
 	case <-ctx.Done():
 		return false
-	case <-s.fetched:
 	case <-timer.C:
+		return true
 	}
-	return true
 }
 
-// post sends the nth copy of a request. While nobody has fetched the keys, a guard that
-// refuses it for no reason that is wanted may lack them, and it is sent again.
+// post sends the nth copy of a request. A guard that refuses one for no reason that is
+// wanted may have lacked the keys, unless they were fetched before: it is sent again.
 func (c *campaign) post(ctx context.Context, send func() reply, want expectation, n int) reply {
 	for {
+		final := c.keys == nil || c.keys.isFetched()
 		got := send()
-		if c.keys == nil || want.check(got, n) == nil || got.result != webhook.SignatureInvalid && got.result != webhook.SecretUnavailable {
+		if final || want.check(got, n) == nil || got.result != webhook.SignatureInvalid && got.result != webhook.SecretUnavailable {
 			return got
-		}
-		select {
-		case <-c.keys.fetched:
-			return got
-		default:
 		}
 		if !c.keys.wait(ctx, c.tally.note) {
 			got.err = fmt.Errorf("it is refused with %d, and nobody has fetched the keys from %s: is that the guard's keys line, and does the guard run on this machine?", got.status, c.keys.url)

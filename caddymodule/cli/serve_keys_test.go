@@ -120,6 +120,24 @@ func TestServeKeysNeedsAGuardThatFetchesThem(t *testing.T) {
 	}
 }
 
+// A guard may refuse a request while it fetches the keys, as it had none when the request
+// came.
+func TestKeysFetchedWhileARequestIsRefused(t *testing.T) {
+	keys := &keyServer{fetched: make(chan struct{})} // without patience
+	c := campaign{keys: keys, tally: newTally(io.Discard, nil, 1, false)}
+	sent := 0
+	got := c.post(t.Context(), func() reply {
+		if sent++; sent == 1 {
+			close(keys.fetched)
+			return reply{status: http.StatusServiceUnavailable, result: webhook.SecretUnavailable}
+		}
+		return reply{status: http.StatusUnauthorized, result: webhook.SignatureInvalid}
+	}, expectation{}, 0)
+	if got.err != nil || got.result != webhook.SignatureInvalid || sent != 2 {
+		t.Errorf("%s (%v) after %d requests, not the answer to the second", got.result, got.err, sent)
+	}
+}
+
 // A guard that goes by other keys is told from one that refuses.
 func TestNobodyFetchesTheKeys(t *testing.T) {
 	c := campaign{
