@@ -50,7 +50,8 @@ minute; a request is sent again until it has. With a private key in
 
 A guard can be tried without an app, too: --serve listens where the guard's
 proxy expects it, prints each request that it receives, its body included, and
-answers 204. With an inbox it waits until the events have arrived.
+answers 204, or with a status of the guard's success line where that lacks 204.
+With an inbox it waits until the events have arrived.
 
 The exit status is 0 where every answer is the one that such a request should
 get: a first copy is forwarded, a repetition is a duplicate, a forged one gets
@@ -170,7 +171,7 @@ func (c *campaign) listen() (err error) {
 		}
 	}
 	if c.serve != "" {
-		c.app, err = serveApp(c.serve, c.tally.note)
+		c.app, err = serveApp(c.serve, successOf(c.m.sender.Rules.Success), c.tally.note)
 	}
 	return err
 }

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/webhookguard/caddy-webhook-guard/config"
 )
 
 const (
@@ -22,6 +24,7 @@ const (
 	// mostServed is how much of a body is read, and mostShown how much of it is printed.
 	mostServed = 32 << 20
 	mostShown  = 2 << 10
+	mostStatus = 599
 )
 
 // appServer stands in for the app behind the guard: it prints what it receives, and
@@ -32,8 +35,22 @@ type appServer struct {
 	changed chan struct{} // has a value when the count has grown
 }
 
-// serveApp listens at host:port, or at a port of the loopback address.
-func serveApp(address string, print func(string)) (*appServer, error) {
+// successOf is the status that an app answers with: 204, where the guard takes that for
+// success.
+func successOf(success config.Statuses) int {
+	if success.Has(http.StatusNoContent) {
+		return http.StatusNoContent
+	}
+	status := http.StatusOK
+	for status < mostStatus && !success.Has(status) {
+		status++
+	}
+	return status
+}
+
+// serveApp listens at host:port, or at a port of the loopback address. It answers with the
+// status.
+func serveApp(address string, status int, print func(string)) (*appServer, error) {
 	if _, _, err := net.SplitHostPort(address); err != nil {
 		address = ":" + address
 	}
@@ -61,7 +78,7 @@ func serveApp(address string, print func(string)) (*appServer, error) {
 		case s.changed <- struct{}{}:
 		default:
 		}
-		w.WriteHeader(http.StatusNoContent)
+		w.WriteHeader(status)
 	})}
 	go func() { _ = s.server.Serve(listener) }()
 	return s, nil

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
@@ -59,6 +61,37 @@ func TestServePrintsWhatTheAppReceives(t *testing.T) {
 	}
 }
 
+// A guard with a success line takes no other status for success, so the app answers with one
+// of those.
+func TestServeAnswersWithSuccess(t *testing.T) {
+	port := testbed.FreePort(t)
+	g := newGateway(t, func(w http.ResponseWriter, _ *http.Request) {
+		resp, err := http.Post("http://127.0.0.1:"+strconv.Itoa(port), "text/plain", nil)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		_ = resp.Body.Close()
+		takes(webhook.Forwarded, resp.StatusCode, "")(w, nil)
+	})
+	for provider, want := range map[string]string{"github": "204 forwarded", "worldpay": "200 forwarded"} {
+		if out := g.send(t, provider, "--serve", strconv.Itoa(port)); !strings.Contains(out, want) {
+			t.Errorf("%s: no %q in\n%s", provider, want, out)
+		}
+	}
+	providers := maps.Clone(config.Builtin())
+	providers["a guard's own"] = config.Provider{Success: []string{"404", "300-302"}}
+	for name, provider := range providers {
+		success, err := config.ParseStatuses(append([]string{"2xx"}, provider.Success...)[min(1, len(provider.Success)):])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if status := successOf(success); !success.Has(status) {
+			t.Errorf("%s: the app answers %d, which is not in %v", name, status, provider.Success)
+		}
+	}
+}
+
 // With an inbox the app gets the event after the sender has its answer.
 func TestServeWaitsForAnInbox(t *testing.T) {
 	port := testbed.FreePort(t)
@@ -83,7 +116,7 @@ func TestServeWaitsForAnInbox(t *testing.T) {
 func TestServeEndsAfterItsAnswers(t *testing.T) {
 	address := "127.0.0.1:" + strconv.Itoa(testbed.FreePort(t))
 	printed, goOn := make(chan struct{}), make(chan struct{})
-	app, err := serveApp(address, func(string) {
+	app, err := serveApp(address, http.StatusNoContent, func(string) {
 		close(printed)
 		<-goOn
 	})
@@ -119,7 +152,7 @@ func TestServeEndsAfterItsAnswers(t *testing.T) {
 }
 
 func TestServeSaysThatTheAppGotNothing(t *testing.T) {
-	app, err := serveApp(strconv.Itoa(testbed.FreePort(t)), func(string) {})
+	app, err := serveApp(strconv.Itoa(testbed.FreePort(t)), http.StatusNoContent, func(string) {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +162,7 @@ func TestServeSaysThatTheAppGotNothing(t *testing.T) {
 	err = app.wait(ctx, 2)
 	wantText(t, err, "received 0 of the 2 events")
 	for _, address := range []string{"", "x", "127.0.0.1:port", "127.0.0.1:70000", "0"} {
-		_, err := serveApp(address, func(string) {})
+		_, err := serveApp(address, http.StatusNoContent, func(string) {})
 		wantText(t, err, "--serve 5000")
 	}
 }
