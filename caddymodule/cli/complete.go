@@ -1,18 +1,41 @@
 package cli
 
 import (
+	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/webhookguard/caddy-webhook-guard/config"
 )
+
+// fileFlags are the flags whose value is the name of a file.
+var fileFlags = []string{"body", "captured", "config", "secret-file"}
+
+// completeOnlyFiles keeps a shell from completing a value with files, unless it is one.
+func completeOnlyFiles(cmd *cobra.Command) {
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if _, known := cmd.GetFlagCompletionFunc(f.Name); !known && !slices.Contains(fileFlags, f.Name) {
+			_ = cmd.RegisterFlagCompletionFunc(f.Name, cobra.NoFileCompletions)
+		}
+	})
+}
+
+// completeProviderAndFile completes the arguments <provider> <file>.
+func completeProviderAndFile(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+	if len(args) == 1 {
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+	return completeProviders(cmd, args, begun)
+}
 
 // completeProviders completes the first argument with the providers, those of --config
 // too.
 func completeProviders(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
 	if len(args) > 0 {
-		return nil, cobra.ShellCompDirectiveDefault // a file or URL
+		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	return beginning(begun, completedSetup(cmd).senders.Names()), cobra.ShellCompDirectiveNoFileComp
 }
@@ -52,8 +75,17 @@ func beginning(begun string, words []string) []string {
 	var found []string
 	for _, word := range words {
 		if strings.HasPrefix(word, begun) {
-			found = append(found, word)
+			found = append(found, forBash(word))
 		}
 	}
 	return found
+}
+
+// forBash escapes the blanks of a word, at which bash splits: once for the script that asks,
+// which is the only one to ask without descriptions, and once for the command line.
+func forBash(word string) string {
+	if len(os.Args) < 2 || os.Args[1] != cobra.ShellCompNoDescRequestCmd {
+		return word
+	}
+	return strings.ReplaceAll(word, " ", `\\\ `)
 }

@@ -49,6 +49,7 @@ func verb(cmd *cobra.Command) *cobra.Command {
 	}
 	cmd.SetFlagErrorFunc(wrongFlag)
 	narrow(cmd)
+	completeOnlyFiles(cmd)
 	return cmd
 }
 

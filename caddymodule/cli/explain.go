@@ -40,7 +40,7 @@ The exit status is 0 where the request verifies, 1 where it does not, and 2
 where it cannot be judged.`,
 		Example: `  caddy webhook-guard explain stripe --secret-env STRIPE_WEBHOOK_SECRET captured.http
   tail -1 access.log | caddy webhook-guard explain github --secret-file secret.txt --body body.json -`,
-		ValidArgsFunction: completeProviders,
+		ValidArgsFunction: completeProviderAndFile,
 		Args:              cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.run(args[0], args[1], cmd.InOrStdin(), cmd.OutOrStdout())
