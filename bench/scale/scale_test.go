@@ -4,6 +4,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/webhookguard/caddy-webhook-guard/bench/simulate"
 )
 
 // The tables of the page on scaling are of the figures on the page on performance.
@@ -68,11 +70,12 @@ func TestFiguresAreReadFromTheDocument(t *testing.T) {
 	// With an inbox 10,000/s × 200 µs × 1.5625 = 3.13 CPUs: two gateways, and a spare one, each of
 	// which gives the app 10,000/s × 20 ms / 2 / 60% at once. 115 µs: 1.8, at 50%: 4 shards.
 	// 54 MB/h × (24 × 900 + 48 × 118): 1472 GB, and 54 × 600 more for each hour of waiting.
-	if s := f.inboxSizeOf(10_000); s.gateways != 3 || s.concurrency != 167 || s.forCPU != 4 || s.inboxes != 1 || s.forRoom != 47 || int(s.gigabyte) != 1472 || int(10*s.awayGigabyte) != 324 {
+	if s := f.inboxSizeOf(10_000); s.gateways != 3 || s.concurrency != 167 || s.forCPU != 4 || s.inboxes != 3 || s.forRoom != 47 || int(s.gigabyte) != 1472 || int(10*s.awayGigabyte) != 324 {
 		t.Errorf("%+v", s)
 	}
-	// 90 µs for put and settlement at 1,000,000/s: 281 shards, of which an inbox has 16.
-	if s := f.inboxSizeOf(1_000_000); s.inboxes != 18 || s.forCPU != 360 {
+	// 4601 shards for the memory take as many lanes: 288 inboxes. The commands are 360 shards' work,
+	// if the lanes were spread evenly over them.
+	if s := f.inboxSizeOf(1_000_000); s.inboxes != 288 || s.forRoom != 4601 || s.forCPU <= 360 {
 		t.Errorf("%+v", s)
 	}
 	for _, gone := range []string{"bench:redis", "guard, `redis`", "bytes remembered", "CPUs, memory", "accepting", "when it is finished", "1000000", "bench:inbox-machine"} {
@@ -80,5 +83,40 @@ func TestFiguresAreReadFromTheDocument(t *testing.T) {
 		if _, err := readFigures(path); err == nil {
 			t.Errorf("without %q there is no error", gone)
 		}
+	}
+}
+
+// The slots are those that a Redis Cluster says (CLUSTER KEYSLOT).
+func TestLanesAreWhereAClusterHasThem(t *testing.T) {
+	for tag, want := range map[string]int{"123456789": 12739, "wg:inbox/payments/0": 13249, "wg:inbox/inbox3/15": 16316} {
+		if got := slotOf(tag); got != want {
+			t.Errorf("the slot of %s is %d, want %d", tag, got, want)
+		}
+	}
+	of := slotsOf(3)
+	if most := mostOn(of, 4); len(of) != 48 || most < 12 || most > 20 {
+		t.Errorf("of %d lanes a master has %d", len(of), most)
+	}
+}
+
+// No master of an installation with inboxes has more to do than it is planned for, and the
+// simulation has the lanes where a Cluster has them.
+func TestTheBusiestMasterIsWithinItsPlan(t *testing.T) {
+	f, err := readFigures("../../docs/performance.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const rate = 100_000
+	s := f.inboxSizeOf(rate)
+	if lanes*s.inboxes < max(s.forCPU, s.forRoom) {
+		t.Errorf("%d inboxes do not reach %d masters", s.inboxes, max(s.forCPU, s.forRoom))
+	}
+	if o := simulate.Run(f.inboxPlan(s.gateways, s.forCPU, rate, 0.4)); o.ShardBusy > busyShard+0.05 {
+		t.Errorf("the busiest of %d masters is busy for %.2f of its time", s.forCPU, o.ShardBusy)
+	}
+	// As many as an even spread would take are too few.
+	even := ceil(rate / 1e6 * f.overhead() * (f.inbox.claimCPU + f.inbox.putCPU + f.inbox.takeCPU) / busyShard)
+	if o := simulate.Run(f.inboxPlan(s.gateways, even, rate, 0.4)); o.ShardBusy < busyShard+0.05 {
+		t.Errorf("the busiest of %d masters is busy for %.2f of its time: the lanes are spread evenly", even, o.ShardBusy)
 	}
 }

@@ -26,6 +26,9 @@ func (f *figures) plan(gateways, shards int, rate, seconds float64) simulate.Pla
 func (f *figures) inboxPlan(gateways, shards int, rate, seconds float64) simulate.Plan {
 	p, micro, i := f.plan(gateways, shards, rate, seconds), f.overhead()/1e6, &f.inbox
 	p.Inbox = true
+	for _, slot := range slotsOf(f.inboxSizeOf(int(rate)).inboxes) {
+		p.Lanes = append(p.Lanes, masterOf(slot, shards))
+	}
 	p.GatewayCPU, p.DeliverCPU = i.acceptCPU*micro, i.deliverCPU*micro
 	p.RedisCPU, p.PutCPU, p.TakeCPU = i.claimCPU*micro, i.putCPU*micro, i.takeCPU*micro
 	return p

@@ -25,7 +25,7 @@ type size struct {
 	forRoom  int // shards that the memory takes
 	gigabyte float64
 	// Of an inbox:
-	inboxes      int     // that the lanes of one do not reach for
+	inboxes      int     // with as many lanes as there are masters
 	awayGigabyte float64 // for each hour that the app is away
 	concurrency  int     // of a gateway
 }
@@ -44,7 +44,6 @@ func (f *figures) sizeOf(rate int, hours float64) size {
 const (
 	keepHours     = 24 // how long finished events are listed
 	rememberHours = 72
-	lanes         = 16    // masters that an inbox is spread over
 	appSeconds    = 20e-3 // for an event
 )
 
@@ -56,7 +55,14 @@ func (f *figures) inboxSizeOf(rate int) size {
 	s.gateways = ceil(perSecond*(i.acceptCPU+i.deliverCPU)/cpusOfGateway/busyGateway) + 1
 	s.forCPU = ceil(perSecond * (i.claimCPU + i.putCPU + i.takeCPU) / busyShard)
 	s.forRoom = ceil(s.gigabyte / shardMemory)
-	s.inboxes = ceil(perSecond * (i.putCPU + i.takeCPU) / busyShard / lanes)
+	s.inboxes = ceil(float64(max(s.forCPU, s.forRoom)) / lanes)
+	// The busiest shard has more lanes than others.
+	for of := slotsOf(s.inboxes); ; s.forCPU++ {
+		share := float64(mostOn(of, s.forCPU)) / float64(len(of))
+		if perSecond*(i.claimCPU/float64(s.forCPU)+(i.putCPU+i.takeCPU)*share) <= busyShard {
+			break
+		}
+	}
 	s.concurrency = ceil(float64(rate) * appSeconds / float64(s.gateways-1) / busyGateway)
 	return s
 }

@@ -27,6 +27,7 @@ type Plan struct {
 	Shards   int
 	App      float64 // mean seconds that the app takes for an event
 	Inbox    bool    // accept first, deliver afterwards
+	Lanes    []int   // of the inboxes: the shard of each. None: one on each shard
 	// A node that is lost: at this time, for so many seconds. 0 is none.
 	ShardLostAt, ShardLostFor     float64
 	GatewayLostAt, GatewayLostFor float64
@@ -112,9 +113,17 @@ func (s *system) arrive() {
 		return
 	}
 	s.Sent++
-	e := &event{system: s, sent: s.clock.now, shard: s.shards[s.random.IntN(len(s.shards))], lane: s.shards[s.random.IntN(len(s.shards))]}
+	e := &event{system: s, sent: s.clock.now, shard: s.shards[s.random.IntN(len(s.shards))], lane: s.lane()}
 	e.send()
 	s.clock.after(s.random.ExpFloat64()/s.Rate, s.arrive)
+}
+
+// lane is the shard that has a new event's place in the inbox.
+func (s *system) lane() *station {
+	if len(s.Lanes) == 0 {
+		return s.shards[s.random.IntN(len(s.shards))]
+	}
+	return s.shards[s.Lanes[s.random.IntN(len(s.Lanes))]]
 }
 
 // gateway is the one that the load balancer sends the next request to.
