@@ -6,8 +6,9 @@
 import express from "express";
 
 const app = express();
-// Accept any Content-Type, and bodies as large as the gateway lets through.
-app.use(express.json({ type: () => true, limit: "10mb" }));
+// Accept any Content-Type, and bodies as large as the gateway lets through: GitHub's have up
+// to 25 MiB.
+app.use(express.json({ type: () => true, limit: "25mb" }));
 
 app.post("/webhooks/:provider", (req, res) => {
   const eventType = req.get("Webhook-Guard-Event") ?? "-";
