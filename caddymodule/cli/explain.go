@@ -30,9 +30,9 @@ func explainCommand() *cobra.Command {
 		Short: "Says why a captured request verifies or does not",
 		Long: `Takes a captured request through the guard's checks, and where the signature
 does not hold tries the usual mistakes. The capture is a file, or - for
-standard input: a raw HTTP request, a curl command line, or a line of Caddy's
-access log with the body that log_append put there. Where the capture has
-headers alone, the body is in a file of its own.
+standard input: a raw HTTP request, a curl command line, what curl -v prints, or
+a line of Caddy's access log with the body that log_append put there. Where the
+capture has headers alone, the body is in a file of its own.
 
 It never prints a secret, a signature that was expected, or the body.
 
@@ -135,7 +135,11 @@ func (o explainOptions) read(provider, captured string, stdin io.Reader) (in exp
 	}
 	in.Request, in.Unstripped = caught.Request, caught.Unstripped
 	if caught.NoBody {
-		caught.Notes = append(caught.Notes, "the capture holds no body, so it is taken to be empty: give it with --body, or log it with `log_append <body {http.request.body}`")
+		note := "the capture holds no body, so it is taken to be empty: give it with --body"
+		if caught.Form == capture.FormLog {
+			note += ", or log it with `log_append <body {http.request.body}`"
+		}
+		caught.Notes = append(caught.Notes, note)
 	}
 	for _, source := range open {
 		caught.Notes = append(caught.Notes, "which values the guard allows in "+source+" is not known, so none is refused: name the guard's file with --config")

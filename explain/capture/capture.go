@@ -1,5 +1,5 @@
-// Package capture parses captured webhook requests: raw HTTP, a curl command line, or
-// one line of a Caddy access log. It opens no file, and its errors never quote the
+// Package capture parses captured webhook requests: raw HTTP, a curl command line, what
+// curl -v prints, or one line of a Caddy access log. It opens no file, and its errors never quote the
 // input.
 package capture
 
@@ -20,9 +20,10 @@ import (
 
 // The forms of a capture.
 const (
-	FormHTTP = "raw HTTP"
-	FormCurl = "a curl command"
-	FormLog  = "an access log"
+	FormHTTP    = "raw HTTP"
+	FormCurl    = "a curl command"
+	FormVerbose = "the output of curl -v"
+	FormLog     = "an access log"
 )
 
 // Capture is a captured request.
@@ -47,9 +48,13 @@ type Capture struct {
 }
 
 // ErrUnknown is returned for text of no known form.
-var ErrUnknown = errors.New("this is no capture: give a raw HTTP request, a curl command line, or a line of Caddy's access log")
+var ErrUnknown = errors.New("this is no capture: give a raw HTTP request, a curl command line, what curl -v prints, or a line of Caddy's access log")
 
-var requestLine = regexp.MustCompile(`^[A-Za-z]+ [^ ]+ HTTP/[0-9.]+\r?$`)
+var (
+	requestLine = regexp.MustCompile(`^[A-Za-z]+ [^ ]+ HTTP/[0-9.]+\r?$`)
+	statusLine  = regexp.MustCompile(`^HTTP/[0-9.]+ [1-5][0-9][0-9]( .*)?\r?$`)
+	verboseLine = regexp.MustCompile(`(?m)^> [A-Za-z]+ [^ ]+ HTTP/[0-9.]+\r?$`)
+)
 
 // Parse reads a capture of any form. A non-nil body replaces that of the capture. An access
 // log has one where log_append put it there.
@@ -69,6 +74,8 @@ func Parse(text, body []byte) (*Capture, error) {
 		c, err = parseHTTP(start)
 	case isCurl(first):
 		c, err = parseCurl(string(start), body)
+	case verboseLine.Match(start):
+		c, err = parseVerbose(start)
 	case start[0] == '{' || bytes.Contains(first, []byte(`"request"`)):
 		c, err = parseLog(start)
 	case isHeaderLine(string(first)):

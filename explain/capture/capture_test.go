@@ -67,6 +67,11 @@ func TestBodies(t *testing.T) {
 		{"with one that counts", "Content-Length: 4\r\n", "a\nb\n", "a\nb\n", 0},
 		{"cut short", "Content-Length: 10\r\n", "abc", "abc", 0},
 		{"grown", "Content-Length: 3\r\n", "abcdef", "abcdef", 0},
+		{"with its answer", "Content-Length: 3\r\n", "abcHTTP/1.1 401 Unauthorized\r\nWebhook-Guard: signature_invalid\r\n\r\n", "abc", 0},
+		{"with the next request", "Content-Length: 3\r\n", "abc\r\nPOST / HTTP/1.1\r\n\r\n", "abc", 0},
+		{"none, with its answer", "", "HTTP/1.1 200 OK\r\n\r\nok", "", 0},
+		{"none of a length, with its answer", "Content-Length: 0\r\n", "HTTP/1.1 200\n\n", "", 0},
+		{"that speaks of HTTP", "", "HTTP/1.1 is old", "HTTP/1.1 is old", 0},
 		{"of no length", "Content-Length: many\r\n", "abc", "abc", 1},
 		{"in chunks", "Transfer-Encoding: chunked\r\n", "3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n", "abcde", 0},
 		{"in chunks, with LF", "Transfer-Encoding: chunked\n", "3\nabc\n2\nde\n0\n\n", "abcde", 0},
@@ -168,12 +173,43 @@ func TestLogTimes(t *testing.T) {
 	}
 }
 
+// What curl -v prints is the head of the request, among other lines.
+func TestVerboseCurl(t *testing.T) {
+	text := "Note: Unnecessary use of -X or --request, POST is already inferred.\n*   Trying 127.0.0.1:443...\n} [5 bytes data]\n" +
+		"> POST /in?a=1%2F2 HTTP/2\n> Host: hooks.example.com\n> x-signature: sha256=00\n> X-Two: 1\n> X-Two: 2\n> Content-Length: 7\n> \n" +
+		"* upload completely sent off\n< HTTP/2 401\n< webhook-guard: signature_invalid\n<\n{\"a\":2}\n"
+	r := asHTTP
+	r.Header = maps.Clone(r.Header)
+	r.Header["Content-Length"] = []string{"7"}
+	for _, text := range []string{text, strings.ReplaceAll(text, "\n", "\r\n"), strings.ReplaceAll(text, "> \n", ">\n")} {
+		c := parse(t, text, asHTTP.Body)
+		want(t, c, r)
+		if c.Form != FormVerbose || c.NoBody {
+			t.Errorf("%s, no body: %v", c.Form, c.NoBody)
+		}
+		if c := parse(t, text, nil); !c.NoBody || len(c.Request.Body) > 0 {
+			t.Errorf("body %q", c.Request.Body)
+		}
+	}
+	if c := parse(t, "> POST / HTTP/1.1\n> Content-Length: 0\n>\n", nil); c.NoBody {
+		t.Error("an empty body is a body")
+	}
+	if _, err := Parse([]byte(text+text), nil); err == nil || !strings.Contains(err.Error(), "several") {
+		t.Errorf("two requests: %v", err)
+	}
+}
+
 func TestBareHeaders(t *testing.T) {
 	r := signature.Request{Method: "POST", Scheme: "http", Host: "a.example.com", Path: "/", Header: map[string][]string{"X-Signature": {"00"}}}
 	for _, text := range []string{
 		`{"X-Signature":["00"],"Host":["a.example.com"]}`, `{"x-signature":"00","host":"a.example.com"}`, `{"headers":{"X-Signature":"00","Host":"a.example.com"}}`,
 	} {
 		want(t, parse(t, text, nil), r)
+	}
+	r.Body = []byte(`{"a":1}`)
+	c := parse(t, `{"httpMethod":"POST","headers":{"X-Signature":"00","Host":"a.example.com"},"body":"{\"a\":1}"}`, nil)
+	if want(t, c, r); c.NoBody {
+		t.Error("the body beside the headers is not seen")
 	}
 }
 
@@ -201,6 +237,8 @@ func TestErrors(t *testing.T) {
 		"curl -H '{" + canary + "\": 1' http://a":               "name",
 		"curl http://a -H":                                      "lacks",
 		"curl http://a --data":                                  "lacks",
+		"curl \"http://a/\" ^\r\n  -H \"A: " + canary + "\"":    "Windows",
+		"curl ^\"http://a/^\" -d ^\"" + canary + "^^^\"":        "Windows",
 		"curl https:///" + canary:                               "host",
 		"curl 'http://a/%zz" + canary + "'":                     "URL",
 		"POST / HTTP/1.1\nHost: a\n" + canary + "\n":            "blank line",
@@ -241,7 +279,7 @@ func FuzzParse(f *testing.F) {
 	for _, text := range []string{
 		rawHTTP, logEntry, `{"X-Signature":"00"}`, "curl -d 'a' -H \"b: $'c'\" http://a/b?c#d", "curl $'\\x41\\u00e9\\101' \\\n a", "A: b\n\nc",
 		"POST / HTTP/1.1\nTransfer-Encoding: chunked\n\n3\nabc\n0\n\n", "curl -sXPOST --json {} a", "x {\"request\":{}}",
-		`"request"`, "curl A://",
+		`"request"`, "curl A://", "> POST /a HTTP/1.1\n> A: b\n>\n< HTTP/1.1 200 OK",
 	} {
 		f.Add([]byte(text), []byte(nil))
 		f.Add([]byte(text), []byte("body\n"))

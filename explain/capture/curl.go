@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/url"
 	"path"
+	"regexp"
 	"strings"
 )
 
@@ -46,6 +47,10 @@ var curlValues = map[string]bool{
 	"ciphers": true, "tls-max": true, "trace": true, "trace-ascii": true, "stderr": true, "noproxy": true, "aws-sigv4": true,
 }
 
+// forWindows tells a command by its first line that is continued or quoted with ^, as
+// browsers copy it for cmd.
+var forWindows = regexp.MustCompile(`^[^\n]*(curl(\.exe)?[ \t]+\^"|[ \t]\^[ \t\r]*(\n|$))`)
+
 // curl is a command while it is read.
 type curl struct {
 	*Capture
@@ -60,6 +65,9 @@ type curl struct {
 
 // parseCurl reads a curl command line. given is the content of the file in -d @file.
 func parseCurl(text string, given []byte) (*Capture, error) {
+	if forWindows.MatchString(text) {
+		return nil, errors.New("the command is written for Windows' cmd: copy it for bash")
+	}
 	words, err := shellWords(text)
 	if err != nil {
 		return nil, err

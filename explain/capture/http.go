@@ -33,6 +33,26 @@ func parseHTTP(text []byte) (*Capture, error) {
 	return c, nil
 }
 
+// parseVerbose reads what curl -v prints: the head of the request, a > before each line,
+// among other lines. The body is not there.
+func parseVerbose(text []byte) (*Capture, error) {
+	if len(verboseLine.FindAllIndex(text, 2)) > 1 {
+		return nil, errors.New("there are several requests: keep the one to explain")
+	}
+	var head []byte
+	for line := range bytes.Lines(text) {
+		if sent, ok := bytes.CutPrefix(line, []byte(">")); ok {
+			head = append(head, bytes.TrimPrefix(sent, []byte(" "))...)
+		}
+	}
+	c, err := parseHTTP(head)
+	if err != nil {
+		return nil, err
+	}
+	c.Form, c.NoBody = FormVerbose, c.header("Content-Length") != "0"
+	return c, nil
+}
+
 // cutLine returns the first line, without its line break, and the rest.
 func cutLine(text []byte) (string, []byte) {
 	line, rest, _ := bytes.Cut(text, []byte("\n"))
@@ -83,12 +103,23 @@ func (c *Capture) readBody(rest []byte) {
 	text := c.header("Content-Length")
 	length, err := strconv.Atoi(text)
 	switch {
+	case text == "" && beginsMessage(rest):
+		c.Request.Body = nil
 	case text == "":
+	case err == nil && length >= 0 && len(rest) > length && beginsMessage(rest[length:]):
+		c.Request.Body = rest[:length] // a stream, with the answer in it
 	case err != nil || length < 0:
 		c.note("Content-Length is not a number and is ignored")
 	case len(rest) > length && len(bytes.Trim(rest[length:], "\r\n")) == 0:
 		c.Request.Body = rest[:length] // an editor's newline
 	}
+}
+
+// beginsMessage reports whether a text begins with the first line of an answer or of a
+// request.
+func beginsMessage(text []byte) bool {
+	line, _, _ := bytes.Cut(bytes.TrimLeft(text, "\r\n"), []byte("\n"))
+	return statusLine.Match(line) || requestLine.Match(line)
 }
 
 // dechunk decodes a chunked body, with CRLF or LF between its parts.

@@ -114,7 +114,11 @@ func (c *Capture) bareHeaders(raw json.RawMessage) error {
 	for _, member := range []string{"headers", "header"} {
 		var inner map[string]json.RawMessage
 		if json.Unmarshal(headers[member], &inner) == nil && len(inner) > 0 {
-			return c.jsonHeaders(inner)
+			if err := c.jsonHeaders(inner); err != nil {
+				return err
+			}
+			c.loggedBody(raw) // as the gateways of clouds have it
+			return nil
 		}
 	}
 	return c.jsonHeaders(headers)
