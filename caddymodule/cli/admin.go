@@ -75,7 +75,7 @@ func (f *adminFlags) ask(method, path string, body, into any) error {
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
-		return unwanted(fmt.Errorf("reading the answer of %s: %w", address, err))
+		return unwanted(fmt.Errorf("reading the answer of %s: %w: is that the address of the admin API?", address, err))
 	}
 	return nil
 }

@@ -10,6 +10,8 @@ import (
 	"os"
 	"strings"
 	"syscall"
+
+	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
 
 // adviceOnFailure says what to do about a request that got no answer, in the words that
@@ -37,9 +39,11 @@ func adviceOnFailure(err error) string {
 	return ""
 }
 
-// adviceOn says what to do about an answer that is no guard's.
+// adviceOn says what to do about an answer that is no guard's, or that lacks what was given.
 func adviceOn(got reply) string {
 	switch {
+	case got.result == webhook.TokenMissing:
+		return ": put the token into the URL or a --header, or name the guard's file with --config, which says where it goes"
 	case got.result != "":
 		return ""
 	case got.elsewhere:
@@ -68,7 +72,7 @@ func adviceOnAdmin(err error) error {
 	case json.Unmarshal([]byte(answer), &refusal) == nil && refusal.Message != "":
 		return fmt.Errorf("%s: %s", status, refusal.Message)
 	case status == "HTTP 404":
-		return errors.New("HTTP 404: the Caddy that runs there is built without this module")
+		return errors.New("HTTP 404: is that the address of the admin API, and is the Caddy there built with this module?")
 	}
 	return err
 }

@@ -45,6 +45,7 @@ func TestSendSaysWhatToDoWhereNoGuardAnswers(t *testing.T) {
 		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
 	})
+	tokenless := newGateway(t, takes(webhook.TokenMissing, http.StatusUnauthorized, ""))
 	swap := func(url, from, to string) string { return to + strings.TrimPrefix(url, from) }
 	for name, c := range map[string]struct{ url, says string }{
 		"nobody listens":        {fmt.Sprintf("http://127.0.0.1:%d/in", testbed.FreePort(t)), "is the gateway running"},
@@ -54,6 +55,7 @@ func TestSendSaysWhatToDoWhereNoGuardAnswers(t *testing.T) {
 		"another's certificate": {encrypted.URL, "--insecure"},
 		"a redirect":            {elsewhere.URL, "leads to another URL"},
 		"no route":              {plain.URL, "does a route with webhook_guard match"},
+		"no token":              {tokenless.URL, "put the token into the URL"},
 		"no certificate":        {nameless.URL, "the gateway may have no certificate for that name"},
 		"a broken connection":   {broken.URL, "closed before there was a whole answer"},
 		"a broken answer":       {cut.URL, "closed before there was a whole answer"},
@@ -170,9 +172,10 @@ func TestTheGatewaysRefusalIsPrinted(t *testing.T) {
 		status int
 		body   string
 	}{
-		"HTTP 503: the store does not answer": {503, `{"error":"the store does not answer"}`},
-		"built without this module":           {404, ""},
-		"HTTP 502: <html>":                    {502, "<html>"},
+		"HTTP 503: the store does not answer":  {503, `{"error":"the store does not answer"}`},
+		"built with this module?":              {404, ""},
+		"is that the address of the admin API": {200, "an app's answer"},
+		"HTTP 502: <html>":                     {502, "<html>"},
 	} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(answer.status)

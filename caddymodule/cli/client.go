@@ -146,9 +146,10 @@ func withoutURL(err error) error {
 }
 
 // secretsOf are the texts that no output may hold: what the URL's query, its user
-// information and the headers given say, and the token.
+// information and the headers given say, the token, and the secrets, which an app has no use
+// for and may send back all the same.
 func secretsOf(u *url.URL, m *messenger) []string {
-	texts := []string{m.token}
+	texts := append([]string{m.token}, m.hidden...)
 	for _, values := range m.header {
 		for _, value := range values {
 			texts = append(append(texts, value), strings.Fields(value)...)

@@ -212,7 +212,7 @@ func TestSendPrintsNoToken(t *testing.T) {
 	t.Setenv("GUARD_SECRET", "canary-secret")
 	var text bytes.Buffer
 	echo := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
-		takes(webhook.Forwarded, 200, fmt.Sprintf("you sent %s \x1b]0;title\a %s %s", r.URL.RawQuery, r.URL.Query().Get("token"), r.Header.Get("Authorization")))(w, r)
+		takes(webhook.Forwarded, 200, fmt.Sprintf("canary-secret: you sent %s \x1b]0;title\a %s %s", r.URL.RawQuery, r.URL.Query().Get("token"), r.Header.Get("Authorization")))(w, r)
 	})
 	torn := newGateway(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 	for _, target := range []string{
@@ -220,12 +220,14 @@ func TestSendPrintsNoToken(t *testing.T) {
 	} {
 		target = strings.TrimSuffix(target, "/") + "?token=" + strings.NewReplacer("/", "%2F", "+", "%2B").Replace(token)
 		for _, flags := range [][]string{nil, {"--forge"}, {"--header", "Authorization: Bearer canary-in-a-header"}, {"--insecure", "--resolve", "127.0.0.1:127.0.0.1:1"}, {"--resolve", "canary"}} {
-			cmd := sendCommand()
-			cmd.SetErr(&text)
-			cmd.SetArgs(append([]string{"okrapdf", target}, flags...))
-			cmd.SetOut(&text)
-			if err := cmd.Execute(); err != nil {
-				text.WriteString(err.Error())
+			for _, provider := range []string{"okrapdf", "gitlab-secret-token", "github"} {
+				cmd := sendCommand()
+				cmd.SetErr(&text)
+				cmd.SetArgs(append([]string{provider, target, "--secret-env", "GUARD_SECRET"}, flags...))
+				cmd.SetOut(&text)
+				if err := cmd.Execute(); err != nil {
+					text.WriteString(err.Error())
+				}
 			}
 		}
 	}

@@ -28,6 +28,7 @@ type messenger struct {
 	sender *webhook.Sender
 	key    *signature.Key // nil where the provider signs nothing
 	token  string         // "" where it sends none, or none that is known
+	hidden []string       // the texts of its secrets
 	header map[string][]string
 }
 
@@ -107,6 +108,7 @@ func (m *messenger) readSecret(flags secretFlags, stdin io.Reader) error {
 		}
 		return err
 	}
+	m.hidden = secrets
 	if !scheme.Signed() {
 		m.token = m.sender.TokenOf(secrets[0])
 		return nil
