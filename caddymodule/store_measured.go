@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -22,7 +23,7 @@ type measuredStore struct {
 // observe measures one operation, and names it in its error.
 func (s *measuredStore) observe(op string, start time.Time, err error) error {
 	s.duration(op).Observe(time.Since(start).Seconds())
-	if err != nil {
+	if err != nil && !errors.Is(err, dedupe.ErrLost) { // that one is an answer
 		s.metrics.storeErrors.WithLabelValues(s.kind, op).Inc()
 	}
 	return s.named(op, err)

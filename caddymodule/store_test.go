@@ -133,6 +133,19 @@ func TestStoreOperationsAreMeasured(t *testing.T) {
 	}
 }
 
+// A gateway that stood still for longer than its lease is told so by a store that is well.
+func TestALostClaimIsNoErrorOfTheStore(t *testing.T) {
+	s := newSharedStore(memory.New(memory.Options{}), "well", sharedMetrics())
+	failed := s.metrics.storeErrors.WithLabelValues("well", "renew")
+	before := counted(t, failed)
+	if err := s.Renew(t.Context(), idOnly("1"), dedupe.NewToken(), time.Second); !errors.Is(err, dedupe.ErrLost) {
+		t.Fatal(err)
+	}
+	if n := counted(t, failed) - before; n != 0 {
+		t.Errorf("%v errors counted", n)
+	}
+}
+
 // Logs and the admin API show these errors, and nobody else says which store it was.
 func TestStoreErrorsNameTheStoreAndTheStepOnce(t *testing.T) {
 	inMemory := memory.New(memory.Options{})
