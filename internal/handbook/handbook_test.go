@@ -6,6 +6,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -92,6 +93,28 @@ func TestTheReadmeNamesThoseThatNeverRetry(t *testing.T) {
 	}
 	if names := NeverRetry(all(t)); !strings.Contains(strings.Join(strings.Fields(string(text)), " "), names) {
 		t.Errorf("it does not name %s", names)
+	}
+}
+
+// The pages for newcomers say about how many senders there are.
+func TestThePagesCountTheSenders(t *testing.T) {
+	count := regexp.MustCompile(`(?i)some (\d+) senders that it knows|some (\d+) senders are built in|\| in your Caddy \| some (\d+) senders`)
+	found := 0
+	for _, page := range []string{"README.md", "docs/guides/comparison.md"} {
+		text, err := os.ReadFile("../../" + page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, match := range count.FindAllStringSubmatch(strings.Join(strings.Fields(string(text)), " "), -1) {
+			found++
+			said, err := strconv.Atoi(strings.Join(match[1:], ""))
+			if have := len(all(t)); err != nil || said < have-10 || said > have+10 {
+				t.Errorf("%s says %q, and there are %d", page, match[0], have)
+			}
+		}
+	}
+	if found != 3 {
+		t.Errorf("%d places say it: the search for them is broken", found)
 	}
 }
 
