@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -161,6 +162,35 @@ func TestWrongUsageSaysWhatIsRight(t *testing.T) {
 		wantText(t, err, "Usage: "+newVerb().UseLine())
 		if got := statusOf(err); got != exitUsage {
 			t.Errorf("%s without arguments: exit status %d, want %d", name, got, exitUsage)
+		}
+	}
+}
+
+// An ID, or a key of the list, may look like a flag: the error says how it is given, and there
+// it is taken.
+func TestIDsThatLookLikeFlags(t *testing.T) {
+	const key = "-91nuuMD70J8dlr3gOPcgg"
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if !strings.Contains(r.URL.RawQuery+string(body), key) {
+			t.Errorf("the gateway is asked for %s %s", r.URL.RawQuery, body)
+		}
+		_, _ = io.WriteString(w, "{}")
+	}))
+	t.Cleanup(server.Close)
+	address := strings.TrimPrefix(server.URL, "http://")
+	for name, args := range map[string][]string{"show": nil, "replay": {"--reason", "a test"}, "delete": {"--reason", "a test"}, "lookup": nil, "forget": nil} {
+		args = append(args, "--address", address, "payments")
+		newVerb := verbs[name]
+		if newVerb == nil {
+			newVerb, args = inboxCommand, append([]string{name}, args...)
+		}
+		for _, id := range []string{key, "-" + key} {
+			_, err := run(newVerb(), strings.NewReader(""), append(slices.Clone(args), id)...)
+			wantText(t, err, "after --")
+			if _, err := run(newVerb(), strings.NewReader(""), append(slices.Clone(args), "--", id)...); err != nil {
+				t.Errorf("%s -- %s: %v", name, id, err)
+			}
 		}
 	}
 }

@@ -60,8 +60,12 @@ func wrongFlag(cmd *cobra.Command, err error) error {
 	if errors.As(err, &unknown) {
 		var names []string
 		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-		if similar := config.Similar(unknown.GetSpecifiedName(), names); len(similar) > 0 {
+		similar := config.Similar(unknown.GetSpecifiedName(), names)
+		switch {
+		case len(similar) > 0:
 			err = fmt.Errorf("%w: did you mean --%s?", err, strings.Join(similar, ", --"))
+		case strings.Contains(cmd.Use, "<id>"): // one key in 64 begins with a dash
+			err = fmt.Errorf("%w: an ID or a key that begins with a dash comes last, after --", err)
 		}
 	}
 	return exitWith(cmd, exitUsage, err)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -81,17 +83,20 @@ func (f configFlags) load() (setup, error) {
 	return s, s.parse(text)
 }
 
+// jsonConfig tells a configuration in JSON, whole or not, from a Caddyfile.
+var jsonConfig = regexp.MustCompile(`^\s*(\[|\{\s*("|\}\s*$))`)
+
 func (f configFlags) read() ([]byte, error) {
 	text, err := os.ReadFile(f.file)
 	if err != nil {
 		return nil, err
 	}
-	name := f.adapter
-	if name == "" && filepath.Ext(f.file) != ".json" {
-		name = "caddyfile"
-	}
-	if name == "" {
+	name := cmp.Or(f.adapter, "caddyfile")
+	switch isJSON := jsonConfig.Match(text); {
+	case f.adapter == "" && (isJSON || filepath.Ext(f.file) == ".json"):
 		return text, nil
+	case isJSON && name == "caddyfile": // its errors would quote the text, secrets included
+		return nil, errors.New("it is JSON, which needs no --adapter")
 	}
 	adapter := caddyconfig.GetAdapter(name)
 	if adapter == nil {

@@ -73,16 +73,29 @@ func TestGuardsAreFoundWhereHandlersAre(t *testing.T) {
 }
 
 func TestAConfigurationThatCannotBeRead(t *testing.T) {
+	named := func(text string) string {
+		file := filepath.Join(t.TempDir(), "caddy.conf") // for all that is known, a Caddyfile
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
 	for name, c := range map[string]struct{ file, want string }{
-		"none there":      {"/nonexistent/Caddyfile", "--config: open"},
-		"not JSON":        {configFile(t, "canary"), "it is not JSON"},
-		"no such adapter": {configFile(t, "{}"), `there is no adapter "nonsense"`},
-		"odd providers":   {configFile(t, `{"apps":{"webhook_guard":{"providers":7}}}`), "the providers of webhook_guard"},
-		"an odd guard":    {configFile(t, `[{"handler":"webhook_guard","provider":7}]`), "a webhook_guard handler"},
+		"an odd guard in a file of any name":  {named(`[{"handler":"webhook_guard","provider":7}]`), "a webhook_guard handler"},
+		"JSON that is cut, and has a comma":   {named("{\n  \"apps\": {\"canary\": 1},"), "it is not JSON"},
+		"JSON for the adapter of a Caddyfile": {named(`{"apps": {"canary": 1}, "b": {}}`), "it is JSON, which needs no --adapter"},
+		"none there":                          {"/nonexistent/Caddyfile", "--config: open"},
+		"not JSON":                            {configFile(t, "canary"), "it is not JSON"},
+		"no such adapter":                     {configFile(t, "{}"), `there is no adapter "nonsense"`},
+		"odd providers":                       {configFile(t, `{"apps":{"webhook_guard":{"providers":7}}}`), "the providers of webhook_guard"},
+		"an odd guard":                        {configFile(t, `[{"handler":"webhook_guard","provider":7}]`), "a webhook_guard handler"},
 	} {
 		args := []string{"github", "--config", c.file}
 		if name == "no such adapter" {
 			args = append(args, "--adapter", "nonsense")
+		}
+		if strings.Contains(name, "for the adapter") {
+			args = append(args, "--adapter", "caddyfile")
 		}
 		_, err := run(signCommand(), strings.NewReader("{}"), args...)
 		wantText(t, err, c.want)

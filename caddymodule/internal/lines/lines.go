@@ -34,10 +34,12 @@ func End(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// Word reads a line's one value.
+// Word reads a line's one value. Its error holds none of the words: one may be a secret, or
+// the beginning of one that holds spaces.
 func Word(d *caddyfile.Dispenser, into *string) error {
+	name := d.Val()
 	if !d.AllArgs(into) {
-		return d.ArgErr()
+		return d.Errf("%s: takes one value: quote one that holds spaces", name)
 	}
 	return nil
 }
