@@ -274,6 +274,10 @@ func (g *Guard) checkTenancy() error {
 	if err := g.secrets.checkChoice(g.before); err != nil {
 		return err
 	}
+	if err := g.secrets.checkShown(&g.scope); err != nil {
+		return err
+	}
+	g.secrets.findBare(g.before)
 	if g.secrets.ofTenants() {
 		if err := g.scope.checkTenants(g.secrets.perRequest, g.before); err != nil {
 			return err

@@ -42,6 +42,9 @@ func classify(x *exchange) (*webhook.Reply, *webhook.Refusal) {
 		return nil, refused
 	}
 	x.named = true
+	if x.body.shadow != nil {
+		x.body.shadow.key = mainKey(j.KeysIn(enforcedScope(x.event.Scope), &x.event))
+	}
 	if when := x.event.When(); !when.IsZero() {
 		x.age = g.now().Sub(when)
 	}

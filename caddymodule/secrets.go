@@ -49,10 +49,11 @@ func (g *Guard) secretLines() (line string, lines []Secret, err error) {
 // secrets are what may match the signatures of a guard's requests, or their tokens.
 type secrets struct {
 	sender     *webhook.Sender
-	files      *follower          // of those that hold secrets
-	fixed      keyring            // those that were resolved when the configuration was loaded
-	perRequest []placeholder.Text // the others
-	fetched    keySource          // public keys, in place of all of these; none where they are lines
+	files      *follower           // of those that hold secrets
+	fixed      keyring             // those that were resolved when the configuration was loaded
+	perRequest []placeholder.Text  // the others
+	bare       map[string][]string // what their placeholders hold where no secret is in it
+	fetched    keySource           // public keys, in place of all of these; none where they are lines
 }
 
 // load adds the lines of this name. Those that are resolved for each request are checked
@@ -168,6 +169,40 @@ func (s *secrets) checkChoice(from origin.Outputs) error {
 	return nil
 }
 
+// checkShown refuses a scope that is a secret.
+func (s *secrets) checkShown(scope *scopeLine) error {
+	for _, text := range s.perRequest {
+		for _, name := range text.Names() {
+			if slices.Contains(scope.text.Names(), name) {
+				return fmt.Errorf("scope: {%s} is the secret, and logs and the app see the scope: let the map give each tenant a name, too", name)
+			}
+		}
+	}
+	return nil
+}
+
+// findBare finds the texts that maps leave in a secret's place: around a placeholder that stands
+// for nothing, or the placeholder itself. Each would be a key that can be guessed.
+func (s *secrets) findBare(from origin.Outputs) {
+	s.bare = make(map[string][]string)
+	for _, text := range s.perRequest {
+		for _, name := range text.Names() {
+			s.bare[name] = from.Bare(name)
+		}
+	}
+}
+
+// lookup finds what a placeholder of a per_request secret stands for.
+func (s *secrets) lookup(repl *caddy.Replacer) placeholder.Lookup {
+	return func(name string) (any, bool) {
+		value, known := repl.Get(name)
+		if bare := s.bare[name]; len(bare) > 0 && slices.Contains(bare, caddy.ToString(value)) {
+			return "", known
+		}
+		return value, known
+	}
+}
+
 // senderChosen are the placeholders that hold what the sender sent.
 var senderChosen = []string{"http.request.", "http.regexp."}
 
@@ -207,10 +242,11 @@ func (s *secrets) of(repl *caddy.Replacer) ([]signature.Secret, *webhook.Refusal
 	// The fixed ones come first and keep their index, as metrics name it.
 	set := slices.Clone(fixed)
 	defer canonicalHost(repl)()
+	lookup := s.lookup(repl)
 	for _, text := range s.perRequest {
-		value, err := text.Resolve(repl.Get)
+		value, err := text.Resolve(lookup)
 		if err != nil {
-			return set, webhook.Refuse(webhook.SecretUnavailable, "a per_request secret has no value for this request: %w: its map does not know the request, or names a file or a variable that is missing or empty", err)
+			return set, webhook.Refuse(webhook.SecretUnavailable, "a per_request secret has no value for this request: %w: its map does not know the request, or names a file or a variable that is missing or empty, or a placeholder beside a regular expression, where none is resolved", err)
 		}
 		made, err := s.parse(value, time.Time{})
 		if err != nil {

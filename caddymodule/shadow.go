@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -30,6 +31,9 @@ const (
 	// after it. No event depends on what the store says.
 	shadowWait = 500 * time.Millisecond
 )
+
+// enforcedScope is the scope that an event has where its guard enforces.
+func enforcedScope(scope string) string { return strings.TrimPrefix(scope, shadowScope) }
 
 // provisionMode reads a guard's mode line. It runs before anything reads the scope.
 func provisionMode(g *Guard) error {
@@ -58,6 +62,7 @@ type shadowing struct{ *exchange }
 // pass judges the request and hands it to the app.
 func (x shadowing) pass(next caddyhttp.Handler) error {
 	body := &shadowBody{x: x.exchange}
+	body.came, x.r.Trailer = x.r.Trailer, maps.Clone(x.r.Trailer)
 	defer body.release()
 	x.body.shadow = body
 	result, refused, held := x.weigh()
@@ -67,9 +72,9 @@ func (x shadowing) pass(next caddyhttp.Handler) error {
 	x.r.Header[headerShadow] = []string{string(result)}
 	if x.named {
 		event := x.event
-		event.Scope = strings.TrimPrefix(event.Scope, shadowScope)
+		event.Scope = enforcedScope(event.Scope)
 		setVerified(x.r.Header, &event, x.guard.sender.Authenticates())
-		if err := x.guard.resigner.sign(x.r.Header, event.Body(), mainKey(event.Keys), x.guard.now()); err != nil {
+		if err := x.guard.resigner.sign(x.r.Header, event.Body(), body.key, x.guard.now()); err != nil {
 			x.guard.logger.Error("signing the request anew failed; it is forwarded without", x.logFields(zap.Error(err))...)
 		}
 	}

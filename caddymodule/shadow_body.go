@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"maps"
+	"net/http"
 	"sync/atomic"
 	"time"
 
+	"github.com/webhookguard/caddy-webhook-guard/dedupe"
 	"github.com/webhookguard/caddy-webhook-guard/internal/body"
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
@@ -32,9 +35,11 @@ type shadowBody struct {
 	rest  io.ReadCloser // what has not been read; nil: the body has not been touched
 	until time.Time     // the end of body_timeout
 	read  bytes.Buffer
+	came  http.Header // the request's trailers, which the server writes when the body ends: the app has its own, as that may be at any time
 	held  atomic.Int64
 	going chan shadowRead // a read that has not come back
 	err   error           // how it ended, where that was not its end
+	key   dedupe.Key      // what the event in it is recognised by where the guard enforces
 }
 
 // shadowRead is what one read has brought.
@@ -64,7 +69,6 @@ func (b *shadowBody) take(limit int64) *webhook.Refusal {
 		case errors.Is(got.err, io.EOF) && int64(b.read.Len()) > limit: // it came with one byte too many
 			b.err = got.err
 		case errors.Is(got.err, io.EOF):
-			stripOwnNames(r.Trailer)
 			b.x.event.Own(body.Of(b.read.Bytes()))
 			return nil
 		case got.err != nil:
@@ -109,16 +113,36 @@ func (b *shadowBody) release() { shadowed.Add(-b.held.Swap(0)) }
 
 // rewind gives the app the whole body: what was read, and what has not been.
 func (b *shadowBody) rewind() {
-	if b.rest == nil {
-		return
+	r := b.x.r
+	if b.rest != nil {
+		rest := &shadowRest{from: b.rest, going: b.going, err: b.err}
+		read := &shadowStart{b.read.Bytes(), b.release}
+		b.read = bytes.Buffer{} // the app's from here on
+		r.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.MultiReader(read, rest), b.rest}
 	}
-	rest := &shadowRest{from: b.rest, going: b.going, err: b.err}
-	read := &shadowStart{b.read.Bytes(), b.release}
-	b.read = bytes.Buffer{} // the app's from here on
-	b.x.r.Body = struct {
-		io.Reader
-		io.Closer
-	}{io.MultiReader(read, rest), b.rest}
+	if b.came != nil {
+		r.Body = &shadowTrailers{r.Body, r.Body, b.came, r.Trailer}
+	}
+}
+
+// shadowTrailers is a body as the app reads it. Its trailers come with its end, and those in the
+// guard's own names are the sender's: the app gets the others.
+type shadowTrailers struct {
+	io.Reader
+	io.Closer
+	came, passed http.Header
+}
+
+func (t *shadowTrailers) Read(p []byte) (int, error) {
+	n, err := t.Reader.Read(p)
+	if errors.Is(err, io.EOF) {
+		maps.Copy(t.passed, t.came)
+		stripOwnNames(t.passed)
+	}
+	return n, err
 }
 
 // shadowStart is what was read of a body. It is given back once the app has all of it.

@@ -119,6 +119,67 @@ func TestShadowPassesASlowUploadOn(t *testing.T) {
 	}
 }
 
+// trailing is a body whose trailers come with its end, as net/http has them: whenever that is.
+type trailing struct {
+	io.Reader
+	goOn    <-chan struct{}
+	trailer http.Header
+}
+
+func (b trailing) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	if n == 0 {
+		<-b.goOn
+		b.trailer["X-Sum"], b.trailer["Webhook_guard"] = []string{"1"}, []string{verified}
+	}
+	return n, err
+}
+
+// Trailers come when the body ends, in whatever state the request is then. The app gets them, less
+// those in the guard's own names, and nothing that looks at them meets their coming.
+func TestShadowPassesTrailersOn(t *testing.T) {
+	for _, result := range []string{"forwarded", "token_missing", "body_too_large", "body_timeout"} {
+		t.Run(result, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, func(g *Guard) { g.Mode, g.MaxBody = modeShadow, 1<<10 })
+				text := event("1")
+				if result == "body_too_large" {
+					text += strings.Repeat(" ", 2<<10)
+				}
+				r, ended := b.request(text), make(chan struct{})
+				r.Trailer = http.Header{"X-Sum": nil}
+				r.ContentLength, r.Body = -1, io.NopCloser(trailing{strings.NewReader(text), ended, r.Trailer})
+				switch result {
+				case "forwarded":
+					close(ended)
+				case "token_missing":
+					r.Header = http.Header{}
+				}
+				_, err := b.serve(r, func(w http.ResponseWriter, r *http.Request) error {
+					if got := r.Header.Get(headerShadow); got != result {
+						t.Errorf("it is %s, want %s", got, result)
+					}
+					if result != "forwarded" {
+						close(ended)
+					}
+					announced := r.Trailer.Clone() // as a proxy does, while the body may end
+					sent, err := io.ReadAll(r.Body)
+					if err != nil || string(sent) != text || len(announced) != 1 {
+						t.Errorf("the app got %d bytes of %d, %v, announced %v", len(sent), len(text), err, announced)
+					}
+					if r.Trailer.Get("X-Sum") != "1" || len(r.Trailer) != 1 {
+						t.Errorf("the app got the trailers %v", r.Trailer)
+					}
+					return says(http.StatusOK, "")(w, r)
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
 // A body that the app has is held no longer, however long the app works on it.
 func TestShadowHoldsNoBodyThatTheAppHas(t *testing.T) {
 	b := newBench(t, func(g *Guard) { g.Mode = modeShadow })

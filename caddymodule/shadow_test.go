@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
+	"github.com/webhookguard/caddy-webhook-guard/signature"
 )
 
 // What a guard in shadow mode says of a request is what it would say if it enforced, whatever
@@ -52,6 +53,36 @@ func TestShadowSaysWhatEnforcingWould(t *testing.T) {
 				if said := b.logs.FilterMessageSnippet("put a reverse_proxy after webhook_guard").Len(); said != 0 != (tc.want == "misconfigured") {
 					t.Errorf("mode %s: %d lines say that nothing answered", mode, said)
 				}
+			}
+		})
+	}
+}
+
+// An app that dedupes by the ID in a new signature recognises what it had before the guard enforced.
+func TestShadowSignsWithTheIDsOfEnforcing(t *testing.T) {
+	elsewhere := []signature.Source{{Kind: signature.SourceBody, Name: "elsewhere"}}
+	for name, edit := range map[string]func(*Guard){
+		"an ID":           func(*Guard) {},
+		"a tenant's ID":   func(g *Guard) { g.Scope = "{tenant}" },
+		"no ID":           func(g *Guard) { g.ID, g.Content = elsewhere, "{body}" },
+		"a tenant, no ID": func(g *Guard) { g.Scope, g.ID, g.Content = "{tenant}", elsewhere, "{body}" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			ids := make(map[string]bool)
+			for _, mode := range []string{modeEnforce, modeShadow} {
+				b := newBench(t, func(g *Guard) { g.Mode, g.Resign = mode, resignSecret; edit(g) })
+				r := b.request(event("1"))
+				r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer).Set("tenant", "acme")
+				_, err := b.serve(r, func(w http.ResponseWriter, r *http.Request) error {
+					ids[r.Header.Get("Webhook-Id")] = true
+					return says(http.StatusOK, "")(w, r)
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			}
+			if len(ids) != 1 || ids[""] {
+				t.Errorf("the IDs are %v", ids)
 			}
 		})
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/webhookguard/caddy-webhook-guard/dedupe"
 	"github.com/webhookguard/caddy-webhook-guard/internal/body"
 	"github.com/webhookguard/caddy-webhook-guard/signature"
 )
@@ -244,6 +245,11 @@ func (j *Judgement) Identify(e *Event) *Refusal {
 	}
 	e.Scope, e.Keys = scope, j.sender.identity.keys(scope, &found, &j.signed, &j.verdict)
 	return nil
+}
+
+// KeysIn are the keys that an identified event has in another namespace.
+func (j *Judgement) KeysIn(scope string, e *Event) dedupe.Event {
+	return j.sender.identity.keys(scope, &names{id: e.ID, signed: e.Covered.ID}, &j.signed, &j.verdict)
 }
 
 // Times sets the event's times and which secret matched, as soon as it is authenticated.

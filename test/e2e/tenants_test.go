@@ -8,6 +8,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -156,6 +158,64 @@ func TestSecretThatIsStillAPlaceholderIsNone(t *testing.T) {
 		}
 		wantCalls(t, app, 0)
 	})
+}
+
+// Where a placeholder in a map's output stands for nothing, Caddy leaves the text around it. That is
+// no key: whoever guesses it could sign with it.
+func TestWhatAMapLeavesOfASecretIsNone(t *testing.T) {
+	t.Parallel()
+	app := testbed.StartApp(t, nil)
+	file := filepath.Join(t.TempDir(), "secret")
+	must(t, os.WriteFile(file, []byte("canary-in-a-file\n"), 0o600))
+	left := map[string]struct{ output, guess string }{
+		"a variable":          {"key-{env.NOT_SET}", "key-"},
+		"two":                 {"{env.NOT_SET}:{env.NOT_SET_EITHER}", ":"},
+		"a file":              {"{file." + file + ".gone}-key", "-key"},
+		"a brace too many":    {"{file." + file + ".gone}}", "}"},
+		"nested placeholders": {"{file." + file + ".{path.2}}", "}"},
+		"an unknown one":      {"key-{no.such}", "key-"},
+		"a pattern":           {"key-{env.HOME}", "key-{env.HOME}"},
+	}
+	var routes strings.Builder
+	guard := func(prefix, input, output, chain string) {
+		fmt.Fprintf(&routes, "\tmap {host} {tenant%[1]s} {key%[1]s} {\n\t\t%[2]s a %[3]s\n\t}\n%[4]s", prefix, input, output, chain)
+		key := "key" + prefix
+		if chain != "" {
+			key = "chained" + prefix
+		}
+		routes.WriteString(route("/"+prefix, "docrouter", proxy(app), "secret {"+key+"} per_request", "scope "+prefix+"-{tenant"+prefix+"}"))
+	}
+	n, guesses := 0, map[string]string{}
+	for name, c := range left {
+		for _, chained := range []bool{false, true} {
+			n++
+			prefix, input, chain := fmt.Sprint("n", n), "a.example.com", ""
+			if name == "a pattern" {
+				input = "~^a"
+			}
+			if chained {
+				chain = fmt.Sprintf("\tmap {host} {chained%[1]s} {\n\t\tdefault {key%[1]s}\n\t}\n", prefix)
+			}
+			guard(prefix, input, c.output, chain)
+			guesses[prefix] = c.guess
+		}
+	}
+	fmt.Fprintf(&routes, "\tvars varied key-{env.NOT_SET}\n")
+	routes.WriteString(route("/vars", "docrouter", proxy(app), "secret {vars.varied} per_request", "scope vars-{host}"))
+	guesses["vars"] = "key-"
+	good := map[string]string{"whole": "{file." + file + "}", "part": "key-{file." + file + "}", "text": "key-of-braces-\\{a\\}"}
+	for prefix, output := range good {
+		guard(prefix, "a.example.com", output, "")
+	}
+	g := site{store: "memory", routes: routes.String()}.start(t)
+	s := testbed.DocRouter()
+	for prefix, guess := range guesses {
+		wantRefused(t, testbed.Do(t, tenant(t, s, g.URL("/"+prefix), guess, "a.example.com", testbed.Event{})), 503, "secret_unavailable")
+	}
+	wantCalls(t, app, 0)
+	for prefix, secret := range map[string]string{"whole": "canary-in-a-file", "part": "key-canary-in-a-file", "text": "key-of-braces-{a}"} {
+		want(t, testbed.Do(t, tenant(t, s, g.URL("/"+prefix), secret, "a.example.com", testbed.Event{})), 200, "forwarded")
+	}
 }
 
 // A tenant without a name has no namespace, though it may have a secret.

@@ -20,14 +20,15 @@ type Outputs map[string]output
 // output is what a placeholder is made of. By the sources one of the values is chosen.
 type output struct {
 	sources, values []string
-	early           bool // it is made when its handler runs, not when it is asked for
-	many            bool // one value stands for any number of sources
+	literal         []string // values whose placeholders stay as they are
+	early           bool     // it is made when its handler runs, not when it is asked for
+	many            bool     // one value stands for any number of sources
 	choices         []choice
 }
 
 func (o Outputs) add(name string, more output) {
 	had := o[name]
-	o[name] = output{append(had.sources, more.sources...), append(had.values, more.values...), had.early || more.early, had.many || more.many, append(had.choices, more.choices...)}
+	o[name] = output{append(had.sources, more.sources...), append(had.values, more.values...), append(had.literal, more.literal...), had.early || more.early, had.many || more.many, append(had.choices, more.choices...)}
 }
 
 // Roots are the placeholders that the one named is made of in the end: itself where
@@ -39,6 +40,28 @@ func (o Outputs) Roots(name string) []string {
 // ValueRoots is Roots without what only chooses between values.
 func (o Outputs) ValueRoots(name string) []string {
 	return o.roots(name, func(out output) []string { return out.values }, nil)
+}
+
+// Bare are the texts that the placeholder holds where one of its values has placeholders, and
+// they stand for nothing: Caddy leaves what stands around them. In a line of a map with a
+// regular expression it leaves them as they are.
+func (o Outputs) Bare(name string) []string { return bare(o, name, nil) }
+
+func bare(o Outputs, name string, seen []string) (texts []string) {
+	if slices.Contains(seen, name) {
+		return nil
+	}
+	texts = append(texts, o[name].literal...)
+	for _, value := range o[name].values {
+		text := placeholder.Parse(value)
+		if around := text.Around(); around != "" && text.Varies() {
+			texts = append(texts, around)
+		}
+		for _, inner := range text.Names() {
+			texts = append(texts, bare(o, inner, append(seen, name))...)
+		}
+	}
+	return texts
 }
 
 // Many reports whether any number of requests that differ in what the placeholder is made
@@ -129,6 +152,9 @@ func (o Outputs) addMap(m *mapper.Handler) {
 				out.many = out.many || text != ""
 				if strings.Contains(text, "$") { // a part of the source
 					out.values = append(out.values, m.Source)
+				}
+				if placeholder.Unreplaced(text) {
+					out.literal = append(out.literal, text)
 				}
 				continue // placeholders in it are not replaced
 			}

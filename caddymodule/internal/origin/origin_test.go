@@ -45,6 +45,25 @@ func TestRootsGoThroughMapsAndVars(t *testing.T) {
 	}
 }
 
+// Caddy leaves what stands around a placeholder that stands for nothing.
+func TestBareIsWhatIsLeftWithoutPlaceholders(t *testing.T) {
+	o := make(Outputs)
+	for _, raw := range []string{
+		`{"handler":"map","source":"{http.request.host}","destinations":["{k}"],"mappings":[
+			{"input":"a","outputs":["{env.A}"]},{"input":"b","outputs":["text"]},{"input":"c","outputs":["pre-{env.C}"]},
+			{"input":"d","outputs":["{file./a/{b}}"]},{"input_regexp":"^e","outputs":["re-{env.E}"]}],"defaults":["{env.F}:{env.G}"]}`,
+		`{"handler":"map","source":"{http.request.host}","destinations":["{outer}"],"defaults":["{k}"]}`,
+		`{"handler":"map","source":"{http.request.host}","destinations":["{self}"],"defaults":["{self}!"]}`,
+	} {
+		o.addRaw(json.RawMessage(raw))
+	}
+	for name, want := range map[string][]string{"k": {"re-{env.E}", "pre-", "}", ":"}, "outer": {"re-{env.E}", "pre-", "}", ":"}, "self": {"!"}, "elsewhere": nil} {
+		if got := o.Bare(name); !slices.Equal(got, want) {
+			t.Errorf("%s leaves %q, want %q", name, got, want)
+		}
+	}
+}
+
 // Two names of one secret with two scopes are found, through maps of maps, and wherever the
 // secret is from.
 func TestTwoNamesOfOneSecret(t *testing.T) {

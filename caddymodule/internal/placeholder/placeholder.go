@@ -77,6 +77,17 @@ func (t Text) Varies() bool {
 	return false
 }
 
+// Around is what stands around its placeholders.
+func (t Text) Around() string {
+	var b strings.Builder
+	for _, p := range t.parts {
+		if !p.placeholder {
+			b.WriteString(p.text)
+		}
+	}
+	return b.String()
+}
+
 // Names are the names of its placeholders.
 func (t Text) Names() []string {
 	var names []string

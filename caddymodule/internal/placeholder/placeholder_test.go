@@ -104,10 +104,23 @@ func TestSlips(t *testing.T) {
 func TestSlipsAsConfigured(t *testing.T) {
 	for text, slip := range map[string]bool{
 		"{env.NAME}": false, "{file./a/b}": false, "{tenant_secret}": false, "a{env.NAME}b": false, `\{literal`: false, "lit{eral": false, `{env.A}{env.B}`: false,
+		"{file./a/{env.B}}": true, "x{env.A_{tenant}}": true, "{env.A}{file./b}": false,
 		"{env.NAME": true, "whsec_{env.NAME": true, "{{env.NAME}}": true, "${env.NAME}": true, "$NAME": true, "{$NAME}": true, "%NAME%": true, "env.NAME": true, "${NAME}": true, "{env.A}{env.B": true,
 	} {
 		if err := ConfiguredSlip(text); (err != nil) != slip {
 			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+// What a map has left of a placeholder is told from a secret that holds braces.
+func TestUnreplaced(t *testing.T) {
+	for text, unreplaced := range map[string]bool{
+		"{env.NAME}": true, "key-{env.NAME}": true, "{file./a/b}-x": true, "{http.vars.x}": true,
+		"s3cr{e}t": false, "sk_{env}": false, "a{env.b c}": false, `{"file.a":1}`: false, "{env.": false, "env.NAME}": false, "": false,
+	} {
+		if Unreplaced(text) != unreplaced {
+			t.Errorf("%q: %t", text, !unreplaced)
 		}
 	}
 }

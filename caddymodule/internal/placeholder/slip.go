@@ -44,6 +44,15 @@ var named = []struct {
 // openPlaceholder is a placeholder that nothing closes, wherever it stands.
 var openPlaceholder = regexp.MustCompile(`(^|[^\\])\{(env|file)\.[^{}]*$`)
 
+// nested is a placeholder with another one in its name.
+var nested = regexp.MustCompile(`(^|[^\\])\{(env|file)\.[^{}]*[^{}\\]\{[^{}]*\}`)
+
+// unreplaced is a placeholder that nothing has replaced.
+var unreplaced = regexp.MustCompile(`\{(env|file|http|vars|system|time)\.[^{}\s]+\}`)
+
+// Unreplaced reports whether there is a placeholder in a text that should have none left.
+func Unreplaced(text string) bool { return strings.Contains(text, "{") && unreplaced.MatchString(text) }
+
 // onePlaceholder is a text that is a placeholder and nothing else.
 var onePlaceholder = regexp.MustCompile(`^\{[^{}$%][^{}]*\}$`)
 
@@ -79,6 +88,9 @@ func readsAsName(name string) bool {
 // ConfiguredSlip is [Slip] for a text as it is configured, whose placeholders are not
 // resolved.
 func ConfiguredSlip(text string) error {
+	if nested.MatchString(text) {
+		return errors.New("it holds a placeholder within a placeholder, which Caddy does not resolve: write {file./absolute/path} in full, and for tenants in the outputs of a map")
+	}
 	if openPlaceholder.MatchString(text) {
 		return errors.New("it holds an open { that nothing closes: write {env.NAME} or {file./absolute/path}; a literal { is written \\{")
 	}
