@@ -149,7 +149,7 @@ func describe(e finding) string {
 			text += "; the key of what it says is " + e.Key
 		}
 		if e.ID != "" {
-			text += "; it came with the ID " + e.ID
+			text += "; it came with the ID " + printable(e.ID)
 		}
 		return text
 	case e.State == dedupe.InFlight.String():
@@ -211,7 +211,7 @@ func describeKept(e finding) string {
 			text += ", and copies are duplicates"
 		}
 	case e.GivenUp():
-		text = fmt.Sprintf("given up in the inbox %s after %s (%s); its next copy has it delivered again", e.Inbox, attempts, k.Reason)
+		text = fmt.Sprintf("given up in the inbox %s after %s (%s); its next copy has it delivered again", e.Inbox, attempts, printable(k.Reason))
 	case !e.Waits():
 		text = fmt.Sprintf("delivered from the inbox %s: the app answered %d; copies are duplicates", e.Inbox, k.Status)
 	}

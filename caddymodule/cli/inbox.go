@@ -112,7 +112,7 @@ func inboxShowCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			encoder := json.NewEncoder(cmd.OutOrStdout())
+			encoder := json.NewEncoder(printableJSON{cmd.OutOrStdout()})
 			encoder.SetIndent("", "  ")
 			return encoder.Encode(record)
 		},
@@ -134,7 +134,7 @@ func inboxExportCommand() *cobra.Command {
 		Use: "export <inbox>", Short: "Writes events with their requests, one JSON object a line", Args: cobra.ExactArgs(1),
 		Long: "Writes the events that match, each with its request: the body is in base64." + exitHelp,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			encoder := json.NewEncoder(cmd.OutOrStdout())
+			encoder := json.NewEncoder(printableJSON{cmd.OutOrStdout()})
 			return f.walk(args[0], func(e adminapi.InboxEvent) error {
 				record, err := f.record(args[0], e.Key)
 				if err != nil {

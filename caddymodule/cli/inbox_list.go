@@ -10,6 +10,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
@@ -124,6 +127,28 @@ func statusCell(e adminapi.InboxEvent) string {
 func printable(text string) string {
 	quoted := strconv.QuoteToGraphic(text)
 	return quoted[1 : len(quoted)-1]
+}
+
+// printableJSON writes JSON, and escapes in it what the encoder leaves: a terminal takes some
+// characters beyond ASCII for commands, too. Each call of Write has whole characters.
+type printableJSON struct{ io.Writer }
+
+func (w printableJSON) Write(text []byte) (int, error) {
+	var safe []byte
+	for _, r := range string(text) {
+		switch {
+		case r == '\n' || unicode.IsPrint(r):
+			safe = utf8.AppendRune(safe, r)
+		default:
+			for _, unit := range utf16.Encode([]rune{r}) {
+				safe = fmt.Appendf(safe, `\u%04x`, unit)
+			}
+		}
+	}
+	if _, err := w.Writer.Write(safe); err != nil {
+		return 0, err
+	}
+	return len(text), nil
 }
 
 func noteOf(s adminapi.InboxState) string {

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/adminapi"
@@ -188,6 +189,56 @@ func TestEachChangeHasADryRun(t *testing.T) {
 	out, err := run(inboxCommand(), nil, "pause", "payments", "--address", address, "--reason", "maintenance")
 	if last := s.changes[len(s.changes)-1]; err != nil || out != "payments: paused\n" || last.DryRun || last.Reason != "maintenance" {
 		t.Errorf("%v, printed %q for %+v", err, out, last)
+	}
+}
+
+// Nothing that a sender or an app wrote steers the terminal, whatever prints it, and JSON still
+// says what it was.
+func TestNoOutputSteersTheTerminal(t *testing.T) {
+	const odd = "é😀\x1b[2J\u009b31m\u202e\u2066\U000e0041"
+	event := adminapi.InboxEvent{Key: "LUwqAT9ynpTTHsaZcBWZ9w", ID: odd, Scope: odd, Type: odd, State: "dead", Reason: odd}
+	record := adminapi.InboxRecord{InboxEvent: event, Last: []adminapi.InboxAttempt{{Answer: odd, Error: odd}}}
+	for name, c := range map[string]struct {
+		args   []string
+		answer any
+		quoted bool // an answer in words, not in JSON
+	}{
+		"list":   {[]string{"list", "payments"}, adminapi.InboxPage{Events: []adminapi.InboxEvent{event}}, true},
+		"show":   {[]string{"show", "payments", "x"}, record, false},
+		"export": {[]string{"export", "payments"}, nil, false},
+		"lookup": {[]string{"docrouter", "--key", event.Key}, adminapi.EventState{State: "done", Status: 200, ID: odd}, true},
+		"forget": {[]string{"docrouter", "--key", event.Key}, adminapi.EventState{State: "absent", Inbox: "payments", Kept: &event}, true},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			answer := c.answer
+			if name == "export" && r.URL.Path == adminapi.InboxEventsPath {
+				answer = adminapi.InboxPage{Events: []adminapi.InboxEvent{event}}
+			} else if name == "export" {
+				answer = record
+			}
+			if err := json.NewEncoder(w).Encode(answer); err != nil {
+				t.Error(err)
+			}
+		}))
+		cmd := inboxCommand()
+		if verbs[name] != nil {
+			cmd = verbs[name]()
+		}
+		out, err := run(cmd, nil, append(c.args, "--address", strings.TrimPrefix(server.URL, "http://"))...)
+		server.Close()
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if i := strings.IndexFunc(out, func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }); i >= 0 {
+			t.Errorf("%s prints %q", name, out)
+		}
+		var got adminapi.InboxRecord
+		if c.quoted {
+			continue
+		}
+		if err := json.Unmarshal([]byte(out), &got); err != nil || got.ID != odd || len(got.Last) != 1 || got.Last[0].Answer != odd {
+			t.Errorf("%s: %v, got %+v", name, err, got)
+		}
 	}
 }
 
