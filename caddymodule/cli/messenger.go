@@ -3,7 +3,6 @@ package cli
 import (
 	"bytes"
 	"crypto/rand"
-	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -220,7 +219,7 @@ func (m *messenger) setToken(r *signature.Request, token string) error {
 	case config.BearerScheme:
 		text = "Bearer " + token
 	case config.BasicScheme:
-		text = "Basic " + base64.StdEncoding.EncodeToString([]byte(token))
+		text = basic(token)
 	}
 	var err error
 	switch place.Source.Kind {

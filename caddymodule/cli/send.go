@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -127,6 +128,10 @@ func (o sendOptions) run(ctx context.Context, provider, target string, stdin io.
 	if err != nil {
 		return err
 	}
+	if m.header["Host"] != nil {
+		return errors.New("--header: the host is the URL's: name it there, and the gateway's address with --resolve")
+	}
+	m.setUser(u)
 	if o.forge && !m.canForge(u) {
 		return fmt.Errorf("--forge: %s signs nothing, and there is no token to spoil in the URL: put it there, or give --config", provider)
 	}
@@ -238,9 +243,23 @@ func (o sendOptions) message(m *messenger, u *url.URL, given []byte) (message, e
 	return msg, nil
 }
 
+// setUser sends the user and the password of a URL as every HTTP client does, for senders
+// whose token is basic authentication.
+func (m *messenger) setUser(u *url.URL) {
+	if u.User == nil || m.header["Authorization"] != nil {
+		return
+	}
+	password, _ := u.User.Password()
+	m.header["Authorization"] = []string{basic(u.User.Username() + ":" + password)}
+}
+
+func basic(credentials string) string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(credentials))
+}
+
 // canForge reports whether there is anything to forge.
 func (m *messenger) canForge(u *url.URL) bool {
-	return m.key != nil || m.token != "" || m.sender.Rules.Token != nil || u.RawQuery != ""
+	return m.key != nil || m.token != "" || m.sender.Rules.Token != nil || u.RawQuery != "" || u.User != nil
 }
 
 // forge makes a request that the sender would not: signed with a secret that it does not
@@ -264,7 +283,7 @@ func (m *messenger) forge(msg message) (*signature.Request, error) {
 	return m.sign(msg, key, "")
 }
 
-// spoil sends another token: in the URL each value is one, as a provider may have it under
+// spoil sends another token: in the URL the user and each value is one, as a provider may have it under
 // any name.
 func (m *messenger) spoil(msg message) (*signature.Request, error) {
 	token := "forged-" + randomID()
@@ -278,6 +297,9 @@ func (m *messenger) spoil(msg message) (*signature.Request, error) {
 	r, err := m.sign(msg, nil, token)
 	if err != nil {
 		return nil, err
+	}
+	if spoilt.User != nil {
+		r.Header["Authorization"] = []string{basic(token)}
 	}
 	if place := m.sender.Rules.Token; place != nil && place.Source.Kind == signature.SourceHeader && m.header[place.Source.Name] != nil {
 		r.Header[place.Source.Name] = []string{token}

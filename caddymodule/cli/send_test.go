@@ -142,6 +142,35 @@ func TestForgeDoesNotVerify(t *testing.T) {
 	}
 }
 
+// The user of a URL is sent as every HTTP client sends it, unless a header says otherwise, and
+// a forged request has another one.
+func TestSendSendsTheUserOfTheURL(t *testing.T) {
+	for _, c := range []struct {
+		provider string
+		flags    []string
+		want     string // "" for one that is forged
+	}{
+		{"chargebee", nil, "me:pass"},
+		{"okrapdf", nil, "me:pass"},
+		{"okrapdf", []string{"--header", "Authorization: Basic YTpi"}, "a:b"},
+		{"chargebee", []string{"--forge"}, ""},
+		{"okrapdf", []string{"--forge"}, ""},
+	} {
+		g := newGateway(t, takes(webhook.Forwarded, 200, ""))
+		args := append([]string{c.provider, strings.Replace(g.URL, "//", "//me:pass@", 1)}, c.flags...)
+		_, _ = run(sendCommand(), strings.NewReader(""), args...) // its judgement is not the matter
+		if len(g.got) != 1 {
+			t.Fatalf("%s %q: sent %d requests", c.provider, c.flags, len(g.got))
+		}
+		name, password, _ := g.got[0].BasicAuth()
+		if got := name + ":" + password; c.want != "" && got != c.want || c.want == "" && strings.Contains(g.got[0].Header.Get("Authorization")+got, "pass") {
+			t.Errorf("%s %q: sent the user %q", c.provider, c.flags, got)
+		}
+	}
+	_, err := run(sendCommand(), strings.NewReader(""), "okrapdf", "http://127.0.0.1:1/", "--header", "host: hooks.example.com")
+	wantText(t, err, "--resolve")
+}
+
 func TestAgeMovesStampAndEventTime(t *testing.T) {
 	then := time.Now().Add(-time.Hour)
 	for name, places := range map[string]struct{ header, body string }{
