@@ -35,6 +35,7 @@ type exchange struct {
 	inApp  time.Duration // time spent in the app, or waiting for it
 
 	result webhook.Result
+	speaks speaker
 }
 
 // tenant is the owner of the endpoint that a request was sent to, as its placeholders
@@ -78,7 +79,9 @@ func openStore(x *exchange) (err error) {
 // end releases the exchange's resources and counts its result.
 func (x *exchange) end() {
 	x.route.reader.End()
-	setAttributes(x)
+	if !x.speaks.silent {
+		setAttributes(x)
+	}
 	x.body.release()
 	if x.store != nil {
 		x.store.leave()
@@ -92,6 +95,9 @@ func (x *exchange) end() {
 // setResult passes the result to placeholders, metrics and access logs.
 func (x *exchange) setResult(result webhook.Result) {
 	x.result = result
+	if x.speaks.silent {
+		return
+	}
 	ctx := x.r.Context()
 	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); !ok || server.Logs == nil {
 		return // nobody would read the field, and it costs more than all the rest here
@@ -105,7 +111,7 @@ func (x *exchange) setResult(result webhook.Result) {
 // known yet is no placeholder of the guard's.
 func (x *exchange) placeholder(key string) (any, bool) {
 	name, own := strings.CutPrefix(key, "http.webhook_guard.")
-	if !own {
+	if !own || x.speaks.silent {
 		return nil, false
 	}
 	switch name {

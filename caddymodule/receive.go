@@ -13,6 +13,7 @@ import (
 // receive removes the guard's own headers from the request and refuses a request that
 // has passed another guard.
 func (x *exchange) receive() *webhook.Refusal {
+	silenceShadow(x.r)
 	stripOwnHeaders(x.r)
 	return refuseGuarded(x.r)
 }

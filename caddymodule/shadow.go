@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"strings"
 	"time"
 
@@ -27,6 +28,10 @@ const (
 	// headerShadow has the result, in the requests that a guard in shadow mode passes on.
 	headerShadow = "Webhook-Guard-Shadow"
 
+	// shadowVar is the request's variable with the [speaker] of the guard in shadow mode that has
+	// passed it on.
+	shadowVar = "webhook_guard.shadow"
+
 	// shadowWait bounds how long a request waits for the store before the app, and its answer
 	// after it. No event depends on what the store says.
 	shadowWait = 500 * time.Millisecond
@@ -34,6 +39,24 @@ const (
 
 // enforcedScope is the scope that an event has where its guard enforces.
 func enforcedScope(scope string) string { return strings.TrimPrefix(scope, shadowScope) }
+
+// speaker is whether a guard gives placeholders, access log and trace their values. One in shadow
+// mode does until a guard that enforces comes behind it.
+type speaker struct{ silent bool }
+
+// String says nothing to who asks for the variable.
+func (*speaker) String() string { return "" }
+
+// silenceShadow gives the word to a guard behind one in shadow mode, if there is one. The header
+// is asked first, as the sender can set it and most requests are without.
+func silenceShadow(r *http.Request) {
+	if _, passed := r.Header[headerShadow]; !passed {
+		return
+	}
+	if before, ok := caddyhttp.GetVar(r.Context(), shadowVar).(*speaker); ok {
+		before.silent = true
+	}
+}
 
 // provisionMode reads a guard's mode line. It runs before anything reads the scope.
 func provisionMode(g *Guard) error {
@@ -70,6 +93,7 @@ func (x shadowing) pass(next caddyhttp.Handler) error {
 		logRefused(x.exchange, refused)
 	}
 	x.r.Header[headerShadow] = []string{string(result)}
+	caddyhttp.SetVar(x.r.Context(), shadowVar, &x.speaks)
 	if x.named {
 		event := x.event
 		event.Scope = enforcedScope(event.Scope)
@@ -89,6 +113,7 @@ func (x shadowing) weigh() (result webhook.Result, refused *webhook.Refusal, hel
 	if refused := refuseGuarded(x.r); refused != nil { // its headers are the other guard's, for the app
 		return refused.Result, refused, nil
 	}
+	silenceShadow(x.r)
 	stripOwnHeaders(x.r)
 	reply, refused := x.judge()
 	switch {

@@ -119,6 +119,39 @@ func TestShadowLeavesTheHeadersOfAnotherGuard(t *testing.T) {
 	}
 }
 
+// Behind a guard in shadow mode one that enforces has the word.
+func TestShadowLeavesTheWordToAGuardBehindIt(t *testing.T) {
+	for _, shadows := range []int{1, 2} {
+		enforcing := newBench(t, func(g *Guard) { g.Scope = "second" })
+		shadow := newBench(t, func(g *Guard) { g.Mode, g.Scope, g.Secret = modeShadow, "first", []Secret{{Value: "another"}} })
+		for _, want := range []string{"forwarded", "duplicate"} {
+			r := shadow.request(event("1"))
+			repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+			handler := caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+				if seen := repl.ReplaceAll("{http.webhook_guard.result} {http.webhook_guard.scope}", ""); seen != "token_invalid shadow/first" {
+					t.Errorf("before the second guard: %s", seen)
+				}
+				return enforcing.guard.ServeHTTP(w, r, caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+					if seen := repl.ReplaceAll("{http.webhook_guard.result} {http.webhook_guard.scope} {http.vars.webhook_guard.shadow}", ""); seen != "forwarded second " {
+						t.Errorf("the app saw %s", seen)
+					}
+					return says(http.StatusOK, "")(w, r)
+				}))
+			})
+			for range shadows - 1 {
+				behind := handler
+				handler = func(w http.ResponseWriter, r *http.Request) error { return shadow.guard.ServeHTTP(w, r, behind) }
+			}
+			if _, err := shadow.serve(r, handler); err != nil {
+				t.Error(err)
+			}
+			if seen := repl.ReplaceAll("{http.webhook_guard.result} {http.webhook_guard.scope}", ""); seen != want+" second" {
+				t.Errorf("in the end: %s", seen)
+			}
+		}
+	}
+}
+
 // A store that hangs delays nobody for long, neither before the app nor after it.
 func TestShadowDoesNotWaitForAStoreThatHangs(t *testing.T) {
 	for _, op := range []string{"claim", "commit", "release"} {

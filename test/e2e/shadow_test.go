@@ -261,3 +261,49 @@ func fromShadowToEnforce(t *testing.T, store string) {
 		t.Errorf("%d events were sent, the app got %d in %d deliveries", sent.Load(), len(ids), len(app.Deliveries()))
 	}
 }
+
+// Other settings may be tried in front of a guard that enforces. It goes on as before: in its
+// answers, in placeholders and in the access log.
+func TestShadowInFrontOfAGuardThatEnforces(t *testing.T) {
+	t.Parallel()
+	app := testbed.StartApp(t, nil)
+	s := testbed.Struktr()
+	g := testbed.StartGateway(t, fmt.Sprintf(`{
+	admin 127.0.0.1:{$ADMIN}
+}
+http://:{$PORT} {
+	log
+	log_append seen {http.webhook_guard.scope}
+	handle {
+		webhook_guard struktr {
+			secret another-%[1]s
+			scope tried
+			mode shadow
+		}
+		webhook_guard struktr {
+			secret %[1]s
+			scope live
+		}
+		reverse_proxy %[2]s {
+			header_up X-Seen "{http.webhook_guard.result} {http.webhook_guard.scope}"
+		}
+	}
+}
+`, s.Secret, app.Addr()))
+	e := testbed.Event{}.Fill()
+	for i, result := range []string{"forwarded", "duplicate"} {
+		want(t, testbed.Do(t, s.Request(t, g.URL(""), e)), 200, result)
+		entry := waitLogged(t, g, "handled request", i+1)
+		wantFields(t, entry, map[string]any{"seen": "live"})
+		if own, _ := entry["webhook_guard"].(map[string]any); own["result"] != result || own["scope"] != "live" {
+			t.Errorf("the access log has %v", entry["webhook_guard"])
+		}
+	}
+	wantCalls(t, app, 1)
+	if d := last(t, app); d.Header.Get("X-Seen") != "forwarded live" || d.Header.Get("Webhook-Guard-Shadow") != "" {
+		t.Errorf("the app got %v", d.Header)
+	}
+	if got := metric(g, "webhook_guard_requests_total", "scope", "shadow/tried", "result", "signature_invalid"); got != 2 {
+		t.Errorf("shadow has counted %v requests", got)
+	}
+}
