@@ -38,6 +38,24 @@ func TestEachAppHandlesTheFiveSenders(t *testing.T) {
 	}
 }
 
+// Each app takes a body as large as GitHub's largest, which the guard lets through.
+func TestEachAppTakesTheLargestEvents(t *testing.T) {
+	const largest = 25 << 20
+	body := `{"x":"` + strings.Repeat("x", largest-len(`{"x":""}`)) + `"}`
+	for name, start := range map[string]func(testing.TB, ...string) *testbed.Example{"flask": testbed.StartFlask, "express": testbed.StartExpress} {
+		t.Run(name, func(t *testing.T) {
+			resp, err := http.Post("http://127.0.0.1:"+strconv.Itoa(start(t).Port())+"/webhooks/github", "application/json", strings.NewReader(body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = resp.Body.Close()
+			if resp.StatusCode != http.StatusNoContent {
+				t.Errorf("it answers %s", resp.Status)
+			}
+		})
+	}
+}
+
 // startGateway runs the gateway of an example as it is shipped.
 func startGateway(t *testing.T, name string, appPort int) *testbed.Gateway {
 	t.Helper()
