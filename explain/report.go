@@ -67,13 +67,23 @@ func (r *Report) Named(code string) bool {
 	return slices.ContainsFunc(r.Causes, func(c mistake.Cause) bool { return c.Code == code })
 }
 
-// Explained reports whether every failure has a cause. A stamp has causes of its own; a
-// signature that fails as well needs another.
+// Explained reports whether every failure has a cause, or says all in its detail. A stamp has
+// causes of its own; a signature that fails as well needs another.
 func (r *Report) Explained() bool {
-	searched := slices.ContainsFunc(r.Steps, func(s Step) bool {
-		return s.State == Failed && s.Name != stepStamp && s.Name != stepMethod && s.Name != stepSize
-	})
-	return !searched || slices.ContainsFunc(r.Causes, func(c mistake.Cause) bool { return !ofStamp[c.Code] })
+	return !r.searched() || slices.ContainsFunc(r.Causes, func(c mistake.Cause) bool { return !ofStamp[c.Code] })
+}
+
+// searched reports whether a step has failed whose failure starts a search. A token is not
+// searched for where no secret is given.
+func (r *Report) searched() bool {
+	return r.failed("headers") || r.failed("secret") || r.failed("signature") || r.TokenFailed() && r.Tried > 0
+}
+
+// TokenFailed reports whether the request has another token than the secret, or none.
+func (r *Report) TokenFailed() bool { return r.failed("token") }
+
+func (r *Report) failed(step string) bool {
+	return slices.ContainsFunc(r.Steps, func(s Step) bool { return s.Name == step && s.State == Failed })
 }
 
 // unproven reports whether the request does not even claim to be an event.

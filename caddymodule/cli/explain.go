@@ -195,7 +195,11 @@ func writeConclusion(out *strings.Builder, report *explain.Report) {
 	if len(report.Senders) > 0 && !report.Named("other_sender") {
 		fmt.Fprintf(out, "\nIt is signed as the provider %s signs.\n", report.Senders[0])
 	}
-	if !report.Explained() {
+	switch {
+	case report.Explained():
+	case report.TokenFailed():
+		fmt.Fprintf(out, "\nNo usual mistake explains the token (%d were tried). The secret is that of another endpoint, account or\nenvironment.\n", report.Tried)
+	default:
 		fmt.Fprintf(out, "\nNo usual mistake explains the signature (%d were tried). The secret is that of another endpoint, account or\n"+
 			"environment, or the body is not the one that was signed: capture the raw bytes, before any parser.\n", report.Tried)
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/webhookguard/caddy-webhook-guard/config"
+	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 	"github.com/webhookguard/caddy-webhook-guard/signature"
 )
 
@@ -137,6 +138,44 @@ func TestExplainGolden(t *testing.T) {
 				t.Errorf("got\n%s\nwant\n%s\n(go test ./caddymodule -run TestExplainGolden -update writes it anew)", got, want)
 			}
 		})
+	}
+}
+
+// The signature is blamed only where it does not hold: not for an event without its ID, and
+// not for a token.
+func TestExplainBlamesWhatFails(t *testing.T) {
+	without := 0
+	for name, provider := range config.Builtin() {
+		plain := slices.Equal(provider.Signed, []string{"{body}"}) || slices.Equal(provider.Signed, []string{"{timestamp}.{body}"})
+		stamped := provider.Timestamp != nil && provider.Timestamp.Source.Kind == signature.SourceBody
+		if testbed.PrivateKeys()[algorithmOf(provider)] != "" || !plain || stamped {
+			continue // its event needs a body of its own
+		}
+		secret := secretOf(name)
+		raw := capturedBy(t, name, secret, "{}")
+		t.Setenv("EXPLAIN_SECRET", secret)
+		_, out := runExplain(t, raw, "--secret-env", "EXPLAIN_SECRET", "--now", explainNow.Format(time.RFC3339), name)
+		if !strings.Contains(out, "the secret matches") {
+			continue // it is in the body, say
+		}
+		if strings.Contains(out, "explains the signature") {
+			t.Errorf("%s: the signature is blamed\n%s", name, out)
+		}
+		if strings.Contains(out, "id_malformed") {
+			without++
+		}
+	}
+	if without == 0 {
+		t.Error("no event lacks its ID")
+	}
+	raw := capturedBy(t, "telegram-bot", "another token", `{"update_id":1}`) + "\n"
+	raw = strings.Replace(raw, "\r\nHost", "\r\nX-Telegram-Bot-Api-Secret-Token: another token\r\nHost", 1)
+	t.Setenv("EXPLAIN_SECRET", "the guard's token")
+	if _, out := runExplain(t, raw, "--secret-env", "EXPLAIN_SECRET", "telegram-bot"); !strings.Contains(out, "explains the token") {
+		t.Errorf("another token:\n%s", out)
+	}
+	if _, out := runExplain(t, raw, "telegram-bot"); strings.Contains(out, "usual mistake") || !strings.Contains(out, "there is no secret") {
+		t.Errorf("no secret:\n%s", out)
 	}
 }
 
