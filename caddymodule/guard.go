@@ -178,6 +178,7 @@ func (g *Guard) Provision(ctx caddy.Context) error {
 	}
 	g.app.servers.add(server)
 	g.warnOfToken()
+	warnOfHosts(g)
 	if g.secrets.ofManyHosts(g.before) && g.scope.holdsHost(g.before) && !namesHosts(ctx) {
 		g.logger.Warn("the scope holds the host, and requests to any host reach the guard: one captured event passes once for each name that its sender makes up: name the hosts of the site",
 			zap.String("provider", g.ProviderName), zap.String("scope", g.scope.line))

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
 
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/origin"
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/placeholder"
@@ -69,15 +70,42 @@ func (s *scopeLine) sharedByAll(repl *caddy.Replacer) bool {
 	return s.varies()
 }
 
+// canonicalName is the one spelling of a host.
+func canonicalName(host string) string {
+	host = strings.TrimRight(strings.Map(signature.FoldCase, host), ".")
+	if inner, ok := strings.CutPrefix(host, "["); ok { // as it is where a port follows
+		host = strings.TrimSuffix(inner, "]")
+	}
+	return host
+}
+
+// warnOfHosts warns of hosts that a map of the tenants knows and no request has, as they are
+// looked up in one spelling.
+func warnOfHosts(g *Guard) {
+	texts := append(slices.Clone(g.secrets.perRequest), g.scope.text)
+	var never []string
+	for _, text := range texts {
+		for _, name := range text.Names() {
+			for _, host := range origin.Hosts(g.before, name) {
+				if host != canonicalName(host) {
+					never = append(never, host)
+				}
+			}
+		}
+	}
+	if len(never) > 0 {
+		slices.Sort(never)
+		g.logger.Warn("a map knows hosts that no request has, so that these tenants are refused: write them in lower case, without a dot at the end",
+			zap.Strings("hosts", slices.Compact(never)), zap.String("provider", g.ProviderName), zap.String("scope", g.scope.line))
+	}
+}
+
 // canonicalHost makes placeholders hold the request's host in one spelling, until restore
 // is called: one host has many, as a matcher of hosts folds case, while one event has one
 // scope and one tenant. Whatever is made of the host, such as the output of a map, follows.
 func canonicalHost(repl *caddy.Replacer) (restore func()) {
 	sent, _ := repl.GetString(origin.Host)
-	host := strings.TrimRight(strings.Map(signature.FoldCase, sent), ".")
-	if inner, ok := strings.CutPrefix(host, "["); ok { // as it is where a port follows
-		host = strings.TrimSuffix(inner, "]")
-	}
+	host := canonicalName(sent)
 	if host == sent {
 		return func() {}
 	}

@@ -56,6 +56,7 @@ func requestID(x *exchange) string {
 // scope is made of: one that no map knows has no scope to be named by. It leaves out what may
 // be a credential.
 func askedTenant(x *exchange) string {
+	defer canonicalHost(x.repl)() // as it was looked up
 	var asked []string
 	for _, name := range x.guard.scope.text.Names() {
 		for _, root := range x.guard.before.Roots(name) {

@@ -183,3 +183,31 @@ func TestTheDocumentedRotationOfATenant(t *testing.T) {
 		t.Errorf("the old secret has matched %s times", got)
 	}
 }
+
+// A host that a map has in a spelling that is never looked up is warned of, and the log names it as
+// it was looked up.
+func TestAHostWithCapitalsInTheMapIsWarnedOf(t *testing.T) {
+	t.Parallel()
+	app := testbed.StartApp(t, nil)
+	s := testbed.GitHub()
+	g := testbed.StartGateway(t, fmt.Sprintf(`{
+	admin 127.0.0.1:{$ADMIN}
+}
+http://acme.example.com:{$PORT}, http://b.example.com:{$PORT} {
+	map {host} {tenant} {tenant_secret} {
+		Acme.example.com acme %[1]s
+		b.example.com b %[1]s2
+	}
+	webhook_guard github {
+		secret {tenant_secret} per_request
+		scope {tenant}
+	}
+	%[2]s
+}
+`, s.Secret, proxy(app)))
+	wantFields(t, waitLogged(t, g, "a map knows hosts that no request has, so that these tenants are refused: write them in lower case, without a dot at the end", 1),
+		map[string]any{"level": "warn", "scope": "{tenant}", "hosts": []any{"Acme.example.com"}})
+	wantRefused(t, testbed.Do(t, tenant(t, s, g.URL(""), s.Secret, "Acme.example.com", testbed.Event{})), 503, "secret_unavailable")
+	wantFields(t, waitLogged(t, g, "refused", 1), map[string]any{"tenant": "acme.example.com", "host": "Acme.example.com"})
+	want(t, testbed.Do(t, tenant(t, s, g.URL(""), s.Secret+"2", "B.Example.Com", testbed.Event{})), 200, "forwarded")
+}

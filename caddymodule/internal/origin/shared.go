@@ -47,6 +47,16 @@ func newChoice(m *mapper.Handler, i int) choice {
 	return c
 }
 
+// Hosts are the hosts that maps know, one by one, and choose a value of the placeholder by.
+func Hosts(o Outputs, name string) (hosts []string) {
+	for _, c := range o[name].choices {
+		if c.source == "{"+Host+"}" {
+			hosts = slices.AppendSeq(hosts, maps.Keys(c.exact))
+		}
+	}
+	return hosts
+}
+
 // of is what the table has for a text. What a pattern makes holds no placeholders.
 func (c *choice) of(input string) (text string, placeholders bool) {
 	first, known := c.exact[input]
