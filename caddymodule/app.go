@@ -323,12 +323,32 @@ func (a *App) gracePeriod() time.Duration {
 // lastTries limits the retries at exit while the store does not respond.
 const lastTries = 3 * time.Second
 
+// exitBegan is when the servers began to shut down for the process to exit.
+var exitBegan atomic.Pointer[time.Time]
+
+// serverStops is called when a server begins to shut down.
+func serverStops() {
+	if now := time.Now(); caddy.Exiting() {
+		exitBegan.CompareAndSwap(nil, &now)
+	}
+}
+
+// exitLimit is how long the process may still wait for the guard's work. The grace period is one
+// for all: the servers may have used it up. What ended with it is settled all the same.
+func exitLimit() time.Duration {
+	limit := time.Duration(exitWait.Load())
+	if began := exitBegan.Load(); began != nil {
+		return min(limit, max(lastTries, limit-time.Since(*began)))
+	}
+	return limit
+}
+
 // waitForWork runs when the process exits, after every app has stopped. The servers have
 // waited for the requests whose senders are still connected. waitForWork waits for the
 // others to be settled. A claim that cannot be settled stays until its lease ends, since
 // the app may still be working on the event.
 func waitForWork(ctx context.Context) {
-	limit := time.Duration(exitWait.Load())
+	limit := exitLimit()
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	defer time.AfterFunc(lastTries, endBackground).Stop()

@@ -158,6 +158,18 @@ func TestExitWaitsForWorkAndNoLongerThanItMay(t *testing.T) {
 		if waited := time.Since(begun); waited != 3*time.Second {
 			t.Errorf("waited %s for work that does not end", waited)
 		}
+
+		// What the servers have waited already is a part of it.
+		defer exitBegan.Store(nil)
+		exitWait.Store(int64(time.Minute))
+		for before, want := range map[time.Duration]time.Duration{0: time.Minute, 20 * time.Second: 40 * time.Second, time.Minute: lastTries} {
+			began, begun := time.Now().Add(-before), time.Now()
+			exitBegan.Store(&began)
+			waitForWork(context.Background())
+			if waited := time.Since(begun); waited != want {
+				t.Errorf("waited %s after the servers had waited %s", waited, before)
+			}
+		}
 		work.Done()
 	})
 }

@@ -96,7 +96,7 @@ type knownConns struct {
 	known map[*caddyhttp.Server]bool
 }
 
-// add has the requests of a server know their connection.
+// add has the requests of a server know their connection, and the server say when it stops.
 func (s *knownConns) add(server *caddyhttp.Server) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -107,6 +107,7 @@ func (s *knownConns) add(server *caddyhttp.Server) {
 		s.known = make(map[*caddyhttp.Server]bool)
 	}
 	s.known[server] = true
+	server.RegisterOnShutdown(serverStops)
 	server.RegisterConnContext(func(ctx context.Context, conn net.Conn) context.Context {
 		return context.WithValue(ctx, connKey{}, conn)
 	})

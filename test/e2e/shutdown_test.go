@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -116,6 +117,28 @@ func TestShutdownThatRunsOutOfTimeLeavesClaimsToTheirLease(t *testing.T) {
 		t.Errorf("taken over after %v, within the lease of %v", took, lease)
 	}
 	wantCalls(t, app, 2)
+}
+
+// The grace period is one for all: the guard does not begin it anew when the servers have used
+// it up. It has some seconds left then to settle what has ended.
+func TestShutdownHasOneGracePeriod(t *testing.T) {
+	t.Parallel()
+	for who, stays := range senderStays {
+		t.Run(who, func(t *testing.T) {
+			t.Parallel()
+			hold := newGate(t)
+			app := testbed.StartApp(t, func(testbed.Delivery) testbed.Answer { return testbed.Answer{Wait: hold.c} })
+			g := setup{store: "memory", app: app, global: "\tgrace_period 4s"}.start(t)
+			begin(t, testbed.DocRouter().Request(t, g.URL(""), testbed.Event{}.Fill()), app, stays)
+			app.WaitCount(1)
+			if err := <-stopAsync(g); err != nil {
+				t.Errorf("the gateway ended badly: %v", err)
+			}
+			if out := g.Output(); !strings.Contains(out, "exiting with events in flight") || strings.Contains(out, `"waited":4`) {
+				t.Errorf("the guard waited for the whole grace period after the servers had:\n%s", out)
+			}
+		})
+	}
 }
 
 // An event that succeeded while Redis was away is committed before the process
