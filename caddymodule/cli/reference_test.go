@@ -19,7 +19,7 @@ const referenceHead = `# Command line
 
 The commands of ` + "`caddy webhook-guard`" + `, as ` + "`--help`" + ` shows them. [operations.md](operations.md#try-a-guard-from-the-command-line) and the
 [guides](guides/README.md) show them at work. ` + "`caddy completion bash`" + `, or ` + "`zsh`, `fish` and `powershell`" + `, prints a script that completes commands,
-flags, providers, event types, scopes and inboxes.
+flags, providers, event types, scopes and inboxes. The script for bash needs the package bash-completion.
 
 | exit status | means |
 |---|---|

@@ -123,6 +123,9 @@ func (o sendOptions) run(ctx context.Context, provider, target string, stdin io.
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
 		return errors.New("the second argument is the whole URL to send to: http://localhost:8080/webhooks/…")
 	}
+	if strings.Contains(u.RawQuery, " ") { // no server takes it
+		return errors.New("the URL has a space in its query: write %20")
+	}
 	o.pair = o.serveKeys
 	m, err := o.messenger(provider, stdin)
 	if err != nil {

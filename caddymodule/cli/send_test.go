@@ -296,6 +296,7 @@ func TestSendRefuses(t *testing.T) {
 		"no URL":                   {append([]string{"github"}, secret...), "accepts 2 arg"},
 		"half a URL":               {append([]string{"github", "localhost:8080/in"}, secret...), "the whole URL"},
 		"a path":                   {append([]string{"github", "/in"}, secret...), "the whole URL"},
+		"a space in a token":       {append([]string{"github", "http://127.0.0.1:1/in?token=a b"}, secret...), "write %20"},
 		"no secret":                {[]string{"github", "http://127.0.0.1:1"}, "name the secret"},
 		"a count of none":          {append([]string{"github", "http://127.0.0.1:1", "--count", "0"}, secret...), "1 or more"},
 		"a negative repeat":        {append([]string{"github", "http://127.0.0.1:1", "--repeat", "-1"}, secret...), "1 or more"},
