@@ -2,6 +2,7 @@ package cli
 
 import (
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -81,11 +82,15 @@ func beginning(begun string, words []string) []string {
 	return found
 }
 
-// forBash escapes the blanks of a word, at which bash splits: once for the script that asks,
-// which is the only one to ask without descriptions, and once for the command line.
+// special are the characters that a shell may not take for themselves.
+var special = regexp.MustCompile(`[^\p{L}\p{N}_./:@%+=,-]`)
+
+// forBash escapes a word for bash, whose script is the only one to ask without descriptions.
+// It expands what it is told, and would run the commands in a scope of a file's: so each
+// character is escaped once for the script, and once for the command line.
 func forBash(word string) string {
 	if len(os.Args) < 2 || os.Args[1] != cobra.ShellCompNoDescRequestCmd {
 		return word
 	}
-	return strings.ReplaceAll(word, " ", `\\\ `)
+	return special.ReplaceAllString(word, `\\\$0`)
 }
