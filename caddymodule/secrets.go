@@ -49,11 +49,11 @@ func (g *Guard) secretLines() (line string, lines []Secret, err error) {
 // secrets are what may match the signatures of a guard's requests, or their tokens.
 type secrets struct {
 	sender     *webhook.Sender
-	files      *follower           // of those that hold secrets
-	fixed      keyring             // those that were resolved when the configuration was loaded
-	perRequest []placeholder.Text  // the others
-	bare       map[string][]string // what their placeholders hold where no secret is in it
-	fetched    keySource           // public keys, in place of all of these; none where they are lines
+	files      *follower              // of those that hold secrets
+	fixed      keyring                // those that were resolved when the configuration was loaded
+	perRequest []placeholder.Text     // the others
+	bare       map[string]origin.Bare // what their placeholders hold where no secret is in it
+	fetched    keySource              // public keys, in place of all of these; none where they are lines
 }
 
 // load adds the lines of this name. Those that are resolved for each request are checked
@@ -184,7 +184,7 @@ func (s *secrets) checkShown(scope *scopeLine) error {
 // findBare finds the texts that maps leave in a secret's place: around a placeholder that stands
 // for nothing, or the placeholder itself. Each would be a key that can be guessed.
 func (s *secrets) findBare(from origin.Outputs) {
-	s.bare = make(map[string][]string)
+	s.bare = make(map[string]origin.Bare)
 	for _, text := range s.perRequest {
 		for _, name := range text.Names() {
 			s.bare[name] = from.Bare(name)
@@ -196,7 +196,7 @@ func (s *secrets) findBare(from origin.Outputs) {
 func (s *secrets) lookup(repl *caddy.Replacer) placeholder.Lookup {
 	return func(name string) (any, bool) {
 		value, known := repl.Get(name)
-		if bare := s.bare[name]; len(bare) > 0 && slices.Contains(bare, caddy.ToString(value)) {
+		if s.bare[name].Holds(caddy.ToString(value), repl.Get) {
 			return "", known
 		}
 		return value, known

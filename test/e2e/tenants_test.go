@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -167,14 +168,15 @@ func TestWhatAMapLeavesOfASecretIsNone(t *testing.T) {
 	app := testbed.StartApp(t, nil)
 	file := filepath.Join(t.TempDir(), "secret")
 	must(t, os.WriteFile(file, []byte("canary-in-a-file\n"), 0o600))
-	left := map[string]struct{ output, guess string }{
-		"a variable":          {"key-{env.NOT_SET}", "key-"},
-		"two":                 {"{env.NOT_SET}:{env.NOT_SET_EITHER}", ":"},
-		"a file":              {"{file." + file + ".gone}-key", "-key"},
-		"a brace too many":    {"{file." + file + ".gone}}", "}"},
-		"nested placeholders": {"{file." + file + ".{path.2}}", "}"},
-		"an unknown one":      {"key-{no.such}", "key-"},
-		"a pattern":           {"key-{env.HOME}", "key-{env.HOME}"},
+	left := map[string]struct{ input, output, guess string }{
+		"a variable":          {output: "key-{env.NOT_SET}", guess: "key-"},
+		"two":                 {output: "{env.NOT_SET}:{env.NOT_SET_EITHER}", guess: ":"},
+		"a file":              {output: "{file." + file + ".gone}-key", guess: "-key"},
+		"a brace too many":    {output: "{file." + file + ".gone}}", guess: "}"},
+		"nested placeholders": {output: "{file." + file + ".{path.2}}", guess: "}"},
+		"an unknown one":      {output: "key-{no.such}", guess: "key-"},
+		"a tenant's name":     {output: "{tenantPREFIX}{env.NOT_SET}", guess: "a"},
+		"a pattern":           {input: "~^a", output: "key-{env.HOME}", guess: "key-{env.HOME}"},
 	}
 	var routes strings.Builder
 	guard := func(prefix, input, output, chain string) {
@@ -186,18 +188,18 @@ func TestWhatAMapLeavesOfASecretIsNone(t *testing.T) {
 		routes.WriteString(route("/"+prefix, "docrouter", proxy(app), "secret {"+key+"} per_request", "scope "+prefix+"-{tenant"+prefix+"}"))
 	}
 	n, guesses := 0, map[string]string{}
-	for name, c := range left {
-		for _, chained := range []bool{false, true} {
+	for _, c := range left {
+		for _, outer := range []string{"KEY", "{KEY}", "more-{KEY}"} { // alone, and through another map
 			n++
-			prefix, input, chain := fmt.Sprint("n", n), "a.example.com", ""
-			if name == "a pattern" {
-				input = "~^a"
+			prefix, chain := fmt.Sprint("n", n), ""
+			fill := strings.NewReplacer("PREFIX", prefix, "KEY", "key"+prefix).Replace
+			guess := fill(c.guess)
+			if before, _, chained := strings.Cut(outer, "{"); chained {
+				chain = fmt.Sprintf("\tmap {host} {chained%s} {\n\t\tdefault %s\n\t}\n", prefix, fill(outer))
+				guess = before + guess
 			}
-			if chained {
-				chain = fmt.Sprintf("\tmap {host} {chained%[1]s} {\n\t\tdefault {key%[1]s}\n\t}\n", prefix)
-			}
-			guard(prefix, input, c.output, chain)
-			guesses[prefix] = c.guess
+			guard(prefix, cmp.Or(c.input, "a.example.com"), fill(c.output), chain)
+			guesses[prefix] = guess
 		}
 	}
 	fmt.Fprintf(&routes, "\tvars varied key-{env.NOT_SET}\n")

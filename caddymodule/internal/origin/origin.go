@@ -42,28 +42,6 @@ func (o Outputs) ValueRoots(name string) []string {
 	return o.roots(name, func(out output) []string { return out.values }, nil)
 }
 
-// Bare are the texts that the placeholder holds where one of its values has placeholders, and
-// they stand for nothing: Caddy leaves what stands around them. In a line of a map with a
-// regular expression it leaves them as they are.
-func (o Outputs) Bare(name string) []string { return bare(o, name, nil) }
-
-func bare(o Outputs, name string, seen []string) (texts []string) {
-	if slices.Contains(seen, name) {
-		return nil
-	}
-	texts = append(texts, o[name].literal...)
-	for _, value := range o[name].values {
-		text := placeholder.Parse(value)
-		if around := text.Around(); around != "" && text.Varies() {
-			texts = append(texts, around)
-		}
-		for _, inner := range text.Names() {
-			texts = append(texts, bare(o, inner, append(seen, name))...)
-		}
-	}
-	return texts
-}
-
 // Many reports whether any number of requests that differ in what the placeholder is made
 // of have one value of it, as a map's default and its regular expressions give one.
 func (o Outputs) Many(name string) bool { return o.isMany(name, nil) }

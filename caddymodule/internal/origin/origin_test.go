@@ -45,21 +45,42 @@ func TestRootsGoThroughMapsAndVars(t *testing.T) {
 	}
 }
 
-// Caddy leaves what stands around a placeholder that stands for nothing.
-func TestBareIsWhatIsLeftWithoutPlaceholders(t *testing.T) {
+// Caddy leaves what stands around a placeholder that stands for nothing, and in a line with a
+// regular expression the placeholder itself.
+func TestBareHoldsWhatIsNoSecret(t *testing.T) {
 	o := make(Outputs)
 	for _, raw := range []string{
-		`{"handler":"map","source":"{http.request.host}","destinations":["{k}"],"mappings":[
-			{"input":"a","outputs":["{env.A}"]},{"input":"b","outputs":["text"]},{"input":"c","outputs":["pre-{env.C}"]},
-			{"input":"d","outputs":["{file./a/{b}}"]},{"input_regexp":"^e","outputs":["re-{env.E}"]}],"defaults":["{env.F}:{env.G}"]}`,
+		`{"handler":"map","source":"{http.request.host}","destinations":["{k}","{t}"],"mappings":[
+			{"input":"a","outputs":["{env.A}","x"]},{"input":"b","outputs":["text","y"]},{"input":"c","outputs":["pre-{env.C}"]},
+			{"input":"d","outputs":["{file./a/{b}}"]},{"input_regexp":"^e","outputs":["re-{env.E}"]},
+			{"input":"f","outputs":["{t}:{env.F}"]},{"input":"g","outputs":["{http.request.host}-{t}-"]}],"defaults":["{env.F}:{env.G}"]}`,
 		`{"handler":"map","source":"{http.request.host}","destinations":["{outer}"],"defaults":["{k}"]}`,
+		`{"handler":"map","source":"{http.request.host}","destinations":["{around}"],"defaults":["({k})"]}`,
 		`{"handler":"map","source":"{http.request.host}","destinations":["{self}"],"defaults":["{self}!"]}`,
 	} {
 		o.addRaw(json.RawMessage(raw))
 	}
-	for name, want := range map[string][]string{"k": {"re-{env.E}", "pre-", "}", ":"}, "outer": {"re-{env.E}", "pre-", "}", ":"}, "self": {"!"}, "elsewhere": nil} {
-		if got := o.Bare(name); !slices.Equal(got, want) {
-			t.Errorf("%s leaves %q, want %q", name, got, want)
+	lookup := func(name string) (any, bool) {
+		value, known := map[string]string{"t": "acme"}[name]
+		return value, known
+	}
+	for name, c := range map[string]struct{ bare, secret []string }{
+		"k":         {[]string{"pre-", "}", ":", "re-{env.E}", "acme:"}, []string{"text", "pre-x", "a:b", "acme:x", "re-x", ""}},
+		"outer":     {[]string{"pre-", "}", ":", "re-{env.E}", "acme:"}, []string{"text", "acme:x", ""}},
+		"around":    {[]string{"()", "(pre-)", "(acme:)", "(re-{env.E})"}, []string{"(text)", "pre-"}},
+		"self":      {nil, []string{"", "x!"}},
+		"elsewhere": {nil, []string{"", "x"}},
+	} {
+		bare := o.Bare(name)
+		for _, text := range c.bare {
+			if !bare.Holds(text, lookup) {
+				t.Errorf("%s: %q passes for a secret", name, text)
+			}
+		}
+		for _, text := range c.secret {
+			if bare.Holds(text, lookup) {
+				t.Errorf("%s: %q passes for none", name, text)
+			}
 		}
 	}
 }

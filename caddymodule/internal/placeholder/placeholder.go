@@ -77,16 +77,36 @@ func (t Text) Varies() bool {
 	return false
 }
 
-// Around is what stands around its placeholders.
-func (t Text) Around() string {
+// Literal is a text without placeholders, whatever it holds.
+func Literal(text string) Text { return Text{[]part{{text: text}}} }
+
+// Put returns the text with others in the place of the placeholders for which there is one.
+func (t Text) Put(in func(name string) (Text, bool)) Text {
+	var put Text
+	for _, p := range t.parts {
+		if other, ok := in(p.text); p.placeholder && ok {
+			put.parts = append(put.parts, other.parts...)
+		} else {
+			put.parts = append(put.parts, p)
+		}
+	}
+	return put
+}
+
+// String is the text as it would be configured.
+func (t Text) String() string {
 	var b strings.Builder
 	for _, p := range t.parts {
-		if !p.placeholder {
-			b.WriteString(p.text)
+		if p.placeholder {
+			b.WriteString("{" + p.text + "}")
+		} else {
+			b.WriteString(braces.Replace(p.text))
 		}
 	}
 	return b.String()
 }
+
+var braces = strings.NewReplacer("{", `\{`, "}", `\}`)
 
 // Names are the names of its placeholders.
 func (t Text) Names() []string {

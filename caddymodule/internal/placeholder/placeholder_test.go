@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -121,6 +122,20 @@ func TestUnreplaced(t *testing.T) {
 	} {
 		if Unreplaced(text) != unreplaced {
 			t.Errorf("%q: %t", text, !unreplaced)
+		}
+	}
+}
+
+// A text in which others were put is taken apart as it is printed.
+func TestPut(t *testing.T) {
+	for _, c := range []struct{ text, inner, want string }{
+		{"a{k}b{x}", "-{y}-", "a-{y}-b{x}"},
+		{"{k}{k}", "", ""},
+		{`\{k}{k}`, `\{`, `\{k\}\{`},
+	} {
+		put := Parse(c.text).Put(func(name string) (Text, bool) { return Parse(c.inner), name == "k" })
+		if got := put.String(); got != c.want || !slices.Equal(Parse(got).Names(), put.Names()) {
+			t.Errorf("%q in %q is %q, want %q", c.inner, c.text, got, c.want)
 		}
 	}
 }
