@@ -30,9 +30,10 @@ func explainCommand() *cobra.Command {
 		Short: "Says why a captured request verifies or does not",
 		Long: `Takes a captured request through the guard's checks, and where the signature
 does not hold tries the usual mistakes. The capture is a file, or - for
-standard input: a raw HTTP request, a curl command line, what curl -v prints, or
-a line of Caddy's access log with the body that log_append put there. Where the
-capture has headers alone, the body is in a file of its own.
+standard input: a raw HTTP request, a curl command line, what curl -v prints, a
+line of Caddy's access log with the body that log_append put there, or what
+inbox show --body prints of an event. Where the capture has headers alone, the
+body is in a file of its own.
 
 It never prints a secret, a signature that was expected, or the body.
 

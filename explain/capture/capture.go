@@ -1,6 +1,6 @@
 // Package capture parses captured webhook requests: raw HTTP, a curl command line, what
-// curl -v prints, or one line of a Caddy access log. It opens no file, and its errors never quote the
-// input.
+// curl -v prints, one line of a Caddy access log, or an event that an inbox exports. It
+// opens no file, and its errors never quote the input.
 package capture
 
 import (
@@ -24,6 +24,7 @@ const (
 	FormCurl    = "a curl command"
 	FormVerbose = "the output of curl -v"
 	FormLog     = "an access log"
+	FormEvent   = "an inbox event"
 )
 
 // Capture is a captured request.

@@ -213,6 +213,19 @@ func TestBareHeaders(t *testing.T) {
 	}
 }
 
+// An event of an inbox is a capture as the command line shows or exports it.
+func TestEventOfAnInbox(t *testing.T) {
+	const event = `{"key":"LUwqAT9ynpTTHsaZcBWZ9w","accepted":"2026-11-29T20:59:48.5Z","attempts":1,"request":{"method":"POST","uri":"/in?a=1%2F2","scheme":"https",` +
+		`"host":"hooks.example.com","remote_addr":"127.0.0.1:1","header":{"X-Signature":["sha256=00"],"X-Two":["1","2"]},"body":"eyJhIjoxfQ=="}}`
+	c := parse(t, event, nil)
+	r := asHTTP
+	r.Scheme = "https"
+	want(t, c, r)
+	if c.Form != FormEvent || c.NoBody || c.At.Unix() != 1795985988 {
+		t.Errorf("%s, no body: %v, at %v", c.Form, c.NoBody, c.At)
+	}
+}
+
 // What cannot be read is refused in words, and nothing of it is quoted.
 func TestErrors(t *testing.T) {
 	const canary = "canary-7d1f"
@@ -251,6 +264,8 @@ func TestErrors(t *testing.T) {
 		`{}`:                                                    "neither",
 		`{"X-A":"` + canary + `"}` + "\n" + `{"X-A":"b"}`:       "several",
 		`{"X ` + canary + `":"b"}`:                              "name",
+		`{"request":{"method":"` + canary + `"}}`:               "no headers",
+		`{"request":{"header":{"X-A":["` + canary + `"]}}}`:     "--body",
 		`{"request":{"uri":"/%zz` + canary + `","method":"a"}}`: "URL",
 	} {
 		_, err := Parse([]byte(text), nil)

@@ -14,15 +14,22 @@ import (
 	"github.com/tidwall/gjson"
 )
 
-// logLine is an entry of Caddy's access log.
+// logLine is an entry of Caddy's access log, or an event of an inbox as the command line
+// exports it.
 type logLine struct {
-	Time    json.RawMessage `json:"ts"`
-	Request *struct {
+	Time     json.RawMessage `json:"ts"`
+	Accepted json.RawMessage `json:"accepted"` // of an event
+	Request  *struct {
 		Method  string                     `json:"method"`
 		Host    string                     `json:"host"`
 		URI     string                     `json:"uri"`
 		Headers map[string]json.RawMessage `json:"headers"`
 		TLS     json.RawMessage            `json:"tls"`
+
+		// Of an event.
+		Header map[string]json.RawMessage `json:"header"`
+		Scheme string                     `json:"scheme"`
+		Body   json.RawMessage            `json:"body"`
 	} `json:"request"`
 }
 
@@ -67,13 +74,29 @@ func parseLog(text []byte) (*Capture, error) {
 		}
 	}
 	c.At = readTime(line.Time)
-	if err := c.jsonHeaders(line.Request.Headers); err != nil {
+	headers, isEvent := line.Request.Headers, line.Request.Header != nil
+	if isEvent {
+		c.Form, c.At, headers = FormEvent, readTime(line.Accepted), line.Request.Header
+		if isScheme(line.Request.Scheme) {
+			c.Request.Scheme = line.Request.Scheme
+		}
+		if json.Unmarshal(line.Request.Body, &c.Request.Body) != nil {
+			return nil, errors.New("the event has no body: export it, or show it with --body")
+		}
+		c.NoBody = false
+	}
+	if len(headers) == 0 {
+		return nil, errors.New("the entry has no headers: does a filter of the log delete them?")
+	}
+	if err := c.jsonHeaders(headers); err != nil {
 		return nil, err
 	}
 	if line.Request.Host != "" {
 		c.Request.Host = line.Request.Host
 	}
-	c.loggedBody(raw)
+	if !isEvent {
+		c.loggedBody(raw)
+	}
 	return c, nil
 }
 
