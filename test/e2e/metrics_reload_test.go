@@ -72,6 +72,7 @@ func TestAReloadTakesMetricsOut(t *testing.T) {
 	if got := testbed.Do(t, load); got.Status != http.StatusBadRequest {
 		t.Errorf("an app that does not exist: %s", got)
 	}
+	must(t, testbed.WaitReloaded(g))
 	still()
 	must(t, g.Reload(site{store: "memory", routes: stays}.caddyfile()))
 	shows(false, "inbox", "kept", "inbox_events", "inbox_bytes", "inbox_oldest_ready_seconds", "inbox_held")
