@@ -42,7 +42,7 @@ func classify(x *exchange) (*webhook.Reply, *webhook.Refusal) {
 		return nil, refused
 	}
 	x.named = true
-	if x.body.shadow != nil {
+	if x.body.shadow != nil && g.Resign != "" {
 		x.body.shadow.key = mainKey(j.KeysIn(enforcedScope(x.event.Scope), &x.event))
 	}
 	if when := x.event.When(); !when.IsZero() {

@@ -39,7 +39,7 @@ type shadowBody struct {
 	held  atomic.Int64
 	going chan shadowRead // a read that has not come back
 	err   error           // how it ended, where that was not its end
-	key   dedupe.Key      // what the event in it is recognised by where the guard enforces
+	key   dedupe.Key      // what the event in it is recognised by where the guard enforces, for resign
 }
 
 // shadowRead is what one read has brought.
