@@ -204,8 +204,10 @@ func (s *Source) begin() *flight {
 	return f
 }
 
-// end records how a fetch went, and says so where that is new.
+// end records how a fetch went, says so where that is new, and lets those go on who wait for
+// it.
 func (s *Source) end(f *flight) {
+	defer close(f.done)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	before := s.err
@@ -217,7 +219,6 @@ func (s *Source) end(f *flight) {
 	case f.err != nil:
 		s.retryAt = s.now().Add(retryEvery)
 	}
-	close(f.done)
 	switch {
 	case errors.Is(f.err, context.Canceled): // the configuration is gone
 	case unknown: // anyone can make names up
