@@ -124,11 +124,11 @@ func TestDiskSurvivesKills(t *testing.T) {
 		g.Kill()
 		g.Start() // fails the test where the file does not open
 	}
-	testbed.Eventually(t, time.Minute, func() bool {
+	testbed.Eventually(t, soon, func() bool {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		return len(l.answered) >= diskKills
-	}, "the load goes through the kills")
+	}, "too few events went through the kills")
 	close(stop)
 	workers.Wait()
 
