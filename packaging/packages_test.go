@@ -168,17 +168,22 @@ func TestTheDebIsInstalledTogetherWithCaddy(t *testing.T) {
 	}
 }
 
-// Who has followed Caddy's documentation by hand keeps the diversion.
+// Who has followed Caddy's documentation by hand, all of it, gets the packaged guard, and has
+// what was there before once that is removed. The diversion stays theirs.
 func TestTheDebLeavesADiversionMadeByHand(t *testing.T) {
 	d := newDpkg(t)
 	d.run(t, "-i", distribution(t, "2.6.2"))
 	run(t, nil, "dpkg-divert", "--root", d.root, "--local", "--divert", "/usr/bin/caddy.default", "--rename", "--add", "/usr/bin/caddy")
+	write(t, filepath.Join(d.root, "usr/bin/caddy.custom"), "#!/bin/sh\necho custom\n", 0o755)
+	for _, alternative := range [][]string{{"/usr/bin/caddy.default", "10"}, {"/usr/bin/caddy.custom", "50"}} {
+		run(t, nil, "update-alternatives", "--root", d.root, "--log", "/dev/null", "--install", "/usr/bin/caddy", "caddy", alternative[0], alternative[1])
+	}
 	d.run(t, "-i", built(t, "deb", "1.0.0", stub(t, "guard-1.0.0")))
 	if got := d.caddy(t); got != "guard-1.0.0" {
 		t.Errorf("caddy is %s", got)
 	}
 	d.run(t, "--purge", "caddy-webhook-guard")
-	if got := d.caddy(t); got != "stock-2.6.2" {
+	if got := d.caddy(t); got != "custom" {
 		t.Errorf("caddy is %s after the removal", got)
 	}
 	if got := run(t, nil, "dpkg-divert", "--root", d.root, "--listpackage", "/usr/bin/caddy"); !strings.Contains(got, "LOCAL") {
@@ -241,8 +246,10 @@ func TestTheRpm(t *testing.T) {
 		t.Errorf("the upgrade has overwritten the environment: %q", got)
 	}
 	rpm(t, root, "--erase", "--nodeps", "--noscripts", "caddy-webhook-guard")
-	if _, err := os.Lstat(filepath.Join(root, "usr/bin/caddy-webhook-guard")); err == nil {
-		t.Error("the command is left")
+	for _, path := range []string{"etc/caddy-webhook-guard/environment", "usr/bin/caddy-webhook-guard", "usr/libexec/caddy-webhook-guard", "usr/share/doc/caddy-webhook-guard", "usr/lib/systemd/system/caddy.service.d"} {
+		if _, err := os.Lstat(filepath.Join(root, path)); err == nil {
+			t.Errorf("/%s is left", path)
+		}
 	}
 }
 

@@ -71,7 +71,7 @@ func page(source string) (string, error) {
 // accepted are the licences that what is linked into the binary may have. All of them allow
 // to pass it on under Apache-2.0, with their texts beside it. OFL-1.1 is that of a font, and
 // GooglePatentsFile a grant beside a BSD licence.
-var accepted = []string{"Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "ISC", "MIT", "MIT-0", "MPL-2.0", "OFL-1.1", "Unlicense", "GooglePatentsFile"}
+var accepted = []string{"Apache-2.0", "BSD-2-Clause", "BSD-2-Clause-Views", "BSD-3-Clause", "CC0-1.0", "ISC", "MIT", "MIT-0", "MPL-2.0", "OFL-1.1", "Unlicense", "GooglePatentsFile"}
 
 // dependency is a direct one, with its reason.
 type dependency struct {

@@ -15,12 +15,16 @@ import (
 )
 
 // Module is a Go module in the module cache.
-type Module struct{ Path, Version, Dir string }
+type Module struct {
+	Path, Version, Dir string
+	// Packages are the directories of its packages that are used.
+	Packages []string
+}
 
 // Linked returns the modules that the packages are built from, in the order of their paths,
 // but for the main module. Env is added to the environment: it says for which platform.
 func Linked(source string, env []string, packages ...string) ([]Module, error) {
-	const form = `{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}} {{.Dir}}{{end}}{{end}}`
+	const form = `{{$dir := .Dir}}{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}} {{.Dir}} {{$dir}}{{end}}{{end}}`
 	return list(source, env, append([]string{"list", "-deps", "-f", form}, packages...)...)
 }
 
@@ -38,11 +42,16 @@ func list(source string, env []string, args ...string) (modules []Module, err er
 	if err != nil {
 		return nil, err
 	}
-	lines := slices.Compact(slices.Sorted(strings.Lines(out)))
-	for _, line := range lines {
-		if fields := strings.Fields(line); len(fields) == 3 {
-			modules = append(modules, Module{fields[0], fields[1], fields[2]})
+	for _, line := range slices.Compact(slices.Sorted(strings.Lines(out))) {
+		fields := strings.Fields(line)
+		if len(fields) < 3 {
+			continue
 		}
+		if last := len(modules) - 1; last < 0 || modules[last].Path != fields[0] {
+			modules = append(modules, Module{Path: fields[0], Version: fields[1], Dir: fields[2]})
+		}
+		m := &modules[len(modules)-1]
+		m.Packages = append(m.Packages, fields[3:]...)
 	}
 	if len(modules) == 0 {
 		return nil, fmt.Errorf("go %s in %s names no modules", strings.Join(args, " "), source)
@@ -65,24 +74,41 @@ func run(dir string, env []string, args ...string) (string, error) {
 }
 
 // fileForm matches the names of files that licences ask to be passed on.
-var fileForm = regexp.MustCompile(`(?i)^(licen[cs]e|copying|notice|patents)([-_.].*)?$`)
+var fileForm = regexp.MustCompile(`(?i)^(licen[cs]e|copying|copyright|notice|patents|third[-_]party)([-_.].*)?$`)
 
-// Files are the licence files at the top of a module, in the order of their names.
+// Files are the licence files at the top of a module, and those of code of others in it, which
+// are beside its packages or above them. They are in the order of their names.
 func (m Module) Files() ([]string, error) {
-	entries, err := os.ReadDir(m.Dir)
+	files, err := filesIn(m.Dir)
 	if err != nil {
 		return nil, err
-	}
-	var files []string
-	for _, entry := range entries {
-		if entry.Type().IsRegular() && fileForm.MatchString(entry.Name()) && !strings.HasSuffix(entry.Name(), ".go") {
-			files = append(files, filepath.Join(m.Dir, entry.Name()))
-		}
 	}
 	if len(files) == 0 {
 		return nil, fmt.Errorf("%s %s has no licence file", m.Path, m.Version)
 	}
+	looked := map[string]bool{m.Dir: true}
+	for _, dir := range m.Packages {
+		for ; !looked[dir]; dir = filepath.Dir(dir) {
+			looked[dir] = true
+			more, err := filesIn(dir)
+			if err != nil {
+				return nil, err
+			}
+			files = append(files, more...)
+		}
+	}
+	slices.Sort(files)
 	return files, nil
+}
+
+func filesIn(dir string) (files []string, err error) {
+	entries, err := os.ReadDir(dir)
+	for _, entry := range entries {
+		if entry.Type().IsRegular() && fileForm.MatchString(entry.Name()) && !strings.HasSuffix(entry.Name(), ".go") {
+			files = append(files, filepath.Join(dir, entry.Name()))
+		}
+	}
+	return files, err
 }
 
 // IDs are the SPDX identifiers of a module's licences, in order. A module whose licence is
@@ -134,7 +160,11 @@ func Notices(source string, env []string, packages ...string) (string, error) {
 			if err != nil {
 				return "", err
 			}
-			fmt.Fprintf(&all, "\n%s\n%s, %s\n\n%s\n", strings.Repeat("-", 80), strings.TrimSpace(m.Path+" "+m.Version), filepath.Base(file), strings.TrimSpace(string(text)))
+			name, err := filepath.Rel(m.Dir, file)
+			if err != nil {
+				return "", err
+			}
+			fmt.Fprintf(&all, "\n%s\n%s, %s\n\n%s\n", strings.Repeat("-", 80), strings.TrimSpace(m.Path+" "+m.Version), filepath.ToSlash(name), strings.TrimSpace(string(text)))
 		}
 	}
 	return all.String(), nil
