@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"encoding/json"
 	"errors"
 	"maps"
 	"slices"
@@ -158,6 +159,30 @@ func TestLog(t *testing.T) {
 	hidden := parse(t, strings.Replace(logEntry, `["00"]`, `["REDACTED"]`, 1), nil)
 	if len(hidden.Notes) != 1 || !strings.Contains(hidden.Notes[0], "X-Signature") {
 		t.Errorf("notes %q", hidden.Notes)
+	}
+}
+
+// Collectors of logs put each line into an object of their own.
+func TestCollectedLog(t *testing.T) {
+	quoted, err := json.Marshal(logEntry + "\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantEntry := parse(t, logEntry, []byte("body"))
+	for name, text := range map[string]string{
+		"docker's json-file": `{"log":` + string(quoted) + `,"stream":"stderr","time":"2025-11-24T16:00:00.1Z"}`,
+		"journalctl -o json": `{"PRIORITY":"6","_HOSTNAME":"web","MESSAGE":` + string(quoted) + `}`,
+		"parsed":             `{"insertId":"a","jsonPayload":` + logEntry + `,"labels":{"request":"b"}}`,
+		"an odd envelope":    `{"headers":"none","event":{"request":{"headers":"x"}},"log":` + string(quoted) + `}`,
+		"docker compose":     "caddy-1  | " + logEntry,
+		"journalctl":         "Nov 24 16:00:00 web caddy[1]: " + logEntry,
+		"kubernetes":         "2025-11-24T16:00:00.1Z stderr F " + logEntry,
+	} {
+		c := parse(t, text, []byte("body"))
+		want(t, c, wantEntry.Request)
+		if !c.At.Equal(wantEntry.At) {
+			t.Errorf("%s: at %v", name, c.At)
+		}
 	}
 }
 

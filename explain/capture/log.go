@@ -60,6 +60,9 @@ func parseLog(text []byte) (*Capture, error) {
 		line.Request = nil // a header may be named Request or Ts
 	}
 	if line.Request == nil {
+		if entry := collected(raw); entry != nil {
+			return parseLog(entry)
+		}
 		return c, c.bareHeaders(raw)
 	}
 	if line.Request.Method != "" {
@@ -98,6 +101,23 @@ func parseLog(text []byte) (*Capture, error) {
 		c.loggedBody(raw)
 	}
 	return c, nil
+}
+
+// collected returns the entry in the object that a collector of logs made of it, such as
+// Docker's json-file ({"log": "…"}) or journald's JSON ({"MESSAGE": "…"}); nil where there
+// is none.
+func collected(raw json.RawMessage) (entry []byte) {
+	gjson.ParseBytes(raw).ForEach(func(_, member gjson.Result) bool {
+		text := member.Raw
+		if member.Type == gjson.String {
+			text = member.Str
+		}
+		if brace := strings.IndexByte(text, '{'); brace >= 0 && gjson.Get(text[brace:], "request.headers").IsObject() {
+			entry = []byte(text)
+		}
+		return entry == nil
+	})
+	return entry
 }
 
 // bodyFields are the names that people give log_append for a body.
