@@ -145,9 +145,7 @@ func (c *claiming) rest(poll time.Duration) bool {
 func (c *claiming) withoutStore(held *claim, err error) admission {
 	if withoutDedupe(c.x.guard, err) {
 		c.x.guard.metrics.withoutDedupe.WithLabelValues(c.x.guard.ProviderName).Inc()
-		if held, ok := c.x.guard.floods.admit("without dedupe", c.x.guard.now()); ok {
-			c.x.guard.logger.Warn("forwarding without dedupe: the store does not answer", c.x.logFields(zap.Error(err), held)...)
-		}
+		logEvent(c.x, zap.WarnLevel, "forwarding without dedupe: the store does not answer", zap.Error(err))
 		return admit(held)
 	}
 	c.x.store.flights.finish(held.flight, dedupe.Event{}, dedupe.Success{})

@@ -54,8 +54,8 @@ func confirmFirst(x *exchange, reply *webhook.Reply) bool {
 	}
 	known, err := confirmOnce(x, reply)
 	if err != nil {
-		x.guard.logger.Warn("the sender's subscription could not be confirmed: it is tried again with the next copy of its message",
-			x.logFields(zap.String("result", string(webhook.HandshakeAnswered)), zap.NamedError("reason", err))...)
+		logEvent(x, zap.WarnLevel, "the sender's subscription could not be confirmed: it is tried again with the next copy of its message",
+			zap.String("result", string(webhook.HandshakeAnswered)), zap.NamedError("reason", err))
 		*reply = webhook.Reply{Status: http.StatusServiceUnavailable, Headers: []config.ReplyHeader{{Name: "Retry-After", Value: retryAfter}}}
 		return false
 	}
@@ -63,7 +63,7 @@ func confirmFirst(x *exchange, reply *webhook.Reply) bool {
 		x.guard.logger.Debug("the sender's subscription has been confirmed before", x.logFields()...)
 		return false
 	}
-	x.guard.logger.Info("confirmed the sender's subscription", x.logFields()...)
+	logEvent(x, zap.InfoLevel, "confirmed the sender's subscription")
 	return true
 }
 
@@ -101,7 +101,7 @@ func confirmOnce(x *exchange, reply *webhook.Reply) (known bool, err error) {
 		return false, err
 	}
 	if lost := store.Commit(settled, event, dedupe.Success{Status: http.StatusOK}, ttl); lost != nil {
-		x.guard.logger.Warn("a confirmed subscription could not be remembered: its message, sent again, confirms it again", x.logFields(zap.Error(lost))...)
+		logEvent(x, zap.WarnLevel, "a confirmed subscription could not be remembered: its message, sent again, confirms it again", zap.Error(lost))
 	}
 	return false, nil
 }

@@ -145,7 +145,7 @@ func (t *route) begin(ctx context.Context) (*heldAnswer, *http.Request) {
 // run runs the rest of the route. After a panic the event is settled as failed like any other.
 func (t *route) run(w http.ResponseWriter, r *http.Request) error {
 	return upstream.Run("behind the guard", t.next, w, r, func(panicked any, stack []byte) {
-		t.x.guard.logger.Error("a handler behind the guard panicked", t.x.logFields(zap.Any("panic", panicked), zap.ByteString("stack", stack))...)
+		logEvent(t.x, zap.ErrorLevel, "a handler behind the guard panicked", zap.Any("panic", panicked), zap.ByteString("stack", stack))
 	})
 }
 

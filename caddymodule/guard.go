@@ -20,6 +20,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/inboxes"
+	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/flood"
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/origin"
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/placeholder"
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/recent"
@@ -120,7 +121,7 @@ type Guard struct {
 	logger  *zap.Logger
 	metrics *metrics
 	counts  *counts
-	floods  floods
+	floods  flood.Floods
 	witness *recent.Witness
 }
 

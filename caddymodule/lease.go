@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
 )
 
@@ -80,6 +82,6 @@ func (c *claim) renew() {
 	}
 	answer, err := c.x.store.Claim(ctx, c.keys, c.token, c.lease)
 	if err == nil && answer.State != dedupe.Claimed {
-		c.x.guard.logger.Warn("lost the claim on an event that the app is still working on; it may be handled twice", c.x.logFields()...)
+		logEvent(c.x, zap.WarnLevel, "lost the claim on an event that the app is still working on; it may be handled twice")
 	}
 }

@@ -52,7 +52,7 @@ func (x *exchange) refuse(refused *webhook.Refusal) error {
 // logCheck logs a sender's check of the endpoint, and what it means, where somebody should
 // know.
 func logCheck(x *exchange, warning string) {
-	if held, ok := x.guard.floods.admit(string(webhook.HandshakeAnswered), x.guard.now()); ok {
+	if held, ok := x.guard.floods.Admit(string(webhook.HandshakeAnswered), x.guard.now()); ok {
 		fields := x.logFields(zap.String("result", string(webhook.HandshakeAnswered)), zap.String("kind", x.guard.handshake.Load().Kind), held)
 		x.guard.logger.Info("answered the sender's check of the endpoint", fields...)
 		if warning != "" {
@@ -93,9 +93,7 @@ func (x *exchange) duplicate(done finished) error {
 	x.logDuplicate(done)
 	if done.conflict && x.guard.sender.TellsConflicts() {
 		x.guard.metrics.idConflicts.WithLabelValues(x.guard.ProviderName).Inc()
-		if held, ok := x.guard.floods.admit("id conflict", x.guard.now()); ok {
-			x.guard.logger.Warn("a known event ID came with other content and was refused as a duplicate", x.logFields(held)...)
-		}
+		logEvent(x, zap.WarnLevel, "a known event ID came with other content and was refused as a duplicate")
 	}
 	return acknowledge(x, webhook.Duplicate, again(x.guard, done.success))
 }

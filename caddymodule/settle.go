@@ -32,8 +32,7 @@ func (c *claim) settle(out outcome) {
 		return
 	}
 	if err := c.x.store.Release(ctx, c.keys, c.token); err != nil && c.inStore {
-		c.x.guard.logger.Warn("the claim on a failed event could not be released; its lease ends it",
-			c.x.logFields(zap.Duration("lease", c.lease), zap.Error(err))...)
+		logEvent(c.x, zap.WarnLevel, "the claim on a failed event could not be released; its lease ends it", zap.Duration("lease", c.lease), zap.Error(err))
 		c.x.store.releaseLater(c.keys, c.token, c.lease)
 	}
 	c.x.store.flights.finish(c.flight, dedupe.Event{}, dedupe.Success{})
@@ -85,8 +84,7 @@ func (f finishing) record(ctx context.Context) {
 		store.flights.finish(f.flight, f.keys, f.success)
 		return
 	}
-	f.x.guard.logger.Warn("the event succeeded but could not be committed; retrying in the background",
-		f.x.logFields(zap.Error(err))...)
+	logEvent(f.x, zap.WarnLevel, "the event succeeded but could not be committed; retrying in the background", zap.Error(err))
 	store.flights.conclude(f.flight, f.keys, f.success)
 	store.commitLater(f.flight, f.keys, f.success, f.ttl, f.gone())
 }

@@ -99,7 +99,7 @@ func (x shadowing) pass(next caddyhttp.Handler) error {
 		event.Scope = enforcedScope(event.Scope)
 		setVerified(x.r.Header, &event, x.guard.sender.Authenticates())
 		if err := x.guard.resigner.sign(x.r.Header, event.Body(), body.key, x.guard.now()); err != nil {
-			x.guard.logger.Error("signing the request anew failed; it is forwarded without", x.logFields(zap.Error(err))...)
+			logEvent(x.exchange, zap.ErrorLevel, "signing the request anew failed; it is forwarded without", zap.Error(err))
 		}
 	}
 	x.event.Release() // the app has it from here on

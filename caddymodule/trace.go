@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/origin"
 	"github.com/webhookguard/caddy-webhook-guard/config"
@@ -25,6 +26,11 @@ func (x *exchange) logFields(more ...zap.Field) []zap.Field {
 		zap.String("scope", x.event.Scope),
 		zap.String("id", webhook.FormatID(x.event.ID)),
 	}, more...)
+}
+
+// logEvent writes a line about an event. All above debug are held to a rate, by kind.
+func logEvent(x *exchange, level zapcore.Level, message string, fields ...zap.Field) {
+	x.guard.floods.Log(x.guard.logger, level, message, x.guard.now(), x.logFields(fields...)...)
 }
 
 // requestFields say where a request came from and where it went, without its query, which
@@ -117,18 +123,14 @@ func accessFields(x *exchange) []zap.Field {
 // logFailed logs that the app did not take an event, with its status or what stood in its
 // way.
 func logFailed(x *exchange, out outcome) {
-	held, ok := x.guard.floods.admit("app failed", x.guard.now())
-	if !ok {
-		return
-	}
-	fields := []zap.Field{zap.String("result", string(out.result)), zap.Duration("duration", x.inApp), zap.String("uuid", requestID(x)), held}
+	fields := []zap.Field{zap.String("result", string(out.result)), zap.Duration("duration", x.inApp), zap.String("uuid", requestID(x))}
 	if status := cmp.Or(out.status(), statusOf(out.err)); status != 0 {
 		fields = append(fields, zap.Int("status", status))
 	}
 	if out.err != nil {
 		fields = append(fields, zap.Error(out.err))
 	}
-	x.guard.logger.Warn("app failed", x.logFields(fields...)...)
+	logEvent(x, zap.WarnLevel, "app failed", fields...)
 }
 
 // statusOf is what Caddy answers for an error, as a proxy's for an app that is away; 0 where it
@@ -141,7 +143,7 @@ func statusOf(err error) int {
 
 // logUnanswered logs that no handler behind the guard has answered.
 func logUnanswered(x *exchange) {
-	x.guard.logger.Error("nothing behind the guard answered: put a reverse_proxy after webhook_guard in the same route", x.logFields()...)
+	logEvent(x, zap.ErrorLevel, "nothing behind the guard answered: put a reverse_proxy after webhook_guard in the same route")
 }
 
 // logForwarded logs at debug that the app answered an event with success. It names the
@@ -189,7 +191,7 @@ func logRefused(x *exchange, refused *webhook.Refusal) {
 	if entry == nil {
 		return
 	}
-	if held, ok := x.guard.floods.admit(string(refused.Result), x.guard.now()); ok {
+	if held, ok := x.guard.floods.Admit(string(refused.Result), x.guard.now()); ok {
 		fields := requestFields(x, zap.String("result", string(refused.Result)), zap.NamedError("reason", refused.Cause), held)
 		if x.guard.Mode == modeShadow {
 			fields = append(fields, zap.String("mode", modeShadow))

@@ -152,7 +152,8 @@ func bodyPlaceholder(body []byte, key string) (any, bool) {
 // run runs the route.
 func (in *Inbox) run(w http.ResponseWriter, r *http.Request, d inbox.Delivery) error {
 	return upstream.Run("in the deliver block", in.handler, w, r, func(panicked any, stack []byte) {
-		in.logger.Error("a handler in the deliver block panicked", zap.String("id", d.ID), zap.Any("panic", panicked), zap.ByteString("stack", stack))
+		in.floods.Log(in.logger, zap.ErrorLevel, "a handler in the deliver block panicked", time.Now(),
+			zap.String("id", d.ID), zap.Any("panic", panicked), zap.ByteString("stack", stack))
 	})
 }
 

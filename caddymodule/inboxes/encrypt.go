@@ -137,7 +137,7 @@ var fixes = map[string]string{
 
 // postpone gives an event back that waits for its key, or for a gateway that can read it,
 // however long that takes.
-func (w *worker) postpone(d inbox.Delivery, t inbox.Token, reason string, log *zap.Logger) {
+func (w *worker) postpone(d inbox.Delivery, t inbox.Token, reason string, log attemptLog) {
 	s := inbox.Settlement{Outcome: inbox.Postpone, Reason: reason, Delay: lockedDelay + jitter(lockedDelay)}
 	w.metrics.settled(w.Name, s, 0)
 	w.locked.Do(func() {

@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/flood"
 	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/inbox"
 	"github.com/webhookguard/caddy-webhook-guard/internal/body"
@@ -33,6 +34,7 @@ type Inbox struct {
 	remember func(key inbox.Key, marks []string)
 	metrics  *Metrics
 	logger   *zap.Logger
+	floods   flood.Floods
 	wake     chan struct{} // has one when there may be something to take
 	sealing  sealing
 

@@ -8,8 +8,10 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 	"golang.org/x/time/rate"
 
+	"github.com/webhookguard/caddy-webhook-guard/caddymodule/internal/flood"
 	"github.com/webhookguard/caddy-webhook-guard/inbox"
 )
 
@@ -192,7 +194,7 @@ func (w *worker) sleep(ctx context.Context, d time.Duration) (woken bool) {
 
 // deliver makes one attempt and settles it.
 func (w *worker) deliver(d inbox.Delivery, batch inbox.Batch, taken time.Time, free func()) {
-	log := w.logger.With(zap.String("scope", d.Scope), zap.String("id", d.ID), zap.Int("attempt", d.Info.Attempts))
+	log := attemptLog{w.logger.With(zap.String("scope", d.Scope), zap.String("id", d.ID), zap.Int("attempt", d.Info.Attempts)), &w.floods}
 	now := func() time.Time { return batch.Now.Add(time.Since(taken)) }
 	envelope, err := w.sealing.envelope(d.Key, d.Envelope)
 	if reason := waitsFor(err); reason != "" {
@@ -273,7 +275,7 @@ func (w *worker) extend(k inbox.Key, t inbox.Token) (stop func()) {
 
 // settle tells the store how an attempt ended, until it knows. A success is a fact, and is
 // told for as long as it takes. Anything else is over with the lease.
-func (w *worker) settle(d inbox.Delivery, t inbox.Token, s inbox.Settlement, log *zap.Logger) {
+func (w *worker) settle(d inbox.Delivery, t inbox.Token, s inbox.Settlement, log attemptLog) {
 	ctx := w.host.Background
 	if s.Outcome == inbox.Success {
 		w.mark(d.Key, true)
@@ -290,11 +292,11 @@ func (w *worker) settle(d inbox.Delivery, t inbox.Token, s inbox.Settlement, log
 			logOutcome(log, s)
 			return
 		case errors.Is(err, inbox.ErrLost):
-			log.Info("the attempt was over before it was settled: another one has begun, or somebody has replayed or deleted the event")
+			log.write(zap.InfoLevel, "the attempt was over before it was settled: another one has begun, or somebody has replayed or deleted the event")
 			return
 		}
 		w.metrics.storeFailed(w.Name, opSettle)
-		log.Warn("the store does not take the outcome of an attempt; retrying in the background", zap.Error(err))
+		log.write(zap.WarnLevel, "the store does not take the outcome of an attempt; retrying in the background", zap.Error(err))
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
@@ -303,20 +305,30 @@ func (w *worker) settle(d inbox.Delivery, t inbox.Token, s inbox.Settlement, log
 	}
 }
 
-func logOutcome(log *zap.Logger, s inbox.Settlement) {
+// attemptLog is the log of an attempt. All above debug are held to a rate, by kind.
+type attemptLog struct {
+	to     *zap.Logger
+	floods *flood.Floods
+}
+
+func (l attemptLog) write(level zapcore.Level, message string, fields ...zap.Field) {
+	l.floods.Log(l.to, level, message, time.Now(), fields...)
+}
+
+func logOutcome(log attemptLog, s inbox.Settlement) {
 	fields := []zap.Field{zap.Int("status", s.Attempt.Status), zap.Duration("took", s.Attempt.Took)}
 	if s.Attempt.Error != "" {
 		fields = append(fields, zap.String("error", s.Attempt.Error))
 	}
 	switch s.Outcome {
 	case inbox.Success:
-		log.Debug("delivered", fields...)
+		log.to.Debug("delivered", fields...)
 	case inbox.Postpone:
-		log.Debug("the event waits for its key", zap.Duration("next_look_in", s.Delay))
+		log.to.Debug("the event waits for its key", zap.Duration("next_look_in", s.Delay))
 	case inbox.Retry:
-		log.Info("the app failed; it gets the event again", append(fields, zap.Duration("retry_in", s.Delay))...)
+		log.write(zap.InfoLevel, "the app failed; it gets the event again", append(fields, zap.Duration("retry_in", s.Delay))...)
 	case inbox.GiveUp:
-		log.Warn("gave an event up; it is kept among the dead", append(fields, zap.String("reason", s.Reason))...)
+		log.write(zap.WarnLevel, "gave an event up; it is kept among the dead", append(fields, zap.String("reason", s.Reason))...)
 	}
 }
 
