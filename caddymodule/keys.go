@@ -145,20 +145,17 @@ func fetchedKeys(source *keys.Source) ([]signature.Secret, *webhook.Refusal) {
 }
 
 // FindKeys implements [webhook.KeyFinder].
-func (t *tenant) FindKeys(named bool) ([]signature.Secret, *webhook.Refusal) {
+func (t *tenant) FindKeys(tried []signature.Secret, named bool) ([]signature.Secret, *webhook.Refusal) {
 	source := t.guard.secrets.fetched.set
 	if source == nil {
 		return nil, nil
 	}
-	found, err := source.Look()
-	switch {
-	case errors.Is(err, keys.ErrJustLooked) && !named:
+	found, err := source.Look(tried)
+	if err == nil || errors.Is(err, keys.ErrJustLooked) && !named {
 		// The keys were tried, and hardly any is newer. Forgeries are not told to come again.
-		return nil, nil
-	case err != nil:
-		return nil, webhook.Refuse(webhook.SecretUnavailable, "the key that signed is not among those fetched: %w", err)
+		return found, nil
 	}
-	return found, nil
+	return found, webhook.Refuse(webhook.SecretUnavailable, "the key that signed is not among those fetched: %w", err)
 }
 
 // NamesKeys implements [webhook.KeyNamer].

@@ -23,10 +23,11 @@ type Tenant interface {
 
 // KeyFinder is a [Tenant] whose keys are fetched, and may have changed since.
 type KeyFinder interface {
-	// FindKeys fetches the keys again, now that none of them is the one that signed.
-	// named means that the request names one by an ID that none of them has. There may
-	// be none, where it has just been looked.
-	FindKeys(named bool) ([]signature.Secret, *Refusal)
+	// FindKeys fetches the keys again, now that none of those tried is the one that
+	// signed. named means that the request names one by an ID that none of them has. There
+	// may be no others, where it has just been looked. A refusal is for a request that those
+	// found do not verify either.
+	FindKeys(tried []signature.Secret, named bool) ([]signature.Secret, *Refusal)
 }
 
 // KeyNamer is a [Tenant] whose keys are fetched one by one: each request names its own.
@@ -193,12 +194,8 @@ func (j *Judgement) verify() *Refusal {
 		return j.verifyByNamed()
 	default:
 		j.verdict, err = scheme.Authenticate(&j.inspection, &j.signed, j.secrets, window, j.now)
-		found, refused := j.findKeys(err)
-		if refused != nil {
+		if refused := j.verifyByNewer(&err); refused != nil {
 			return refused
-		}
-		if found {
-			j.verdict, err = scheme.Authenticate(&j.inspection, &j.signed, j.secrets, window, j.now)
 		}
 	}
 	if err != nil {
@@ -207,26 +204,32 @@ func (j *Judgement) verify() *Refusal {
 	return nil
 }
 
-// findKeys looks for newer keys where one of them could have signed the request, and
-// reports whether there are any to try.
-func (j *Judgement) findKeys(err error) (bool, *Refusal) {
-	if err == nil {
-		return false, nil
+// verifyByNewer tries keys that are newer than those before where one of them could have
+// signed the request. It replaces the verdict and its error.
+func (j *Judgement) verifyByNewer(err *error) *Refusal {
+	finder, ok := j.tenant.(KeyFinder)
+	before := otherKey(*err)
+	if before == nil || !ok {
+		return nil
 	}
+	keys, refused := finder.FindKeys(j.secrets, before.KeyNamed)
+	if len(keys) > 0 {
+		j.secrets = keys
+		j.verdict, *err = j.sender.Rules.Scheme.Authenticate(&j.inspection, &j.signed, keys, j.sender.Rules.Window, j.now)
+	}
+	if otherKey(*err) == nil {
+		return nil
+	}
+	return refused
+}
+
+// otherKey is the error of a request that another key could have signed; nil for any other.
+func otherKey(err error) *signature.Error {
 	var verdict *signature.Error
 	if !errors.As(err, &verdict) || !verdict.OtherKey {
-		return false, nil
+		return nil
 	}
-	finder, ok := j.tenant.(KeyFinder)
-	if !ok {
-		return false, nil
-	}
-	keys, refused := finder.FindKeys(verdict.KeyNamed)
-	if refused != nil || len(keys) == 0 {
-		return false, refused
-	}
-	j.secrets = keys
-	return true, nil
+	return verdict
 }
 
 // Identify names an authenticated event, in the namespace that it belongs to.

@@ -111,6 +111,10 @@ func (s *Source) Keys() ([]signature.Secret, error) {
 	}
 	s.mu.Lock()
 	flight, err := s.flight, s.err
+	if held := s.held.Load(); flight == nil && held != nil && held.fresh(now) {
+		s.mu.Unlock() // a fetch has ended meanwhile
+		return held.keys, nil
+	}
 	if flight == nil && !now.Before(s.retryAt) {
 		flight = s.begin()
 	}
@@ -125,25 +129,37 @@ func (s *Source) Keys() ([]signature.Secret, error) {
 }
 
 // Look fetches the keys again, as a key may be new. It does so once a minute; in between
-// it returns [ErrJustLooked].
-func (s *Source) Look() ([]signature.Secret, error) {
+// the error is [ErrJustLooked]. The keys are those in force, unless they are the ones that
+// were tried, which Keys returned: with an error they are what other requests had fetched
+// meanwhile, and the error is for whoever tries those in vain too.
+func (s *Source) Look(tried []signature.Secret) ([]signature.Secret, error) {
+	err := s.lookAgain()
+	if err != nil {
+		err = s.unavailable(err)
+	}
+	held := s.held.Load()
+	if held == nil || len(held.keys) == len(tried) && (len(tried) == 0 || &held.keys[0] == &tried[0]) {
+		return nil, err
+	}
+	return held.keys, err
+}
+
+// lookAgain waits for a fetch that has begun since.
+func (s *Source) lookAgain() error {
 	s.mu.Lock()
 	before := s.flight
 	s.mu.Unlock()
 	if before != nil {
 		// It may have been answered before the key was there.
 		if err := s.await(before); err != nil {
-			return nil, s.unavailable(err)
+			return err
 		}
 	}
 	flight, err := s.look()
-	if err == nil {
-		err = s.await(flight)
-	}
 	if err != nil {
-		return nil, s.unavailable(err)
+		return err
 	}
-	return s.held.Load().keys, nil
+	return s.await(flight)
 }
 
 // look starts a fetch for an unknown key, or joins one that has begun since.

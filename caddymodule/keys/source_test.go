@@ -124,12 +124,13 @@ func newSource(t *testing.T, url string, store Store) (*Source, *clock, *observe
 	return s, c, logs
 }
 
-func wantKey(t *testing.T, s *Source, id string) {
+func wantKey(t *testing.T, s *Source, id string) []signature.Secret {
 	t.Helper()
 	got, err := s.Keys()
 	if err != nil || len(got) != 1 || got[0].ID != id {
 		t.Fatalf("keys %v, %v, want %s", got, err, id)
 	}
+	return got
 }
 
 func TestKeysAreKeptAsLongAsTheirPublisherSays(t *testing.T) {
@@ -212,7 +213,7 @@ func TestAllWaitForOneFetch(t *testing.T) {
 func TestKeysStayInForceWhileTheirPublisherIsAway(t *testing.T) {
 	p := newPublisher(t, "a")
 	s, clock, logs := newSource(t, p.URL, nil)
-	wantKey(t, s, "a")
+	tried := wantKey(t, s, "a")
 	for _, away := range []func(){func() { p.status.Store(500) }, func() { p.status.Store(200); p.text.Store("bad") }} {
 		away()
 		clock.pass(time.Hour)
@@ -223,7 +224,7 @@ func TestKeysStayInForceWhileTheirPublisherIsAway(t *testing.T) {
 		if n := p.visits.Load() - before; n != 1 {
 			t.Errorf("%d fetches within %s, want one", n, retryEvery)
 		}
-		if _, err := s.Look(); err == nil {
+		if _, err := s.Look(tried); err == nil {
 			t.Error("a look at a publisher that is away finds something")
 		}
 	}
@@ -257,19 +258,19 @@ func TestWithoutKeysThereIsAnError(t *testing.T) {
 func TestAnUnknownKeyIsLookedForOnceAMinute(t *testing.T) {
 	p := newPublisher(t, "a")
 	s, clock, _ := newSource(t, p.URL, nil)
-	wantKey(t, s, "a")
+	tried := wantKey(t, s, "a")
 	p.text.Store("b")
-	found, err := s.Look()
+	found, err := s.Look(tried)
 	if err != nil || found[0].ID != "b" {
 		t.Fatalf("%v, %v", found, err)
 	}
 	for range 10 {
-		if _, err := s.Look(); !errors.Is(err, ErrJustLooked) {
-			t.Fatalf("the second look: %v", err)
+		if other, err := s.Look(found); !errors.Is(err, ErrJustLooked) || other != nil {
+			t.Fatalf("the second look: %v, %v", other, err)
 		}
 	}
 	clock.pass(lookEvery)
-	if _, err := s.Look(); err != nil {
+	if _, err := s.Look(found); err != nil {
 		t.Fatal(err)
 	}
 	if n := p.visits.Load(); n != 3 {
@@ -277,16 +278,48 @@ func TestAnUnknownKeyIsLookedForOnceAMinute(t *testing.T) {
 	}
 }
 
+// Many requests come at once that the new key signed. What one has fetched is for all of
+// them, however late they ask for it.
+func TestALookIsForAllWhoTriedTheKeysBefore(t *testing.T) {
+	p := newPublisher(t, "a")
+	s, _, _ := newSource(t, p.URL, nil)
+	tried := wantKey(t, s, "a")
+	p.text.Store("b")
+	p.hold = make(chan struct{})
+	var all sync.WaitGroup
+	look := func() {
+		found, err := s.Look(tried)
+		if len(found) != 1 || found[0].ID != "b" || err != nil && !errors.Is(err, ErrJustLooked) {
+			t.Errorf("%v, %v", found, err)
+		}
+	}
+	for range 20 {
+		all.Go(look)
+	}
+	for p.visits.Load() < 2 { // it is on its way
+		time.Sleep(time.Millisecond)
+	}
+	for range 20 {
+		all.Go(look)
+	}
+	close(p.hold)
+	all.Wait()
+	look()
+	if n := p.visits.Load(); n != 2 {
+		t.Errorf("%d fetches, want 2", n)
+	}
+}
+
 // A fetch that began before the key was there does not answer for it.
 func TestALookIsNoEarlierFetch(t *testing.T) {
 	p := newPublisher(t, "a")
 	s, _, _ := newSource(t, p.URL, nil)
-	wantKey(t, s, "a")
+	tried := wantKey(t, s, "a")
 	earlier := &flight{done: make(chan struct{})}
 	s.flight = earlier
 	p.text.Store("b")
 	go s.end(earlier)
-	if found, err := s.Look(); err != nil || found[0].ID != "b" {
+	if found, err := s.Look(tried); err != nil || found[0].ID != "b" {
 		t.Errorf("%v, %v", found, err)
 	}
 }
