@@ -73,12 +73,24 @@ func (s *resigner) sign(header http.Header, body []byte, key dedupe.Key, now tim
 	if secret == nil {
 		return nil
 	}
-	for name := range header {
-		if foldsTo(name, resignedHeaders) {
-			delete(header, name)
-		}
-	}
+	takeSigned(header)
 	return s.scheme.Sign(&signature.Request{Method: http.MethodPost, Header: header, Body: body}, secret, now, s.id(header, key))
+}
+
+// takeSigned removes the headers of a signature, in every spelling, and returns them.
+func takeSigned(header http.Header) http.Header {
+	var taken http.Header
+	for name, values := range header {
+		if !foldsTo(name, resignedHeaders) {
+			continue
+		}
+		if taken == nil {
+			taken = make(http.Header)
+		}
+		taken[name] = values
+		delete(header, name)
+	}
+	return taken
 }
 
 // id is the event's ID as the app gets it in Webhook-Guard-Id. It has no full stop, which

@@ -42,19 +42,28 @@ func enforcedScope(scope string) string { return strings.TrimPrefix(scope, shado
 
 // speaker is whether a guard gives placeholders, access log and trace their values. One in shadow
 // mode does until a guard that enforces comes behind it.
-type speaker struct{ silent bool }
+type speaker struct {
+	silent bool
+	signed bool        // anew, in place of the sender's own headers
+	sent   http.Header // these
+}
 
 // String says nothing to who asks for the variable.
 func (*speaker) String() string { return "" }
 
-// silenceShadow gives the word to a guard behind one in shadow mode, if there is one. The header
-// is asked first, as the sender can set it and most requests are without.
+// silenceShadow gives the word to a guard behind one in shadow mode, if there is one, and the
+// sender's own signature with it: the new one is for the app. The header is asked first, as the
+// sender can set it and most requests are without.
 func silenceShadow(r *http.Request) {
 	if _, passed := r.Header[headerShadow]; !passed {
 		return
 	}
 	if before, ok := caddyhttp.GetVar(r.Context(), shadowVar).(*speaker); ok {
 		before.silent = true
+		if before.signed {
+			takeSigned(r.Header)
+			maps.Copy(r.Header, before.sent)
+		}
 	}
 }
 
@@ -98,6 +107,9 @@ func (x shadowing) pass(next caddyhttp.Handler) error {
 		event := x.event
 		event.Scope = enforcedScope(event.Scope)
 		setVerified(x.r.Header, &event, x.guard.sender.Authenticates())
+		if x.guard.Resign != "" {
+			x.speaks.signed, x.speaks.sent = true, takeSigned(x.r.Header)
+		}
 		if err := x.guard.resigner.sign(x.r.Header, event.Body(), body.key, x.guard.now()); err != nil {
 			logEvent(x.exchange, zap.ErrorLevel, "signing the request anew failed; it is forwarded without", zap.Error(err))
 		}

@@ -2,9 +2,12 @@ package caddymodule
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -149,6 +152,49 @@ func TestShadowLeavesTheWordToAGuardBehindIt(t *testing.T) {
 				t.Errorf("in the end: %s", seen)
 			}
 		}
+	}
+}
+
+// A new signature is for the app: a guard behind one in shadow mode verifies the sender's own, and
+// the app gets that one's headers.
+func TestShadowLeavesTheSendersSignatureToAGuardBehindIt(t *testing.T) {
+	sent := http.Header{"Webhook-Id": {"evt_1"}, "Webhook-Timestamp": {"1"}, "webhook_signature": {"v1,its-own"}}
+	for name, test := range map[string]struct {
+		behind string // the resign line of the guard behind it
+		sent   http.Header
+	}{
+		"the sender signs so too": {"", sent},
+		"it does not":             {"", nil},
+		"both sign anew":          {resignSecret, sent},
+	} {
+		t.Run(name, func(t *testing.T) {
+			enforcing := newBench(t, func(g *Guard) { g.Scope, g.Resign = "second", test.behind })
+			shadow := newBench(t, func(g *Guard) {
+				g.Mode, g.Scope = modeShadow, "first"
+				g.Resign = "whsec_" + base64.StdEncoding.EncodeToString([]byte("another key of thirty-two bytes!"))
+			})
+			r := shadow.request(event("1"))
+			maps.Copy(r.Header, test.sent)
+			var between, got http.Header
+			_, err := shadow.serve(r, func(w http.ResponseWriter, r *http.Request) error {
+				between = r.Header.Clone()
+				return enforcing.guard.ServeHTTP(w, r, caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+					got = takeSigned(r.Header)
+					return says(http.StatusOK, "")(w, r)
+				}))
+			})
+			if err != nil || between.Get("Webhook-Signature") == "" {
+				t.Fatalf("%v, between the two were %v", err, between)
+			}
+			switch signed := got.Get("Webhook-Signature"); {
+			case test.behind != "":
+				if signed == "" || signed == between.Get("Webhook-Signature") || len(got) != 3 {
+					t.Errorf("the app got %v", got)
+				}
+			case len(got) != len(test.sent) || len(got) > 0 && !reflect.DeepEqual(got, test.sent):
+				t.Errorf("the app got %v, want %v", got, test.sent)
+			}
+		})
 	}
 }
 
