@@ -117,6 +117,15 @@ func TestTheServiceHasTheTimeToStop(t *testing.T) {
 	}
 }
 
+// A gateway that has crashed is started again, with the packages as without.
+func TestTheServiceStartsAgain(t *testing.T) {
+	for _, file := range []string{unit, dropIn} {
+		if got := lastOf(t, read(t, file), "Restart"); got != "on-failure" {
+			t.Errorf("%s: Restart=%s", file, got)
+		}
+	}
+}
+
 // The unit is of Type=notify: Caddy tells systemd that it is ready, and that it stops.
 func TestCaddyNotifiesSystemd(t *testing.T) {
 	if kind := lastOf(t, read(t, unit), "Type"); kind != "notify" {
