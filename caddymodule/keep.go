@@ -106,7 +106,7 @@ type keeping struct{ *exchange }
 func (x keeping) keep(a admission) error {
 	switch a.standing {
 	case unknown:
-		return x.refuse(a.refused)
+		return x.turnAway(a.refused)
 	case done:
 		return x.keepCopy(a.finished)
 	}
@@ -114,7 +114,7 @@ func (x keeping) keep(a admission) error {
 	result, refused := kept(answer, err)
 	if refused != nil {
 		a.claim.settle(outcome{})
-		return x.refuse(refused)
+		return x.turnAway(refused)
 	}
 	success := again(x.guard, &dedupe.Success{Status: http.StatusOK})
 	a.claim.settleKept(dedupe.Success{Status: success.Status})
@@ -135,11 +135,23 @@ func (x keeping) keepCopy(copied finished) error {
 	result, refused := kept(answer, err)
 	switch {
 	case refused != nil:
-		return x.refuse(refused)
+		return x.turnAway(refused)
 	case result == webhook.Duplicate:
 		return x.duplicate(copied)
 	}
 	return acknowledge(x.exchange, result, again(x.guard, copied.success))
+}
+
+// turnAway refuses an event that the inbox does not accept, and counts why, whichever step it
+// was that failed.
+func (x keeping) turnAway(refused *webhook.Refusal) error {
+	switch refused.Result {
+	case webhook.Overloaded:
+		x.guard.inbox.RefusedFull()
+	case webhook.StoreUnavailable:
+		x.guard.inbox.RefusedByStore()
+	}
+	return x.refuse(refused)
 }
 
 // put puts the event into the inbox.

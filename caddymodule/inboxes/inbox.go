@@ -121,7 +121,6 @@ func (in *Inbox) Put(ctx context.Context, s inbox.Store, ev inbox.Event) (inbox.
 	ev.Envelope = in.sealing.seal(ev.Key, ev.Envelope)
 	answer, err := queue.Put(ctx, ev)
 	in.stir(answer)
-	in.metrics.answered(in.Name, answer, err)
 	return answer, err
 }
 
@@ -133,7 +132,6 @@ func (in *Inbox) Revive(ctx context.Context, s inbox.Store, k inbox.Key) (inbox.
 	}
 	answer, err := queue.Revive(ctx, k)
 	in.stir(answer)
-	in.metrics.answered(in.Name, answer, err)
 	return answer, err
 }
 

@@ -178,12 +178,15 @@ func (m *Metrics) settled(name string, s inbox.Settlement, waited time.Duration)
 	}
 }
 
-// answered counts an event that was not accepted.
-func (m *Metrics) answered(name string, a inbox.Answer, err error) {
-	switch {
-	case err != nil:
-		m.refused.WithLabelValues(name, refusedStore).Inc()
-	case a == inbox.Full:
-		m.refused.WithLabelValues(name, refusedFull).Inc()
-	}
+// dropped counts an event that is given up without the app being asked once more.
+func (m *Metrics) dropped(name, reason string) {
+	m.attempts.WithLabelValues(name, outcomes[inbox.GiveUp]).Inc()
+	m.dead.WithLabelValues(name, reason).Inc()
 }
+
+// RefusedFull counts an event that was not accepted for want of room.
+func (in *Inbox) RefusedFull() { in.metrics.refused.WithLabelValues(in.Name, refusedFull).Inc() }
+
+// RefusedByStore counts an event that was not accepted since the store did not take it, or could
+// not say whether it has had it.
+func (in *Inbox) RefusedByStore() { in.metrics.refused.WithLabelValues(in.Name, refusedStore).Inc() }

@@ -208,7 +208,7 @@ func (w *worker) deliver(d inbox.Delivery, batch inbox.Batch, taken time.Time, f
 			reason = inbox.Damaged
 		}
 		s := inbox.Settlement{Outcome: inbox.GiveUp, Reason: reason, Attempt: inbox.Attempt{Number: d.Info.Attempts, At: batch.Now}}
-		w.metrics.settled(w.Name, s, 0)
+		w.metrics.dropped(w.Name, reason)
 		w.settle(d, batch.Token, s, log)
 		w.probeAgain(batch)
 		return

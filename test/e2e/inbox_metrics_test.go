@@ -44,4 +44,8 @@ func TestMetricsOfAnInbox(t *testing.T) {
 	counted("events", 0, "state", "ready")
 	redis.Stop()
 	want(t, deliverTo(t, g, testbed.Event{}), 503, "store_unavailable")
+	counted("refused_total", 1, "reason", "store")
+	want(t, deliverTo(t, g, e), 503, "store_unavailable")
+	counted("refused_total", 2, "reason", "store")
+	counted("refused_total", 0, "reason", "full")
 }
