@@ -50,7 +50,7 @@ func TestOneWrite(t *testing.T) {
 	for _, size := range []int{0, 1, 1 << 10, 16 << 10, 31 << 10} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
 			w := new(writes)
-			x := &call{transport: new(Transport), conn: newConn(w, upstream{})}
+			x := &call{transport: bareTransport(), conn: newConn(w, upstream{})}
 			m := &message{head: []byte("POST / HTTP/1.1\r\n\r\n"), body: bytes.Repeat([]byte("x"), size)}
 			sent, err := x.write(m)
 			if err != nil || sent != int64(len(m.head)+size) || x.rest != nil || len(w.got) != 1 || w.by[0] != goroutine() {
@@ -58,6 +58,13 @@ func TestOneWrite(t *testing.T) {
 			}
 		})
 	}
+}
+
+// bareTransport is one that Caddy has not provisioned.
+func bareTransport() *Transport {
+	t := new(Transport)
+	t.HTTPTransport.Transport = new(http.Transport)
+	return t
 }
 
 // A large body that the app reads leaves by the same goroutine too, from where it is.
@@ -71,7 +78,7 @@ func TestALargeBodyLeavesFromWhereItIs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := &call{transport: new(Transport), conn: newConn(socket, upstream{})}
+	x := &call{transport: bareTransport(), conn: newConn(socket, upstream{})}
 	data := bytes.Repeat([]byte("x"), 256<<10)
 	head := []byte("POST / HTTP/1.1\r\n\r\n")
 	allocated := testing.AllocsPerRun(1, func() {
