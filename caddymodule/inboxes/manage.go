@@ -232,12 +232,33 @@ func keysOf(ctx context.Context, q inbox.Queue, events []string) (keys []inbox.K
 		if err != nil {
 			return nil, err
 		}
-		if len(found) == 0 {
+		switch len(found) {
+		case 0:
 			return nil, fmt.Errorf("%w: there is no event %q", ErrAsked, event)
+		case 1:
+			keys = append(keys, found[0])
+		default: // of several tenants, and only one is meant
+			return nil, ambiguous(ctx, q, event, found)
 		}
-		keys = append(keys, found...)
 	}
 	return keys, nil
+}
+
+// mostNamed is how many events an error names.
+const mostNamed = 10
+
+// ambiguous is why an ID that several events have names none of them.
+func ambiguous(ctx context.Context, q inbox.Queue, id string, keys []inbox.Key) error {
+	var named []string
+	for _, key := range keys[:min(len(keys), mostNamed)] {
+		if record, err := q.Get(ctx, key); err == nil {
+			named = append(named, fmt.Sprintf("%s of the scope %q", key, record.Scope))
+		}
+	}
+	if len(named) < len(keys) {
+		named = append(named, "…")
+	}
+	return fmt.Errorf("%w: %d events have the ID %q: name the one that is meant by its key: %s", ErrAsked, len(keys), id, strings.Join(named, ", "))
 }
 
 func filterOf(f adminapi.InboxFilter) (filter inbox.Filter, err error) {
