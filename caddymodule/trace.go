@@ -33,9 +33,10 @@ func logEvent(x *exchange, level zapcore.Level, message string, fields ...zap.Fi
 	x.guard.floods.Log(x.guard.logger, level, message, x.guard.now(), x.logFields(fields...)...)
 }
 
-// requestFields say where a request came from and where it went, without its query, which
-// may have a token in it.
-func requestFields(x *exchange, more ...zap.Field) []zap.Field {
+// requestFields say where a refused request came from and where it went, without its query,
+// which may have a token in it. The tenant is in the scope, unless no map knows it: then there is
+// none, or that of the map's default.
+func requestFields(x *exchange, refused *webhook.Refusal, more ...zap.Field) []zap.Field {
 	ip, _ := caddyhttp.GetVar(x.r.Context(), caddyhttp.ClientIPVarKey).(string)
 	fields := x.logFields(
 		zap.String("client_ip", ip),
@@ -43,7 +44,7 @@ func requestFields(x *exchange, more ...zap.Field) []zap.Field {
 		zap.String("path", x.r.URL.Path),
 		zap.String("uuid", requestID(x)),
 	)
-	if !x.named && x.event.Scope == x.guard.scope.line {
+	if !x.named && (x.event.Scope == x.guard.scope.line || refused.Result == webhook.SecretUnavailable) {
 		if asked := askedTenant(x); asked != "" {
 			fields = append(fields, zap.String("tenant", asked))
 		}
@@ -192,7 +193,7 @@ func logRefused(x *exchange, refused *webhook.Refusal) {
 		return
 	}
 	if held, ok := x.guard.floods.Admit(string(refused.Result), x.guard.now()); ok {
-		fields := requestFields(x, zap.String("result", string(refused.Result)), zap.NamedError("reason", refused.Cause), held)
+		fields := requestFields(x, refused, zap.String("result", string(refused.Result)), zap.NamedError("reason", refused.Cause), held)
 		if x.guard.Mode == modeShadow {
 			fields = append(fields, zap.String("mode", modeShadow))
 		}

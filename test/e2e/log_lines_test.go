@@ -183,17 +183,24 @@ func TestRefusedLinesNameTheTenant(t *testing.T) {
 		scope, source string
 		ask           func(r *http.Request, tenant string)
 		named         func(tenant string) string
+		others        string // the tenant that the map makes of all that it does not know
 	}{
-		"host":   {"", "{host}", func(r *http.Request, tenant string) { r.Host = tenant }, func(tenant string) string { return tenant }},
-		"path":   {"", "{path}", func(r *http.Request, tenant string) { r.URL.Path += "/" + tenant }, func(tenant string) string { return "/webhooks/docrouter/" + tenant }},
-		"header": {"eu-", "{header.X-Tenant}", func(r *http.Request, tenant string) { r.Header.Set("X-Tenant", tenant) }, func(tenant string) string { return tenant }},
+		"host":                   {"", "{host}", func(r *http.Request, tenant string) { r.Host = tenant }, func(tenant string) string { return tenant }, ""},
+		"path":                   {"", "{path}", func(r *http.Request, tenant string) { r.URL.Path += "/" + tenant }, func(tenant string) string { return "/webhooks/docrouter/" + tenant }, ""},
+		"header":                 {"eu-", "{header.X-Tenant}", func(r *http.Request, tenant string) { r.Header.Set("X-Tenant", tenant) }, func(tenant string) string { return tenant }, ""},
+		"header, with a default": {"eu-", "{header.X-Tenant}", func(r *http.Request, tenant string) { r.Header.Set("X-Tenant", tenant) }, func(tenant string) string { return tenant }, "others"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			app := testbed.StartApp(t, nil)
+			unknown, byDefault := "{tenant}", ""
+			if c.others != "" {
+				unknown, byDefault = c.others, "default "+c.others+` ""`
+			}
 			g := site{store: "memory", routes: fmt.Sprintf(`	log
 	map %s {tenant} {tenant_secret} {
 		%s acme canary-secret-of-acme
+		%s
 	}
 	handle /webhooks/docrouter* {
 		webhook_guard docrouter {
@@ -202,7 +209,7 @@ func TestRefusedLinesNameTheTenant(t *testing.T) {
 		}
 		%s
 	}
-`, c.source, c.named("acme.test"), c.scope, proxy(app))}.start(t)
+`, c.source, c.named("acme.test"), byDefault, c.scope, proxy(app))}.start(t)
 			s := testbed.DocRouter()
 			ask := func(tenant, secret string) testbed.Response {
 				s.Secret = secret
@@ -224,7 +231,7 @@ func TestRefusedLinesNameTheTenant(t *testing.T) {
 				return all
 			}
 			testbed.Eventually(t, soon, func() bool {
-				return slices.Equal(results(), []string{"forwarded " + c.scope + "acme", "signature_invalid " + c.scope + "acme", "secret_unavailable " + c.scope + "{tenant}"})
+				return slices.Equal(results(), []string{"forwarded " + c.scope + "acme", "signature_invalid " + c.scope + "acme", "secret_unavailable " + c.scope + unknown})
 			}, "the access log to name the tenant")
 		})
 	}
