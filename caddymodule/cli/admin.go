@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
@@ -55,6 +56,9 @@ func (f *adminFlags) find() (string, error) {
 // ask asks the running gateway. A body that is not nil is sent as JSON, and the answer is
 // read into a value.
 func (f *adminFlags) ask(method, path string, body, into any) error {
+	if strings.Contains(f.address, "://") {
+		return fmt.Errorf("--address: %q: write host:port or unix/<path>, without a scheme", f.address)
+	}
 	address, err := f.find()
 	if err != nil {
 		return fmt.Errorf("--config: %w", err)

@@ -242,6 +242,37 @@ func TestChangesOfInboxesAreCheckedFirst(t *testing.T) {
 	}
 }
 
+// What is wrong whoever is asked is wrong usage, and the gateway is not asked.
+func TestArgumentsAreCheckedBeforeTheGatewayIsAsked(t *testing.T) {
+	t.Setenv("GUARD_SECRET", secretOf("github"))
+	for want, cases := range map[string][][]string{
+		"an argument is empty": {
+			{"lookup", "", "ev-1"}, {"lookup", "docrouter", ""}, {"forget", "docrouter", "a", ""}, {"show", "payments", ""}, {"show", "", "evt_1"}, {"list", ""},
+			{"delete", "payments", "", "--reason", "x"}, {"replay", "payments", "a", "", "--reason", "x"}, {"pause", "", "--reason", "x"}, {"export", ""},
+			{"explain", "stripe", ""}, {"sign", ""}, {"send", "stripe", ""}, {"providers", ""},
+		},
+		"--key":                         {{"lookup", "docrouter", "--key", "short"}, {"forget", "docrouter", "--key", ""}},
+		"without a scheme":              {{"lookup", "docrouter", "ev-1", "--address", "http://127.0.0.1:2019"}, {"list", "--address", "http://127.0.0.1:2019"}},
+		"that no header can have":       {{"sign", "github", "--header", "X A: b"}, {"sign", "github", "--event", "a\nX-B: c"}, {"sign", "github", "--id", "a\r\nb"}},
+		"--header: \"X-A: b\\nX-C: d\"": {{"send", "github", "http://127.0.0.1:1/in", "--header", "X-A: b\nX-C: d"}},
+	} {
+		for _, args := range cases {
+			newVerb, given := verbs[args[0]], args[1:]
+			if newVerb == nil {
+				newVerb, given = inboxCommand, args
+			}
+			if args[0] == "sign" || args[0] == "send" || args[0] == "explain" {
+				given = append(slices.Clone(given), "--secret-env", "GUARD_SECRET")
+			}
+			_, err := run(newVerb(), strings.NewReader(""), given...)
+			wantText(t, err, want)
+			if got := statusOf(err); got != exitUsage {
+				t.Errorf("%q: exit status %d, want %d: %v", args, got, exitUsage, err)
+			}
+		}
+	}
+}
+
 // The configuration says where the admin API is, and nothing is logged about reading it.
 func TestTheConfigurationNamesTheAdminAPI(t *testing.T) {
 	t.Setenv("GUARD_ADMIN", "127.0.0.1:2345")

@@ -32,6 +32,9 @@ func verb(cmd *cobra.Command) *cobra.Command {
 	args, run := cmd.Args, cmd.RunE
 	cmd.Args = func(cmd *cobra.Command, given []string) error {
 		err := args(cmd, given)
+		if err == nil && slices.Contains(given, "") {
+			err = errors.New("an argument is empty: is a variable of the shell not set?")
+		}
 		if err == nil {
 			err = cmd.ValidateFlagGroups()
 		}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/net/http/httpguts"
 
 	"github.com/webhookguard/caddy-webhook-guard/explain/capture"
 )
@@ -103,7 +104,10 @@ func parseHeaders(lines []string) (map[string][]string, error) {
 		if name = textproto.CanonicalMIMEHeaderKey(strings.TrimSpace(name)); !ok || name == "" {
 			return nil, fmt.Errorf("--header: write 'Name: value'")
 		}
-		header[name] = append(header[name], strings.TrimSpace(value))
+		if value = strings.TrimSpace(value); !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {
+			return nil, fmt.Errorf("--header: %q has a character that no header can have", line)
+		}
+		header[name] = append(header[name], value)
 	}
 	return header, nil
 }

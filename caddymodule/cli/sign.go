@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/net/http/httpguts"
 )
 
 // signOptions are what the flags of `sign` say.
@@ -81,7 +82,13 @@ func (o signOptions) run(provider string, stdin io.Reader, stdout io.Writer) err
 		return fmt.Errorf("%s puts its signature into the query or the body, not into headers: use send", provider)
 	}
 	delete(signed.Header, "Content-Type")
-	for _, name := range slices.Sorted(maps.Keys(signed.Header)) {
+	names := slices.Sorted(maps.Keys(signed.Header))
+	for _, name := range names {
+		if !httpguts.ValidHeaderFieldValue(signed.Header[name][0]) {
+			return fmt.Errorf("%s: its value, %q, has a character that no header can have", name, signed.Header[name][0])
+		}
+	}
+	for _, name := range names {
 		if _, err := fmt.Fprintf(stdout, "%s: %s\n", name, signed.Header[name][0]); err != nil {
 			return err
 		}
