@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"golang.org/x/mod/semver"
 )
 
 const workflow = "../.github/workflows/ci.yaml"
@@ -35,6 +37,38 @@ func TestTheWorkflowsActionsArePinned(t *testing.T) {
 func TestTheWorkflowReleasesTheTag(t *testing.T) {
 	if text := read(t, workflow); !strings.Contains(text, "\n      - run: make release VERSION=\"$GITHUB_REF_NAME\"\n") {
 		t.Error("make release looks for a tag of the commit, which may have another one")
+	}
+}
+
+var (
+	goFiles = regexp.MustCompile(`(?m)^\s*go-version-file: (.+)$`)
+	goLine  = regexp.MustCompile(`(?m)^go (\S+)$`)
+)
+
+// setup-go installs the Go that a file names, and no other one: no module may ask for a later.
+func TestTheWorkflowsGoIsNewEnough(t *testing.T) {
+	goOf := func(file string) string {
+		t.Helper()
+		found := goLine.FindStringSubmatch(read(t, "../"+file))
+		if found == nil {
+			t.Fatalf("%s names no version of Go", file)
+		}
+		return "v" + found[1]
+	}
+	files := goFiles.FindAllStringSubmatch(read(t, workflow), -1)
+	if len(files) < 4 {
+		t.Errorf("only %d jobs have Go: is the test still reading them?", len(files))
+	}
+	modules := strings.Fields(run(t, nil, "git", "-C", top, "ls-files", "go.mod", "*/go.mod"))
+	if len(modules) < 5 {
+		t.Fatalf("git knows only of %q", modules)
+	}
+	for _, file := range files {
+		for _, module := range modules {
+			if has, wants := goOf(file[1]), goOf(module); semver.Compare(has, wants) < 0 {
+				t.Errorf("%s needs Go %s, and the workflow installs %s from %s", module, wants, has, file[1])
+			}
+		}
 	}
 }
 
