@@ -24,11 +24,9 @@ func classify(x *exchange) (*webhook.Reply, *webhook.Refusal) {
 	now := g.now()
 	g.files.look(now)
 	sent := facts(x.r)
-	if refused := g.publicURL.put(&sent, x.repl); refused != nil {
-		return nil, refused
-	}
+	noURL := g.publicURL.put(&sent, x.repl)
 	j := g.sender.Begin(sent, &x.tenant, now)
-	refused := x.authenticate(&j, now)
+	refused := x.authenticate(&j, now, noURL)
 	if handshake := g.handshake.Load(); handshake != nil {
 		var reply *webhook.Reply
 		if reply, refused = handshake.Answer(&j, refused, &x.body); reply != nil {
@@ -52,11 +50,15 @@ func classify(x *exchange) (*webhook.Reply, *webhook.Refusal) {
 }
 
 // authenticate verifies that the request is the sender's and recent. Whatever depends
-// only on the headers is judged before any of the body is read.
-func (x *exchange) authenticate(j *webhook.Judgement, now time.Time) *webhook.Refusal {
+// only on the headers is judged before any of the body is read. noURL is why the URL that is
+// signed is not known: a tenant that nobody knows has no secret either, and is refused for that.
+func (x *exchange) authenticate(j *webhook.Judgement, now time.Time, noURL *webhook.Refusal) *webhook.Refusal {
 	g := x.guard
 	if refused := j.Head(); refused != nil {
 		return refused
+	}
+	if noURL != nil {
+		return noURL
 	}
 	if refused := x.body.read(g.sender.Rules.MaxBody); refused != nil {
 		return refused

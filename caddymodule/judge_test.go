@@ -27,7 +27,7 @@ func (b *bench) checked(r *http.Request) (*exchange, *webhook.Refusal) {
 	}
 	now := b.guard.now()
 	j := b.guard.sender.Begin(facts(r), &d.tenant, now)
-	return d, d.authenticate(&j, now)
+	return d, d.authenticate(&j, now, nil)
 }
 
 // Whatever depends only on the headers is judged before any of the body is read.
