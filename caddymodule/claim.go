@@ -128,10 +128,11 @@ func (c *claiming) lead(flight *flight) admission {
 	}
 }
 
-// outside counts the time until the function that it returns is called as none of the guard's own.
+// outside counts the time until the function that it returns is called as neither the guard's own
+// nor the app's.
 func outside(x *exchange) (end func()) {
 	start := x.guard.now()
-	return func() { x.inApp += x.guard.now().Sub(start) }
+	return func() { x.waited += x.guard.now().Sub(start) }
 }
 
 // rest waits for another gateway, and reports whether there is time to ask again.

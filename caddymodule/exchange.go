@@ -32,7 +32,8 @@ type exchange struct {
 	ctx    detached           // of what is delivered
 	cancel context.CancelFunc // ends it
 	route  route
-	inApp  time.Duration // time spent in the app, or waiting for it
+	inApp  time.Duration // time spent in the app
+	waited time.Duration // for the sender to send the body, or for another copy
 
 	result webhook.Result
 	speaks speaker
@@ -89,7 +90,7 @@ func (x *exchange) end() {
 	work.Done()
 	g := x.guard
 	g.counts.result(x.result).Inc()
-	g.counts.duration.Observe((g.now().Sub(x.begun) - x.inApp).Seconds())
+	g.counts.duration.Observe((g.now().Sub(x.begun) - x.inApp - x.waited).Seconds())
 }
 
 // setResult passes the result to placeholders, metrics and access logs.

@@ -32,6 +32,7 @@ type requestBody struct {
 // read reads at most limit bytes of the body into the event.
 func (b *requestBody) read(limit int64) *webhook.Refusal {
 	b.asked = true
+	defer outside(b.x)() // a sender may take its time
 	if b.shadow != nil {
 		return b.shadow.take(limit)
 	}
