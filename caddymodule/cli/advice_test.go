@@ -251,7 +251,6 @@ func TestArgumentsAreCheckedBeforeTheGatewayIsAsked(t *testing.T) {
 			{"delete", "payments", "", "--reason", "x"}, {"replay", "payments", "a", "", "--reason", "x"}, {"pause", "", "--reason", "x"}, {"export", ""},
 			{"explain", "stripe", ""}, {"sign", ""}, {"send", "stripe", ""}, {"providers", ""},
 		},
-		"--key":                         {{"lookup", "docrouter", "--key", "short"}, {"forget", "docrouter", "--key", ""}},
 		"without a scheme":              {{"lookup", "docrouter", "ev-1", "--address", "http://127.0.0.1:2019"}, {"list", "--address", "http://127.0.0.1:2019"}},
 		"that no header can have":       {{"sign", "github", "--header", "X A: b"}, {"sign", "github", "--event", "a\nX-B: c"}, {"sign", "github", "--id", "a\r\nb"}},
 		"--header: \"X-A: b\\nX-C: d\"": {{"send", "github", "http://127.0.0.1:1/in", "--header", "X-A: b\nX-C: d"}},

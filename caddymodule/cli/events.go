@@ -78,11 +78,6 @@ func eventCommand(method string, report func(finding) string, template cobra.Com
 		case o.captured != "" && len(o.keys) > 0:
 			return errors.New("name the event by its ID, with --captured or with --key, not by several of them")
 		case o.captured != "" || len(o.keys) > 0:
-			for _, text := range o.keys {
-				if _, err := dedupe.ParseKey(text); err != nil {
-					return fmt.Errorf("--key: %w", err)
-				}
-			}
 			return cobra.ExactArgs(1)(cmd, args)
 		}
 		return cobra.MinimumNArgs(2)(cmd, args)

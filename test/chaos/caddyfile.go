@@ -46,13 +46,14 @@ http://:{$PORT} {
 		webhook_guard %[1]s {
 			secret %[2]s
 			%[3]s
+			max_age %[8]v
 			lease %[4]v
 			in_flight wait %[5]v
 			%[6]s
 		}
 		%[7]s
 	}
-`, s.Name, s.Secret, token, lease, inFlightWait, inner, outer)
+`, s.Name, s.Secret, token, lease, inFlightWait, inner, outer, maxAge)
 	}
 	fmt.Fprintf(&text, "\thandle {\n\t\terror \"version %d\" 404\n\t}\n}\n", w.versions)
 	return text.String()

@@ -30,6 +30,9 @@ const (
 	storeLimit = time.Second
 	// senderLimit is the senders' own time-out.
 	senderLimit = 2500 * time.Millisecond
+	// maxAge is longer than a run takes, since an event's own stamp stays as it is when it is
+	// sent once more at the end. What attackers have captured is older.
+	maxAge = 55 * time.Minute
 	// inFlightWait is how long a copy waits for the first one's outcome.
 	inFlightWait = time.Second
 )
