@@ -32,7 +32,7 @@ func TestCompareAll(t *testing.T) {
 func TestInboxes(t *testing.T) {
 	results := run(t, compare.Plan{
 		Variants: variants(compare.Floor, "inbox-disk", "inbox-redis", "through-disk", "through-redis"),
-		Tables:   []string{report.Inbox, report.InboxUses}, Conns: 4, Sweep: compare.Sweep{Waiting: 300},
+		Tables:   []string{report.Inbox, report.InboxUses}, Conns: 4, Sweep: compare.Sweep{Waiting: 3000},
 	})
 	if len(results.Samples) != 5 || len(results.InboxUses) != 2 {
 		t.Fatalf("%d samples and %d uses, want 5 and 2", len(results.Samples), len(results.InboxUses))
@@ -41,7 +41,8 @@ func TestInboxes(t *testing.T) {
 		if u.Envelope <= 0 || u.Drained <= 0 || u.AtOnce <= 0 || u.AtOnce > 1.05 || len(u.Called) == 0 || len(u.Answered) == 0 {
 			t.Errorf("impossible figures: %+v", u)
 		}
-		if u.Store == "redis" && u.Redis < u.Envelope || u.Store == "disk" && u.Files < u.Envelope {
+		// Files grow by a MiB at a time, of which there may have been one.
+		if u.Store == "redis" && u.Redis < u.Envelope || u.Store == "disk" && u.Files+(1<<20)/float64(u.Waiting) < u.Envelope {
 			t.Errorf("less than the envelope is kept: %+v", u)
 		}
 	}
