@@ -146,7 +146,7 @@ func (j *Judgement) verifyByNamed() (refused *Refusal) {
 	if j.secrets, refused = namer.NamedKeys(name); refused != nil {
 		return refused
 	}
-	j.verdict, err = scheme.Authenticate(&j.inspection, &j.signed, j.secrets, window, j.now)
+	err = j.authenticate()
 	namer.JudgedByNamed(name, err == nil)
 	if err != nil {
 		return refuseVerdict(err)
@@ -193,9 +193,8 @@ func (j *Judgement) verify() *Refusal {
 	case j.namesKey():
 		return j.verifyByNamed()
 	default:
-		j.verdict, err = scheme.Authenticate(&j.inspection, &j.signed, j.secrets, window, j.now)
-		if refused := j.verifyByNewer(&err); refused != nil {
-			return refused
+		if err = j.authenticate(); err != nil {
+			return j.verifyByNewer(err)
 		}
 	}
 	if err != nil {
@@ -204,23 +203,33 @@ func (j *Judgement) verify() *Refusal {
 	return nil
 }
 
-// verifyByNewer tries keys that are newer than those before where one of them could have
-// signed the request. It replaces the verdict and its error.
-func (j *Judgement) verifyByNewer(err *error) *Refusal {
+// authenticate verifies the signature with the secrets.
+func (j *Judgement) authenticate() (err error) {
+	rules := j.sender.Rules
+	j.verdict, err = rules.Scheme.Authenticate(&j.inspection, &j.signed, j.secrets, rules.Window, j.now)
+	return err
+}
+
+// verifyByNewer tries keys that are newer than those with which it failed, where one of them
+// could have signed the request.
+func (j *Judgement) verifyByNewer(err error) *Refusal {
 	finder, ok := j.tenant.(KeyFinder)
-	before := otherKey(*err)
-	if before == nil || !ok {
-		return nil
+	failed := otherKey(err)
+	if failed == nil || !ok {
+		return refuseVerdict(err)
 	}
-	keys, refused := finder.FindKeys(j.secrets, before.KeyNamed)
+	keys, refused := finder.FindKeys(j.secrets, failed.KeyNamed)
 	if len(keys) > 0 {
 		j.secrets = keys
-		j.verdict, *err = j.sender.Rules.Scheme.Authenticate(&j.inspection, &j.signed, keys, j.sender.Rules.Window, j.now)
+		err = j.authenticate()
 	}
-	if otherKey(*err) == nil {
+	switch {
+	case err == nil:
 		return nil
+	case refused != nil && otherKey(err) != nil:
+		return refused
 	}
-	return refused
+	return refuseVerdict(err)
 }
 
 // otherKey is the error of a request that another key could have signed; nil for any other.

@@ -139,7 +139,7 @@ var fixes = map[string]string{
 // however long that takes.
 func (w *worker) postpone(d inbox.Delivery, t inbox.Token, reason string, log attemptLog) {
 	s := inbox.Settlement{Outcome: inbox.Postpone, Reason: reason, Delay: lockedDelay + jitter(lockedDelay)}
-	w.metrics.settled(w.Name, s, 0)
+	w.metrics.settled(w.Name, s)
 	w.locked.Do(func() {
 		w.logger.Error(fixes[reason],
 			zap.String("scope", d.Scope), zap.String("id", d.ID), zap.Duration("next_look_in", lockedDelay))

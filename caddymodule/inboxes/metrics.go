@@ -162,26 +162,25 @@ func (m *Metrics) stands(name string, s inbox.Status) {
 	m.held.WithLabelValues(name).Set(held)
 }
 
-// settled counts an attempt, whose event has waited for the given time.
-func (m *Metrics) settled(name string, s inbox.Settlement, waited time.Duration) {
+// settled counts an attempt.
+func (m *Metrics) settled(name string, s inbox.Settlement) {
+	outcome := outcomes[s.Outcome]
 	if s.Outcome == inbox.Postpone {
-		m.attempts.WithLabelValues(name, s.Reason).Inc()
-		return // the app had nothing to do with it
+		outcome = s.Reason
 	}
-	m.attempts.WithLabelValues(name, outcomes[s.Outcome]).Inc()
-	m.delivery.WithLabelValues(name).Observe(s.Attempt.Took.Seconds())
-	switch s.Outcome {
-	case inbox.Success:
-		m.wait.WithLabelValues(name).Observe(waited.Seconds())
-	case inbox.GiveUp:
+	m.attempts.WithLabelValues(name, outcome).Inc()
+	if s.Outcome == inbox.GiveUp {
 		m.dead.WithLabelValues(name, s.Reason).Inc()
 	}
 }
 
-// dropped counts an event that is given up without the app being asked once more.
-func (m *Metrics) dropped(name, reason string) {
-	m.attempts.WithLabelValues(name, outcomes[inbox.GiveUp]).Inc()
-	m.dead.WithLabelValues(name, reason).Inc()
+// asked counts how long the app took for an attempt and, with success, how long its event has
+// waited.
+func (m *Metrics) asked(name string, s inbox.Settlement, waited time.Duration) {
+	m.delivery.WithLabelValues(name).Observe(s.Attempt.Took.Seconds())
+	if s.Outcome == inbox.Success {
+		m.wait.WithLabelValues(name).Observe(waited.Seconds())
+	}
 }
 
 // RefusedFull counts an event that was not accepted for want of room.

@@ -208,7 +208,7 @@ func (w *worker) deliver(d inbox.Delivery, batch inbox.Batch, taken time.Time, f
 			reason = inbox.Damaged
 		}
 		s := inbox.Settlement{Outcome: inbox.GiveUp, Reason: reason, Attempt: inbox.Attempt{Number: d.Info.Attempts, At: batch.Now}}
-		w.metrics.dropped(w.Name, reason)
+		w.metrics.settled(w.Name, s)
 		w.settle(d, batch.Token, s, log)
 		w.probeAgain(batch)
 		return
@@ -223,7 +223,8 @@ func (w *worker) deliver(d inbox.Delivery, batch inbox.Batch, taken time.Time, f
 	if s.Outcome == inbox.Success && now().Sub(d.Accepted) > rememberAfter {
 		w.remember(d.Key, envelope.Header[HeaderContent])
 	}
-	w.metrics.settled(w.Name, s, now().Sub(d.Begun))
+	w.metrics.settled(w.Name, s)
+	w.metrics.asked(w.Name, s, now().Sub(d.Begun))
 	w.settle(d, batch.Token, s, log)
 }
 

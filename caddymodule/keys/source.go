@@ -64,9 +64,10 @@ type set struct {
 	until   time.Time // when it is to be fetched again
 }
 
-// fresh reports whether the set is in its time. A clock that was set back ends it too.
+// fresh reports whether there is a set, and it is in its time. A clock that was set back ends it
+// too.
 func (s *set) fresh(now time.Time) bool {
-	return now.Before(s.until) && !now.Before(s.fetched.Add(-maxFresh))
+	return s != nil && now.Before(s.until) && !now.Before(s.fetched.Add(-maxFresh))
 }
 
 // flight is one fetch, which all who need it wait for.
@@ -106,16 +107,13 @@ func (s *Source) Start(ctx context.Context) {
 // publisher does not answer.
 func (s *Source) Keys() ([]signature.Secret, error) {
 	now := s.now()
-	if held := s.held.Load(); held != nil && held.fresh(now) {
+	if held := s.held.Load(); held.fresh(now) {
 		return held.keys, nil
 	}
 	s.mu.Lock()
 	flight, err := s.flight, s.err
-	if held := s.held.Load(); flight == nil && held != nil && held.fresh(now) {
-		s.mu.Unlock() // a fetch has ended meanwhile
-		return held.keys, nil
-	}
-	if flight == nil && !now.Before(s.retryAt) {
+	// A fetch may have ended meanwhile.
+	if flight == nil && !now.Before(s.retryAt) && !s.held.Load().fresh(now) {
 		flight = s.begin()
 	}
 	s.mu.Unlock()
@@ -255,7 +253,7 @@ func (s *Source) refresh(ctx context.Context) error {
 	if !s.read {
 		s.read = true // fetches come one after the other
 		s.recall(ctx)
-		if held := s.held.Load(); held != nil && held.fresh(s.now()) {
+		if s.held.Load().fresh(s.now()) {
 			return nil
 		}
 	}
