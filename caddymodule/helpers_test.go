@@ -13,7 +13,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
@@ -199,23 +198,6 @@ func wantText(t *testing.T, err error, text string) {
 	if !strings.Contains(err.Error(), text) {
 		t.Errorf("error %q does not hold %q", err, text)
 	}
-}
-
-// counted is the sum of a collector's counters and gauges, or of its histograms' samples.
-func counted(t *testing.T, c prometheus.Collector) (sum float64) {
-	t.Helper()
-	registry := prometheus.NewPedanticRegistry()
-	registry.MustRegister(c)
-	families, err := registry.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, family := range families {
-		for _, m := range family.GetMetric() {
-			sum += m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
-		}
-	}
-	return sum
 }
 
 func sourcesOf(texts ...string) []signature.Source {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
+	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
 
@@ -101,7 +102,7 @@ func TestACommitThatFailsIsRetriedAndCopiesMeetTheSuccess(t *testing.T) {
 		b := newBench(t, nil)
 		b.guard.app.store.kind = "flaky"
 		retries := sharedMetrics().commitRetries.WithLabelValues("flaky")
-		before := counted(t, retries)
+		before := testbed.Counted(t, retries)
 		var back atomic.Bool
 		b.store.commit = func(int, time.Duration) error {
 			if !back.Load() {
@@ -138,7 +139,7 @@ func TestACommitThatFailsIsRetriedAndCopiesMeetTheSuccess(t *testing.T) {
 			t.Errorf("the store is open: %v", record)
 		}
 		wantClosed(t, b.store, 1)
-		if n := counted(t, retries) - before; n != 5 {
+		if n := testbed.Counted(t, retries) - before; n != 5 {
 			t.Errorf("counted %v retries", n)
 		}
 		if len(b.guard.app.store.flights.byKey) > 0 {
@@ -216,7 +217,7 @@ func TestAnIDWithOtherContentIsAConflict(t *testing.T) {
 		g.ProviderName, g.Token, g.Secret, g.Content = "struktr", "header X-Token", []Secret{{Value: "opens"}}, "{body}"
 	})
 	conflicts := b.guard.metrics.idConflicts.WithLabelValues("struktr")
-	before := counted(t, conflicts)
+	before := testbed.Counted(t, conflicts)
 	for i, body := range []string{`{"event":"a"}`, `{"event":"b"}`} {
 		r := b.request(body)
 		r.Header.Set("X-Struktr-Delivery", "1")
@@ -226,7 +227,7 @@ func TestAnIDWithOtherContentIsAConflict(t *testing.T) {
 			t.Errorf("%s, want %s, %v", w.Header().Get(headerResult), want, err)
 		}
 	}
-	if n := counted(t, conflicts) - before; n != 1 {
+	if n := testbed.Counted(t, conflicts) - before; n != 1 {
 		t.Errorf("counted %v conflicts", n)
 	}
 	if record, _ := b.store.Lookup(t.Context(), dedupe.Key{}); record.State != dedupe.Absent {

@@ -20,6 +20,7 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/inbox"
 	"github.com/webhookguard/caddy-webhook-guard/inbox/queuetest"
 	"github.com/webhookguard/caddy-webhook-guard/internal/body"
+	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
 )
 
 // rig is an inbox with a worker, in a bubble where time is the test's.
@@ -247,14 +248,14 @@ func TestAnEventThatKillsGatewaysIsGivenUp(t *testing.T) {
 			}
 			wait(time.Minute)
 		}
-		delivered := samples(t, g.in.metrics.delivery)
+		delivered := testbed.Counted(t, g.in.metrics.delivery)
 		g.work()
 		wait(time.Second)
 		if s := g.status(); s.Dead != 1 || g.calls.Load() != 0 {
 			t.Errorf("%+v after %d calls, want it dead without another", s, g.calls.Load())
 		}
-		if n := samples(t, g.in.metrics.delivery) - delivered; n != 0 {
-			t.Errorf("%d times that the app took are counted, and it was not asked", n)
+		if n := testbed.Counted(t, g.in.metrics.delivery) - delivered; n != 0 {
+			t.Errorf("%g times that the app took are counted, and it was not asked", n)
 		}
 	})
 }

@@ -17,11 +17,7 @@ func TestABurstAfterARotation(t *testing.T) {
 	t.Parallel()
 	const events = 20
 	before, after := newEC(t, "k1", elliptic.P256()), newEC(t, "k2", elliptic.P256())
-	for name, header := range map[string]map[string]string{
-		"the key is named":    {"Github-Public-Key-Identifier": after.kid},
-		"no key is named":     {},
-		"a key without an ID": {"Github-Public-Key-Identifier": ""},
-	} {
+	for name, identifier := range map[string][]string{"the key is named": {after.kid}, "no key is named": nil, "a key without an ID": {""}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := newKeyServer(t).list(t, before).overHTTP()
@@ -42,11 +38,8 @@ func TestABurstAfterARotation(t *testing.T) {
 			})
 			var all sync.WaitGroup
 			for range events {
-				body := leak()
-				req := post(t, g.URL("/webhooks/github-secret-scanning"), body, map[string]string{"Content-Type": "application/json", "Github-Public-Key-Signature": after.signDER(t, body)})
-				for name, value := range header {
-					req.Header.Set(name, value)
-				}
+				req := postLeak(t, g, after, leak())
+				req.Header["Github-Public-Key-Identifier"] = identifier
 				req = req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) {
 					if sent.Add(1) == events {
 						close(allSent)

@@ -64,12 +64,18 @@ func leak() []byte {
 
 func sendLeak(t *testing.T, g *testbed.Gateway, key pair, body []byte, headers ...string) testbed.Response {
 	t.Helper()
+	return testbed.Do(t, postLeak(t, g, key, body, headers...))
+}
+
+// postLeak is a report that names its key, or what headers say.
+func postLeak(t *testing.T, g *testbed.Gateway, key pair, body []byte, headers ...string) *http.Request {
+	t.Helper()
 	req := post(t, g.URL("/webhooks/github-secret-scanning"), body, map[string]string{"Content-Type": "application/json", "Github-Public-Key-Signature": key.signDER(t, body)})
 	if len(headers) == 0 {
 		headers = []string{key.kid}
 	}
 	req.Header["Github-Public-Key-Identifier"] = headers
-	return testbed.Do(t, req)
+	return req
 }
 
 // GitHub's reports are verified with the key of its list that they name, and with no other.
