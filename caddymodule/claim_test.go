@@ -12,7 +12,7 @@ import (
 
 	"github.com/webhookguard/caddy-webhook-guard/config"
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
-	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
+	"github.com/webhookguard/caddy-webhook-guard/internal/testbed/counted"
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
 
@@ -199,12 +199,12 @@ func TestWithoutAStoreTheEventIsForwardedOnDemand(t *testing.T) {
 	b := newBench(t, func(g *Guard) { g.OnStoreError = storeErrorForward })
 	b.store.claim = func() (dedupe.Answer, error) { return dedupe.Answer{}, errAway }
 	count := b.guard.metrics.withoutDedupe.WithLabelValues("docrouter")
-	before := testbed.Counted(t, count)
+	before := counted.Sum(t, count)
 	w, err := b.serve(b.request(event("1")), says(200, "done"))
 	if err != nil || w.Code != 200 || w.Body.String() != "done" || w.Header().Get(headerResult) != string(webhook.Forwarded) {
 		t.Errorf("%d %q, %v", w.Code, w.Body, err)
 	}
-	if n := testbed.Counted(t, count) - before; n != 1 || b.store.count("renew") > 0 {
+	if n := counted.Sum(t, count) - before; n != 1 || b.store.count("renew") > 0 {
 		t.Errorf("counted %v times", n)
 	}
 	// The success is a fact, so it is recorded where that works again.
@@ -290,7 +290,7 @@ func TestACopyWithoutAPlaceToWaitIsInFlightAtOnce(t *testing.T) {
 		first := b.exchange(event("1"))
 		flight, _ := first.store.flights.join(first.event.Keys, first.event.Owned())
 		first.store.flights.waiting = maxWaiting
-		before, start := testbed.Counted(t, b.guard.metrics.requests), time.Now()
+		before, start := counted.Sum(t, b.guard.metrics.requests), time.Now()
 		w, err := b.serve(b.request(event("1")), says(http.StatusOK, ""))
 		if got := w.Header().Get(headerResult); got != string(webhook.InFlight) || w.Header().Get("Retry-After") != retryAfter {
 			t.Errorf("%s with Retry-After %q: %v", got, w.Header().Get("Retry-After"), err)
@@ -298,7 +298,7 @@ func TestACopyWithoutAPlaceToWaitIsInFlightAtOnce(t *testing.T) {
 		if waited := time.Since(start); waited != 0 {
 			t.Errorf("after %v", waited)
 		}
-		if n := testbed.Counted(t, b.guard.metrics.requests) - before; n != 1 {
+		if n := counted.Sum(t, b.guard.metrics.requests) - before; n != 1 {
 			t.Errorf("counted %v times", n)
 		}
 		first.store.flights.waiting = 0

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
-	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
+	"github.com/webhookguard/caddy-webhook-guard/internal/testbed/counted"
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
 
@@ -102,7 +102,7 @@ func TestACommitThatFailsIsRetriedAndCopiesMeetTheSuccess(t *testing.T) {
 		b := newBench(t, nil)
 		b.guard.app.store.kind = "flaky"
 		retries := sharedMetrics().commitRetries.WithLabelValues("flaky")
-		before := testbed.Counted(t, retries)
+		before := counted.Sum(t, retries)
 		var back atomic.Bool
 		b.store.commit = func(int, time.Duration) error {
 			if !back.Load() {
@@ -139,7 +139,7 @@ func TestACommitThatFailsIsRetriedAndCopiesMeetTheSuccess(t *testing.T) {
 			t.Errorf("the store is open: %v", record)
 		}
 		wantClosed(t, b.store, 1)
-		if n := testbed.Counted(t, retries) - before; n != 5 {
+		if n := counted.Sum(t, retries) - before; n != 5 {
 			t.Errorf("counted %v retries", n)
 		}
 		if len(b.guard.app.store.flights.byKey) > 0 {
@@ -217,7 +217,7 @@ func TestAnIDWithOtherContentIsAConflict(t *testing.T) {
 		g.ProviderName, g.Token, g.Secret, g.Content = "struktr", "header X-Token", []Secret{{Value: "opens"}}, "{body}"
 	})
 	conflicts := b.guard.metrics.idConflicts.WithLabelValues("struktr")
-	before := testbed.Counted(t, conflicts)
+	before := counted.Sum(t, conflicts)
 	for i, body := range []string{`{"event":"a"}`, `{"event":"b"}`} {
 		r := b.request(body)
 		r.Header.Set("X-Struktr-Delivery", "1")
@@ -227,7 +227,7 @@ func TestAnIDWithOtherContentIsAConflict(t *testing.T) {
 			t.Errorf("%s, want %s, %v", w.Header().Get(headerResult), want, err)
 		}
 	}
-	if n := testbed.Counted(t, conflicts) - before; n != 1 {
+	if n := counted.Sum(t, conflicts) - before; n != 1 {
 		t.Errorf("counted %v conflicts", n)
 	}
 	if record, _ := b.store.Lookup(t.Context(), dedupe.Key{}); record.State != dedupe.Absent {

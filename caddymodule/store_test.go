@@ -10,7 +10,7 @@ import (
 
 	"github.com/webhookguard/caddy-webhook-guard/dedupe"
 	"github.com/webhookguard/caddy-webhook-guard/dedupe/memory"
-	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
+	"github.com/webhookguard/caddy-webhook-guard/internal/testbed/counted"
 )
 
 func shared() (*sharedStore, *fakeStore) {
@@ -112,7 +112,7 @@ func TestStoreOperationsAreMeasured(t *testing.T) {
 	fake.renew = func() error { return errAway }
 	fake.commit = func(int, time.Duration) error { return errAway }
 	fake.release = func(context.Context) error { return errAway }
-	before := testbed.Counted(t, s.metrics.storeDuration)
+	before := counted.Sum(t, s.metrics.storeDuration)
 	ctx, event, token := t.Context(), idOnly("1"), dedupe.NewToken()
 	for op, call := range map[string]func() error{
 		"claim":   func() error { _, err := s.Claim(ctx, event, token, time.Second); return err },
@@ -121,15 +121,15 @@ func TestStoreOperationsAreMeasured(t *testing.T) {
 		"release": func() error { return s.Release(ctx, event, token) },
 	} {
 		failed := s.metrics.storeErrors.WithLabelValues("measured", op)
-		before := testbed.Counted(t, failed)
+		before := counted.Sum(t, failed)
 		if err := call(); !errors.Is(err, errAway) {
 			t.Errorf("%s: %v", op, err)
 		}
-		if n := testbed.Counted(t, failed) - before; n != 1 {
+		if n := counted.Sum(t, failed) - before; n != 1 {
 			t.Errorf("%s: %v errors counted", op, n)
 		}
 	}
-	if n := testbed.Counted(t, s.metrics.storeDuration) - before; n != 4 {
+	if n := counted.Sum(t, s.metrics.storeDuration) - before; n != 4 {
 		t.Errorf("%v durations", n)
 	}
 }
@@ -138,11 +138,11 @@ func TestStoreOperationsAreMeasured(t *testing.T) {
 func TestALostClaimIsNoErrorOfTheStore(t *testing.T) {
 	s := newSharedStore(memory.New(memory.Options{}), "well", sharedMetrics())
 	failed := s.metrics.storeErrors.WithLabelValues("well", "renew")
-	before := testbed.Counted(t, failed)
+	before := counted.Sum(t, failed)
 	if err := s.Renew(t.Context(), idOnly("1"), dedupe.NewToken(), time.Second); !errors.Is(err, dedupe.ErrLost) {
 		t.Fatal(err)
 	}
-	if n := testbed.Counted(t, failed) - before; n != 0 {
+	if n := counted.Sum(t, failed) - before; n != 0 {
 		t.Errorf("%v errors counted", n)
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
-	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
+	"github.com/webhookguard/caddy-webhook-guard/internal/testbed/counted"
 	"github.com/webhookguard/caddy-webhook-guard/webhook"
 )
 
@@ -101,14 +101,14 @@ func TestMetricsBeginAtZero(t *testing.T) {
 		t.Errorf("%d series of the guard are at 0 before the first request, want %d", zeros, len(possible(false)))
 	}
 	last := b.guard.counts.lastVerified
-	if got := testbed.Counted(t, last); got != 0 {
+	if got := counted.Sum(t, last); got != 0 {
 		t.Errorf("last verified at %v before the first request", got)
 	}
 	before := float64(time.Now().Unix())
 	if w, err := b.serve(b.request(event("1")), says(http.StatusOK, "")); err != nil || w.Header().Get(webhook.ResultHeader) != "forwarded" {
 		t.Fatalf("%v, %v", w.Header(), err)
 	}
-	if got := testbed.Counted(t, last); got < before {
+	if got := counted.Sum(t, last); got < before {
 		t.Errorf("last verified at %v, which is before %v", got, before)
 	}
 }

@@ -20,7 +20,7 @@ import (
 	"github.com/webhookguard/caddy-webhook-guard/inbox"
 	"github.com/webhookguard/caddy-webhook-guard/inbox/queuetest"
 	"github.com/webhookguard/caddy-webhook-guard/internal/body"
-	"github.com/webhookguard/caddy-webhook-guard/internal/testbed"
+	"github.com/webhookguard/caddy-webhook-guard/internal/testbed/counted"
 )
 
 // rig is an inbox with a worker, in a bubble where time is the test's.
@@ -248,13 +248,13 @@ func TestAnEventThatKillsGatewaysIsGivenUp(t *testing.T) {
 			}
 			wait(time.Minute)
 		}
-		delivered := testbed.Counted(t, g.in.metrics.delivery)
+		delivered := counted.Sum(t, g.in.metrics.delivery)
 		g.work()
 		wait(time.Second)
 		if s := g.status(); s.Dead != 1 || g.calls.Load() != 0 {
 			t.Errorf("%+v after %d calls, want it dead without another", s, g.calls.Load())
 		}
-		if n := testbed.Counted(t, g.in.metrics.delivery) - delivered; n != 0 {
+		if n := counted.Sum(t, g.in.metrics.delivery) - delivered; n != 0 {
 			t.Errorf("%g times that the app took are counted, and it was not asked", n)
 		}
 	})

@@ -1,4 +1,6 @@
-package testbed
+// Package counted reads what collectors of metrics have counted, for tests. It is apart from testbed, whose
+// users are modules without Prometheus too.
+package counted
 
 import (
 	"testing"
@@ -6,8 +8,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Counted is the sum of a collector's counters and gauges, or of its histograms' samples.
-func Counted(tb testing.TB, c prometheus.Collector) (sum float64) {
+// Sum is the sum of a collector's counters and gauges, or of its histograms' samples.
+func Sum(tb testing.TB, c prometheus.Collector) (sum float64) {
 	tb.Helper()
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(c)
